@@ -1,0 +1,36 @@
+"""The `fleetlake` command. Each command is a few lines in a file of its own that call a room."""
+
+import sys
+from importlib import import_module
+
+import typer
+
+from contracts.errors import FleetlakeError
+
+COMMANDS = ("stack", "simulate", "replay", "consume", "process", "reconcile", "trail", "bench", "demo", "ui")
+"""Modules of cli/ that add their commands, in the order of the help text."""
+
+app = typer.Typer(
+    name="fleetlake",
+    help="Telemetry of connected machines, one jurisdiction at a time: live, whole past, marts.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def main() -> None:
+    """Run the command line: exit 0 done, 1 failed, 2 misused."""
+    for name in COMMANDS:
+        import_module(f"cli.{name}").add_to(app)
+    try:
+        app()
+    except FleetlakeError as error:
+        typer.secho(f"fleetlake: {error}", err=True, fg=typer.colors.RED)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

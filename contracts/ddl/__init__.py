@@ -1,0 +1,22 @@
+"""The Postgres schemas, as SQL that may run again: applied by `stack/` locally and by the deployment on RDS."""
+
+from importlib.resources import files
+
+
+def fleet() -> str:
+    """Database fleet_R: registry, staging, marts, ops. Run as the region's role, with role bi_reader present."""
+    return _read("fleet.sql")
+
+
+def privacy() -> str:
+    """Database privacy_R: contributors of releases, requests, suppression list. Run as the region's role."""
+    return _read("privacy.sql")
+
+
+def world() -> str:
+    """Database fleet_world: staging, marts, ops. Run as role world, with role bi_reader present."""
+    return _read("world.sql")
+
+
+def _read(name: str) -> str:
+    return files(__name__).joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,104 @@
+-- fleet_R. Every statement may run again. The Iceberg SQL catalog keeps its own tables in schema iceberg.
+create schema if not exists iceberg;
+create schema if not exists registry;
+create schema if not exists staging;
+create schema if not exists marts;
+create schema if not exists ops;
+
+grant usage on schema marts to bi_reader;
+grant select on all tables in schema marts to bi_reader;
+alter default privileges in schema marts grant select on tables to bi_reader;
+
+create table if not exists registry.fleet (
+    fleet_id text primary key,
+    name text not null
+);
+create table if not exists registry.device (
+    device_id text primary key,
+    fleet_id text not null references registry.fleet,
+    make text,
+    model text,
+    type text not null check (type in ('car', 'van', 'truck', 'bus', 'train', 'machine', 'unknown')),
+    fuel text,
+    valid_from timestamptz not null default now()
+);
+create table if not exists registry.subject (
+    subject_id text primary key
+);
+create table if not exists registry.device_subject (
+    device_id text not null references registry.device,
+    subject_id text not null references registry.subject,
+    valid_from timestamptz not null default now(),
+    primary key (device_id, subject_id)
+);
+
+-- A copy of the leases' watermarks, for people; DynamoDB holds the truth.
+create table if not exists ops.watermarks (
+    shard_id text primary key,
+    position text not null,
+    watermark timestamptz not null,
+    ended boolean not null,
+    updated_at timestamptz not null default now()
+);
+-- The ledger's landed objects and what became of them; taken in by cursor, shard by shard.
+create table if not exists ops.landing_cursor (
+    shard_id text primary key,
+    last_seq text not null
+);
+create table if not exists ops.landing_object (
+    key text primary key,
+    shard_id text not null,
+    last_seq text not null,
+    hour timestamptz not null,
+    rows bigint not null,
+    bytes bigint not null,
+    stragglers bigint not null,
+    min_ts timestamptz,
+    max_ts timestamptz,
+    committed_at timestamptz not null,
+    on_time_merged timestamptz,
+    stragglers_merged timestamptz
+);
+create index if not exists landing_object_open on ops.landing_object (hour)
+    where on_time_merged is null or stragglers_merged is null;
+-- One row a merge commit of history.telemetry.
+create table if not exists ops.merge (
+    snapshot_id bigint primary key,
+    kind text not null check (kind in ('on_time', 'stragglers')),
+    objects bigint not null,
+    rows_read bigint not null,
+    inserted bigint not null,
+    duplicates bigint not null,
+    committed_at timestamptz not null
+);
+create table if not exists ops.harvest_cursor (
+    table_name text primary key,
+    snapshot_id bigint not null,
+    sequence bigint not null
+);
+-- Business days: stale while changed.sequence > derived.sequence. Sequences are those of history.telemetry.
+create table if not exists ops.changed (
+    day date primary key,
+    sequence bigint not null,
+    changed_at timestamptz not null default now()
+);
+create table if not exists ops.derived (
+    day date primary key,
+    sequence bigint not null,
+    derived_at timestamptz not null default now()
+);
+-- Days that reached a target ('staging', 'marts', 'utilisation_day'), with the sequence they were derived at.
+create table if not exists ops.applied (
+    target text not null,
+    day date not null,
+    sequence bigint not null,
+    rows bigint not null,
+    applied_at timestamptz not null default now(),
+    primary key (target, day)
+);
+create table if not exists ops.reconciliation (
+    reconciled_at timestamptz primary key default now(),
+    ok boolean not null,
+    stages jsonb not null,
+    differences jsonb not null
+);

@@ -1,0 +1,20 @@
+-- privacy_R. Every statement may run again.
+create schema if not exists privacy;
+-- Who contributed to each published version of a cell, as HMACs that never leave the region.
+create table if not exists privacy.release_cell (
+    release text not null,
+    day date not null,
+    cell text not null,
+    version integer not null,
+    contributors bytea[] not null,
+    published jsonb,
+    frozen boolean not null default false,
+    published_at timestamptz not null default now(),
+    primary key (release, day, cell, version)
+);
+-- Devices whose records are no longer accepted, as HMACs; version grows with each row.
+create table if not exists privacy.suppression (
+    version bigint generated always as identity primary key,
+    device_hmac bytea not null unique,
+    since timestamptz not null default now()
+);

@@ -1,0 +1,93 @@
+"""The derived tables: trips and device days, as Spark writes them, Postgres stages them and marts read them."""
+
+import pyarrow as pa
+
+from contracts.columns import TIMESTAMP, Column, Privacy, schema_of
+
+_ID, _WHERE, _HOW = Privacy.IDENTIFIER, Privacy.LOCATION, Privacy.BEHAVIOUR
+_F8, _I8, _I4 = pa.float64(), pa.int64(), pa.int32()
+
+
+def _how(name: str, kind: pa.DataType, doc: str, unit: str | None = None, *, required: bool = True) -> Column:
+    return Column(name, kind, _HOW, doc, unit=unit, required=required)
+
+
+TRIP: tuple[Column, ...] = (
+    Column(
+        "trip_id",
+        pa.string(),
+        _ID,
+        "Device and start: the same trip has the same id in every derivation.",
+        required=True,
+    ),
+    Column("device_id", pa.string(), _ID, "The device.", required=True),
+    Column(
+        "day",
+        pa.date32(),
+        _HOW,
+        "Business day, in the region's time zone, in which it starts.",
+        required=True,
+    ),
+    _how("start_ts", TIMESTAMP, "First moving record."),
+    _how("end_ts", TIMESTAMP, "Last moving record."),
+    Column("start_lat", _F8, _WHERE, "Where it starts.", unit="deg"),
+    Column("start_lon", _F8, _WHERE, "Where it starts.", unit="deg"),
+    Column("end_lat", _F8, _WHERE, "Where it ends.", unit="deg"),
+    Column("end_lon", _F8, _WHERE, "Where it ends.", unit="deg"),
+    _how("distance_km", _F8, "Haversine over its unflagged positions.", "km"),
+    _how("moving_s", _F8, "Time in motion.", "s"),
+    _how("idle_s", _F8, "Standing within the trip, engine on or unknown.", "s"),
+    _how("max_speed_kmh", _F8, "Highest unflagged speed.", "km/h", required=False),
+    _how("fuel_l", _F8, "Fuel rate over time.", "l", required=False),
+    _how("records", _I8, "Records within it."),
+)
+
+DEVICE_DAY: tuple[Column, ...] = (
+    Column("device_id", pa.string(), _ID, "The device.", required=True),
+    Column("day", pa.date32(), _HOW, "Business day in the region's time zone.", required=True),
+    _how("records", _I8, "Records of the day in history."),
+    _how("flagged", _I8, "Those with any flag."),
+    _how("late", _I8, "Those that arrived more than an hour after their event time."),
+    _how("first_ts", TIMESTAMP, "First record of the day."),
+    _how("last_ts", TIMESTAMP, "Last record of the day."),
+    _how("engine_s", _F8, "Engine on.", "s"),
+    _how("moving_s", _F8, "In motion.", "s"),
+    _how("idle_s", _F8, "Engine on, standing.", "s"),
+    _how(
+        "off_s",
+        _F8,
+        "Between the day's first and last record with the engine off or no record for the trip gap.",
+        "s",
+    ),
+    _how("distance_gps_km", _F8, "Haversine between consecutive unflagged positions of the day.", "km"),
+    _how("distance_odometer_km", _F8, "Odometer at the day's end less at its start.", "km", required=False),
+    _how("max_speed_kmh", _F8, "Highest unflagged speed.", "km/h", required=False),
+    _how("fuel_l", _F8, "Fuel rate over time.", "l", required=False),
+    _how("trips", _I4, "Trips that start in the day."),
+)
+
+TRIP_SCHEMA: pa.Schema = schema_of(TRIP)
+DEVICE_DAY_SCHEMA: pa.Schema = schema_of(DEVICE_DAY)
+
+UTILISATION_DAY: tuple[Column, ...] = (
+    Column("region", pa.string(), Privacy.AGGREGATE, "Where it was made.", required=True),
+    Column("day", pa.date32(), Privacy.AGGREGATE, "Business day of that region.", required=True),
+    Column(
+        "device_type",
+        pa.string(),
+        Privacy.AGGREGATE,
+        "A type of the closed vocabulary, or 'all'.",
+        required=True,
+    ),
+    Column("cohort", _I8, Privacy.AGGREGATE, "Contributors, rounded to 5.", required=True),
+    Column("devices", _I8, Privacy.AGGREGATE, "Devices with a record that day, rounded to 5.", required=True),
+    Column("records", _F8, Privacy.AGGREGATE, "Records, 3 significant digits.", required=True),
+    Column("engine_h", _F8, Privacy.AGGREGATE, "Engine on, 3 significant digits.", unit="h", required=True),
+    Column("moving_h", _F8, Privacy.AGGREGATE, "In motion, 3 significant digits.", unit="h", required=True),
+    Column("distance_km", _F8, Privacy.AGGREGATE, "Distance, 3 significant digits.", unit="km", required=True),
+)
+UTILISATION_DAY_SCHEMA: pa.Schema = schema_of(UTILISATION_DAY)
+"""The release `utilisation_day`: the only table whose rows leave a region."""
+
+DEVICE_TYPES: tuple[str, ...] = ("car", "van", "truck", "bus", "train", "machine", "unknown")
+"""Closed vocabulary of registry.device.type; a release has no other value."""

@@ -1,0 +1,83 @@
+"""The error tree: everything Fleetlake raises on purpose, and the exit code that each kind ends a command with."""
+
+from typing import ClassVar
+
+
+class FleetlakeError(Exception):
+    """Base of everything Fleetlake raises on purpose. A message says what, where and what to do."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class Misuse(FleetlakeError):
+    """The caller asked for something that cannot be: wrong words, files or settings. Exit code 2."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class UnknownRegion(Misuse):
+    """The region is not a table of regions.toml."""
+
+
+class BadRegionTable(Misuse):
+    """regions.toml cannot be read as a region table."""
+
+
+class BadSettings(Misuse):
+    """The environment does not hold the settings that this process needs."""
+
+
+class BadInputFile(Misuse):
+    """A file to replay is missing, unreadable, or lacks what the record contract requires."""
+
+
+class BadMapping(Misuse):
+    """A replay mapping is malformed or names a column that the file does not have."""
+
+
+class StackDown(FleetlakeError):
+    """The embedded stack does not run, or one of its services does not answer."""
+
+
+class PortTaken(FleetlakeError):
+    """A port that was asked for is in use by another program."""
+
+
+class ServiceFailed(FleetlakeError):
+    """An embedded service did not start or died."""
+
+
+class WrongJava(FleetlakeError):
+    """No usable Java: Spark needs 17 or newer."""
+
+
+class SchemaMismatch(FleetlakeError):
+    """A frame or table lacks a column or has it in another type."""
+
+
+class SinkUnavailable(FleetlakeError):
+    """A store that the consumer writes to is down, full, read-only or denying."""
+
+
+class LeaseLost(FleetlakeError):
+    """Another worker owns the shard now; drop its buffers and stop reading it."""
+
+
+class PositionMoved(FleetlakeError):
+    """The shard's position is not what this worker read from; re-read the ledger before going on."""
+
+
+class CommitConflict(FleetlakeError):
+    """An Iceberg commit kept conflicting with others after the allowed retries."""
+
+
+class SparkJobFailed(FleetlakeError):
+    """A Spark job failed or ended without sending its report."""
+
+
+class ReleaseRefused(FleetlakeError):
+    """A release broke its own policy: a column or value that may not leave the region."""
+
+
+class NotReconciled(FleetlakeError):
+    """Two stages that must agree do not."""

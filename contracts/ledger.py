@@ -1,0 +1,160 @@
+"""The items of the ledger and of the leases, as DynamoDB holds them.
+
+The ledger of a region says which objects exist: the consumer writes it, compaction, spot queries and reconciliation
+read it. Each entry is one flush of one shard, from just after `after_seq` to `last_seq`.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from contracts.names import padded_sequence
+
+TRIM_HORIZON = ""
+"""Position of a shard of which nothing was committed yet."""
+
+LANDED, REJECTED = "landed", "rejected"
+
+ON_TIME_BEFORE_S = 600
+ON_TIME_AFTER_S = 300
+"""A record is on time for arrival hour H where its ts is in [H - 10 min, H + 1 h + 5 min); else it is a straggler."""
+
+
+class LandedObject(msgspec.Struct, frozen=True, kw_only=True):
+    """One object of a flush. Times are epoch milliseconds."""
+
+    key: str
+    kind: str
+    """LANDED or REJECTED."""
+    hour_ms: int
+    """Start of the arrival hour that it is filed under."""
+    rows: int
+    bytes: int
+    sha256: str
+    min_ts_ms: int | None = None
+    max_ts_ms: int | None = None
+    stragglers: int = 0
+    """Rows whose event time is outside the hour's on-time range."""
+
+
+class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One committed flush of one shard. kinesis_records may hold many user_records each."""
+
+    shard_id: str
+    after_seq: str
+    last_seq: str
+    fence: int
+    worker: str
+    committed_ms: int
+    kinesis_records: int
+    user_records: int
+    landed: int
+    rejected: dict[str, int]
+    suppressed: int
+    watermark_ms: int
+    objects: list[LandedObject]
+    decoder_version: int = 1
+    suppression_version: int = 0
+    lost: bool = False
+    """The stream had trimmed records before they were read: reconcile fails until someone has looked."""
+    erased: int = 0
+    trace_id: str = ""
+
+    @property
+    def rejected_total(self) -> int:
+        """Rejected user records of all reasons."""
+        return sum(self.rejected.values())
+
+
+class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One shard's lease. Ended shards keep their row until the stream's retention has passed."""
+
+    shard_id: str
+    owner: str | None = None
+    fence: int = 0
+    """Lease counter, one higher at each take."""
+    heartbeat: int = 0
+    """Changes at each renewal; an observer's own monotonic clock measures how long it stood still."""
+    position: str = TRIM_HORIZON
+    """last_seq of the newest ledger entry."""
+    watermark_ms: int = 0
+    ended: bool = False
+    parents: list[str] = []
+    suppression_version: int = 0
+    records_per_s: float = 0.0
+    bytes_per_s: float = 0.0
+    wanted_by: str | None = None
+    """A worker that asks for a graceful hand-over."""
+
+
+def ledger_item(entry: LedgerEntry) -> dict[str, Any]:
+    """The entry as a DynamoDB item (low-level attribute values): keys shard_id and last_seq (56 digits)."""
+    return {
+        "shard_id": {"S": entry.shard_id},
+        "last_seq": {"S": padded_sequence(entry.last_seq)},
+        "entry": {"S": msgspec.json.encode(entry).decode()},
+    }
+
+
+def ledger_entry(item: dict[str, Any]) -> LedgerEntry:
+    """The entry of a DynamoDB item."""
+    return msgspec.json.decode(item["entry"]["S"], type=LedgerEntry)
+
+
+_LEASE_TYPES: dict[str, str] = {
+    "shard_id": "S",
+    "owner": "S",
+    "fence": "N",
+    "heartbeat": "N",
+    "position": "S",
+    "watermark_ms": "N",
+    "ended": "BOOL",
+    "parents": "L",
+    "suppression_version": "N",
+    "records_per_s": "N",
+    "bytes_per_s": "N",
+    "wanted_by": "S",
+}
+
+
+def lease_item(row: LeaseRow) -> dict[str, Any]:
+    """The lease as a DynamoDB item with one attribute a field, so that conditions can name them. None is left out."""
+    item: dict[str, Any] = {}
+    for name, kind in _LEASE_TYPES.items():
+        value = getattr(row, name)
+        if value is None:
+            continue
+        if kind == "N":
+            item[name] = {"N": repr(value)}
+        elif kind == "L":
+            item[name] = {"L": [{"S": part} for part in value]}
+        else:
+            item[name] = {kind: value}
+    return item
+
+
+def lease_row(item: dict[str, Any]) -> LeaseRow:
+    """The lease of a DynamoDB item."""
+    fields: dict[str, Any] = {}
+    for name, kind in _LEASE_TYPES.items():
+        if name not in item:
+            continue
+        value = item[name][kind]
+        if kind == "N":
+            value = float(value) if name.endswith("_per_s") else int(value)
+        elif kind == "L":
+            value = [part["S"] for part in value]
+        fields[name] = value
+    return LeaseRow(**fields)
+
+
+def region_watermark_ms(rows: list[LeaseRow]) -> int:
+    """The region's watermark: the smallest over the shards that have not ended; over all where all have."""
+    live = [row.watermark_ms for row in rows if not row.ended] or [row.watermark_ms for row in rows]
+    return min(live, default=0)
+
+
+def hour_of(ms: int) -> datetime:
+    """The UTC hour of an epoch time in milliseconds."""
+    return datetime.fromtimestamp(ms // 3_600_000 * 3600, UTC)

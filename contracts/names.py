@@ -1,0 +1,101 @@
+"""Names that users, BI tools and other rooms rely on: streams, tables, buckets, keys, databases."""
+
+from datetime import UTC, datetime
+
+EXCHANGE_BUCKET = "exchange"
+BI_READER = "bi_reader"
+HISTORY_TABLE = "history.telemetry"
+TRIP_TABLE = "history.trip"
+DEVICE_DAY_TABLE = "history.device_day"
+SEQUENCE_DIGITS = 56
+"""Digits that a Kinesis sequence number is padded to where it is sorted as text."""
+
+
+def stream(region: str) -> str:
+    """The Kinesis stream of a region's records."""
+    return f"telemetry-{region}"
+
+
+def leases_table(region: str) -> str:
+    """The DynamoDB table of a region's shard leases."""
+    return f"leases-{region}"
+
+
+def ledger_table(region: str) -> str:
+    """The DynamoDB table that lists what landed."""
+    return f"ledger-{region}"
+
+
+def bucket(region: str) -> str:
+    """The S3 bucket of a region's lake: landing/, rejected/, warehouse/, exports/."""
+    return f"lake-{region}"
+
+
+def warehouse(region: str) -> str:
+    """Where the region's Iceberg tables are."""
+    return f"s3://{bucket(region)}/warehouse"
+
+
+def exchange_prefix(region: str) -> str:
+    """The only prefix of the exchange bucket that the region may write."""
+    return f"region={region}/"
+
+
+def fleet_database(region: str) -> str:
+    """The Postgres database of a region's registry, staging, marts and ops (`world` has one too)."""
+    return f"fleet_{region}"
+
+
+def privacy_database(region: str) -> str:
+    """The Postgres database of a region's requests, suppression list and evidence."""
+    return f"privacy_{region}"
+
+
+def arrival_hour(key_time: datetime) -> datetime:
+    """The UTC hour that a time falls into."""
+    return key_time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def landing_key(hour: datetime, shard_id: str, first_seq: str, last_seq: str, fence: int) -> str:
+    """Object key of landed records of one shard and arrival hour (UTC)."""
+    return f"landing/telemetry/{_dated(hour)}/{shard_id}-{first_seq}-{last_seq}-{fence}.parquet"
+
+
+def rejected_key(reason: str, hour: datetime, shard_id: str, first_seq: str, last_seq: str, fence: int) -> str:
+    """Object key of rejected records of one reason, shard and arrival hour (UTC)."""
+    return f"rejected/telemetry/reason={reason}/{_dated(hour)}/{shard_id}-{first_seq}-{last_seq}-{fence}.parquet"
+
+
+def redis_latest(region: str, device_id: str) -> str:
+    """JSON of the device's newest record."""
+    return f"{region}:latest:{device_id}"
+
+
+def redis_trail(region: str, device_id: str) -> str:
+    """Sorted set by event time (ms) of the device's newest points, as JSON."""
+    return f"{region}:trail:{device_id}"
+
+
+def redis_geo(region: str) -> str:
+    """GEO set of the devices' newest good positions."""
+    return f"{region}:geo"
+
+
+def redis_seen(region: str) -> str:
+    """Sorted set of devices by their last arrival time (ms)."""
+    return f"{region}:seen"
+
+
+def redis_epoch(region: str) -> str:
+    """Set once live state is complete; missing means that it must be rebuilt."""
+    return f"{region}:epoch"
+
+
+def padded_sequence(sequence_number: str) -> str:
+    """A sequence number that sorts as text the way it does as an integer."""
+    return sequence_number.zfill(SEQUENCE_DIGITS)
+
+
+def _dated(hour: datetime) -> str:
+    utc = hour.astimezone(UTC)
+    return f"dt={utc:%Y-%m-%d}/hour={utc:%H}"

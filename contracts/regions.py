@@ -1,0 +1,89 @@
+"""The region table: one row a jurisdiction, read from regions.toml."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+
+from contracts.errors import BadRegionTable, UnknownRegion
+
+WORLD = "world"
+_NAME = re.compile(r"[a-z][a-z0-9]{0,15}")
+
+
+class Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One jurisdiction: where its data lives and which rules bind it."""
+
+    name: str
+    aws_region: str
+    time_zone: str
+    legal_regime: str
+    retention_days: int
+    stream_shards: int
+    history_buckets: int
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of the region's business days."""
+        return ZoneInfo(self.time_zone)
+
+
+def default_regions_file() -> Path:
+    """regions.toml as FLEETLAKE_REGIONS_FILE names it, else the one at the project's top."""
+    named = os.environ.get("FLEETLAKE_REGIONS_FILE")
+    return Path(named) if named else Path(__file__).resolve().parent.parent / "regions.toml"
+
+
+def load_regions(path: Path | None = None) -> dict[str, Region]:
+    """All regions by name, in the file's order.
+
+    Raises BadRegionTable where the file is missing, is not TOML, or a row is incomplete or impossible.
+    """
+    path = path or default_regions_file()
+    try:
+        rows = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadRegionTable(f"no region table at {path}; set FLEETLAKE_REGIONS_FILE to one") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadRegionTable(f"{path} is not TOML: {error}; mend that line") from None
+    if not rows:
+        raise BadRegionTable(f"{path} names no region; add a table such as [eu]")
+    return {name: _region(path, name, row) for name, row in rows.items()}
+
+
+def find_region(name: str, regions: Mapping[str, Region] | None = None) -> Region:
+    """The region of that name. Raises UnknownRegion, naming those there are."""
+    known = load_regions() if regions is None else regions
+    try:
+        return known[name]
+    except KeyError:
+        raise UnknownRegion(f"no region {name!r} in regions.toml; it has {', '.join(known)}") from None
+
+
+def _region(path: Path, name: str, row: object) -> Region:
+    if not _NAME.fullmatch(name) or name in (WORLD, "all"):
+        raise BadRegionTable(
+            f"{path}: [{name}] is no region name; use lower-case letters and digits, not 'world' or 'all'"
+        )
+    if not isinstance(row, dict):
+        raise BadRegionTable(f"{path}: {name!r} stands outside a table; write it as [{name}] with its fields")
+    try:
+        region = msgspec.convert({"name": name, **row}, Region)
+    except msgspec.ValidationError as error:
+        raise BadRegionTable(f"{path}: [{name}]: {error}") from None
+    _check_values(path, region)
+    return region
+
+
+def _check_values(path: Path, region: Region) -> None:
+    if region.time_zone not in available_timezones():
+        raise BadRegionTable(
+            f"{path}: [{region.name}] time_zone {region.time_zone!r} is no IANA zone; write one such as 'Europe/Berlin'"
+        )
+    for field in ("retention_days", "stream_shards", "history_buckets"):
+        if getattr(region, field) < 1:
+            raise BadRegionTable(f"{path}: [{region.name}] {field} must be 1 or more")

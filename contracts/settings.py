@@ -1,0 +1,149 @@
+"""Settings of a process: read from the environment only, checked at start, secrets masked.
+
+A process of a region is given FLEETLAKE_REGION and that region's endpoints and credentials, and nothing of any
+other region. On AWS the endpoints and keys are left out: botocore's own chain finds them.
+"""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.sources.utils import parse_env_vars
+
+from contracts.errors import BadSettings
+from contracts.regions import Region, find_region, load_regions
+
+PREFIX = "FLEETLAKE_"
+_environ: ContextVar[Mapping[str, str] | None] = ContextVar("environ", default=None)
+
+
+class AwsService(BaseModel):
+    """Where one AWS service is and who asks. All unset on AWS: botocore's defaults apply."""
+
+    endpoint: str | None = None
+    access_key: SecretStr | None = None
+    secret_key: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _both_keys_or_none(self) -> Self:
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ValueError("set both the access key and the secret key, or neither")
+        return self
+
+    def client_kwargs(self, aws_region: str) -> dict[str, Any]:
+        """Keyword arguments for boto3's client()."""
+        kwargs: dict[str, Any] = {"region_name": aws_region}
+        if self.endpoint:
+            kwargs["endpoint_url"] = self.endpoint
+        if self.access_key and self.secret_key:
+            kwargs["aws_access_key_id"] = self.access_key.get_secret_value()
+            kwargs["aws_secret_access_key"] = self.secret_key.get_secret_value()
+        return kwargs
+
+
+class _FromMapping(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, extra="ignore", frozen=True
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only the environment (and arguments, in tests): no dotenv, no secret files."""
+        return init_settings, _MappingSource(settings_cls)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Settings from the process's environment, or from `environ` alone where given.
+
+        Raises BadSettings that names each variable, never its value.
+        """
+        token = _environ.set(environ)
+        try:
+            return cls()
+        except ValidationError as error:
+            raise BadSettings(_explain(error)) from None
+        finally:
+            _environ.reset(token)
+
+
+class RegionSettings(_FromMapping):
+    """What a process of one region works with."""
+
+    region: str
+    kinesis: AwsService = AwsService()
+    dynamodb: AwsService = AwsService()
+    s3: AwsService = AwsService()
+    redis_url: SecretStr
+    postgres_dsn: SecretStr
+    privacy_dsn: SecretStr
+    release_key: SecretStr
+    """Key of the HMAC that contributors to a release are remembered by."""
+
+    catalog: Literal["sql", "glue"] = "sql"
+    spark: Literal["local", "emr-serverless"] = "local"
+    spark_memory: str = "2g"
+    state: Path = Path(".fleetlake")
+    """A folder of this machine for caches (jars, Java) and local Spark scratch."""
+
+    flush_rows: int = Field(default=500_000, ge=1)
+    flush_mib: int = Field(default=128, ge=1)
+    flush_age_s: float = Field(default=60.0, gt=0)
+    buffer_mib: int = Field(default=512, ge=16)
+    """Decoded records that one worker may hold, over all shards, before it stops reading."""
+    open_hours: int = Field(default=6, ge=1)
+    """Arrival hours that one flush of a shard may hold open."""
+    lease_ttl_s: float = Field(default=10.0, gt=0)
+    trail_points: int = Field(default=100, ge=0)
+    live_unseen_days: int = Field(default=30, ge=1)
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """0 picks a free port."""
+
+    straggler_share: float = Field(default=0.05, gt=0, le=1)
+    straggler_wait_h: float = Field(default=6.0, ge=0)
+    trip_stop_s: int = Field(default=300, ge=1)
+    trip_gap_s: int = Field(default=3600, ge=1)
+    moving_kmh: float = Field(default=3.0, ge=0)
+
+    release_delay_days: int = Field(default=3, ge=0)
+    cohort_size: int = Field(default=10, ge=2)
+    dominance_share: float = Field(default=0.5, gt=0, le=1)
+
+    @property
+    def row(self) -> Region:
+        """This region's row of regions.toml. Raises UnknownRegion."""
+        return find_region(self.region, load_regions())
+
+
+class WorldSettings(_FromMapping):
+    """What the world pipeline works with: the exchange, to read, and its own database."""
+
+    region: Literal["world"] = "world"
+    aws_region: str = "eu-central-1"
+    s3: AwsService = AwsService()
+    postgres_dsn: SecretStr
+
+
+class _MappingSource(EnvSettingsSource):
+    """Reads variables from the mapping that `load` was given, where it was given one."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        environ = _environ.get()
+        return super()._load_env_vars() if environ is None else parse_env_vars(environ, self.case_sensitive)
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors(include_input=False, include_url=False):
+        variable = PREFIX + "_".join(str(part) for part in fault["loc"]).upper()
+        lines.append(f"{variable}: {fault['msg'].lower()}")
+    return "settings are incomplete or wrong: " + "; ".join(lines) + " (see docs/settings.md)"
