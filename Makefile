@@ -1,0 +1,66 @@
+# Fleetlake's commands. A bare machine with Python >= 3.11 and make is enough: everything else goes into .venv.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+export DAGSTER_DISABLE_TELEMETRY := 1
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export GX_ANALYTICS_ENABLED := false
+
+.PHONY: help
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Fleetlake needs Python >= 3.11; this is $$($(PYTHON) -V). Name another: make PYTHON=python3.12"; exit 1; }
+	@echo "Installing into .venv (some minutes the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: install
+install: .venv/installed ## Make .venv with exactly the versions of requirements.lock
+
+.PHONY: manifests
+manifests: .venv/installed ## Prepare dbt's manifests, one a region
+	@$(BIN)/python -m assets.manifests
+
+.PHONY: demo
+demo: .venv/installed ## The whole system on this machine with simulated fleets, then a report
+	@$(BIN)/fleetlake demo
+
+.PHONY: ui
+ui: .venv/installed ## Dagster's web server and daemon on the same state
+	@$(BIN)/fleetlake ui
+
+.PHONY: up down status
+up: .venv/installed ## Start the embedded stack
+	@$(BIN)/fleetlake up
+down: .venv/installed ## Stop the embedded stack
+	@$(BIN)/fleetlake down
+status: .venv/installed ## What runs, where, and how far behind it is
+	@$(BIN)/fleetlake status
+
+.PHONY: test
+test: .venv/installed ## All tests, on the real embedded services
+	@$(BIN)/python -m pytest
+
+.PHONY: check
+check: .venv/installed ## Lint, format, types, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+
+.PHONY: bench
+bench: .venv/installed ## Benchmarks, each with its peers in the same run
+	@$(BIN)/fleetlake bench all
+
+.PHONY: lock
+lock: ## Resolve requirements.lock anew from pyproject.toml
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra build --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header pyproject.toml --output-file requirements.lock
