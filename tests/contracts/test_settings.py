@@ -1,0 +1,67 @@
+"""Settings come from the environment only, are checked at start, and never show a secret."""
+
+import pytest
+
+from contracts.errors import BadSettings
+from contracts.settings import RegionSettings, WorldSettings
+
+ENVIRON = {
+    "FLEETLAKE_REGION": "eu",
+    "FLEETLAKE_KINESIS_ENDPOINT": "http://127.0.0.1:1",
+    "FLEETLAKE_KINESIS_ACCESS_KEY": "AKIA",
+    "FLEETLAKE_KINESIS_SECRET_KEY": "s3cr3t-kinesis",
+    "FLEETLAKE_REDIS_URL": "redis://eu:s3cr3t-redis@127.0.0.1/0",
+    "FLEETLAKE_POSTGRES_DSN": "postgresql://eu:s3cr3t-pg@127.0.0.1/fleet_eu",
+    "FLEETLAKE_PRIVACY_DSN": "postgresql://eu:s3cr3t-pg@127.0.0.1/privacy_eu",
+    "FLEETLAKE_RELEASE_KEY": "s3cr3t-key",
+}
+
+
+def without(name: str) -> dict[str, str]:
+    return {key: value for key, value in ENVIRON.items() if key != name}
+
+
+def test_nested_services_and_defaults_load() -> None:
+    settings = RegionSettings.load(ENVIRON)
+    assert settings.kinesis.client_kwargs("eu-central-1")["aws_access_key_id"] == "AKIA"
+    assert settings.s3.client_kwargs("eu-central-1") == {"region_name": "eu-central-1"}
+    assert (settings.flush_mib, settings.cohort_size, settings.row.name) == (128, 10, "eu")
+
+
+def test_no_secret_shows_in_repr_or_str() -> None:
+    settings = RegionSettings.load(ENVIRON)
+    assert "s3cr3t" not in repr(settings) + str(settings) + str(settings.model_dump())
+
+
+@pytest.mark.parametrize("name", ["FLEETLAKE_REGION", "FLEETLAKE_REDIS_URL", "FLEETLAKE_POSTGRES_DSN"])
+def test_a_missing_setting_is_named(name: str) -> None:
+    with pytest.raises(BadSettings, match=f"{name}: field required"):
+        RegionSettings.load(without(name))
+
+
+def test_a_wrong_value_names_its_variable_and_no_secret() -> None:
+    with pytest.raises(BadSettings) as caught:
+        RegionSettings.load({**ENVIRON, "FLEETLAKE_FLUSH_ROWS": "many"})
+    assert "FLEETLAKE_FLUSH_ROWS" in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_half_a_key_pair_is_refused() -> None:
+    with pytest.raises(BadSettings, match=r"FLEETLAKE_KINESIS.*both"):
+        RegionSettings.load(without("FLEETLAKE_KINESIS_SECRET_KEY"))
+
+
+def test_a_mapping_hides_the_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEETLAKE_FLUSH_ROWS", "7")
+    assert RegionSettings.load(ENVIRON).flush_rows != 7
+
+
+def test_the_process_environment_is_read_where_no_mapping_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRON.items():
+        monkeypatch.setenv(name, value)
+    assert RegionSettings.load().region == "eu"
+
+
+def test_world_needs_its_database_only() -> None:
+    environ = {"FLEETLAKE_REGION": "world", "FLEETLAKE_POSTGRES_DSN": "postgresql://world@127.0.0.1/fleet_world"}
+    assert WorldSettings.load(environ).region == "world"
