@@ -1,5 +1,7 @@
 """Settings come from the environment only, are checked at start, and never show a secret."""
 
+from pathlib import Path
+
 import pytest
 
 from contracts.errors import BadSettings
@@ -65,3 +67,9 @@ def test_the_process_environment_is_read_where_no_mapping_is_given(monkeypatch: 
 def test_world_needs_its_database_only() -> None:
     environ = {"FLEETLAKE_REGION": "world", "FLEETLAKE_POSTGRES_DSN": "postgresql://world@127.0.0.1/fleet_world"}
     assert WorldSettings.load(environ).region == "world"
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    undocumented = [name for name in RegionSettings.model_fields if f"FLEETLAKE_{name.upper()}" not in page]
+    assert undocumented == []
