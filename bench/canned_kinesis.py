@@ -1,7 +1,8 @@
 """A Kinesis that serves answers made beforehand, so that a fast consumer is measured and not an emulator.
 
-It answers ListShards, DescribeStream, DescribeStreamSummary, GetShardIterator and GetRecords in JSON 1.1, for any stream
-name, with up to RECORDS_A_READ Kinesis records a read, without checking signatures. A shard's last answer is empty with MillisBehindLatest 0.
+It answers ListShards, DescribeStream, DescribeStreamSummary, GetShardIterator and GetRecords in JSON 1.1, for any
+stream name, with up to RECORDS_A_READ Kinesis records a read, without checking signatures. A shard's last answer is
+empty with MillisBehindLatest 0.
 """
 
 import argparse

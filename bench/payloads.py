@@ -1,4 +1,4 @@
-"""The records that benchmarks send: 218 B JSON of moving vehicles, plain, KPL-aggregated, or with signals and attributes."""
+"""The records that benchmarks send: 218 B JSON of moving vehicles: plain, KPL-aggregated, or with signals."""
 
 import json
 import random
