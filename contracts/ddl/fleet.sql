@@ -32,6 +32,49 @@ create table if not exists registry.device_subject (
     primary key (device_id, subject_id)
 );
 
+-- history.trip and history.device_day as loaded, one business day replaced at a time: contracts.derived has the columns.
+create table if not exists staging.trip (
+    trip_id text not null,
+    device_id text not null,
+    day date not null,
+    start_ts timestamptz not null,
+    end_ts timestamptz not null,
+    start_lat double precision,
+    start_lon double precision,
+    end_lat double precision,
+    end_lon double precision,
+    distance_km double precision not null,
+    moving_s double precision not null,
+    idle_s double precision not null,
+    max_speed_kmh double precision,
+    fuel_l double precision,
+    records bigint not null,
+    loaded_at timestamptz not null default now(),
+    primary key (day, trip_id)
+);
+create index if not exists trip_of_device on staging.trip (device_id, day);
+create table if not exists staging.device_day (
+    device_id text not null,
+    day date not null,
+    records bigint not null,
+    flagged bigint not null,
+    late bigint not null,
+    first_ts timestamptz not null,
+    last_ts timestamptz not null,
+    engine_s double precision not null,
+    moving_s double precision not null,
+    idle_s double precision not null,
+    off_s double precision not null,
+    distance_gps_km double precision not null,
+    distance_odometer_km double precision,
+    max_speed_kmh double precision,
+    fuel_l double precision,
+    trips integer not null,
+    loaded_at timestamptz not null default now(),
+    primary key (device_id, day)
+);
+create index if not exists device_day_of_day on staging.device_day (day);
+
 -- A copy of the leases' watermarks, for people; DynamoDB holds the truth.
 create table if not exists ops.watermarks (
     shard_id text primary key,
@@ -87,6 +130,8 @@ create table if not exists ops.derived (
     sequence bigint not null,
     derived_at timestamptz not null default now()
 );
+-- The sequence at which the day's derived rows last differed: a derivation with equal rows is not passed on.
+alter table ops.derived add column if not exists rows_sequence bigint;
 -- Days that reached a target ('staging', 'marts', 'utilisation_day'), with the sequence they were derived at.
 create table if not exists ops.applied (
     target text not null,

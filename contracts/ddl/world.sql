@@ -16,3 +16,21 @@ create table if not exists ops.exchange_object (
     rows bigint,
     loaded_at timestamptz
 );
+-- An object that breaks the release's contract is refused once, not again and again; mart_etag is what the marts show.
+alter table ops.exchange_object add column if not exists refused_etag text;
+alter table ops.exchange_object add column if not exists refused_reason text;
+alter table ops.exchange_object add column if not exists mart_etag text;
+-- The release utilisation_day as loaded, one region and day replaced at a time: contracts.derived has the columns.
+create table if not exists staging.utilisation_day (
+    region text not null,
+    day date not null,
+    device_type text not null,
+    cohort bigint not null,
+    devices bigint not null,
+    records double precision not null,
+    engine_h double precision not null,
+    moving_h double precision not null,
+    distance_km double precision not null,
+    loaded_at timestamptz not null default now(),
+    primary key (region, day, device_type)
+);
