@@ -1,0 +1,43 @@
+{# The business days of this run: from var start_day to var end_day, both included; every day without them. #}
+{% macro has_window() -%}
+    {{ return(var('start_day', none) is not none) }}
+{%- endmacro %}
+
+{% macro in_window(column='day') -%}
+    {%- if has_window() -%}
+    {{ column }} between date '{{ var("start_day") }}' and date '{{ var("end_day", var("start_day")) }}'
+    {%- else -%}
+    true
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+    Replace the run's window in the target by what the model selects: a day that became empty is emptied, which
+    delete+insert and microbatch do not do. A model without `day_column` in its meta is replaced as a whole.
+    Two runs at once take turns (the hook `take_turns`), so the second finds the first one's rows and deletes them.
+#}
+{% macro get_incremental_delete_window_insert_sql(arg_dict) %}
+    {%- set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) -%}
+    {%- set day_column = config.get('meta', {}).get('day_column') %}
+    delete from {{ arg_dict["target_relation"] }}
+    where {{ in_window(day_column) if day_column else 'true' }};
+    insert into {{ arg_dict["target_relation"] }} ({{ columns }})
+    select {{ columns }} from {{ arg_dict["temp_relation"] }}
+{% endmacro %}
+
+{% macro take_turns() -%}
+    select pg_advisory_xact_lock(hashtextextended('{{ this.schema }}.{{ this.identifier }}', 0))
+{%- endmacro %}
+
+{# Data tests look at the days of this run: the others were tested when they were built. #}
+{% macro get_where_subquery(relation) -%}
+    {%- set where = config.get('where', '') -%}
+    {%- if where == '__window__' -%}
+        {%- set where = in_window() if has_window() and not relation.identifier.startswith('dim_') else '' -%}
+    {%- endif -%}
+    {%- if where -%}
+        (select * from {{ relation }} where {{ where }}) dbt_subquery
+    {%- else -%}
+        {{ relation }}
+    {%- endif -%}
+{%- endmacro %}
