@@ -59,6 +59,10 @@ class SinkUnavailable(FleetlakeError):
     """A store that the consumer writes to is down, full, read-only or denying."""
 
 
+class ObjectConflict(FleetlakeError):
+    """An object of that key exists with other bytes; nothing was written."""
+
+
 class LeaseLost(FleetlakeError):
     """Another worker owns the shard now; drop its buffers and stop reading it."""
 

@@ -38,6 +38,9 @@ class Batch:
     bytes_read: int = 0
     max_arrival_ms: int = 0
     unknown_fields: Mapping[str, int] = field(default_factory=dict)
+    """Records in which each name stood that the contract does not know; `*` is every name beyond the first 1,000."""
+    suppression_version: int = 0
+    """Version of the suppression list that was applied."""
 
 
 class Decoder(Protocol):

@@ -1,0 +1,79 @@
+"""The live state of devices: what the consumer asks of Redis."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class LiveReport:
+    """What one write did."""
+
+    devices: int = 0
+    """Devices in the rows."""
+    updated: int = 0
+    """Devices whose newest record was in the rows."""
+    points: int = 0
+    """Points sent to trails; those beyond a trail's length are trimmed by the store."""
+    complete: bool = True
+    """Whether `R:epoch` stands. False: live state was lost or never built, and someone must rebuild it."""
+
+
+class LatestRecord(msgspec.Struct, frozen=True):
+    """A device's newest record as live state holds it: contract fields plus arrival_ts and flags, as JSON."""
+
+    device_id: str
+    json: bytes
+
+
+class LiveState(Protocol):
+    """The newest of each device.
+
+    A record's order key is (min(ts, arrival_ts), arrival_ts, sequence number as an integer, sub-sequence).
+
+    Promises
+    - After any writes in any order, any batching and any repetition, `latest` of a device is its record with the
+      greatest order key, its place in the geo set is that of its record with the greatest order key among those with
+      a good position, its trail is the newest N good positions by event time, and `seen` is its latest arrival.
+    - A reader never sees a device half written.
+    - A store that is down, full, read-only or denying raises SinkUnavailable; the same write may be repeated.
+    """
+
+    async def write(self, rows: pa.RecordBatch) -> LiveReport:
+        """Take in rows of contracts.record.LANDING_SCHEMA, in any order."""
+        ...
+
+    async def latest(self, device_id: str) -> bytes | None:
+        """JSON of the newest record, or None for a device that is not known."""
+        ...
+
+    async def trail(self, device_id: str) -> list[bytes]:
+        """The newest points by event time, oldest first, each as JSON."""
+        ...
+
+    async def position(self, device_id: str) -> tuple[float, float] | None:
+        """Longitude and latitude (degrees, within 1e-5) of the newest good position."""
+        ...
+
+    async def seen_ms(self, device_id: str) -> int | None:
+        """Latest arrival, epoch milliseconds."""
+        ...
+
+    async def forget(self, device_ids: Sequence[str]) -> None:
+        """Remove these devices from latest, trail, geo and seen together."""
+        ...
+
+    async def sweep(self, now_ms: int) -> int:
+        """Forget the devices unseen by arrival for the store's `unseen_days`. Returns how many."""
+        ...
+
+    async def epoch(self) -> str | None:
+        """What `R:epoch` holds, or None where live state is not complete."""
+        ...
+
+    async def set_epoch(self, epoch: str) -> None: ...
+
+    async def close(self) -> None: ...
