@@ -78,6 +78,8 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     """Changes at each renewal; an observer's own monotonic clock measures how long it stood still."""
     position: str = TRIM_HORIZON
     """last_seq of the newest ledger entry."""
+    start_ms: int = 0
+    """Where reading starts while nothing was committed: 0 is the oldest record, else the first that arrived then."""
     watermark_ms: int = 0
     ended: bool = False
     parents: list[str] = []
@@ -108,6 +110,7 @@ _LEASE_TYPES: dict[str, str] = {
     "fence": "N",
     "heartbeat": "N",
     "position": "S",
+    "start_ms": "N",
     "watermark_ms": "N",
     "ended": "BOOL",
     "parents": "L",

@@ -1,0 +1,189 @@
+"""A lean asynchronous client for AWS's JSON services: botocore finds credentials and signs, aiohttp carries.
+
+It makes one attempt a call (two where only the clock was wrong): who retries, and for how long, is the caller's.
+"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, cast
+
+import aiohttp
+import botocore.session
+import msgspec
+from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials, RefreshableCredentials
+from botocore.exceptions import BotoCoreError
+
+from contracts.errors import BadSettings, FleetlakeError
+from contracts.settings import AwsService
+
+_SKEWED = {"RequestTimeTooSkewed", "RequestExpired", "InvalidSignatureException", "SignatureDoesNotMatch"}
+_PASSING = {
+    "InternalFailure",
+    "InternalServerError",
+    "ServiceUnavailable",
+    "ExpiredTokenException",
+    "RequestTimeTooSkewed",
+    "RequestExpired",
+    "LimitExceededException",
+}
+_SKEW_WORTH_MENDING_S = 30.0
+_SERVER_ERROR = 500
+
+
+class AwsRefused(FleetlakeError):
+    """A service answered that it will not do this. `code` is AWS's name for why."""
+
+    def __init__(self, service: str, code: str, message: str, body: bytes = b"") -> None:
+        super().__init__(f"{service} refused: {code}: {message}")
+        self.code = code
+        self.message = message
+        self.body = body
+
+
+class AwsUnanswered(FleetlakeError):
+    """No usable answer: timeout, broken connection, half a body, or a server error. It may have been done or not."""
+
+
+class Answer(NamedTuple):
+    """A body, and the server's own time in epoch milliseconds where it told it (whole seconds), else None."""
+
+    body: bytes
+    server_ms: int | None
+
+
+class JsonService:
+    """One AWS service of one region, spoken to in its JSON protocol.
+
+    `call` raises AwsRefused or AwsUnanswered. A signature refused for a clock that is off is signed again with the
+    server's time.
+    """
+
+    def __init__(
+        self, service: str, prefix: str, aws_region: str, access: AwsService, *, version: str, timeout_s: float = 20.0
+    ) -> None:
+        self._service = service
+        self._prefix = prefix
+        self._type = f"application/x-amz-json-{version}"
+        session = botocore.session.get_session()
+        self._url = access.endpoint or _public_endpoint(session, service, aws_region)
+        self._credentials = _credentials(session, access)
+        self._signer = _Signer(self._credentials, service, aws_region)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=5.0)
+        self._http: aiohttp.ClientSession | None = None
+
+    async def call(self, action: str, body: bytes) -> Answer:
+        """Do one action; `body` is its JSON."""
+        try:
+            return await self._attempt(action, body)
+        except AwsRefused as refusal:
+            if refusal.code not in _SKEWED or not self._signer.corrected:
+                raise
+            self._signer.corrected = False
+            return await self._attempt(action, body)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    async def _attempt(self, action: str, body: bytes) -> Answer:
+        headers = await self._signed(action, body)
+        try:
+            async with self._session().post(self._url, data=body, headers=headers) as response:
+                data = await response.read()
+                served = _server_time(response.headers.get("Date"))
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise AwsUnanswered(f"{self._service} did not answer {action}: {type(error).__name__}: {error}") from error
+        if status == 200:  # noqa: PLR2004
+            return Answer(data, None if served is None else int(served.timestamp() * 1000))
+        raise self._failure(action, status, data, served)
+
+    def _failure(self, action: str, status: int, data: bytes, served: datetime | None) -> FleetlakeError:
+        code, message = _error_of(data)
+        if code in _SKEWED:
+            self._signer.learn(served)
+        if status >= _SERVER_ERROR or (code in _PASSING and not self._signer.corrected):
+            return AwsUnanswered(f"{self._service} failed {action} with {status} {code}: {message}")
+        return AwsRefused(self._service, code or str(status), message, data)
+
+    async def _signed(self, action: str, body: bytes) -> dict[str, str]:
+        headers = {"X-Amz-Target": f"{self._prefix}.{action}", "Content-Type": self._type}
+        request = AWSRequest(method="POST", url=self._url, data=body, headers=headers)
+        try:
+            # A refresh asks a metadata service or STS and blocks; everything else is arithmetic.
+            if isinstance(self._credentials, RefreshableCredentials) and self._credentials.refresh_needed():
+                await asyncio.to_thread(self._signer.add_auth, request)
+            else:
+                self._signer.add_auth(request)
+        except BotoCoreError as error:
+            raise AwsUnanswered(f"no credentials for {self._service} just now: {error}") from error
+        return dict(request.headers.items())
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            self._http = aiohttp.ClientSession(
+                timeout=self._timeout, connector=aiohttp.TCPConnector(limit=0), skip_auto_headers=("User-Agent",)
+            )
+        return self._http
+
+
+class _Signer(SigV4Auth):
+    """botocore's signer on a clock that is moved to the server's where they differ."""
+
+    def __init__(self, credentials: Credentials, service: str, aws_region: str) -> None:
+        super().__init__(credentials, service, aws_region)
+        self._ahead = timedelta()
+        self.corrected = False
+
+    def learn(self, served: datetime | None) -> None:
+        """Take the server's time as the truth."""
+        if served is None:
+            return
+        ahead = served - datetime.now(UTC)
+        if abs((ahead - self._ahead).total_seconds()) > _SKEW_WORTH_MENDING_S:
+            self._ahead = ahead
+            self.corrected = True
+
+    def _modify_request_before_signing(self, request: AWSRequest) -> None:
+        request.context["timestamp"] = (datetime.now(UTC) + self._ahead).strftime(SIGV4_TIMESTAMP)
+        super()._modify_request_before_signing(request)  # type: ignore[misc]
+
+
+def _credentials(session: Any, access: AwsService) -> Credentials:
+    if access.access_key and access.secret_key:
+        return Credentials(access.access_key.get_secret_value(), access.secret_key.get_secret_value())
+    found = session.get_credentials()
+    if found is None:
+        raise BadSettings("no AWS credentials: set FLEETLAKE_*_ACCESS_KEY and *_SECRET_KEY, or any that botocore finds")
+    return cast(Credentials, found)
+
+
+def _public_endpoint(session: Any, service: str, aws_region: str) -> str:
+    found = session.get_component("endpoint_resolver").construct_endpoint(service, aws_region)
+    if not found:
+        raise BadSettings(f"AWS has no {service} in {aws_region!r}; check aws_region in regions.toml")
+    return f"https://{found['hostname']}/"
+
+
+def _error_of(data: bytes) -> tuple[str, str]:
+    try:
+        body = msgspec.json.decode(data, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return "", data[:200].decode("utf-8", "replace")
+    code = str(body.get("__type", "")).rsplit("#", 1)[-1]
+    return code, str(body.get("message") or body.get("Message") or "")
+
+
+def _server_time(header: str | None) -> datetime | None:
+    if header is None:
+        return None
+    try:
+        served = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return served if served.tzinfo else served.replace(tzinfo=UTC)

@@ -1,0 +1,108 @@
+"""What the consumer asks of a stream, and what a stream promises."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from contracts.errors import FleetlakeError
+from ingest.batch import KinesisRecord, ShardId
+
+
+class StreamUnavailable(FleetlakeError):
+    """The stream gave no usable answer; asking again is right and harmless."""
+
+
+class Throttled(StreamUnavailable):
+    """More than the shard's share was asked for: 5 reads or 2 MB a second."""
+
+
+class IteratorExpired(StreamUnavailable):
+    """A shard iterator lives for five minutes; ask for a new one after the last sequence number read."""
+
+
+class ShardGone(FleetlakeError):
+    """The stream has no such shard (any more): it ended and its records were trimmed."""
+
+
+class Start(NamedTuple):
+    """Where reading a shard starts. Exactly one of these is meant: see the constructors."""
+
+    kind: str
+    sequence_number: str = ""
+    arrival_ms: int = 0
+
+    @classmethod
+    def oldest(cls) -> "Start":
+        """At the oldest record that the stream still has."""
+        return cls("TRIM_HORIZON")
+
+    @classmethod
+    def latest(cls) -> "Start":
+        """Just after the newest record."""
+        return cls("LATEST")
+
+    @classmethod
+    def at(cls, sequence_number: str) -> "Start":
+        """At this record, or the first after it where it was trimmed."""
+        return cls("AT_SEQUENCE_NUMBER", sequence_number=sequence_number)
+
+    @classmethod
+    def after(cls, sequence_number: str) -> "Start":
+        """Just after this record."""
+        return cls("AFTER_SEQUENCE_NUMBER", sequence_number=sequence_number)
+
+    @classmethod
+    def arrived(cls, arrival_ms: int) -> "Start":
+        """At the first record that arrived at this epoch time (ms) or later."""
+        return cls("AT_TIMESTAMP", arrival_ms=arrival_ms)
+
+
+class Shard(NamedTuple):
+    """One shard: its parents (none, one after a split, two after a merge) and its hash range, inclusive."""
+
+    shard_id: ShardId
+    parents: tuple[ShardId, ...] = ()
+    first_hash: int = 0
+    last_hash: int = 0
+    closed: bool = False
+
+
+@dataclass(slots=True)
+class Records:
+    """One answer of get_records."""
+
+    records: list[KinesisRecord]
+    next_iterator: str | None
+    """None at the end of a closed shard: it has been read to its last record."""
+    millis_behind_latest: int
+    child_shards: list[Shard] = field(default_factory=list)
+    """At the end of a closed shard: what it was split or merged into."""
+    response_ms: int = 0
+    """The stream's own epoch time of the answer, not later than the truth."""
+    bytes_read: int = 0
+
+
+class StreamDescription(NamedTuple):
+    """How long the stream keeps records (ms)."""
+
+    retention_ms: int
+
+
+class StreamClient(Protocol):
+    """One stream.
+
+    Promises
+    - Records of a shard come in the order of their sequence numbers, which compare as integers and only grow; reading
+      from the same place again gives the same records, unless the stream has trimmed them.
+    - A closed shard stays readable until its records are trimmed; its last answer has no next iterator and names the
+      children. A child's records are later than all of its parents'.
+    - An answer without records, with an iterator and `millis_behind_latest` 0 means that nothing that arrived before
+      `response_ms` is unread in the shard.
+    - Raises Throttled, IteratorExpired or StreamUnavailable (ask again), ShardGone, and FleetlakeError where access is
+      refused or the stream does not exist. It never retries on its own.
+    """
+
+    async def describe(self) -> StreamDescription: ...
+    async def list_shards(self) -> list[Shard]: ...
+    async def get_shard_iterator(self, shard_id: ShardId, start: Start) -> str: ...
+    async def get_records(self, iterator: str, limit: int = 10_000) -> Records: ...
+    async def close(self) -> None: ...

@@ -1,0 +1,170 @@
+"""Leases and ledger in DynamoDB: tables leases-R (key shard_id) and ledger-R (keys shard_id, last_seq)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from contracts.errors import LeaseLost, PositionMoved, SinkUnavailable
+from contracts.ledger import LeaseRow, LedgerEntry, lease_item, lease_row, ledger_entry, ledger_item
+from contracts.names import leases_table, ledger_table, padded_sequence
+from contracts.settings import AwsService
+from ingest.batch import ShardId
+from ingest.leases.expressions import Change, commit_of, held_by
+from ingest.leases.protocol import WorkerId
+from ingest.leases.wire import DynamoWire
+
+_CHILD_TRIES = 5
+
+
+class DynamoLeases:
+    """LeaseTable and Ledger of one region. Every read is consistent."""
+
+    def __init__(self, region: str, aws_region: str, access: AwsService) -> None:
+        self._leases = leases_table(region)
+        self._ledger = ledger_table(region)
+        self._wire = DynamoWire(aws_region, access)
+
+    async def rows(self) -> list[LeaseRow]:
+        """All rows by shard."""
+        items = self._wire.pages("Scan", {"TableName": self._leases, "ConsistentRead": True})
+        return sorted([lease_row(item) async for item in items], key=lambda row: row.shard_id)
+
+    async def insert(self, rows: Sequence[LeaseRow]) -> None:
+        """Put each row if it is absent."""
+        for row in rows:
+            request = {"Item": lease_item(row), "ConditionExpression": "attribute_not_exists(shard_id)"}
+            await self._wire.conditionally("PutItem", {"TableName": self._leases, **request})
+
+    async def take(self, seen: LeaseRow, worker: WorkerId) -> LeaseRow | None:
+        """One higher fence, if fence and heartbeat are as seen."""
+        change = Change()
+        change.when("fence", seen.fence).when("heartbeat", seen.heartbeat).when("ended", False)
+        change.put("owner", worker).add("fence", 1).add("heartbeat", 1).drop("wanted_by")
+        return await self._update(seen.shard_id, change)
+
+    async def renew(self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float) -> LeaseRow:
+        """Beat, and note the load."""
+        change = held_by(lease).add("heartbeat", 1)
+        change.put("records_per_s", round(records_per_s, 3)).put("bytes_per_s", round(bytes_per_s, 1))
+        return await self._update_held(lease, change)
+
+    async def advance(self, lease: LeaseRow, watermark_ms: int) -> LeaseRow:
+        """Move the watermark if that is forward."""
+        change = held_by(lease).below("watermark_ms", watermark_ms).put("watermark_ms", watermark_ms)
+        row = await self._update(lease.shard_id, change)
+        return row if row is not None else await self._held(lease)
+
+    async def release(self, lease: LeaseRow, *, to: WorkerId | None = None) -> None:
+        """Let go, perhaps to someone."""
+        change = held_by(lease).add("heartbeat", 1).drop("owner")
+        if to is None:
+            change.drop("wanted_by")
+        else:
+            change.put("wanted_by", to)
+        await self._update_held(lease, change)
+
+    async def ask(self, seen: LeaseRow, worker: WorkerId) -> bool:
+        """Mark the row as wanted, if nobody else has."""
+        change = held_by(seen).absent("wanted_by").put("wanted_by", worker)
+        return await self._update(seen.shard_id, change) is not None
+
+    async def remove(self, row: LeaseRow) -> None:
+        """Delete an ended row."""
+        request: dict[str, Any] = {"TableName": self._leases, "Key": {"shard_id": {"S": row.shard_id}}}
+        request |= Change().when("ended", True).condition()
+        await self._wire.conditionally("DeleteItem", request)
+
+    async def commit(
+        self, lease: LeaseRow, entry: LedgerEntry | None, *, children: Sequence[LeaseRow] | None = None
+    ) -> LeaseRow:
+        """One TransactWriteItems."""
+        after = _after(lease, entry, ended=children is not None)
+        for _ in range(_CHILD_TRIES):
+            writes: list[dict[str, Any]] = [{"Update": self._keyed(lease.shard_id, commit_of(lease, after))}]
+            if entry is not None:
+                put = {"Item": ledger_item(entry), "ConditionExpression": "attribute_not_exists(shard_id)"}
+                writes.append({"Put": {"TableName": self._ledger, **put}})
+            own = len(writes)
+            writes.extend([await self._child(child) for child in children or ()])
+            refused = await self._wire.transact(writes)
+            if not refused:
+                return after
+            if any(index < own for index in refused):
+                await self._explain(lease)
+        raise SinkUnavailable(f"{lease.shard_id}: rows of its children keep changing; try again")
+
+    async def find(self, shard_id: ShardId, last_seq: str) -> LedgerEntry | None:
+        """One entry."""
+        key = {"shard_id": {"S": shard_id}, "last_seq": {"S": padded_sequence(last_seq)}}
+        item = await self._wire.get(self._ledger, key)
+        return None if item is None else ledger_entry(item)
+
+    async def entries(self, shard_id: ShardId, after: str = "") -> list[LedgerEntry]:
+        """The shard's entries in order."""
+        request = {
+            "TableName": self._ledger,
+            "ConsistentRead": True,
+            "KeyConditionExpression": "shard_id = :shard AND last_seq > :after",
+            "ExpressionAttributeValues": {":shard": {"S": shard_id}, ":after": {"S": padded_sequence(after)}},
+        }
+        return [ledger_entry(item) async for item in self._wire.pages("Query", request)]
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._wire.close()
+
+    def _keyed(self, shard_id: ShardId, change: Change) -> dict[str, Any]:
+        return {"TableName": self._leases, "Key": {"shard_id": {"S": shard_id}}, **change.request()}
+
+    async def _update(self, shard_id: ShardId, change: Change) -> LeaseRow | None:
+        request = {**self._keyed(shard_id, change), "ReturnValues": "ALL_NEW"}
+        answer = await self._wire.conditionally("UpdateItem", request)
+        return None if answer is None else lease_row(answer["Attributes"])
+
+    async def _update_held(self, lease: LeaseRow, change: Change) -> LeaseRow:
+        row = await self._update(lease.shard_id, change)
+        if row is None:
+            raise _lost(lease)
+        return row
+
+    async def _held(self, lease: LeaseRow) -> LeaseRow:
+        row = await self._row(lease.shard_id)
+        if row is None or row.ended or row.owner != lease.owner or row.fence != lease.fence:
+            raise _lost(lease)
+        return row
+
+    async def _row(self, shard_id: ShardId) -> LeaseRow | None:
+        item = await self._wire.get(self._leases, {"shard_id": {"S": shard_id}})
+        return None if item is None else lease_row(item)
+
+    async def _explain(self, lease: LeaseRow) -> None:
+        row = await self._held(lease)
+        where = row.position or "its start"
+        raise PositionMoved(f"{lease.shard_id} is at {where}, or the ledger has this flush's last record already")
+
+    async def _child(self, child: LeaseRow) -> dict[str, Any]:
+        known = await self._row(child.shard_id)
+        if known is None:
+            put = {"Item": lease_item(child), "ConditionExpression": "attribute_not_exists(shard_id)"}
+            return {"Put": {"TableName": self._leases, **put}}
+        smaller = min(known.watermark_ms, child.watermark_ms)
+        change = Change().when("watermark_ms", known.watermark_ms).put("watermark_ms", smaller)
+        return {"Update": self._keyed(child.shard_id, change)}
+
+
+def _after(lease: LeaseRow, entry: LedgerEntry | None, *, ended: bool) -> LeaseRow:
+    if entry is not None:
+        if entry.after_seq != lease.position:
+            raise PositionMoved(f"{lease.shard_id}: the entry starts elsewhere than the lease's position")
+        lease = replace(
+            lease,
+            position=entry.last_seq,
+            watermark_ms=max(lease.watermark_ms, entry.watermark_ms),
+            suppression_version=entry.suppression_version,
+        )
+    return replace(lease, ended=ended, owner=None) if ended else lease
+
+
+def _lost(lease: LeaseRow) -> LeaseLost:
+    return LeaseLost(f"{lease.shard_id}: fence {lease.fence} of {lease.owner} is no longer the lease's")

@@ -1,0 +1,128 @@
+"""Leases and ledger in memory, with the promises of the table's."""
+
+import asyncio
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from contracts.errors import LeaseLost, PositionMoved
+from contracts.ledger import LeaseRow, LedgerEntry
+from contracts.names import padded_sequence
+from ingest.batch import ShardId
+from ingest.leases.protocol import WorkerId
+
+
+class MemoryLeases:
+    """LeaseTable and Ledger of one region; several workers share it by sharing the object."""
+
+    def __init__(self) -> None:
+        self._rows: dict[ShardId, LeaseRow] = {}
+        self._entries: dict[tuple[ShardId, str], LedgerEntry] = {}
+
+    async def rows(self) -> list[LeaseRow]:
+        """All rows by shard."""
+        await asyncio.sleep(0)
+        return [self._rows[name] for name in sorted(self._rows)]
+
+    async def insert(self, rows: Sequence[LeaseRow]) -> None:
+        """Add those that are missing."""
+        await asyncio.sleep(0)
+        for row in rows:
+            self._rows.setdefault(row.shard_id, row)
+
+    async def take(self, seen: LeaseRow, worker: WorkerId) -> LeaseRow | None:
+        """One higher fence for the first who asks."""
+        await asyncio.sleep(0)
+        row = self._rows.get(seen.shard_id)
+        if row is None or row.ended or (row.fence, row.heartbeat) != (seen.fence, seen.heartbeat):
+            return None
+        return self._put(replace(row, owner=worker, fence=row.fence + 1, heartbeat=row.heartbeat + 1, wanted_by=None))
+
+    async def renew(self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float) -> LeaseRow:
+        """Beat."""
+        await asyncio.sleep(0)
+        row = self._held(lease)
+        return self._put(
+            replace(row, heartbeat=row.heartbeat + 1, records_per_s=records_per_s, bytes_per_s=bytes_per_s)
+        )
+
+    async def advance(self, lease: LeaseRow, watermark_ms: int) -> LeaseRow:
+        """Forward only."""
+        await asyncio.sleep(0)
+        row = self._held(lease)
+        return self._put(replace(row, watermark_ms=max(row.watermark_ms, watermark_ms)))
+
+    async def release(self, lease: LeaseRow, *, to: WorkerId | None = None) -> None:
+        """Let go."""
+        await asyncio.sleep(0)
+        row = self._held(lease)
+        self._put(replace(row, owner=None, heartbeat=row.heartbeat + 1, wanted_by=to))
+
+    async def ask(self, seen: LeaseRow, worker: WorkerId) -> bool:
+        """First come, first served."""
+        await asyncio.sleep(0)
+        row = self._rows.get(seen.shard_id)
+        if row is None or row.ended or row.fence != seen.fence or row.owner != seen.owner or row.wanted_by is not None:
+            return False
+        self._put(replace(row, wanted_by=worker))
+        return True
+
+    async def remove(self, row: LeaseRow) -> None:
+        """Only what has ended."""
+        await asyncio.sleep(0)
+        if row.shard_id in self._rows and self._rows[row.shard_id].ended:
+            del self._rows[row.shard_id]
+
+    async def commit(
+        self, lease: LeaseRow, entry: LedgerEntry | None, *, children: Sequence[LeaseRow] | None = None
+    ) -> LeaseRow:
+        """All or nothing."""
+        await asyncio.sleep(0)
+        row = self._held(lease)
+        if row.position != lease.position or (entry is not None and entry.after_seq != row.position):
+            raise PositionMoved(
+                f"{lease.shard_id} is at {row.position or 'its start'}, not where this worker read from"
+            )
+        if entry is not None:
+            if row.watermark_ms > max(lease.watermark_ms, entry.watermark_ms):
+                raise PositionMoved(f"{lease.shard_id}: the watermark has moved beyond what this worker knows")
+            key = (entry.shard_id, padded_sequence(entry.last_seq))
+            if key in self._entries:
+                raise PositionMoved(f"{lease.shard_id} has an entry at {entry.last_seq} already")
+            self._entries[key] = entry
+            row = replace(
+                row,
+                position=entry.last_seq,
+                watermark_ms=max(row.watermark_ms, entry.watermark_ms),
+                suppression_version=entry.suppression_version,
+            )
+        for child in children or ():
+            known = self._rows.get(child.shard_id, child)
+            self._put(replace(known, watermark_ms=min(known.watermark_ms, child.watermark_ms)))
+        ended = children is not None
+        owner = None if ended else row.owner
+        return self._put(replace(row, heartbeat=row.heartbeat + 1, ended=ended, owner=owner))
+
+    async def find(self, shard_id: ShardId, last_seq: str) -> LedgerEntry | None:
+        """By key."""
+        await asyncio.sleep(0)
+        return self._entries.get((shard_id, padded_sequence(last_seq)))
+
+    async def entries(self, shard_id: ShardId, after: str = "") -> list[LedgerEntry]:
+        """In order."""
+        await asyncio.sleep(0)
+        first = padded_sequence(after)
+        return [self._entries[key] for key in sorted(self._entries) if key[0] == shard_id and key[1] > first]
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    def _held(self, lease: LeaseRow) -> LeaseRow:
+        row = self._rows.get(lease.shard_id)
+        if row is None or row.ended or row.owner != lease.owner or row.fence != lease.fence:
+            raise LeaseLost(f"{lease.shard_id}: fence {lease.fence} of {lease.owner} is no longer the lease's")
+        return row
+
+    def _put(self, row: LeaseRow) -> LeaseRow:
+        self._rows[row.shard_id] = row
+        return row

@@ -1,0 +1,87 @@
+"""What leases and the ledger promise."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from contracts.ledger import LeaseRow, LedgerEntry
+from ingest.batch import ShardId
+
+WorkerId = str
+
+
+class LeaseTable(Protocol):
+    """Who may read which shard.
+
+    Promises
+    - `insert` never changes a row that is there.
+    - `take` succeeds only if the row is still as seen: of two workers that race for one shard, one gets it. Each take
+      raises the fence by one; a fence is never used twice. An ended shard cannot be taken.
+    - `renew`, `advance` and `release` by anyone but the holder of the current fence raise LeaseLost and change nothing.
+    - A watermark never goes backwards.
+    - Any call may raise SinkUnavailable; the change may then have been made or not.
+    """
+
+    async def rows(self) -> list[LeaseRow]:
+        """All rows, ended ones included, as of now."""
+        ...
+
+    async def insert(self, rows: Sequence[LeaseRow]) -> None:
+        """Add the rows that are not there yet."""
+        ...
+
+    async def take(self, seen: LeaseRow, worker: WorkerId) -> LeaseRow | None:
+        """Own the shard if its row is still as `seen`; the row as taken, or None where someone was faster."""
+        ...
+
+    async def renew(self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float) -> LeaseRow:
+        """Change the heartbeat and note the load; the row as it is now."""
+        ...
+
+    async def advance(self, lease: LeaseRow, watermark_ms: int) -> LeaseRow:
+        """Move the watermark forward; a smaller one changes nothing. The row as it is now."""
+        ...
+
+    async def release(self, lease: LeaseRow, *, to: WorkerId | None = None) -> None:
+        """Own the shard no more. `to` is the worker that it is meant for; without, anyone may take it at once."""
+        ...
+
+    async def ask(self, seen: LeaseRow, worker: WorkerId) -> bool:
+        """Ask the owner for a graceful hand-over; False where the owner changed or another asked before."""
+        ...
+
+    async def remove(self, row: LeaseRow) -> None:
+        """Forget an ended shard that the stream no longer has."""
+        ...
+
+
+class Ledger(Protocol):
+    """Which flushes count.
+
+    Promises
+    - `commit` does all or nothing, in one step: the lease's position and watermark move, the entry is added, and, with
+      `children`, the shard ends and its children get rows. It does so only if owner, fence and position are still the
+      lease's and no entry stands at (shard_id, last_seq).
+    - Otherwise it changes nothing and raises LeaseLost where the owner or the fence is another, else PositionMoved.
+    - SinkUnavailable means that it may have been done or not: `find` tells, and repeating the same call is harmless.
+    - A child's row has the smallest watermark of the parents that ended before it was taken.
+    """
+
+    async def commit(
+        self, lease: LeaseRow, entry: LedgerEntry | None, *, children: Sequence[LeaseRow] | None = None
+    ) -> LeaseRow:
+        """Commit one flush; the lease as it is afterwards. Without `children` (even none) the shard goes on."""
+        ...
+
+    async def find(self, shard_id: ShardId, last_seq: str) -> LedgerEntry | None:
+        """The entry that ends at this sequence number."""
+        ...
+
+    async def entries(self, shard_id: ShardId, after: str = "") -> list[LedgerEntry]:
+        """The shard's entries in order, those with last_seq greater than `after`."""
+        ...
+
+
+class Leases(LeaseTable, Ledger, Protocol):
+    """Both, over the same rows."""
+
+    async def close(self) -> None: ...

@@ -1,0 +1,100 @@
+"""DynamoDB's requests and what their failures mean here."""
+
+from collections.abc import AsyncIterator
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from contracts.errors import FleetlakeError, SinkUnavailable
+from contracts.settings import AwsService
+from ingest.aws import AwsRefused, AwsUnanswered, JsonService
+
+_CONDITION = "ConditionalCheckFailed"
+_CANCELLED = "TransactionCanceledException"
+_BUSY = {
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+    "AccessDeniedException",
+    "UnrecognizedClientException",
+    _CANCELLED,
+}
+
+
+class DynamoWire:
+    """One attempt a request. SinkUnavailable where the store is down, busy or denying; it may then have been done."""
+
+    def __init__(self, aws_region: str, access: AwsService) -> None:
+        self._service = JsonService("dynamodb", "DynamoDB_20120810", aws_region, access, version="1.0", timeout_s=10.0)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._service.close()
+
+    async def get(self, table: str, key: dict[str, Any]) -> dict[str, Any] | None:
+        """One item, read consistently."""
+        answer = await self._call("GetItem", {"TableName": table, "Key": key, "ConsistentRead": True})
+        item: dict[str, Any] | None = answer.get("Item")
+        return item or None
+
+    async def pages(self, action: str, request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        """The items of all pages of a Scan or Query."""
+        while True:
+            answer = await self._call(action, request)
+            for item in answer.get("Items", ()):
+                yield item
+            if not answer.get("LastEvaluatedKey"):
+                return
+            request = {**request, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    async def conditionally(self, action: str, request: dict[str, Any]) -> dict[str, Any] | None:
+        """A conditional write's answer, or None where the condition did not hold."""
+        try:
+            return await self._attempt(action, request)
+        except AwsRefused as refusal:
+            if refusal.code == _CONDITION + "Exception":
+                return None
+            raise _meaning(refusal) from refusal
+
+    async def transact(self, writes: list[dict[str, Any]]) -> list[int]:
+        """All of the writes or none: the places of those whose condition did not hold, empty where it was done."""
+        body = msgspec.json.encode(writes)
+        # The same writes under the same token count once, however often they are sent.
+        token = blake2b(body, digest_size=16).hexdigest()
+        try:
+            await self._attempt("TransactWriteItems", {"TransactItems": writes, "ClientRequestToken": token})
+        except AwsRefused as refusal:
+            refused = _conditions(refusal)
+            if not refused:
+                raise _meaning(refusal) from refusal
+            return refused
+        return []
+
+    async def _call(self, action: str, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return await self._attempt(action, request)
+        except AwsRefused as refusal:
+            raise _meaning(refusal) from refusal
+
+    async def _attempt(self, action: str, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            answer = await self._service.call(action, msgspec.json.encode(request))
+            return msgspec.json.decode(answer.body or b"{}", type=dict[str, Any])
+        except (AwsUnanswered, msgspec.DecodeError) as error:
+            raise SinkUnavailable(f"dynamodb: {error}") from error
+
+
+def _meaning(refusal: AwsRefused) -> FleetlakeError:
+    if refusal.code in _BUSY:
+        return SinkUnavailable(str(refusal))
+    return FleetlakeError(str(refusal))
+
+
+def _conditions(refusal: AwsRefused) -> list[int]:
+    if refusal.code != _CANCELLED:
+        return []
+    reasons = msgspec.json.decode(refusal.body, type=dict[str, Any]).get("CancellationReasons") or []
+    return [index for index, reason in enumerate(reasons) if reason.get("Code") == _CONDITION]
