@@ -20,3 +20,8 @@
 {% macro is_final(day) -%}
     ({{ day_starts_at(day ~ ' + 1 + ' ~ env_var("FLEETLAKE_RELEASE_DELAY_DAYS", "3")) }} <= {{ refreshed_at() }})
 {%- endmacro %}
+
+{# The business day that it is now. #}
+{% macro today() -%}
+    ({{ refreshed_at() }} at time zone '{{ env_var("FLEETLAKE_TIME_ZONE") }}')::date
+{%- endmacro %}

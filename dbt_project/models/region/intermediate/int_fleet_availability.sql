@@ -1,0 +1,34 @@
+-- A device is available on a day from its registration on, and on a day that it reported whatever the registry says.
+with days as (
+    select distinct day from {{ ref('stg_device_day') }}
+),
+
+devices as (
+    select * from {{ ref('int_device') }}
+),
+
+available as (
+    select
+        days.day,
+        devices.fleet_id,
+        devices.device_id
+    from days
+    inner join devices on devices.valid_from < {{ day_starts_at('days.day + 1') }}
+    union
+    select
+        day,
+        fleet_id,
+        device_id
+    from {{ ref('int_fleet_device_day') }}
+),
+
+counted as (
+    select
+        day,
+        fleet_id,
+        count(*) as devices_available
+    from available
+    group by day, fleet_id
+)
+
+select * from counted

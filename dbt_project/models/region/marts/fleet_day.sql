@@ -1,0 +1,43 @@
+with available as (
+    select * from {{ ref('int_fleet_availability') }}
+    where {{ in_window('day') }}
+),
+
+used as (
+    select
+        fleet_id,
+        day,
+        count(*) as devices_reporting,
+        count(*) filter (where engine_s > 0 or moving_s > 0) as devices_active,
+        {{ exact_sum('engine_s') }} as engine_s,
+        {{ exact_sum('moving_s') }} as moving_s,
+        {{ exact_sum('idle_s') }} as idle_s,
+        {{ exact_sum('distance_gps_km') }} as distance_gps_km,
+        {{ exact_sum('fuel_l') }} as fuel_l,
+        sum(trips)::bigint as trips
+    from {{ ref('int_fleet_device_day') }}
+    where {{ in_window('day') }}
+    group by fleet_id, day
+),
+
+final as (
+    select
+        available.fleet_id,
+        available.day,
+        available.devices_available,
+        coalesce(used.devices_reporting, 0) as devices_reporting,
+        coalesce(used.devices_active, 0) as devices_active,
+        coalesce(used.engine_s, 0) as utilisation_engine_s,
+        available.devices_available * {{ day_length_s('available.day') }} as utilisation_available_s,
+        coalesce(used.moving_s, 0) as moving_s,
+        coalesce(used.idle_s, 0) as idle_s,
+        coalesce(used.distance_gps_km, 0) as distance_gps_km,
+        used.fuel_l,
+        coalesce(used.trips, 0) as trips,
+        {{ is_final('available.day') }} as is_final,
+        {{ refreshed_at() }} as refreshed_at
+    from available
+    left join used on available.fleet_id = used.fleet_id and available.day = used.day
+)
+
+select * from final

@@ -1,0 +1,25 @@
+with source as (
+    select * from {{ source('staging', 'trip') }}
+),
+
+renamed as (
+    select
+        trip_id,
+        device_id,
+        day,
+        start_ts,
+        end_ts,
+        start_lat as start_lat_deg,
+        start_lon as start_lon_deg,
+        end_lat as end_lat_deg,
+        end_lon as end_lon_deg,
+        distance_km,
+        moving_s,
+        idle_s,
+        max_speed_kmh,
+        fuel_l,
+        records
+    from source
+)
+
+select * from renamed
