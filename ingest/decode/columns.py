@@ -1,0 +1,107 @@
+"""Structs to columns: one pass in C over each field of a batch."""
+
+from array import array
+from collections.abc import Sequence
+from itertools import chain
+from operator import attrgetter
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+
+from contracts.record import LANDING_SCHEMA, READINGS
+from ingest.decode.times import IMPOSSIBLE_MS, parse_texts
+
+Readings = dict[str, np.ndarray | None]
+"""By name of a reading: its values with NaN for null, or None where every value is null."""
+
+
+def values_of(rows: Sequence[Any], name: str) -> list[Any]:
+    """One field of all rows."""
+    return list(map(attrgetter(name), rows))
+
+
+def reading_column(values: list[float | None]) -> tuple[np.ndarray | None, pa.Array]:
+    """A reading's values as numbers (NaN for null; None where all are null) and as an Arrow column."""
+    count = len(values)
+    if count == 0 or (values[0] is None and values.count(None) == count):
+        return None, pa.nulls(count, pa.float64())
+    try:
+        numbers = np.frombuffer(array("d", cast(list[float], values)))
+    except TypeError:
+        column = pa.array(values, pa.float64())
+        return column.to_numpy(zero_copy_only=False), column
+    return numbers, pa.array(numbers)
+
+
+def optional_column(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Strings or booleans with nulls."""
+    if None in values and values.count(None) == len(values):
+        return pa.nulls(len(values), kind)
+    return pa.array(values, kind)
+
+
+def list_column(values: list[list[str] | None], kind: pa.DataType) -> pa.Array:
+    """Lists of strings with nulls."""
+    if values.count(None) == len(values):
+        return pa.nulls(len(values), kind)
+    items = pa.array(list(chain.from_iterable(filter(None, values))), pa.string())
+    return pa.ListArray.from_arrays(_offsets(values), items, type=kind)
+
+
+def map_column(values: list[dict[str, Any] | None], kind: pa.MapType) -> pa.Array:
+    """Maps with nulls, entries in the order in which they were sent."""
+    if values.count(None) == len(values):
+        return pa.nulls(len(values), kind)
+    present = list(filter(None, values))
+    keys = pa.array(list(chain.from_iterable(present)), pa.string())
+    items = pa.array(list(chain.from_iterable(map(dict.values, present))), kind.item_type)
+    return pa.MapArray.from_arrays(_offsets(values), keys, items, type=kind)
+
+
+def times_column(values: list[int | str]) -> tuple[np.ndarray, np.ndarray]:
+    """Epoch milliseconds, and which values are times."""
+    try:
+        return parse_texts(pa.array(values, pa.string()))
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        pass
+    ms, good = np.zeros(len(values), np.int64), np.ones(len(values), bool)
+    whole = np.fromiter((isinstance(value, int) for value in values), bool, len(values))
+    ms[whole] = _integers([value for value in values if isinstance(value, int)])
+    ms[~whole], good[~whole] = parse_texts(pa.array([v for v in values if isinstance(v, str)], pa.string()))
+    return ms, good
+
+
+def readings_of(rows: Sequence[Any]) -> tuple[Readings, dict[str, pa.Array]]:
+    """All readings of all rows, as numbers and as columns."""
+    numbers: Readings = {}
+    columns: dict[str, pa.Array] = {}
+    for reading in READINGS:
+        numbers[reading.name], columns[reading.name] = reading_column(values_of(rows, reading.name))
+    return numbers, columns
+
+
+def further_columns(rows: Sequence[Any]) -> dict[str, pa.Array]:
+    """The contract's fields that are neither identity, time nor reading."""
+    kinds = {name: LANDING_SCHEMA.field(name).type for name in ("engine_on", "fault_codes", "signals", "attributes")}
+    return {
+        "engine_on": optional_column(values_of(rows, "engine_on"), kinds["engine_on"]),
+        "fault_codes": list_column(values_of(rows, "fault_codes"), kinds["fault_codes"]),
+        "signals": map_column(values_of(rows, "signals"), kinds["signals"]),
+        "attributes": map_column(values_of(rows, "attributes"), kinds["attributes"]),
+    }
+
+
+def _integers(values: list[int]) -> np.ndarray:
+    try:
+        return np.frombuffer(array("q", values), np.int64)
+    except OverflowError:
+        return np.array([max(-IMPOSSIBLE_MS, min(value, IMPOSSIBLE_MS)) for value in values], np.int64)
+
+
+def _offsets(values: Sequence[Any]) -> pa.Array:
+    """Offsets of lists or maps; a null offset makes its row null."""
+    lengths = np.fromiter((0 if value is None else len(value) for value in values), np.int32, len(values))
+    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
+    missing = np.fromiter((value is None for value in values), bool, len(values))
+    return pa.array(offsets, pa.int32(), mask=np.append(missing, False))

@@ -1,0 +1,106 @@
+"""The decoder of the record contract: JSON user records, plain or KPL-aggregated, to columns."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from contracts.record import LANDING_SCHEMA, RejectReason
+from ingest.batch import Batch, KinesisRecord, ShardId
+from ingest.decode.part import Part, decode_part
+from ingest.decode.reader import FastReader
+from ingest.decode.rejected import Refusal, rejected_rows
+from ingest.decode.suppression import NoSuppression, Suppression
+from ingest.decode.users import UserRecords, user_records
+
+DECODER_VERSION = 1
+"""Grows whenever the same bytes would give other rows; every ledger entry names it."""
+PART_ROWS = 8192
+"""User records that are taken through all steps together: few enough to stay in the processor's cache."""
+MAX_UNKNOWN_NAMES = 1000
+OTHER_NAMES = "*"
+_MAX_NAME = 128
+_NO_ROWS = pa.RecordBatch.from_pylist([], schema=LANDING_SCHEMA)
+
+
+class JsonDecoder:
+    """contracts.record, contract v1, from JSON: keeps the promises of ingest.batch.Decoder.
+
+    One decoder serves one thread. `suppression` is asked once a device and batch; its records are dropped and counted.
+    """
+
+    version = DECODER_VERSION
+
+    def __init__(self, suppression: Suppression | None = None, *, part_rows: int = PART_ROWS) -> None:
+        self._suppression = suppression or NoSuppression()
+        self._part_rows = part_rows
+        self._reader = FastReader()
+
+    def decode(self, shard_id: ShardId, records: Sequence[KinesisRecord]) -> Batch:
+        """Decode consecutive Kinesis records of one shard. `records` must not be empty."""
+        version = self._suppression.version
+        users = user_records(records)
+        arrivals = np.fromiter((record[1] for record in records), np.int64, len(records))
+        sequences = pa.array([record[0] for record in records], pa.string())
+        parts: list[Part] = []
+        for start in range(0, len(users.datas), self._part_rows):
+            stop = min(start + self._part_rows, len(users.datas))
+            parts += self._decode(shard_id, users, start, stop, arrivals, sequences)
+        refusals = [refusal for part in parts for refusal in part.refusals]
+        return Batch(
+            shard_id=shard_id,
+            first_seq=records[0].sequence_number,
+            last_seq=records[-1].sequence_number,
+            kinesis_records=len(records),
+            user_records=len(users.datas),
+            rows=_together([part.rows for part in parts]),
+            rejected=rejected_rows(shard_id, users, refusals),
+            suppressed=sum(part.suppressed for part in parts),
+            bytes_read=sum(map(len, (record[3] for record in records))),
+            max_arrival_ms=int(arrivals.max()),
+            unknown_fields=_bounded(parts),
+            suppression_version=version,
+        )
+
+    def _decode(
+        self,
+        shard_id: ShardId,
+        users: UserRecords,
+        start: int,
+        stop: int,
+        arrivals: np.ndarray,
+        sequences: pa.StringArray,
+    ) -> list[Part]:
+        """User records [start, stop). What breaks this code is bisected to the record, which alone is refused."""
+        try:
+            part = users.part(start, stop)
+            return [decode_part(self._reader, self._suppression, shard_id, part, start, arrivals, sequences)]
+        except Exception as error:  # noqa: BLE001 - whatever one record breaks must not stop its shard
+            if stop - start == 1:
+                refusal = Refusal(start, RejectReason.POISON, type(error).__name__)
+                return [Part(_NO_ROWS, [refusal])]
+            middle = (start + stop) // 2
+            return [
+                *self._decode(shard_id, users, start, middle, arrivals, sequences),
+                *self._decode(shard_id, users, middle, stop, arrivals, sequences),
+            ]
+
+
+def _together(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(batches) == 1:
+        return batches[0]
+    return pa.concat_batches(batches) if batches else _NO_ROWS
+
+
+def _bounded(parts: Sequence[Part]) -> dict[str, int]:
+    """Counts by unknown name, at most MAX_UNKNOWN_NAMES of them; the rest, and very long names, count together."""
+    names: Counter[str] = Counter()
+    for part in parts:
+        names.update(part.unknown)
+    if len(names) <= MAX_UNKNOWN_NAMES and all(len(name) <= _MAX_NAME for name in names):
+        return dict(names)
+    kept = sorted(name for name in names if len(name) <= _MAX_NAME)[:MAX_UNKNOWN_NAMES]
+    bounded = {name: names[name] for name in kept}
+    bounded[OTHER_NAMES] = bounded.get(OTHER_NAMES, 0) + sum(names.values()) - sum(bounded.values())
+    return bounded

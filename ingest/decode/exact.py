@@ -1,0 +1,142 @@
+"""One record read exactly: the definition of what a record means. The fast reader must agree wherever it answers."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from contracts.record import MAX_RECORD_BYTES, RejectReason
+from ingest.decode.fields import VALUE_DECODERS
+from ingest.decode.times import IMPOSSIBLE_MS
+
+MAX_NESTING = 64
+"""Objects and lists within each other that a record may hold. A bound of our own, so that the answer does not
+depend on how much of the interpreter's stack is in use."""
+
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TEXT = msgspec.json.Decoder(str)
+_INTEGER = re.compile(rb"-?[0-9]+")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_MAX_DIGITS = 18
+
+
+class Unplaceable(ValueError):
+    """The record cannot be placed: reason, and what was wrong without values of the record."""
+
+    def __init__(self, reason: RejectReason, error: str) -> None:
+        super().__init__(error)
+        self.reason = reason
+        self.error = error
+
+
+@dataclass(slots=True)
+class ExactRecord:
+    """Field values by name. `wrong` names those optional fields that were of the wrong type."""
+
+    values: dict[str, Any]
+    wrong: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+
+def read_exactly(data: bytes) -> ExactRecord:
+    """Read one user record. Raises Unplaceable.
+
+    The last of equal keys counts, as in JSON readers everywhere. null is the same as absent. A number beyond a
+    double's range, a number that is no integer for ts, and true or false for a number are of the wrong type.
+    """
+    raws = _object(data)
+    record = ExactRecord({"device_id": _device_id(raws), "ts": _ts(raws)})
+    kept: dict[str, str] = {}
+    for name, raw in raws.items():
+        decoder = VALUE_DECODERS.get(name)
+        if decoder is None:
+            if name not in record.values:
+                record.unknown.append(name)
+            continue
+        text = bytes(raw)
+        if text == b"null":
+            continue
+        try:
+            record.values[name] = decoder.decode(text)
+        except msgspec.ValidationError:
+            record.wrong.append(name)
+            kept[name] = text.decode()
+    if kept:
+        record.values["attributes"] = _with_originals(record.values.get("attributes"), kept)
+    return record
+
+
+def check_text(data: bytes) -> None:
+    """Raises Unplaceable where bytes are not UTF-8 or nest deeper than MAX_NESTING: what msgspec skips unchecked."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise Unplaceable(RejectReason.NOT_JSON, f"not UTF-8: {error.reason} at byte {error.start}") from None
+    if data.count(b"[") + data.count(b"{") > MAX_NESTING and _nesting(data) > MAX_NESTING:
+        raise Unplaceable(RejectReason.NOT_JSON, f"nested deeper than {MAX_NESTING}")
+
+
+def too_large(size: int) -> Unplaceable:
+    """Why a record of that many bytes is refused."""
+    return Unplaceable(RejectReason.TOO_LARGE, f"{size} bytes exceed {MAX_RECORD_BYTES}")
+
+
+def _object(data: bytes) -> dict[str, msgspec.Raw]:
+    if len(data) > MAX_RECORD_BYTES:
+        raise too_large(len(data))
+    check_text(data)
+    try:
+        return _OBJECT.decode(data)
+    except msgspec.ValidationError:
+        raise Unplaceable(RejectReason.NOT_JSON, "not an object") from None
+    except msgspec.DecodeError as error:
+        raise Unplaceable(RejectReason.NOT_JSON, str(error)) from None
+
+
+def _device_id(raws: dict[str, msgspec.Raw]) -> str:
+    raw = raws.get("device_id")
+    if raw is None:
+        raise Unplaceable(RejectReason.BAD_DEVICE_ID, "device_id is missing")
+    try:
+        return _TEXT.decode(raw)
+    except msgspec.ValidationError:
+        raise Unplaceable(RejectReason.BAD_DEVICE_ID, "device_id is no string") from None
+
+
+def _ts(raws: dict[str, msgspec.Raw]) -> int | str:
+    raw = raws.get("ts")
+    if raw is None:
+        raise Unplaceable(RejectReason.BAD_TS, "ts is missing")
+    text = bytes(raw)
+    if _INTEGER.fullmatch(text):
+        # Longer integers lie beyond any time; they are never made into numbers, which would cost their square.
+        if len(text.lstrip(b"-")) > _MAX_DIGITS:
+            return -IMPOSSIBLE_MS if text.startswith(b"-") else IMPOSSIBLE_MS
+        return int(text)
+    try:
+        return _TEXT.decode(text)
+    except msgspec.ValidationError:
+        raise Unplaceable(RejectReason.BAD_TS, "ts is neither a string nor an integer") from None
+
+
+def _with_originals(attributes: dict[str, str] | None, kept: dict[str, str]) -> dict[str, str]:
+    """Attributes plus the JSON text of values of the wrong type, each under its field's name.
+
+    Where the device sent an attribute of that name, the attribute stays and the text goes under `name.sent`.
+    """
+    merged = dict(attributes or {})
+    for name, text in kept.items():
+        place = name
+        while place in merged:
+            place += ".sent"
+        merged[place] = text
+    return merged
+
+
+def _nesting(data: bytes) -> int:
+    letters = np.frombuffer(_STRING.sub(b"", data), np.uint8)
+    opens = np.isin(letters, (ord("["), ord("{")))
+    closes = np.isin(letters, (ord("]"), ord("}")))
+    return int(np.max(np.cumsum(opens.astype(np.int64) - closes), initial=0))

@@ -1,0 +1,56 @@
+"""Device ids and record ids, a column at once."""
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from hashlib import blake2b
+from operator import methodcaller
+
+import numpy as np
+import pyarrow as pa
+
+from contracts.identity import record_id
+from contracts.record import DEVICE_ID_PATTERN
+
+_MAX_DEVICE_ID = 128
+_PATTERN = re.compile(DEVICE_ID_PATTERN.removesuffix("$") + r"\Z", re.ASCII)
+_ALLOWED = np.array([re.match(DEVICE_ID_PATTERN, chr(byte)) is not None and byte != ord("\n") for byte in range(256)])
+_DIGEST_BYTES = 16
+_digest = methodcaller("digest")
+_hashed = partial(blake2b, digest_size=_DIGEST_BYTES)
+
+
+def good_device_ids(ids: pa.StringArray) -> np.ndarray:
+    """Which of these are device ids of the contract."""
+    lengths = np.diff(_offsets(ids))
+    if _ALLOWED[_letters(ids)].all():
+        good: np.ndarray = (lengths >= 1) & (lengths <= _MAX_DEVICE_ID)
+        return good
+    return np.array([_PATTERN.match(text) is not None for text in ids.to_pylist()], bool)
+
+
+def record_ids(event_ids: Sequence[str | None] | None, originals: Sequence[bytes]) -> pa.StringArray:
+    """record_id of every row, as contracts.identity.record_id gives it; event_ids is None where no row has one."""
+    if event_ids is not None:
+        return pa.array(list(map(record_id, event_ids, originals)), pa.string())
+    return _hashes(originals)
+
+
+def _hashes(originals: Sequence[bytes]) -> pa.StringArray:
+    """`b:` and the hash of each, written as one buffer: all have the same width."""
+    count, width = len(originals), 2 + 2 * _DIGEST_BYTES
+    digits = b"".join(map(_digest, map(_hashed, originals))).hex().encode()
+    text = np.empty((count, width), np.uint8)
+    text[:, 0], text[:, 1] = ord("b"), ord(":")
+    text[:, 2:] = np.frombuffer(digits, np.uint8).reshape(count, width - 2)
+    offsets = np.arange(count + 1, dtype=np.int32) * width
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(text))
+
+
+def _offsets(texts: pa.StringArray) -> np.ndarray:
+    return np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
+
+
+def _letters(texts: pa.StringArray) -> np.ndarray:
+    offsets, data = _offsets(texts), texts.buffers()[2]
+    return np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]] if data is not None else np.zeros(0, np.uint8)

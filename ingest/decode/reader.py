@@ -1,0 +1,129 @@
+"""Many records read fast: whole batches into structs, falling back to the exact reader one record at a time."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from contracts.record import MAX_RECORD_BYTES
+from ingest.decode.exact import MAX_NESTING, Unplaceable, read_exactly
+from ingest.decode.fields import LEARNABLE, record_struct
+
+MAX_LEARNED = 64
+"""Unknown names that the fast struct makes room for."""
+WORTH_LEARNING = 16
+"""Records of one batch that must hold an unknown name before the fast struct makes room for it."""
+_IRREGULAR = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+@dataclass(slots=True)
+class Read:
+    """Records as structs: `rows[i]` was read from the user record `places[i]`."""
+
+    rows: list[Any]
+    places: Sequence[int]
+    refused: list[tuple[int, Unplaceable]] = field(default_factory=list)
+    """User record and why it cannot be placed."""
+    wrong: list[int] = field(default_factory=list)
+    """Indexes into `rows` of records with an optional field of the wrong type."""
+    unknown: Counter[str] = field(default_factory=Counter)
+    """Records in which each unknown name stood."""
+
+
+class FastReader:
+    """Reads user records into structs.
+
+    msgspec decodes record after record in C. What it refuses is read by `read_exactly`, which decides. Unknown names
+    that are frequent get a place in the struct, so that a fleet that always sends one stays on the fast path and the
+    count stays exact. What was learned changes the speed only, never a result.
+    """
+
+    def __init__(self) -> None:
+        self._learned: tuple[str, ...] = ()
+        self._make_struct()
+
+    def read(self, datas: Sequence[bytes]) -> Read:
+        """Every record of `datas` ends in rows or in refused, in order."""
+        rows = self._decode_all(datas)
+        if max(map(len, datas), default=0) > MAX_RECORD_BYTES:
+            rows = [None if len(data) > MAX_RECORD_BYTES else row for row, data in zip(rows, datas, strict=True)]
+        read = Read(rows, range(len(rows)))
+        if self._learned:
+            self._count_learned(read)
+        if None in rows:
+            self._reread(datas, read)
+        return read
+
+    def _decode_all(self, datas: Sequence[bytes]) -> list[Any]:
+        """A struct a record, None where msgspec refused it."""
+        rows: list[Any] = []
+        decoded = map(self._decode, datas)
+        while len(rows) < len(datas):
+            try:
+                rows.extend(decoded)
+            except _IRREGULAR:
+                # extend keeps what came before the error, so the culprit is the next record.
+                rows.append(None)
+        return rows
+
+    def _reread(self, datas: Sequence[bytes], read: Read) -> None:
+        """Read the records without a struct exactly; take out those that cannot be placed."""
+        rows, wrong = read.rows, set()
+        unknown: Counter[str] = Counter()
+        for place in [place for place, row in enumerate(rows) if row is None]:
+            try:
+                exact = read_exactly(datas[place])
+            except Unplaceable as why:
+                read.refused.append((place, why))
+                continue
+            unknown.update(exact.unknown)
+            rows[place] = self._struct(**exact.values)
+            if exact.wrong:
+                wrong.add(place)
+        read.unknown.update(unknown)
+        if read.refused:
+            read.places = [place for place, row in enumerate(rows) if row is not None]
+            read.rows = [rows[place] for place in read.places]
+        read.wrong = [index for index, place in enumerate(read.places) if place in wrong] if wrong else []
+        self._learn(unknown)
+
+    def _count_learned(self, read: Read) -> None:
+        """Count learned names; a row with a value that msgspec skipped unchecked and that needs a look loses its
+        struct, so that the exact reader decides on it."""
+        rows = read.rows
+        for getter in self._getters:
+            for index, row in enumerate(rows):
+                if row is not None and getter(row) is not msgspec.UNSET and _needs_a_look(bytes(getter(row))):
+                    rows[index] = None
+        regular = [row for row in rows if row is not None]
+        for name, getter in zip(self._learned, self._getters, strict=True):
+            found = len(regular) - list(map(getter, regular)).count(msgspec.UNSET)
+            if found:
+                read.unknown[name] += found
+
+    def _learn(self, unknown: Counter[str]) -> None:
+        often = [name for name, count in unknown.items() if count >= WORTH_LEARNING and LEARNABLE.fullmatch(name)]
+        if often and len(self._learned) < MAX_LEARNED:
+            self._learned = (*self._learned, *sorted(often))[:MAX_LEARNED]
+            self._make_struct()
+
+    def _make_struct(self) -> None:
+        self._struct = record_struct(self._learned)
+        self._decode = msgspec.json.Decoder(self._struct).decode
+        self._getters = [attrgetter(f"unknown_{place}") for place in range(len(self._learned))]
+
+
+def _needs_a_look(skipped: bytes) -> bool:
+    """Whether a value that msgspec skipped may not be UTF-8 or may nest too deep."""
+    if len(skipped) >= MAX_NESTING and skipped.count(b"[") + skipped.count(b"{") >= MAX_NESTING:
+        return True
+    if skipped.isascii():
+        return False
+    try:
+        skipped.decode()
+    except UnicodeDecodeError:
+        return True
+    return False

@@ -1,0 +1,38 @@
+"""User records that cannot be placed, as rows of the rejected schema."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from contracts.record import REJECTED_SCHEMA, RejectReason
+from ingest.decode.times import timestamps
+from ingest.decode.users import UserRecords
+
+
+class Refusal(NamedTuple):
+    """One user record that is refused: its place in the batch, why, and what was wrong without its values."""
+
+    place: int
+    reason: RejectReason
+    error: str
+
+
+def rejected_rows(shard_id: str, users: UserRecords, refusals: Sequence[Refusal]) -> pa.RecordBatch:
+    """Rows of contracts.record.REJECTED_SCHEMA, in the order of the stream."""
+    refusals = sorted(refusals)
+    parents = [users.records[users.parents[refusal.place]] for refusal in refusals]
+    arrivals = np.array([parent.arrival_ms for parent in parents], np.int64)
+    columns = {
+        "reason": pa.array([refusal.reason.value for refusal in refusals], pa.string()),
+        "error": pa.array([refusal.error for refusal in refusals], pa.string()),
+        "data": pa.array([users.datas[refusal.place] for refusal in refusals], pa.binary()),
+        "partition_key": pa.array([parent.partition_key for parent in parents], pa.string()),
+        "arrival_ts": timestamps(arrivals),
+        "shard_id": pa.array([shard_id] * len(refusals), pa.string()),
+        "sequence_number": pa.array([parent.sequence_number for parent in parents], pa.string()),
+        "sub_sequence": pa.array([users.subs[refusal.place] for refusal in refusals], pa.int32()),
+        "replayed_at": pa.nulls(len(refusals), REJECTED_SCHEMA.field("replayed_at").type),
+    }
+    return pa.RecordBatch.from_arrays([columns[name] for name in REJECTED_SCHEMA.names], schema=REJECTED_SCHEMA)

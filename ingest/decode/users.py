@@ -1,0 +1,61 @@
+"""Kinesis records to user records: what was aggregated by the producer comes apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from contracts.kpl import MAGIC, BadAggregate, deaggregate
+from ingest.batch import KinesisRecord
+
+
+@dataclass(slots=True)
+class UserRecords:
+    """The user records of consecutive Kinesis records, in order.
+
+    `parents[i]` is the index of the Kinesis record that holds user record i and `subs[i]` its place there.
+    """
+
+    records: Sequence[KinesisRecord]
+    datas: Sequence[bytes]
+    parents: np.ndarray
+    subs: np.ndarray
+    bad_aggregates: list[tuple[int, str]] = field(default_factory=list)
+    """User records that are whole aggregates which do not decode, and why."""
+
+    def part(self, start: int, stop: int) -> "UserRecords":
+        """User records [start, stop) alone, still pointing into all Kinesis records."""
+        bad = [(place - start, error) for place, error in self.bad_aggregates if start <= place < stop]
+        return UserRecords(self.records, self.datas[start:stop], self.parents[start:stop], self.subs[start:stop], bad)
+
+
+def user_records(records: Sequence[KinesisRecord]) -> UserRecords:
+    """Take all Kinesis records apart. An aggregate that does not decode is one user record of its own bytes."""
+    datas = [record[3] for record in records]
+    aggregated = [index for index, data in enumerate(datas) if data.startswith(MAGIC)]
+    if not aggregated:
+        count = len(datas)
+        return UserRecords(records, datas, np.arange(count), np.zeros(count, np.int32))
+    return _expanded(records, datas, set(aggregated))
+
+
+def _expanded(records: Sequence[KinesisRecord], datas: list[bytes], aggregated: set[int]) -> UserRecords:
+    out: list[bytes] = []
+    counts = np.ones(len(datas), np.int64)
+    bad: list[tuple[int, str]] = []
+    for index, data in enumerate(datas):
+        if index not in aggregated:
+            out.append(data)
+            continue
+        try:
+            users = deaggregate(data)
+        except BadAggregate as error:
+            bad.append((len(out), str(error)))
+            out.append(data)
+            continue
+        counts[index] = len(users)
+        out.extend(users)
+    parents = np.repeat(np.arange(len(datas)), counts)
+    starts = np.concatenate(([0], np.cumsum(counts)[:-1])) if len(counts) else counts
+    subs = (np.arange(len(parents)) - np.repeat(starts, counts)).astype(np.int32)
+    return UserRecords(records, out, parents, subs, bad)
