@@ -1,0 +1,1 @@
+"""What stands in for devices: fleet simulator, file replay with mappings, and the producer that puts on Kinesis."""

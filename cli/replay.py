@@ -1,0 +1,67 @@
+"""`fleetlake replay`: a file of telemetry through a region's stream."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.environment import enter_region
+from contracts.settings import RegionSettings
+from devices.pace import parse_rate
+from devices.progress import progress_bar
+from devices.replay import ReplayReport, load_mapping, open_feed, replay
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("replay")(_replay)
+
+
+def _replay(
+    file: Annotated[Path, typer.Argument(help="Parquet, CSV or JSON Lines (the latter two also as .gz).")],
+    region: Annotated[str, typer.Option(help="A region of regions.toml.")],
+    rate: Annotated[str, typer.Option(help="Times real time by event time (1 is live), or 'max'.")] = "max",
+    mapping: Annotated[
+        str | None, typer.Option(help="A mapping's path, or the name of a shipped one; none for contract columns.")
+    ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="One Kinesis record a user record, without aggregation.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Replay a file: its rows become records, in file order or, where the mapping says so, by event time."""
+    times_real = parse_rate(rate)
+    found = load_mapping(mapping)
+    feed = open_feed(file, found)
+    enter_region(region)
+    settings = RegionSettings.load()
+    with progress_bar(f"replay {file.name}", feed.rows) as progress:
+        report = replay(feed, found, settings, rate=times_real, aggregated=not plain, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(report.report()))
+    else:
+        Console().print(_table(file, region, report))
+
+
+def _table(file: Path, region: str, report: ReplayReport) -> Table:
+    found = report.report()
+    table = Table(title=f"{file.name} on telemetry-{region}", show_header=False)
+    for label, value in (
+        ("records", f"{found['records']:,}"),
+        ("in Kinesis records", f"{found['kinesis_records']:,}"),
+        ("bytes", f"{found['bytes']:,}"),
+        ("devices", f"{found['devices']:,}"),
+        ("first event", found["first_ts"]),
+        ("last event", found["last_ts"]),
+        ("seconds", f"{found['seconds']:,.1f}"),
+        ("records/s", f"{found['rate']:,.0f}"),
+    ):
+        table.add_row(label, value)
+    if found["not_json"]:
+        table.add_row("lines that are no JSON object, sent as they are", f"{found['not_json']:,}")
+    if found["dropped_columns"]:
+        table.add_row("columns not sent", ", ".join(found["dropped_columns"]))
+    return table

@@ -1,0 +1,28 @@
+"""Progress for people, on stderr, so that stdout stays the report's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from devices import send
+
+
+@contextmanager
+def progress_bar(label: str, records: int | None) -> Iterator[send.Progress]:
+    """A bar while records are sent; records: how many are expected, None where that is not known.
+
+    Without a terminal nothing is drawn.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TaskProgressColumn(show_speed=True),
+        TimeElapsedColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(label, total=records)
+        yield lambda sent: bar.update(task, advance=sent)

@@ -1,0 +1,73 @@
+"""Tells a region's registry which fleets, devices and data subjects there are. Saying it twice changes nothing."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from contracts.errors import SinkUnavailable, StackDown
+from contracts.settings import RegionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """A customer's group of devices."""
+
+    fleet_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device and the data subjects that it is tied to. type is one of contracts.derived.DEVICE_TYPES."""
+
+    device_id: str
+    fleet_id: str
+    type: str
+    make: str | None = None
+    model: str | None = None
+    fuel: str | None = None
+    subjects: tuple[str, ...] = ()
+
+
+_FLEET = """
+insert into registry.fleet (fleet_id, name) values (%s, %s)
+on conflict (fleet_id) do update set name = excluded.name where fleet.name is distinct from excluded.name
+"""
+_DEVICE = """
+insert into registry.device (device_id, fleet_id, make, model, type, fuel) values (%s, %s, %s, %s, %s, %s)
+on conflict (device_id) do update
+set (fleet_id, make, model, type, fuel)
+  = (excluded.fleet_id, excluded.make, excluded.model, excluded.type, excluded.fuel)
+where (device.fleet_id, device.make, device.model, device.type, device.fuel)
+   is distinct from (excluded.fleet_id, excluded.make, excluded.model, excluded.type, excluded.fuel)
+"""
+_SUBJECT = "insert into registry.subject (subject_id) values (%s) on conflict do nothing"
+_TIE = "insert into registry.device_subject (device_id, subject_id) values (%s, %s) on conflict do nothing"
+
+
+def register(settings: RegionSettings, fleets: Iterable[Fleet], devices: Sequence[Device]) -> None:
+    """Insert or update these in registry.*, in one transaction.
+
+    Raises StackDown where Postgres does not answer, SinkUnavailable where it refuses.
+    """
+    ties = [(device.device_id, subject) for device in devices for subject in device.subjects]
+    try:
+        with psycopg.connect(settings.postgres_dsn.get_secret_value(), connect_timeout=10) as connection:
+            cursor = connection.cursor()
+            cursor.executemany(_FLEET, [(fleet.fleet_id, fleet.name) for fleet in fleets])
+            cursor.executemany(_DEVICE, [_row(device) for device in devices])
+            cursor.executemany(_SUBJECT, [(subject,) for subject in sorted({subject for _, subject in ties})])
+            cursor.executemany(_TIE, ties)
+    except psycopg.OperationalError:
+        raise StackDown(
+            f"Postgres of region {settings.region} does not answer; `fleetlake up` starts the stack"
+        ) from None
+    except psycopg.Error as error:
+        raise SinkUnavailable(
+            f"Postgres of region {settings.region} refuses the registry ({type(error).__name__}): {error.sqlstate}"
+        ) from None
+
+
+def _row(device: Device) -> tuple[str | None, ...]:
+    return device.device_id, device.fleet_id, device.make, device.model, device.type, device.fuel

@@ -1,0 +1,7 @@
+"""Replays telemetry files through the stream: Parquet, CSV and JSON Lines, in file order or by event time."""
+
+from devices.replay.feed import Feed, open_feed
+from devices.replay.mapping import Mapping, load_mapping, shipped_mappings
+from devices.replay.replay import ReplayReport, replay
+
+__all__ = ["Feed", "Mapping", "ReplayReport", "load_mapping", "open_feed", "replay", "shipped_mappings"]

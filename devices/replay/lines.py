@@ -1,0 +1,100 @@
+"""JSON Lines: one record a line, sent byte for byte; with a mapping, made anew as a table's rows are."""
+
+import gzip
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import numpy as np
+
+from contracts.errors import BadInputFile
+from devices.outgoing import NO_KEY, Outgoing
+from devices.replay.rows import Seen
+from devices.replay.tables import BATCH_ROWS
+from devices.replay.times import UNKNOWN, epoch_ms, parse_time
+
+MAX_PLAUSIBLE_MS = 2**53
+
+
+class _Head(msgspec.Struct, gc=False):
+    """What is needed to route and pace a record; every other field is skipped unread."""
+
+    device_id: Any = None
+    ts: Any = None
+
+
+class LinesFile:
+    """A JSON Lines file, plain or gzip, each line a record as it stands. Blank lines are skipped. A feed.Feed."""
+
+    rows: int | None = None
+    dropped: tuple[str, ...] = ()
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.seen = Seen()
+        self.not_json = 0
+        """Lines that are not one JSON object; they are sent as they are, for the consumer to reject."""
+
+    def outgoing(self) -> Iterator[Outgoing]:
+        """The lines in their order, batch by batch.
+
+        Raises BadInputFile where no line of the first batch is a record with device_id and ts, or the file is damaged.
+        """
+        decoder = msgspec.json.Decoder(_Head)
+        first = True
+        for lines in self.line_batches():
+            heads = [_head(decoder, line) for line in lines]
+            if first:
+                self._check(heads)
+                first = False
+            self.not_json += heads.count(None)
+            yield self._routed(lines, heads)
+
+    def line_batches(self) -> Iterator[list[bytes]]:
+        """Lines without their ends, at most BATCH_ROWS at a time."""
+        try:
+            with self._open() as file:
+                stripped = (line for raw in file if (line := raw.rstrip(b"\r\n")).strip())
+                while lines := list(islice(stripped, BATCH_ROWS)):
+                    yield lines
+        except (OSError, EOFError) as error:
+            raise BadInputFile(f"{self._path} is damaged: {error}") from None
+
+    def _open(self) -> IO[bytes]:
+        if self._path.suffix.lower() == ".gz":
+            return gzip.open(self._path, "rb")  # type: ignore[return-value]
+        return self._path.open("rb")
+
+    def _check(self, heads: list[_Head | None]) -> None:
+        for field in ("device_id", "ts"):
+            if not any(head is not None and getattr(head, field) is not None for head in heads):
+                raise BadInputFile(
+                    f"{self._path}: none of the first {len(heads)} lines is a JSON object with {field!r}; "
+                    f'name the right field in a mapping: [{field}] column = "..."'
+                )
+
+    def _routed(self, lines: list[bytes], heads: list[_Head | None]) -> Outgoing:
+        keys = [head.device_id if head is not None and isinstance(head.device_id, str) else NO_KEY for head in heads]
+        ms = np.array([UNKNOWN if head is None else _ms(head.ts) for head in heads], np.int64)
+        self.seen.times(ms)
+        for key in set(keys) - {NO_KEY}:
+            self.seen.devices.setdefault(key, None)
+        return Outgoing(keys, lines, ms)
+
+
+def _head(decoder: "msgspec.json.Decoder[_Head]", line: bytes) -> _Head | None:
+    try:
+        return decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _ms(ts: Any) -> int:
+    if isinstance(ts, bool):
+        return UNKNOWN
+    if isinstance(ts, int):
+        return ts if abs(ts) < MAX_PLAUSIBLE_MS else UNKNOWN
+    moment = parse_time(ts) if isinstance(ts, str) else None
+    return UNKNOWN if moment is None or moment.tzinfo is None else epoch_ms(moment)

@@ -1,0 +1,80 @@
+"""JSON Lines under a mapping: the lines' objects as columns, lines that are none left as they are, in their places."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from contracts.errors import BadInputFile
+from devices.outgoing import NO_KEY, Outgoing
+from devices.replay.lines import LinesFile
+from devices.replay.rows import RowMaker
+from devices.replay.times import UNKNOWN
+
+_KINDS: dict[frozenset[type], pa.DataType] = {
+    frozenset({bool}): pa.bool_(),
+    frozenset({int}): pa.int64(),
+    frozenset({float}): pa.float64(),
+    frozenset({int, float}): pa.float64(),
+    frozenset({str}): pa.string(),
+    frozenset(): pa.null(),
+}
+
+
+def object_kinds(lines: LinesFile, file: str) -> dict[str, pa.DataType]:
+    """The fields that the first lines have and what they look like. Raises BadInputFile where none is an object."""
+    first = next(iter(islice(lines.line_batches(), 1)), [])
+    objects = [found for line in first if (found := read_object(line)) is not None]
+    names = list(dict.fromkeys(name for found in objects for name in found))
+    if not names:
+        raise BadInputFile(f"{file}: none of its first {len(first)} lines is a JSON object with a field")
+    return {name: _array([found.get(name) for found in objects]).type for name in names}
+
+
+def mapped_lines(lines: LinesFile, columns: Sequence[str], maker: RowMaker) -> Iterator[Outgoing]:
+    """Every line in file order: an object made anew by `maker`, any other line as it is."""
+    for batch in lines.line_batches():
+        objects = [read_object(line) for line in batch]
+        found = [record for record in objects if record is not None]
+        arrays = [_array([record.get(name) for record in found]) for name in columns]
+        made = maker.make(pa.RecordBatch.from_arrays(arrays, names=list(columns)))
+        lines.not_json += len(batch) - len(found)
+        yield made if len(found) == len(batch) else _woven(batch, objects, made)
+
+
+def read_object(line: bytes) -> dict[str, Any] | None:
+    """The line's JSON object, or None where it is none."""
+    try:
+        found = msgspec.json.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _woven(batch: list[bytes], objects: list[dict[str, Any] | None], made: Outgoing) -> Outgoing:
+    keys, payloads, due = [NO_KEY] * len(batch), list(batch), np.full(len(batch), UNKNOWN, np.int64)
+    places = [place for place, record in enumerate(objects) if record is not None]
+    for row, place in enumerate(places):
+        keys[place], payloads[place] = made.keys[row], made.payloads[row]
+    due[places] = made.due_ms
+    return Outgoing(keys, payloads, due)
+
+
+def _array(values: list[Any]) -> pa.Array:
+    """One type where all values share one; else text, with JSON for what is no text."""
+    kind = _KINDS.get(frozenset(type(value) for value in values if value is not None))
+    if kind is not None:
+        try:
+            return pa.array(values, kind)
+        except (pa.ArrowInvalid, OverflowError):
+            pass
+    return pa.array([_text(value) for value in values], pa.string())
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,110 @@
+"""A mapping resolved against a file's columns: which column feeds which field, or what is wrong."""
+
+from collections.abc import Mapping as Columns
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from contracts.errors import BadInputFile, BadMapping
+from contracts.record import CONTRACT, ENVELOPE
+from devices.replay.mapping import FromColumn, Mapping, Source, as_source
+
+_CONTRACT_NAMES = tuple(column.name for column in CONTRACT)
+_ADDED_BY_STREAM = frozenset(column.name for column in ENVELOPE)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to read and where it goes. fields, signals and attributes: (name in the record, source) in order."""
+
+    mapping: Mapping
+    fields: tuple[tuple[str, Source], ...]
+    signals: tuple[tuple[str, Source], ...]
+    attributes: tuple[tuple[str, Source], ...]
+    dropped: tuple[str, ...]
+    """Columns of the file that are not sent."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The file's columns that are needed, each once."""
+        rule = self.mapping.registry
+        registry = (
+            [of.column for of in (rule.make, rule.model, rule.fuel) if isinstance(of, FromColumn)] if rule else []
+        )
+        sent = [source.column for _, source in (*self.fields, *self.signals, *self.attributes)]
+        return list(dict.fromkeys([self.mapping.device_id.column, self.mapping.ts.column, *sent, *registry]))
+
+
+def resolve(mapping: Mapping, columns: Columns[str, pa.DataType], file: str) -> Plan:
+    """How `mapping` applies to a file with these columns.
+
+    Raises BadInputFile where the file has no device_id or ts, BadMapping where the mapping names a column that the
+    file does not have.
+    """
+    _check_required(mapping, columns, file)
+    named = {
+        "fields": {name: as_source(source) for name, source in mapping.fields.items()},
+        "signals": {name: as_source(source) for name, source in mapping.signals.items()},
+        "attributes": {name: as_source(source) for name, source in mapping.attributes.items()},
+    }
+    _check_named(mapping, named, columns, file)
+    used = {source.column for sources in named.values() for source in sources.values()}
+    used |= {mapping.device_id.column, mapping.ts.column, *mapping.drop}
+    for name in _CONTRACT_NAMES:
+        if name in columns and name not in used and name not in named["fields"] and name not in mapping.constants:
+            named["fields"][name] = Source(name)
+            used.add(name)
+    rest = [name for name in columns if name not in used and name not in _ADDED_BY_STREAM]
+    if mapping.rest == "send":
+        for name in rest:
+            named["signals" if is_number(columns[name]) else "attributes"].setdefault(name, Source(name))
+    order = {name: place for place, name in enumerate(_CONTRACT_NAMES)}
+    sent = {source.column for sources in named.values() for source in sources.values()}
+    sent |= {mapping.device_id.column, mapping.ts.column}
+    return Plan(
+        mapping=mapping,
+        fields=tuple(sorted(named["fields"].items(), key=lambda item: order[item[0]])),
+        signals=tuple(named["signals"].items()),
+        attributes=tuple(named["attributes"].items()),
+        dropped=tuple(name for name in columns if name not in sent),
+    )
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a column's values go to signals rather than to attributes."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _check_required(mapping: Mapping, columns: Columns[str, pa.DataType], file: str) -> None:
+    for field, column in (("device_id", mapping.device_id.column), ("ts", mapping.ts.column)):
+        if column in columns:
+            continue
+        if column != field:
+            raise BadMapping(
+                f"the mapping's [{field}] names column {column!r}, which {file} does not have; {_has(columns)}"
+            )
+        raise BadInputFile(
+            f"{file} has no column {field!r}; {_has(columns)}. "
+            f'Name the right one in a mapping: [{field}] column = "..."'
+        )
+
+
+def _check_named(
+    mapping: Mapping, named: dict[str, dict[str, Source]], columns: Columns[str, pa.DataType], file: str
+) -> None:
+    wanted = [
+        (f"[{table}] {name}", source.column) for table, sources in named.items() for name, source in sources.items()
+    ]
+    wanted += [("drop", column) for column in mapping.drop]
+    if rule := mapping.registry:
+        texts = (("make", rule.make), ("model", rule.model), ("fuel", rule.fuel))
+        wanted += [(f"[registry] {name}", text.column) for name, text in texts if isinstance(text, FromColumn)]
+    for place, column in wanted:
+        if column not in columns:
+            raise BadMapping(
+                f"the mapping's {place} names column {column!r}, which {file} does not have; {_has(columns)}"
+            )
+
+
+def _has(columns: Columns[str, pa.DataType]) -> str:
+    return f"it has {', '.join(columns)}"

@@ -1,0 +1,91 @@
+"""Replay of one file through a region's stream, and what became of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from contracts.errors import BadInputFile
+from contracts.settings import RegionSettings
+from devices.outgoing import Outgoing
+from devices.producer import Producer
+from devices.registry import Fleet, register
+from devices.replay.feed import Feed
+from devices.replay.mapping import Mapping
+from devices.replay.times import UNKNOWN
+from devices.send import Progress, Sent, iso_ms, send
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """What a replay sent. first_ms and last_ms are the smallest and largest event time of the file."""
+
+    sent: Sent
+    devices: int
+    first_ms: int | None
+    last_ms: int | None
+    not_json: int
+    dropped_columns: tuple[str, ...]
+
+    def report(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {
+            **self.sent.report(),
+            "devices": self.devices,
+            "first_ts": iso_ms(self.first_ms),
+            "last_ts": iso_ms(self.last_ms),
+            "not_json": self.not_json,
+            "dropped_columns": list(self.dropped_columns),
+        }
+
+
+def replay(
+    feed: Feed,
+    mapping: Mapping,
+    settings: RegionSettings,
+    *,
+    rate: float | None,
+    aggregated: bool = True,
+    progress: Progress = lambda _: None,
+) -> ReplayReport:
+    """Send the file, and tell the registry of its devices where the mapping says so.
+
+    rate: times real time by event time, or None for as fast as it goes. Raises what Producer and register raise, and
+    BadInputFile where the file turns out to hold nothing or to be damaged.
+    """
+    with Producer.open(settings, aggregated=aggregated) as producer:
+        sent = send(timed(registered(feed, mapping, settings)), producer, rate=rate, progress=progress)
+    if not sent.records:
+        raise BadInputFile("the file has no rows")
+    seen = feed.seen
+    return ReplayReport(sent, len(seen.devices), seen.first_ms, seen.last_ms, feed.not_json, feed.dropped)
+
+
+def registered(feed: Feed, mapping: Mapping, settings: RegionSettings) -> Iterator[Outgoing]:
+    """The records, each batch after the registry knows its devices: a mart has their types from the first row on."""
+    rule = mapping.registry
+    known: set[str] = set()
+    for outgoing in feed.outgoing():
+        new = feed.seen.devices.keys() - known
+        if rule and new:
+            found = [device for name in sorted(new) if (device := feed.seen.devices[name]) is not None]
+            register(settings, [Fleet(rule.fleet, rule.name)], found)
+        known |= new
+        yield outgoing
+
+
+def timed(source: Iterator[Outgoing]) -> Iterator[Outgoing]:
+    """A record without a time is due with the one before it; what is first and has none, at the first known time."""
+    last_ms = UNKNOWN
+    for made in source:
+        due = made.due_ms.copy()
+        known = np.flatnonzero(due != UNKNOWN)
+        if len(known):
+            place = np.searchsorted(known, np.arange(len(due)), side="right") - 1
+            before = due[known[0]] if last_ms == UNKNOWN else last_ms
+            due = np.where(place >= 0, due[known[np.maximum(place, 0)]], before)
+        else:
+            due[:] = max(last_ms, 0)
+        last_ms = int(due[-1])
+        yield Outgoing(made.keys, made.payloads, due)
