@@ -1,7 +1,7 @@
 """Days of history.trip and history.device_day into Postgres staging, and which days the marts still wait for."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -121,18 +121,27 @@ def mark_marts(settings: RegionSettings, days: Sequence[date], sequences: Mappin
     with _connect(settings) as connection:
         for day in days:
             if day in sequences:
-                counted = connection.execute("select count(*) from marts.device_day where day = %s", [day]).fetchone()
-                mark_applied(connection, MARTS, day, sequences[day], counted[0] if counted else 0)
+                mark_applied(connection, MARTS, day, sequences[day], *_mart_rows(connection, day))
 
 
-def mark_applied(connection: psycopg.Connection, target: str, day: date, sequence: int, rows: int) -> None:
-    """Write one row of ops.applied; never backwards."""
+def _mart_rows(connection: psycopg.Connection, day: date) -> tuple[int, datetime | None]:
+    """Rows of the day in marts.device_day and when they were built: finality is judged by that, not by the mark."""
+    query = "select count(*), min(refreshed_at) from marts.device_day where day = %s"
+    row = connection.execute(query, [day]).fetchone()
+    return (row[0], row[1]) if row else (0, None)
+
+
+def mark_applied(
+    connection: psycopg.Connection, target: str, day: date, sequence: int, rows: int, at: datetime | None = None
+) -> None:
+    """Write one row of ops.applied, as of `at` or now; never backwards."""
     connection.execute(
-        """insert into ops.applied as a (target, day, sequence, rows) values (%s, %s, %s, %s)
+        """insert into ops.applied as a (target, day, sequence, rows, applied_at)
+        values (%s, %s, %s, %s, coalesce(%s, now()))
         on conflict (target, day) do update
-        set sequence = excluded.sequence, rows = excluded.rows, applied_at = now()
+        set sequence = excluded.sequence, rows = excluded.rows, applied_at = excluded.applied_at
         where a.sequence <= excluded.sequence""",
-        [target, day, sequence, rows],
+        [target, day, sequence, rows, at],
     )
 
 

@@ -35,7 +35,7 @@ devices as (
         seen.first_seen_ts as valid_from,
         false as is_registered
     from seen
-    where not exists (select 1 from registered where registered.device_id = seen.device_id)
+    where seen.device_id not in (select registered.device_id from registered)
 )
 
 select * from devices

@@ -1,10 +1,11 @@
--- A device is available on a day from its registration on, and on a day that it reported whatever the registry says.
+-- A device is available from its registration on, and on a day that it reported whatever the registry says. One that
+-- is not registered counts on no other day, so that a day depends on its own device days and the registry alone.
 with days as (
     select distinct day from {{ ref('stg_device_day') }}
 ),
 
 devices as (
-    select * from {{ ref('int_device') }}
+    select * from {{ ref('stg_device') }}
 ),
 
 available as (

@@ -1,0 +1,173 @@
+"""Derived days in Iceberg, registered devices, and dbt runs, for tests of what comes after the derivations."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import AlwaysTrue, EqualTo
+from pyiceberg.table import Table
+
+from contracts import names
+from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
+from contracts.settings import RegionSettings, WorldSettings
+from lake import dbt
+from lake.catalog import catalog
+
+SCHEMAS = {names.TRIP_TABLE: TRIP_SCHEMA, names.DEVICE_DAY_TABLE: DEVICE_DAY_SCHEMA}
+
+
+def noon(day: date) -> datetime:
+    """Noon UTC: within the business day of the same date in all regions of the tests."""
+    return datetime.combine(day, time(12), UTC)
+
+
+def device_day(device_id: str, day: date, **values: Any) -> dict[str, Any]:
+    """One device day; `values` replace the defaults of an hour's drive."""
+    row = {
+        "device_id": device_id,
+        "day": day,
+        "records": 100,
+        "flagged": 1,
+        "late": 2,
+        "first_ts": noon(day),
+        "last_ts": noon(day) + timedelta(hours=2),
+        "engine_s": 3600.0,
+        "moving_s": 3000.0,
+        "idle_s": 600.0,
+        "off_s": 3600.0,
+        "distance_gps_km": 50.0,
+        "distance_odometer_km": 50.5,
+        "max_speed_kmh": 80.0,
+        "fuel_l": 4.2,
+        "trips": 1,
+    }
+    return row | values
+
+
+def trip(device_id: str, day: date, **values: Any) -> dict[str, Any]:
+    """One trip at noon; `values` replace the defaults of an hour's drive."""
+    row = {
+        "trip_id": f"{device_id}/{day}",
+        "device_id": device_id,
+        "day": day,
+        "start_ts": noon(day),
+        "end_ts": noon(day) + timedelta(hours=1),
+        "start_lat": -26.2,
+        "start_lon": 28.0,
+        "end_lat": -26.1,
+        "end_lon": 28.1,
+        "distance_km": 50.0,
+        "moving_s": 3000.0,
+        "idle_s": 600.0,
+        "max_speed_kmh": 80.0,
+        "fuel_l": 4.2,
+        "records": 60,
+    }
+    return row | values
+
+
+def derive(
+    settings: RegionSettings,
+    day: date,
+    sequence: int,
+    device_days: Sequence[dict[str, Any]],
+    trips: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Leave behind what a derivation of `day` at `sequence` leaves: the day's rows in Iceberg, and ops.derived."""
+    source = catalog(settings)
+    for name, rows in ((names.DEVICE_DAY_TABLE, device_days), (names.TRIP_TABLE, trips)):
+        frame = pa.Table.from_pylist(list(rows), schema=SCHEMAS[name])
+        history_table(source, name).overwrite(frame, overwrite_filter=EqualTo("day", day.isoformat()))
+    with connect(settings) as connection:
+        connection.execute(
+            """insert into ops.derived (day, sequence, rows_sequence) values (%s, %s, %s) on conflict (day)
+            do update set sequence = excluded.sequence, rows_sequence = excluded.rows_sequence""",
+            [day, sequence, sequence],
+        )
+
+
+def history_table(source: Catalog, name: str) -> Table:
+    """history.trip or history.device_day, made where it is missing, partitioned by day."""
+    source.create_namespace_if_not_exists(name.split(".")[0])
+    if source.table_exists(name):
+        return source.load_table(name)
+    table = source.create_table(name, SCHEMAS[name])
+    with table.update_spec() as update:
+        update.add_identity("day")
+    return table
+
+
+def register(settings: RegionSettings, fleet_id: str, devices: dict[str, str], since: datetime | None = None) -> None:
+    """Register devices (id to type) in a fleet."""
+    since = since or datetime(2020, 1, 1, tzinfo=UTC)
+    with connect(settings) as connection:
+        connection.execute("insert into registry.fleet values (%s, %s) on conflict do nothing", [fleet_id, fleet_id])
+        for device_id, device_type in devices.items():
+            connection.execute(
+                "insert into registry.device (device_id, fleet_id, type, valid_from) values (%s, %s, %s, %s)",
+                [device_id, fleet_id, device_type, since],
+            )
+
+
+def connect(settings: RegionSettings | WorldSettings) -> psycopg.Connection:
+    """A connection with the region's role, which commits when its block ends."""
+    return psycopg.connect(settings.postgres_dsn.get_secret_value())
+
+
+def fetch(settings: RegionSettings | WorldSettings, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Rows of one query."""
+    with connect(settings) as connection:
+        return connection.execute(query, values).fetchall()
+
+
+_TABLES = """select format('%I.%I', schemaname, tablename) from pg_tables
+    where schemaname in ('registry', 'staging', 'marts', 'ops', 'privacy')"""
+
+
+def empty(settings: RegionSettings | WorldSettings) -> None:
+    """Take every row out of the databases and of the derived Iceberg tables, so that a module starts from nothing."""
+    dsns = [settings.postgres_dsn]
+    if isinstance(settings, RegionSettings):
+        dsns.append(settings.privacy_dsn)
+        source = catalog(settings)
+        for name in SCHEMAS:
+            if source.table_exists(name):
+                source.load_table(name).delete(AlwaysTrue())
+    for dsn in dsns:
+        with psycopg.connect(dsn.get_secret_value()) as connection:
+            tables = [name for (name,) in connection.execute(_TABLES)]
+            connection.execute(f"truncate {', '.join(tables)} cascade")
+
+
+def run_dbt(settings: RegionSettings | WorldSettings, folder: Path, *arguments: str) -> Any:
+    """One dbt command in this process, against the settings' database; its artifacts go to `folder`.
+
+    Raises AssertionError with what failed.
+    """
+    from dbt.cli.main import dbtRunner
+
+    where = ["--target", dbt.target(settings.region), "--target-path", str(folder), "--log-path", str(folder)]
+    with _environment(dbt.dbt_environment(settings)):
+        outcome = dbtRunner().invoke([*arguments, "--quiet", *where])
+    if not outcome.success:
+        results = getattr(outcome.result, "results", [])
+        failed = [f"{r.node.name}: {r.message}" for r in results if r.status not in ("success", "pass", "skipped")]
+        raise AssertionError(f"dbt {arguments[0]} failed: {failed or outcome.exception}")
+    return outcome.result
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
