@@ -1,0 +1,62 @@
+"""What a reconciliation finds."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+STAGES = ("stream", "landed", "rejected", "suppressed", "history", "duplicates", "device_day", "marts")
+"""The stages that every reconciliation counts, in user records, in the order in which they travel."""
+
+WAITING = ("backlog", "unmerged", "underived", "unloaded")
+"""Records between two stages: not read from the stream, not merged, in days not derived, not in marts yet."""
+
+
+class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
+    """The counts of a region, and what disagrees.
+
+    Where `ok`: stream = landed + rejected + suppressed, landed = history + duplicates + unmerged,
+    history = device_day + underived, device_day = marts + unloaded.
+    """
+
+    region: str
+    ok: bool
+    stages: dict[str, int]
+    """STAGES and WAITING, in user records."""
+    differences: list[str]
+    """One sentence each: which check, what disagrees, where, what to do."""
+    notes: list[str]
+    """What is not yet processed, or could not be counted from its own store, and is no difference."""
+    seconds: float
+
+    def document(self) -> dict[str, Any]:
+        """JSON-able, as `fleetlake reconcile --json` prints it."""
+        document: dict[str, Any] = msgspec.to_builtins(self)
+        return document
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects counts, differences and notes while the checks run."""
+
+    stages: dict[str, int] = field(default_factory=dict)
+    differences: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def count(self, stage: str, records: int) -> None:
+        """So many records are at this stage."""
+        self.stages[stage] = int(records)
+
+    def differs(self, check: str, sentence: str) -> None:
+        """Two stores disagree. The sentence says what, where and what to do."""
+        self.differences.append(f"{check}: {sentence}")
+
+    def note(self, check: str, sentence: str) -> None:
+        """Worth knowing, no difference."""
+        self.notes.append(f"{check}: {sentence}")
+
+
+def named(items: list[str], most: int = 5) -> str:
+    """The first few, and how many more there are."""
+    shown = ", ".join(items[:most])
+    return shown if len(items) <= most else f"{shown} and {len(items) - most} more"

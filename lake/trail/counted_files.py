@@ -1,0 +1,140 @@
+"""Objects opened for reading, with every byte that is fetched counted."""
+
+import threading
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import fs
+from pyiceberg.io import FileIO, InputFile, OutputFile
+from pyiceberg.typedef import Properties
+
+from contracts.settings import RegionSettings
+
+
+class Account:
+    """Counts what a query reads. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.files = 0
+        self.bytes = 0
+
+    def opened(self) -> None:
+        """One more data file was opened."""
+        with self._lock:
+            self.files += 1
+
+    def read(self, size: int) -> None:
+        """So many more bytes were fetched."""
+        with self._lock:
+            self.bytes += size
+
+
+class CountedFile:
+    """A readable, seekable file that books what is read from it."""
+
+    def __init__(self, file: Any, account: Account) -> None:
+        self._file = file
+        self._account = account
+
+    def read(self, size: int | None = None) -> bytes:
+        """At most `size` bytes from here on, all of them without a size."""
+        data: bytes = self._file.read(size) if size is not None and size >= 0 else self._file.read()
+        self._account.read(len(data))
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to `offset`."""
+        position: int = self._file.seek(offset, whence)
+        return position
+
+    def tell(self) -> int:
+        """Where the next read starts."""
+        position: int = self._file.tell()
+        return position
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return bool(self._file.closed)
+
+    def close(self) -> None:
+        """Let go of the object."""
+        self._file.close()
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def writable(self) -> bool:
+        """Never."""
+        return False
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def __enter__(self) -> "CountedFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def object_store(settings: RegionSettings) -> fs.S3FileSystem:
+    """The region's object store, to read."""
+    service = settings.s3
+    options: dict[str, Any] = {"region": settings.row.aws_region}
+    if service.endpoint:
+        scheme, _, address = service.endpoint.partition("://")
+        options |= {"endpoint_override": address, "scheme": scheme}
+    if service.access_key and service.secret_key:
+        options |= {
+            "access_key": service.access_key.get_secret_value(),
+            "secret_key": service.secret_key.get_secret_value(),
+        }
+    return fs.S3FileSystem(**options)
+
+
+def open_counted(store: fs.FileSystem, path: str, account: Account) -> pa.PythonFile:
+    """The object at `path` (bucket/key, or s3://bucket/key), to read at random, booked on `account`."""
+    return pa.PythonFile(CountedFile(store.open_input_file(path.removeprefix("s3://")), account), mode="r")
+
+
+class CountedIO(FileIO):
+    """pyiceberg's way to files, with its reads booked."""
+
+    def __init__(self, store: fs.FileSystem, account: Account, properties: Properties) -> None:
+        super().__init__(properties)
+        self._store = store
+        self._account = account
+
+    def new_input(self, location: str) -> InputFile:
+        """A file to read."""
+        return _CountedInput(location, self._store, self._account)
+
+    def new_output(self, location: str) -> OutputFile:
+        """A spot query writes nothing."""
+        raise PermissionError(f"a spot query does not write: {location}")
+
+    def delete(self, location: str | InputFile | OutputFile) -> None:
+        """A spot query deletes nothing."""
+        raise PermissionError(f"a spot query does not delete: {location}")
+
+
+class _CountedInput(InputFile):
+    def __init__(self, location: str, store: fs.FileSystem, account: Account) -> None:
+        super().__init__(location)
+        self._store = store
+        self._account = account
+
+    def __len__(self) -> int:
+        return int(self._store.get_file_info(self.location.removeprefix("s3://")).size)
+
+    def exists(self) -> bool:
+        """Whether the object is there."""
+        return bool(self._store.get_file_info(self.location.removeprefix("s3://")).is_file)
+
+    def open(self, seekable: bool = True) -> Any:
+        """The object, to read."""
+        return CountedFile(self._store.open_input_file(self.location.removeprefix("s3://")), self._account)

@@ -1,0 +1,121 @@
+"""A trail as a file that other programs read: CSV, JSON Lines, Parquet, GPX 1.1, GeoJSON (RFC 7946)."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from xml.etree import ElementTree
+
+import msgspec
+import pyarrow.parquet as pq
+
+from contracts.record import BAD_POSITION, CONTRACT
+from lake.trail.model import Trail
+
+_FIELDS = [column.name for column in CONTRACT]
+_GPX = "http://www.topografix.com/GPX/1/1"
+
+
+def contract_records(trail: Trail) -> Iterator[dict[str, Any]]:
+    """Each record in contract fields, as it could be sent: fields without a value are left out, ts is RFC 3339."""
+    for row in trail.records.select(_FIELDS).to_pylist(maps_as_pydicts="strict"):
+        yield {name: _plain(value) for name, value in row.items() if value is not None}
+
+
+def positions(trail: Trail) -> list[dict[str, Any]]:
+    """The records that have a position without a bad-position flag: ts, lat, lon, altitude_m, speed_kmh."""
+    rows = trail.records.select(["ts", "lat", "lon", "altitude_m", "speed_kmh", "flags"]).to_pylist()
+    return [
+        row
+        for row in rows
+        if row["lat"] is not None and row["lon"] is not None and not (row["flags"] or 0) & BAD_POSITION
+    ]
+
+
+def jsonl(trail: Trail) -> bytes:
+    """One record a line in contract fields."""
+    return b"".join(msgspec.json.encode(record) + b"\n" for record in contract_records(trail))
+
+
+def as_csv(trail: Trail) -> bytes:
+    """One record a line under a header of the contract's fields; lists and maps are JSON."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, _FIELDS, lineterminator="\n")
+    writer.writeheader()
+    for record in contract_records(trail):
+        writer.writerow({name: _flat(value) for name, value in record.items()})
+    return text.getvalue().encode()
+
+
+def parquet(trail: Trail) -> bytes:
+    """All columns of landing, with what the way through the stream added."""
+    buffer = io.BytesIO()
+    pq.write_table(trail.records, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def gpx(trail: Trail) -> bytes:
+    """One GPX 1.1 track of the unflagged positions."""
+    root = ElementTree.Element("gpx", {"version": "1.1", "creator": "Fleetlake", "xmlns": _GPX})
+    track = ElementTree.SubElement(root, "trk")
+    ElementTree.SubElement(track, "name").text = trail.device_id
+    segment = ElementTree.SubElement(track, "trkseg")
+    for row in positions(trail):
+        point = ElementTree.SubElement(segment, "trkpt", {"lat": repr(row["lat"]), "lon": repr(row["lon"])})
+        if row["altitude_m"] is not None:
+            ElementTree.SubElement(point, "ele").text = repr(row["altitude_m"])
+        ElementTree.SubElement(point, "time").text = rfc3339(row["ts"])
+    ElementTree.indent(root)
+    document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document + b"\n"
+
+
+def geojson(trail: Trail) -> bytes:
+    """A FeatureCollection: the unflagged positions as points, and as one line where there are two or more."""
+    rows = positions(trail)
+    features = [_feature("Point", [row["lon"], row["lat"]], _properties(row)) for row in rows]
+    if len(rows) > 1:
+        line = [[row["lon"], row["lat"]] for row in rows]
+        properties = {"device_id": trail.device_id, "from": rfc3339(rows[0]["ts"]), "to": rfc3339(rows[-1]["ts"])}
+        features.insert(0, _feature("LineString", line, properties))
+    return msgspec.json.encode({"type": "FeatureCollection", "features": features}) + b"\n"
+
+
+FORMATS: Mapping[str, Callable[[Trail], bytes]] = {
+    "csv": as_csv,
+    "jsonl": jsonl,
+    "parquet": parquet,
+    "gpx": gpx,
+    "geojson": geojson,
+}
+"""The file formats by name."""
+
+
+def rfc3339(ts: datetime) -> str:
+    """A time in UTC with milliseconds."""
+    return ts.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _properties(row: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: row[name] for name in ("altitude_m", "speed_kmh") if row[name] is not None}
+    return {"ts": rfc3339(row["ts"]), **kept}
+
+
+def _feature(kind: str, coordinates: list[Any], properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "Feature",
+        "geometry": {"type": kind, "coordinates": coordinates},
+        "properties": properties,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return rfc3339(value) if isinstance(value, datetime) else value
+
+
+def _flat(value: Any) -> Any:
+    return msgspec.json.encode(value).decode() if isinstance(value, list | dict) else value
+
+
+__all__ = ["FORMATS", "contract_records", "positions", "rfc3339"]

@@ -1,0 +1,61 @@
+"""A device's newest records from Redis: those that did not land yet."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import redis
+
+from contracts.identity import record_id
+from contracts.names import redis_latest, redis_trail
+from contracts.record import LANDING_SCHEMA
+from lake.trail.parquet_rows import Wanted
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SCHEMA = pa.schema([field.with_nullable(True) for field in LANDING_SCHEMA])
+_TIMES = ("ts", "arrival_ts")
+
+
+def live_rows(client: "redis.Redis", region: str, wanted: Wanted) -> pa.Table:
+    """The wanted records that `R:latest` and `R:trail` hold, in LANDING_SCHEMA's columns.
+
+    A trail's point carries what the consumer keeps of it; the other fields are null. A record_id is known only
+    where the record has an event_id.
+    """
+    low, high = _ms(wanted.start), _ms(wanted.end)
+    with client.pipeline(transaction=True) as pipe:
+        pipe.get(redis_latest(region, wanted.device_id))
+        pipe.zrangebyscore(redis_trail(region, wanted.device_id), low, f"({high}", withscores=True)
+        latest, points = pipe.execute()
+    by_ts: dict[int, dict[str, Any]] = {int(score): _decoded(point) for point, score in points}
+    if latest is not None:
+        newest = _decoded(latest)
+        at = _ms(_time(newest["ts"]))
+        if low <= at < high:
+            by_ts[at] = newest
+    rows = [_row(wanted.device_id, at, fields) for at, fields in sorted(by_ts.items())]
+    return pa.Table.from_pylist(rows, schema=_SCHEMA)
+
+
+def _decoded(document: bytes) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.json.decode(document)
+    return fields
+
+
+def _row(device_id: str, ts_ms: int, fields: dict[str, Any]) -> dict[str, Any]:
+    row = {name: value for name, value in fields.items() if name in _SCHEMA.names and value is not None}
+    for name in _TIMES:
+        if name in row:
+            row[name] = _time(row[name])
+    if "event_id" in row:
+        row["record_id"] = record_id(row["event_id"], b"")
+    return row | {"device_id": device_id, "ts": _EPOCH + timedelta(milliseconds=ts_ms)}
+
+
+def _time(value: str | int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=value) if isinstance(value, int) else datetime.fromisoformat(value)
+
+
+def _ms(time: datetime) -> int:
+    return (time - _EPOCH) // timedelta(milliseconds=1)

@@ -1,0 +1,61 @@
+"""Which landing objects a spot query has to look into: listed by the ledger and not wholly in history."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from contracts.ledger import LANDED, ledger_entry
+from contracts.names import ledger_table, padded_sequence
+from contracts.settings import RegionSettings
+from lake.trail.parquet_rows import Wanted
+
+_OPEN = """
+select key from ops.landing_object
+where (on_time_merged is null or stragglers_merged is null)
+  and (min_ts is null or min_ts < %(end)s) and (max_ts is null or max_ts >= %(start)s)
+"""
+_CURSORS = "select shard_id, last_seq from ops.landing_cursor"
+
+
+def open_objects(
+    settings: RegionSettings, postgres: psycopg.Connection[Any], dynamodb: Any, shards: list[str], wanted: Wanted
+) -> list[str]:
+    """Keys of the landing objects that may hold wanted rows which history lacks.
+
+    Those that `ops.landing_object` has as not wholly merged, and those of ledger entries after its cursor. The
+    ledger is asked before the table, so that an object which moves from one to the other meanwhile is not missed.
+    """
+    cursors = dict(postgres.execute(_CURSORS).fetchall())
+    newer = {
+        key
+        for shard in sorted({*shards, *cursors})
+        for key in _after_cursor(settings, dynamodb, shard, cursors.get(shard, ""), wanted)
+    }
+    rows = postgres.execute(_OPEN, {"start": wanted.start, "end": wanted.end}).fetchall()
+    return sorted(newer | {key for (key,) in rows})
+
+
+def _after_cursor(settings: RegionSettings, dynamodb: Any, shard: str, last_seq: str, wanted: Wanted) -> list[str]:
+    keys: list[str] = []
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=ledger_table(settings.region),
+        KeyConditionExpression="shard_id = :shard and last_seq > :seq",
+        ExpressionAttributeValues={":shard": {"S": shard}, ":seq": {"S": padded_sequence(last_seq)}},
+        ConsistentRead=True,
+    )
+    for page in pages:
+        for item in page["Items"]:
+            for landed in ledger_entry(item).objects:
+                if landed.kind == LANDED and _overlaps(landed.min_ts_ms, landed.max_ts_ms, wanted):
+                    keys.append(landed.key)
+    return keys
+
+
+def _overlaps(min_ts_ms: int | None, max_ts_ms: int | None, wanted: Wanted) -> bool:
+    after_start = max_ts_ms is None or _utc(max_ts_ms) >= wanted.start
+    return after_start and (min_ts_ms is None or _utc(min_ts_ms) < wanted.end)
+
+
+def _utc(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)

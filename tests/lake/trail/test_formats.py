@@ -1,0 +1,85 @@
+"""A trail as a file that other programs read back."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree
+
+import msgspec
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from contracts.record import BAD_POSITION, Record
+from lake.trail.formats import FORMATS, positions
+from lake.trail.model import Sources, Trail
+from tests.builders.query import DAY, Rows, device_name
+
+
+@pytest.fixture
+def trail() -> Trail:
+    return trail_of(Rows().make(devices=1, each=40))
+
+
+def trail_of(rows: pa.Table) -> Trail:
+    return Trail(
+        device_id=device_name(0),
+        start=DAY,
+        end=DAY + timedelta(days=1),
+        records=rows,
+        sources=Sources(history=rows.num_rows),
+        files_read=1,
+        bytes_read=1,
+        seconds=0.1,
+    )
+
+
+def test_json_lines_are_records_that_could_be_sent_again(trail: Trail) -> None:
+    lines = FORMATS["jsonl"](trail).splitlines()
+    sent = [msgspec.json.decode(line, type=Record) for line in lines]
+    assert len(sent) == 40
+    assert [datetime.fromisoformat(record.ts) for record in sent] == trail.records.column("ts").to_pylist()
+    assert sum(len(record.signals or {}) for record in sent) == 13
+    assert json.loads(lines[6])["attributes"] == {"route": "7, 'north'"}
+    assert "altitude_m" in json.loads(lines[0])
+    assert "record_id" not in json.loads(lines[0])
+
+
+def test_csv_reads_back(trail: Trail) -> None:
+    rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](trail).decode())))
+    assert [float(row["speed_kmh"]) for row in rows] == trail.records.column("speed_kmh").to_pylist()
+    assert json.loads(rows[6]["attributes"]) == {"route": "7, 'north'"}
+
+
+def test_parquet_has_every_column_of_landing(trail: Trail) -> None:
+    frame = pl.read_parquet(io.BytesIO(FORMATS["parquet"](trail)))
+    assert frame.columns == trail.records.column_names
+    assert frame.height == 40
+
+
+def test_tracks_leave_flagged_positions_out(trail: Trail) -> None:
+    good = [flags & BAD_POSITION == 0 for flags in trail.records.column("flags").to_pylist()]
+    assert len(positions(trail)) == sum(good) < 40
+    gpx = ElementTree.fromstring(FORMATS["gpx"](trail))
+    points = gpx.findall(".//{http://www.topografix.com/GPX/1/1}trkpt")
+    assert len(points) == sum(good)
+    first = points[0]
+    when = first.find("{http://www.topografix.com/GPX/1/1}time")
+    assert when is not None and when.text is not None
+    assert datetime.fromisoformat(when.text) == DAY.astimezone(UTC)
+    document = json.loads(FORMATS["geojson"](trail))
+    assert document["type"] == "FeatureCollection"
+    line, *rest = document["features"]
+    assert len(line["geometry"]["coordinates"]) == len(rest) == sum(good)
+    longitude, latitude = rest[0]["geometry"]["coordinates"]
+    assert (latitude, longitude) == (float(first.get("lat", "")), float(first.get("lon", "")))
+
+
+def test_an_empty_trail_is_valid_in_every_format(trail: Trail) -> None:
+    empty = trail_of(trail.records.slice(0, 0))
+    made = {name: write(empty) for name, write in FORMATS.items()}
+    assert made["jsonl"] == b""
+    assert json.loads(made["geojson"])["features"] == []
+    assert ElementTree.fromstring(made["gpx"]).tag.endswith("gpx")
+    assert pl.read_parquet(io.BytesIO(made["parquet"])).height == 0
