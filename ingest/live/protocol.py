@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
 import pyarrow as pa
 
 
@@ -20,13 +19,6 @@ class LiveReport:
     """Points sent to trails; those beyond a trail's length are trimmed by the store."""
     complete: bool = True
     """Whether `R:epoch` stands. False: live state was lost or never built, and someone must rebuild it."""
-
-
-class LatestRecord(msgspec.Struct, frozen=True):
-    """A device's newest record as live state holds it: contract fields plus arrival_ts and flags, as JSON."""
-
-    device_id: str
-    json: bytes
 
 
 class LiveState(Protocol):

@@ -1,0 +1,135 @@
+"""Decoded batches of one shard, kept until they are worth an object."""
+
+import time
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+
+from contracts.settings import RegionSettings
+from ingest.batch import Batch
+from ingest.landing.flush import HOUR_MS, Flush, Pending
+
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FlushLimits:
+    """When a shard's buffer is to be flushed, whichever comes first."""
+
+    rows: int = 500_000
+    bytes: int = 128 * _MIB
+    """Decoded bytes in memory."""
+    age_s: float = 60.0
+    """Of the oldest batch."""
+    open_hours: int = 6
+    """Arrival hours that one flush may hold."""
+
+    @classmethod
+    def of(cls, settings: RegionSettings) -> "FlushLimits":
+        """As the region's settings say."""
+        return cls(settings.flush_rows, settings.flush_mib * _MIB, settings.flush_age_s, settings.open_hours)
+
+
+class ShardBuffer:
+    """What was read and decoded from one shard since its last flush.
+
+    Promises
+    - Batches leave in the order in which they came, each exactly once, and never in part.
+    - Counts are those of the batches: user records = landed + rejected + suppressed.
+    Seconds are those of one monotonic clock, time.monotonic where none is given.
+    """
+
+    def __init__(self, shard_id: str, limits: FlushLimits | None = None, *, decoder_version: int = 1) -> None:
+        self.shard_id = shard_id
+        self._limits = limits or FlushLimits()
+        self._decoder_version = decoder_version
+        self.max_arrival_ms = 0
+        self._clear()
+
+    def append(self, batch: Batch, now_s: float | None = None) -> None:
+        """Keep a batch. Raises ValueError for another shard's, or one whose counts do not add up."""
+        if batch.shard_id != self.shard_id:
+            raise ValueError(f"a batch of {batch.shard_id} does not belong into the buffer of {self.shard_id}")
+        if batch.user_records != batch.rows.num_rows + batch.rejected.num_rows + batch.suppressed:
+            raise ValueError(f"{batch.shard_id}: {batch.user_records} user records are not landed+rejected+suppressed")
+        if not self._batches:
+            self._since_s = time.monotonic() if now_s is None else now_s
+        self._batches.append(batch)
+        self.rows += batch.rows.num_rows
+        self.rejected_rows += batch.rejected.num_rows
+        self.kinesis_records += batch.kinesis_records
+        self.user_records += batch.user_records
+        self.bytes += batch.rows.nbytes + batch.rejected.nbytes
+        self.max_arrival_ms = max(self.max_arrival_ms, batch.max_arrival_ms)
+        self._hours |= _hours(batch)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no batch was appended since the last take."""
+        return not self._batches
+
+    @property
+    def first_seq(self) -> str | None:
+        """First sequence number not flushed."""
+        return self._batches[0].first_seq if self._batches else None
+
+    @property
+    def last_seq(self) -> str | None:
+        """Last sequence number not flushed."""
+        return self._batches[-1].last_seq if self._batches else None
+
+    def age_s(self, now_s: float | None = None) -> float:
+        """Seconds since the oldest batch came; 0 where there is none."""
+        if not self._batches:
+            return 0.0
+        return (time.monotonic() if now_s is None else now_s) - self._since_s
+
+    def fits(self, batch: Batch) -> bool:
+        """Whether the batch may join without the flush holding more than the open arrival hours; else flush first."""
+        return self.empty or len(self._hours | _hours(batch)) <= self._limits.open_hours
+
+    def due(self, now_s: float | None = None) -> str | None:
+        """Why it is to be flushed now: rows, bytes or age; None where it is not."""
+        if self.rows + self.rejected_rows >= self._limits.rows:
+            return "rows"
+        if self.bytes >= self._limits.bytes:
+            return "bytes"
+        if not self.empty and self.age_s(now_s) >= self._limits.age_s:
+            return "age"
+        return None
+
+    def take(self) -> Pending:
+        """Take all batches out; encode them at leisure, also in a thread."""
+        pending = Pending(tuple(self._batches), self._decoder_version)
+        self._clear()
+        return pending
+
+    def flush(self, watermark_ms: int, fence: int, worker: str, trace_id: str | None = None) -> Flush:
+        """Take all batches out and encode them: `take` and Pending.encode in one."""
+        return self.take().encode(watermark_ms, fence, worker, trace_id)
+
+    def _clear(self) -> None:
+        self._batches: list[Batch] = []
+        self._hours: frozenset[int] | set[int] = set()
+        self._since_s = 0.0
+        self.rows = 0
+        self.rejected_rows = 0
+        self.kinesis_records = 0
+        self.user_records = 0
+        self.bytes = 0
+        self.max_arrival_ms = 0
+
+
+def _hours(batch: Batch) -> set[int]:
+    """Arrival hours of a batch's rows, landed and rejected."""
+    hours: set[int] = set()
+    for rows in (batch.rows, batch.rejected):
+        if not rows.num_rows:
+            continue
+        arrivals = rows.column("arrival_ts").cast("int64")
+        bounds = pc.min_max(arrivals)
+        first, last = (bounds[end].as_py() // (1000 * HOUR_MS) for end in ("min", "max"))
+        hours |= {first, last}
+        if last - first > 1:
+            hours |= set(pc.unique(pc.divide(arrivals, 1000 * HOUR_MS)).to_pylist())
+    return hours

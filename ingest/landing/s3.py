@@ -1,0 +1,149 @@
+"""The region's bucket on S3: boto3 in threads, retried, with every failure told as SinkUnavailable."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from typing import Any, TypeVar
+
+import boto3
+import structlog
+import tenacity
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from contracts.errors import ObjectConflict, SinkUnavailable
+from contracts.names import bucket
+from contracts.settings import RegionSettings
+
+_T = TypeVar("_T")
+_log = structlog.get_logger(__name__)
+_EXISTS = {"PreconditionFailed", "412"}
+_BEING_WRITTEN = {"ConditionalRequestConflict", "409"}
+_MISSING = {"NoSuchKey", "404", "NotFound"}
+_HELP = {
+    "AccessDenied": "it denies this; check the bucket policy and the region's credentials",
+    "InvalidAccessKeyId": "it does not know the access key; check the region's credentials",
+    "SignatureDoesNotMatch": "it refuses the secret key; check the region's credentials",
+    "NoSuchBucket": "the bucket is not there; create it or check the region's name",
+    "InsufficientStorage": "it is full; free space or grow it",
+}
+_SERVER_ERROR = 500
+
+
+class S3Store:
+    """One bucket; see ObjectStore for what it promises.
+
+    Each call is tried up to `attempts` times with exponential pauses and jitter. boto3 is used because it honours
+    every source of credentials and a flush is one or two puts: its CPU time is spread over 100,000s of records.
+    """
+
+    def __init__(self, client: Any, name: str, *, attempts: int = 4, longest_wait_s: float = 5.0) -> None:
+        self._client = client
+        self._bucket = name
+        self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="s3")
+        self._retry = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_passes),
+            stop=tenacity.stop_after_attempt(attempts),
+            wait=tenacity.wait_exponential_jitter(initial=0.1, max=longest_wait_s),
+            reraise=True,
+        )
+
+    @classmethod
+    def of(cls, settings: RegionSettings, *, timeout_s: float = 30.0, attempts: int = 4) -> "S3Store":
+        """The lake bucket of the settings' region."""
+        config = Config(
+            retries={"total_max_attempts": 1},
+            connect_timeout=5,
+            read_timeout=timeout_s,
+            max_pool_connections=16,
+            s3={"addressing_style": "path"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        client = boto3.client("s3", config=config, **settings.s3.client_kwargs(settings.row.aws_region))
+        return cls(client, bucket(settings.region), attempts=attempts)
+
+    async def put_new(self, key: str, data: bytes) -> None:
+        """Put an object that must not exist with other bytes; see ObjectStore."""
+        await self._run("write", lambda: self._put(key, data))
+
+    async def get(self, key: str) -> bytes:
+        """The object's bytes. Raises KeyError where there is none."""
+        return await self._run("read", lambda: self._get(key))
+
+    async def list(self, prefix: str) -> AsyncIterator[str]:
+        """Keys that start with `prefix`, in the order of their bytes."""
+        token: str | None = None
+        while True:
+            more = {"ContinuationToken": token} if token else {}
+            page = await self._run("list", lambda more=more: self._page(prefix, more))  # type: ignore[misc]
+            for item in page.get("Contents", ()):
+                yield item["Key"]
+            token = page.get("NextContinuationToken")
+            if not token:
+                return
+
+    async def delete(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        await self._run("delete", lambda: self._client.delete_object(Bucket=self._bucket, Key=key))
+
+    async def close(self) -> None:
+        """Let running calls end and close the connections."""
+        await asyncio.to_thread(self._threads.shutdown)
+        self._client.close()
+
+    def _put(self, key: str, data: bytes) -> None:
+        try:
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=data, IfNoneMatch="*")
+        except ClientError as error:
+            if _code(error) not in _EXISTS:
+                raise
+            if sha256(self._get(key)).digest() != sha256(data).digest():
+                raise ObjectConflict(
+                    f"s3://{self._bucket}/{key} exists with other bytes; nothing was written"
+                ) from None
+
+    def _get(self, key: str) -> bytes:
+        try:
+            body: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if _code(error) in _MISSING:
+                raise KeyError(key) from None
+            raise
+        return body
+
+    def _page(self, prefix: str, more: dict[str, str]) -> dict[str, Any]:
+        page: dict[str, Any] = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **more)
+        return page
+
+    async def _run(self, what: str, call: Callable[[], _T]) -> _T:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, lambda: self._retry.copy()(call))
+        except (ClientError, BotoCoreError, OSError) as error:
+            _log.warning("s3 unavailable", bucket=self._bucket, action=what, error=_reason(error))
+            raise SinkUnavailable(f"S3 bucket {self._bucket}: cannot {what}: {_explained(error)}") from error
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether the same call may succeed a moment later."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= _SERVER_ERROR or _code(error) in {"SlowDown", "RequestTimeout", *_BEING_WRITTEN}
+    return isinstance(error, (BotoCoreError, OSError))
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _reason(error: Exception) -> str:
+    return _code(error) if isinstance(error, ClientError) else type(error).__name__
+
+
+def _explained(error: Exception) -> str:
+    reason = _reason(error)
+    if not isinstance(error, ClientError):
+        return f"it does not answer ({reason}: {error}); check the endpoint and that it runs"
+    return _HELP.get(reason) or f"it answered {reason}; it may be full, read-only or failing: check its log and disk"
