@@ -1,0 +1,81 @@
+"""The secrets of one stack: made once, kept in one file that only its owner reads."""
+
+import secrets
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from contracts.regions import Region
+from stack.layout import Layout
+from stack.private_files import write_private
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """An access key and its secret."""
+
+    access_key: str
+    secret_key: str
+
+    @classmethod
+    def new(cls) -> Self:
+        """Random keys of the shape that AWS gives."""
+        return cls("AK" + secrets.token_hex(9).upper(), secrets.token_urlsafe(30))
+
+
+def _secret() -> str:
+    return secrets.token_urlsafe(24)
+
+
+class RegionSecrets(msgspec.Struct, kw_only=True):
+    """What one region's processes may know. `aws` is made by IAM when the region is provisioned."""
+
+    s3: Keys = msgspec.field(default_factory=Keys.new)
+    redis: str = msgspec.field(default_factory=_secret)
+    postgres: str = msgspec.field(default_factory=_secret)
+    release_key: str = msgspec.field(default_factory=lambda: secrets.token_hex(32))
+    aws: Keys | None = None
+
+
+class WorldSecrets(msgspec.Struct, kw_only=True):
+    """What the world pipeline may know."""
+
+    s3: Keys = msgspec.field(default_factory=Keys.new)
+    postgres: str = msgspec.field(default_factory=_secret)
+
+
+class Secrets(msgspec.Struct, kw_only=True):
+    """Every secret of a stack."""
+
+    s3_admin: Keys = msgspec.field(default_factory=Keys.new)
+    s3_write_token: str = msgspec.field(default_factory=_secret)
+    s3_read_token: str = msgspec.field(default_factory=_secret)
+    aws_root: Keys = msgspec.field(default_factory=Keys.new)
+    redis_admin: str = msgspec.field(default_factory=_secret)
+    postgres_admin: str = msgspec.field(default_factory=_secret)
+    bi_reader: str = msgspec.field(default_factory=_secret)
+    dagster: str = msgspec.field(default_factory=_secret)
+    world: WorldSecrets = msgspec.field(default_factory=WorldSecrets)
+    regions: dict[str, RegionSecrets] = {}
+
+
+def load(layout: Layout) -> Secrets | None:
+    """The stack's secrets; None where none were made yet."""
+    try:
+        return msgspec.json.decode(layout.credentials.read_bytes(), type=Secrets)
+    except FileNotFoundError:
+        return None
+
+
+def load_or_make(layout: Layout, regions: dict[str, Region]) -> Secrets:
+    """The stack's secrets, with new ones for whatever has none yet."""
+    known = load(layout) or Secrets()
+    for name in regions:
+        known.regions.setdefault(name, RegionSecrets())
+    save(layout.credentials, known)
+    return known
+
+
+def save(path: Path, known: Secrets) -> None:
+    """Keep them, mode 0600."""
+    write_private(path, msgspec.json.format(msgspec.json.encode(known)).decode())

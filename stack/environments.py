@@ -1,0 +1,94 @@
+"""The environment of a process: one region's endpoints and credentials, and nothing of any other."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from contracts import names
+from contracts.regions import WORLD, find_region
+from contracts.settings import PREFIX, RegionSettings
+from stack.clients import endpoint
+from stack.credentials import Keys
+from stack.lifecycle import running_site
+from stack.ports import HOST
+from stack.provision.postgres import DAGSTER
+from stack.services.protocol import Site
+
+_GIVEN = frozenset(
+    {"region", "kinesis", "dynamodb", "s3", "redis_url", "postgres_dsn", "privacy_dsn", "release_key", "state"}
+)
+TUNING: tuple[str, ...] = tuple(PREFIX + name.upper() for name in RegionSettings.model_fields if name not in _GIVEN)
+"""Variables that a caller may set for every region's processes: none of them is a secret or says where something is."""
+
+
+def region_environment(state: Path, region: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The FLEETLAKE_* variables of a process of that one region, with the caller's own tuning.
+
+    Raises UnknownRegion, or StackDown where the stack is not up.
+    """
+    site = running_site(state)
+    row = find_region(region, site.regions)
+    known = site.secrets.regions[row.name]
+    return {
+        **_common(site, row.name, environ),
+        **_aws(site, "KINESIS", known.aws),
+        **_aws(site, "DYNAMODB", known.aws),
+        **_keys("S3", endpoint(site.ports["s3"]), known.s3),
+        "FLEETLAKE_REDIS_URL": f"redis://{row.name}:{quote(known.redis)}@{HOST}:{site.ports['redis']}/0",
+        "FLEETLAKE_POSTGRES_DSN": dsn(site, row.name, known.postgres, names.fleet_database(row.name)),
+        "FLEETLAKE_PRIVACY_DSN": dsn(site, row.name, known.postgres, names.privacy_database(row.name)),
+        "FLEETLAKE_RELEASE_KEY": known.release_key,
+    }
+
+
+def world_environment(state: Path, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The FLEETLAKE_* variables of a process of the world pipeline: the exchange to read, and its own database."""
+    site = running_site(state)
+    known = site.secrets.world
+    return {
+        **_common(site, WORLD, environ),
+        **_keys("S3", endpoint(site.ports["s3"]), known.s3),
+        "FLEETLAKE_POSTGRES_DSN": dsn(site, WORLD, known.postgres, names.fleet_database(WORLD)),
+    }
+
+
+def dagster_environment(state: Path) -> dict[str, str]:
+    """Where Dagster keeps its runs and its configuration. It holds no region's credentials."""
+    site = running_site(state)
+    return {
+        "FLEETLAKE_DAGSTER_DSN": dsn(site, DAGSTER, site.secrets.dagster, DAGSTER),
+        "DAGSTER_HOME": str(site.layout.dagster_home),
+    }
+
+
+def bi_dsn(site: Site, region: str) -> str:
+    """What a BI tool connects with: reads the marts of that region (or of `world`)."""
+    return dsn(site, names.BI_READER, site.secrets.bi_reader, names.fleet_database(region))
+
+
+def dsn(site: Site, user: str, password: str, database: str) -> str:
+    """A Postgres URL."""
+    return f"postgresql://{user}:{quote(password)}@{HOST}:{site.ports['postgres']}/{database}"
+
+
+def _common(site: Site, region: str, environ: Mapping[str, str] | None) -> dict[str, str]:
+    caller = os.environ if environ is None else environ
+    return {
+        **{name: caller[name] for name in TUNING if name in caller},
+        "FLEETLAKE_REGION": region,
+        "FLEETLAKE_STATE": str(site.layout.root),
+        "FLEETLAKE_REGIONS_FILE": str(site.regions_file),
+    }
+
+
+def _aws(site: Site, service: str, keys: Keys | None) -> dict[str, str]:
+    return {} if keys is None else _keys(service, endpoint(site.ports["kinesis"]), keys)
+
+
+def _keys(service: str, url: str, keys: Keys) -> dict[str, str]:
+    return {
+        f"FLEETLAKE_{service}_ENDPOINT": url,
+        f"FLEETLAKE_{service}_ACCESS_KEY": keys.access_key,
+        f"FLEETLAKE_{service}_SECRET_KEY": keys.secret_key,
+    }

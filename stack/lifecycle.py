@@ -1,0 +1,137 @@
+"""Up, down and status of the embedded stack of one state folder."""
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from contracts.errors import Misuse, StackDown
+from contracts.regions import default_regions_file, load_regions
+from stack import credentials, running
+from stack.layout import Layout
+from stack.lock import exclusive
+from stack.ports import checked_names
+from stack.private_files import read_json, write_json
+from stack.running import Progress
+from stack.services import Service, Site, all_services
+
+_log = structlog.get_logger(__name__)
+
+
+def up(
+    state: Path,
+    regions_file: Path | None = None,
+    ports: Mapping[str, int] | None = None,
+    *,
+    progress: Progress | None = None,
+) -> None:
+    """Have every service of the state folder run, with all that the regions need in it. Safe to run at any time.
+
+    ports: ports to use by service (s3, kinesis, redis, postgres); all others are free ones, kept in the state folder.
+    Raises BadRegionTable, Misuse, PortTaken, or ServiceFailed; services that did start stay up, and another `up` mends.
+    """
+    named, layout, tell = checked_names(ports), Layout.of(state), progress or _quiet
+    regions_file = _regions_file(layout, regions_file)
+    regions = load_regions(regions_file)
+    layout.make()
+    with exclusive(layout):
+        known = credentials.load_or_make(layout, regions)
+        site = Site(layout, regions_file, regions, known, dict(_facts(layout).get("ports", {})))
+        services = all_services(site)
+        _check_named(services, site, named)
+        taken = {site.ports[name] for service in services if running.runs(service, site) for name in service.port_names}
+        try:
+            _start_all(services, site, named, taken, tell)
+        finally:
+            write_json(layout.facts, {"ports": site.ports, "regions_file": str(regions_file)})
+
+
+def down(state: Path, *, progress: Progress | None = None) -> None:
+    """End every service that this state folder's `up` started, and nothing else. Data stays."""
+    layout = Layout.of(state)
+    if not layout.facts.exists() and not layout.credentials.exists():
+        return
+    with exclusive(layout):
+        site = _known_site(layout)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda service: running.stop(service, site, progress or _quiet), all_services(site)))
+
+
+def services_status(state: Path) -> dict[str, str]:
+    """`up`, `down`, or `failing` (its process is there but does not answer) by service, each asked now."""
+    layout = Layout.of(state)
+    if not layout.credentials.exists():
+        return dict.fromkeys(("s3", "kinesis", "redis", "postgres"), "down")
+    site = _known_site(layout)
+    services = all_services(site)
+    with ThreadPoolExecutor() as pool:
+        return dict(zip([s.name for s in services], pool.map(lambda s: _state_of(s, site), services), strict=True))
+
+
+def running_site(state: Path) -> Site:
+    """What the running stack is made of. Raises StackDown where any of its processes is not there."""
+    layout = Layout.of(state)
+    missing: list[str] = ["everything"]
+    if layout.credentials.exists() and layout.facts.exists():
+        site = _known_site(layout)
+        missing = [service.name for service in all_services(site) if not running.runs(service, site)]
+        if not missing:
+            return site
+    raise StackDown(f"the stack of {layout.root} is not up ({', '.join(missing)} down); run 'fleetlake up'")
+
+
+def _known_site(layout: Layout) -> Site:
+    facts = _facts(layout)
+    regions_file = _regions_file(layout, None)
+    regions = load_regions(regions_file)
+    known = credentials.load(layout) or credentials.Secrets()
+    return Site(
+        layout,
+        regions_file,
+        {name: regions[name] for name in known.regions if name in regions},
+        known,
+        dict(facts.get("ports", {})),
+    )
+
+
+def _start_all(
+    services: tuple[Service, ...], site: Site, named: Mapping[str, int], taken: set[int], tell: Progress
+) -> None:
+    with ThreadPoolExecutor(max_workers=len(services)) as pool:
+        tasks = [pool.submit(running.ensure, service, site, named, taken, tell) for service in services]
+    failures = [error for task in tasks if (error := task.exception()) is not None]
+    for error in failures[1:]:
+        _log.error("service_failed_too", error=str(error))
+    if failures:
+        raise failures[0]
+
+
+def _check_named(services: tuple[Service, ...], site: Site, named: Mapping[str, int]) -> None:
+    for service in services:
+        wanted, has = named.get(service.name), site.ports.get(service.name)
+        if wanted is not None and wanted != has and running.runs(service, site):
+            raise Misuse(f"{service.name} already runs on port {has}, not {wanted}; run 'fleetlake down' first")
+
+
+def _state_of(service: Service, site: Site) -> str:
+    if not running.runs(service, site):
+        return "down"
+    return "up" if service.healthy() else "failing"
+
+
+def _regions_file(layout: Layout, given: Path | None) -> Path:
+    kept = _facts(layout).get("regions_file")
+    if given is None and kept and "FLEETLAKE_REGIONS_FILE" not in os.environ:
+        given = Path(kept)
+    return (given or default_regions_file()).resolve()
+
+
+def _facts(layout: Layout) -> dict[str, Any]:
+    return read_json(layout.facts) or {}
+
+
+def _quiet(_: str) -> None:
+    pass

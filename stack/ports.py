@@ -1,0 +1,70 @@
+"""Which port each service listens on: kept between runs, free when chosen, the caller's where named."""
+
+import random
+import socket
+from collections.abc import Mapping
+
+from contracts.errors import Misuse, PortTaken
+
+HOST = "127.0.0.1"
+FACES: tuple[str, ...] = ("s3", "kinesis", "redis", "postgres")
+"""The ports that clients use, and that a caller may name."""
+_LOW, _HIGH = 20_000, 32_700
+"""Below the kernel's ephemeral range, so that no outgoing connection sits on a port while its service is down."""
+
+
+def is_free(port: int) -> bool:
+    """Whether this process could listen there now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(taken: set[int]) -> int:
+    """A free port that is not in `taken`; adds it there."""
+    choose = random.SystemRandom()
+    while True:
+        port = choose.randint(_LOW, _HIGH)
+        if port not in taken and is_free(port):
+            taken.add(port)
+            return port
+
+
+def checked_names(named: Mapping[str, int] | None) -> dict[str, int]:
+    """The ports that the caller named. Raises Misuse for a service that is none, or a number that is no port."""
+    for service, port in (named or {}).items():
+        if service not in FACES:
+            raise Misuse(f"no service {service!r} to give port {port}; services are {', '.join(FACES)}")
+        if not 1 <= port <= 65_535:  # noqa: PLR2004
+            raise Misuse(f"{port} is no port for {service}; name one from 1 to 65535")
+    return dict(named or {})
+
+
+def choose(
+    names: tuple[str, ...], kept: Mapping[str, int], named: Mapping[str, int], taken: set[int]
+) -> dict[str, int]:
+    """Ports of one service that is about to start: named by the caller, else kept from before if free, else new.
+
+    Raises PortTaken where a named port is in use.
+    """
+    ports = {}
+    for name in names:
+        wanted = named.get(name)
+        if wanted is not None:
+            if not is_free(wanted):
+                raise PortTaken(
+                    f"port {wanted} asked for {name} is in use on {HOST}; "
+                    "free it, name another, or leave it out for a free one"
+                )
+            ports[name] = wanted
+            taken.add(wanted)
+        elif (old := kept.get(name)) is not None and old not in taken and is_free(old):
+            ports[name] = old
+            taken.add(old)
+        else:
+            ports[name] = free_port(taken)
+    return ports

@@ -1,0 +1,59 @@
+"""The system user that runs Postgres where the caller is root, since Postgres refuses to run as root."""
+
+import os
+import pwd
+import shutil
+import subprocess
+from pathlib import Path
+
+import structlog
+
+from contracts.errors import ServiceFailed
+
+USER = "fleetlake-pg"
+_OTHERS_SEARCH = 0o001
+_log = structlog.get_logger(__name__)
+
+
+def server_user() -> int | None:
+    """The user id that Postgres has to run as; None for the caller's own.
+
+    Raises ServiceFailed where root cannot add the user.
+    """
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(USER).pw_uid
+    except KeyError:
+        return _add_user()
+
+
+def enter_folders(user: int, *folders: Path) -> None:
+    """Let the user pass through the folders above these, where it cannot yet: root's own home is closed to others.
+
+    Only the search bit for others is set, so nothing can be listed that could not be before.
+    """
+    for folder in folders:
+        for above in reversed(folder.resolve().parents):
+            mode = above.stat()
+            if mode.st_uid != user and not mode.st_mode & _OTHERS_SEARCH:
+                _log.warning("postgres_passes_through", folder=str(above), user=USER, change="chmod o+x")
+                above.chmod(mode.st_mode | _OTHERS_SEARCH)
+
+
+def _add_user() -> int:
+    if shutil.which("useradd"):
+        arguments = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", USER]
+    else:
+        arguments = ["adduser", "-S", "-D", "-H", "-s", "/sbin/nologin", USER]
+    try:
+        done = subprocess.run(arguments, check=False, capture_output=True, text=True)
+        return pwd.getpwnam(USER).pw_uid
+    except FileNotFoundError:
+        raise ServiceFailed(
+            f"postgres needs a user of its own and neither useradd nor adduser is here; add {USER}"
+        ) from None
+    except KeyError:
+        raise ServiceFailed(
+            f"postgres needs a user of its own, and adding {USER} failed: {done.stderr.strip()}"
+        ) from None

