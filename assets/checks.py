@@ -1,0 +1,139 @@
+"""Checks of a region's assets: completeness of hours, and stages that must agree with each other."""
+
+from datetime import timedelta
+from typing import Any
+
+from dagster import AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity, ResourceParam, asset_check
+
+from assets import keys
+from assets.expectations import Expect, bounds_of, gx_check
+from assets.faults import told_safely
+from assets.work import RegionWork
+from contracts.derived import DEVICE_DAY
+from contracts.identity import IDENTITY
+from contracts.record import LANDING
+from contracts.regions import Region
+
+HOUR = timedelta(hours=1)
+
+
+def region_checks(region: Region) -> list[AssetChecksDefinition]:
+    """The cheap checks, which run with the assets that they are on."""
+    return [hour_complete(region), landing_is_in_history(region), days_hold_history(region)]
+
+
+def quality_checks(region: Region) -> list[AssetChecksDefinition]:
+    """The slow checks, which a schedule runs once a day in one process."""
+    unique = Expect("ExpectCompoundColumnsToBeUnique", {"column_list": list(IDENTITY)}, counted=False)
+    return [
+        reconciled(region),
+        gx_check(
+            "history_keeps_its_contract",
+            keys.history(region.name),
+            lambda work: work.newest_history(),
+            [unique, *bounds_of(LANDING)],
+            "The newest days of history: identities are unique, required columns are filled, unflagged readings are "
+            "within their bounds.",
+        ),
+        gx_check(
+            "device_day_is_plausible",
+            keys.mart(region.name, "device_day"),
+            lambda work: work.newest_device_days(),
+            _plausible_days(),
+            "The newest days of the mart: times fit into a day, distances and counts are not negative.",
+        ),
+    ]
+
+
+def hour_complete(region: Region) -> AssetChecksDefinition:
+    """Whether the newest arrival hour in history can still grow."""
+
+    @asset_check(
+        asset=keys.history(region.name),
+        description="The watermark has passed the end of the newest arrival hour: nothing more will arrive in it. "
+        "A warning while the hour runs; it is merged again as it fills.",
+    )
+    def hour_is_complete(work: ResourceParam[RegionWork]) -> AssetCheckResult:
+        with told_safely("check hour_complete"):
+            newest, watermark = work.last_landed_hour(), work.watermark()
+        complete = newest is None or (watermark is not None and watermark >= newest + HOUR)
+        return AssetCheckResult(
+            passed=complete,
+            severity=AssetCheckSeverity.WARN,
+            metadata={"newest_hour": str(newest), "watermark": str(watermark)},
+        )
+
+    return hour_is_complete
+
+
+def landing_is_in_history(region: Region) -> AssetChecksDefinition:
+    """Rows that landed against rows that merges read."""
+    return _equal(
+        region,
+        "landing_is_in_history",
+        keys.history(region.name),
+        lambda work: work.merged_counts(),
+        "Rows of the landing objects that are merged = rows that the merges inserted + duplicates that they dropped.",
+    )
+
+
+def days_hold_history(region: Region) -> AssetChecksDefinition:
+    """Rows in history against records counted by the device days."""
+    return _equal(
+        region,
+        "days_hold_history",
+        keys.staged(region.name, "device_day"),
+        lambda work: work.day_counts(),
+        "Records that merges inserted = records that the device days count. They differ while days are due.",
+    )
+
+
+def reconciled(region: Region) -> AssetChecksDefinition:
+    """Every stage counted from its own store."""
+
+    @asset_check(
+        name="reconciled",
+        asset=keys.mart(region.name, "device_day"),
+        description="Stream = landed + rejected + suppressed; landed = history + duplicates; history = device days = "
+        "marts, each counted from its own store.",
+    )
+    def check(work: ResourceParam[RegionWork]) -> AssetCheckResult:
+        with told_safely("check reconciled"):
+            found = work.reconcile()
+        return AssetCheckResult(
+            passed=found.ok,
+            metadata={
+                **{stage: count for stage, count in found.stages.items() if count is not None},
+                "differences": len(found.differences),
+            },
+        )
+
+    return check
+
+
+def _equal(region: Region, name: str, asset: Any, counts: Any, description: str) -> AssetChecksDefinition:
+    @asset_check(name=name, asset=asset, description=description)
+    def check(work: ResourceParam[RegionWork]) -> AssetCheckResult:
+        with told_safely(f"check {name}"):
+            left, right = counts(work)
+        return AssetCheckResult(
+            passed=left == right,
+            severity=AssetCheckSeverity.WARN,
+            metadata={"expected": left, "found": right, "difference": right - left},
+        )
+
+    return check
+
+
+def _plausible_days() -> list[Expect]:
+    longest_day_s = 25 * 3600
+    times = [c.name for c in DEVICE_DAY if c.unit == "s"]
+    amounts = [c.name for c in DEVICE_DAY if c.unit in ("km", "l")] + ["records", "trips"]
+    return [
+        Expect("ExpectCompoundColumnsToBeUnique", {"column_list": ["device_id", "day"]}, counted=False),
+        *(
+            Expect("ExpectColumnValuesToBeBetween", {"column": c, "min_value": 0, "max_value": longest_day_s})
+            for c in times
+        ),
+        *(Expect("ExpectColumnValuesToBeBetween", {"column": c, "min_value": 0}) for c in amounts),
+    ]

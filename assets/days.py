@@ -1,0 +1,86 @@
+"""Trips and device days: derived together by one Spark job, business day by business day."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from dagster import (
+    AssetExecutionContext,
+    AssetsDefinition,
+    AssetSpec,
+    BackfillPolicy,
+    FreshnessPolicy,
+    MaterializeResult,
+    ResourceParam,
+    multi_asset,
+)
+
+from assets import keys
+from assets.faults import told_safely
+from assets.partitions import days_in, days_of
+from assets.spark import SparkJobs
+from assets.tables import table_metadata
+from assets.work import RegionWork
+from contracts.columns import Column
+from contracts.derived import DEVICE_DAY, TRIP
+from contracts.names import DEVICE_DAY_TABLE, TRIP_TABLE
+from contracts.regions import Region
+
+CODE_VERSION = "1"
+TABLES: dict[str, tuple[tuple[Column, ...], str, str]] = {
+    "trip": (
+        TRIP,
+        TRIP_TABLE,
+        "Trips of each device, cut by standstill and by gaps; each belongs to the day it starts in.",
+    ),
+    "device_day": (
+        DEVICE_DAY,
+        DEVICE_DAY_TABLE,
+        "What each device did in a business day: records, times, distance, fuel.",
+    ),
+}
+
+
+def days_assets(region: Region) -> AssetsDefinition:
+    """`R/trip` and `R/device_day`."""
+
+    @multi_asset(
+        name=f"{region.name}_days",
+        specs=[_spec(region, table) for table in TABLES],
+        partitions_def=days_of(region),
+        backfill_policy=BackfillPolicy.single_run(),
+        pool=f"{region.name}_days",
+    )
+    def days(
+        context: AssetExecutionContext, spark: ResourceParam[SparkJobs], work: ResourceParam[RegionWork]
+    ) -> Iterator[MaterializeResult[None]]:
+        """Derive each day whole and replace it; a day whose rows come out equal is not passed on."""
+        from lake.jobs import DeriveDays
+
+        wanted = days_in(context)
+        if keys.DUE_ONLY in context.run.tags:
+            wanted = sorted(set(wanted) & set(work.due_days()))
+        metadata: dict[str, Any] = {"days": len(wanted)}
+        if wanted:
+            with told_safely("derive days"):
+                report = spark.run(DeriveDays(region=region.name, days=wanted), context)
+            metadata |= report.metadata()
+        for table in TABLES:
+            yield MaterializeResult(asset_key=keys.derived(region.name, table), metadata=metadata)
+
+    return days
+
+
+def _spec(region: Region, table: str) -> AssetSpec:
+    columns, name, description = TABLES[table]
+    return AssetSpec(
+        key=keys.derived(region.name, table),
+        deps=[keys.history_day(region.name)],
+        description=description,
+        group_name=keys.DAYS,
+        kinds={"spark", "iceberg"},
+        owners=keys.OWNERS,
+        code_version=CODE_VERSION,
+        metadata=table_metadata(columns, f"{region.name}.{name}"),
+        freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn_window=timedelta(hours=26)),
+    )

@@ -1,0 +1,104 @@
+"""History: landing merged into one Iceberg table by arrival hour, and the same table seen by business day."""
+
+from datetime import timedelta
+from typing import Any
+
+from dagster import (
+    AssetDep,
+    AssetExecutionContext,
+    AssetMaterialization,
+    AssetsDefinition,
+    AssetSpec,
+    BackfillPolicy,
+    FreshnessPolicy,
+    MaterializeResult,
+    ResourceParam,
+    TimeWindowPartitionMapping,
+    asset,
+)
+
+from assets import keys
+from assets.faults import told_safely
+from assets.partitions import ARRIVAL_HOURS, day_key, days_of, hour_key, hours_in
+from assets.spark import SparkJobs
+from assets.tables import same_columns, table_metadata
+from assets.work import RegionWork
+from contracts.names import HISTORY_TABLE
+from contracts.record import LANDING
+from contracts.regions import Region
+
+CODE_VERSION = "1"
+
+
+def history_asset(region: Region) -> AssetsDefinition:
+    """`R/history` by arrival hour."""
+
+    @asset(
+        key=keys.history(region.name),
+        deps=[keys.landing(region.name)],
+        partitions_def=ARRIVAL_HOURS,
+        backfill_policy=BackfillPolicy.single_run(),
+        group_name=keys.HISTORY,
+        kinds={"spark", "iceberg"},
+        owners=keys.OWNERS,
+        code_version=CODE_VERSION,
+        pool=f"{region.name}_history",
+        metadata=table_metadata(LANDING, f"{region.name}.{HISTORY_TABLE}")
+        | {"dagster/column_lineage": same_columns(LANDING, keys.landing(region.name))},
+        freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(hours=8), warn_window=timedelta(hours=3)),
+    )
+    def history(
+        context: AssetExecutionContext, spark: ResourceParam[SparkJobs], work: ResourceParam[RegionWork]
+    ) -> MaterializeResult[None]:
+        """Every accepted record once, by event day and device.
+
+        One arrival hour a partition; an hour merged again changes nothing.
+        """
+        from lake.jobs import MergeLanding
+
+        with told_safely("what is due"):
+            hours, stragglers = _to_merge(context, work)
+            landed_hours = work.landed(hours)
+        for hour, landed in landed_hours.items():
+            context.add_asset_metadata({"dagster/partition_row_count": landed.rows}, partition_key=hour_key(hour))
+        if not hours and not stragglers:
+            return MaterializeResult(metadata={"hours": 0, "note": "nothing was due any more"})
+        with told_safely("merge landing"):
+            report = spark.run(MergeLanding(region=region.name, hours=hours, stragglers=stragglers), context)
+        return MaterializeResult(metadata=report.metadata() | {"hours": len(hours)})
+
+    return history
+
+
+def history_day_spec(region: Region) -> AssetSpec:
+    """`R/history_day`: which business days history's commits changed.
+
+    It stands between hours of arrival and days of events, which no mapping of time can join: a record may arrive
+    months after its day. The mapping only draws the usual case, a day's records arriving on that day.
+    """
+    usual = TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
+    return AssetSpec(
+        key=keys.history_day(region.name),
+        deps=[AssetDep(keys.history(region.name), partition_mapping=usual)],
+        description="History by business day of the region. A day is reported whenever a commit changed it, however "
+        "late its records came.",
+        partitions_def=days_of(region),
+        group_name=keys.HISTORY,
+        kinds={"iceberg"},
+        owners=keys.OWNERS,
+        metadata=table_metadata(LANDING, f"{region.name}.{HISTORY_TABLE}"),
+    )
+
+
+def changed_events(region: str, days: list[Any]) -> list[AssetMaterialization]:
+    """One materialisation of `R/history_day` for each day that is behind."""
+    return [AssetMaterialization(asset_key=keys.history_day(region), partition=day_key(day)) for day in days]
+
+
+def _to_merge(context: AssetExecutionContext, work: RegionWork) -> tuple[list[Any], bool]:
+    """What a run merges: what is due of its hours where a sensor asked, all of its hours where a person did."""
+    hours = hours_in(context)
+    if keys.DUE_ONLY not in context.run.tags:
+        return sorted(work.landed(hours)), False
+    due = work.due_merges()
+    return sorted(set(due.hours) & set(hours)), due.stragglers

@@ -1,0 +1,48 @@
+"""Asset keys, groups and owners: the names under which data engineers find everything in Dagster."""
+
+from dagster import AssetKey
+
+LANDING, HISTORY, DAYS, STAGING, MARTS, RELEASE = "landing", "history", "days", "staging", "marts", "release"
+"""Groups, in the order in which data flows."""
+
+OWNERS = ["team:data-platform"]
+MART_OWNERS = ["team:analytics"]
+RELEASE_OWNERS = ["team:privacy"]
+
+DUE_ONLY = "fleetlake/due_only"
+"""Tag of a run that a sensor asked for: of its partitions it does those that are still due when it starts."""
+
+
+def landing(region: str) -> AssetKey:
+    """What the consumer put into S3."""
+    return AssetKey([region, "landing"])
+
+
+def history(region: str) -> AssetKey:
+    """Every accepted record once."""
+    return AssetKey([region, "history"])
+
+
+def history_day(region: str) -> AssetKey:
+    """History seen by business day: what a derivation reads."""
+    return AssetKey([region, "history_day"])
+
+
+def derived(region: str, table: str) -> AssetKey:
+    """`trip` or `device_day` in Iceberg."""
+    return AssetKey([region, table])
+
+
+def staged(region: str, table: str) -> AssetKey:
+    """The same in Postgres."""
+    return AssetKey([region, "staging", table])
+
+
+def mart(region: str, name: str) -> AssetKey:
+    """A dbt model that BI reads."""
+    return AssetKey([region, "marts", name])
+
+
+def release(region: str, name: str) -> AssetKey:
+    """Aggregates that leave the region."""
+    return AssetKey([region, "release", name])

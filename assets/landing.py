@@ -1,0 +1,45 @@
+"""Landing as an asset: made by the consumer, observed here."""
+
+from datetime import timedelta
+
+from dagster import AssetMaterialization, AssetSpec, FreshnessPolicy
+
+from assets import keys
+from assets.partitions import ARRIVAL_HOURS, hour_key
+from assets.tables import table_metadata
+from assets.work import RegionWork
+from contracts.names import bucket
+from contracts.record import LANDING
+from contracts.regions import Region
+
+
+def landing_spec(region: Region) -> AssetSpec:
+    """`R/landing`: Parquet in S3 by arrival hour. The landing sensor reports what came."""
+    return AssetSpec(
+        key=keys.landing(region.name),
+        description="Accepted records as they arrived: Parquet by arrival hour. The consumer writes it; an object counts "
+        "only if the ledger lists it.",
+        partitions_def=ARRIVAL_HOURS,
+        group_name=keys.LANDING,
+        kinds={"kinesis", "s3", "parquet"},
+        owners=keys.OWNERS,
+        metadata=table_metadata(LANDING, f"s3://{bucket(region.name)}/landing/telemetry"),
+        freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=2)),
+    )
+
+
+def landed_events(region: str, work: RegionWork, hours: list) -> list[AssetMaterialization]:
+    """One materialisation for each hour of which something landed, with what the ledger lists for it."""
+    return [
+        AssetMaterialization(
+            asset_key=keys.landing(region),
+            partition=hour_key(hour),
+            metadata={
+                "dagster/partition_row_count": landed.rows,
+                "objects": landed.objects,
+                "bytes": landed.bytes,
+                "stragglers": landed.stragglers,
+            },
+        )
+        for hour, landed in sorted(work.landed(hours).items())
+    ]

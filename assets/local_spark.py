@@ -1,0 +1,35 @@
+"""Spark in this process: one session, started by the first job that needs it."""
+
+from typing import TYPE_CHECKING
+
+from contracts.errors import SparkJobFailed
+from contracts.settings import RegionSettings
+
+if TYPE_CHECKING:
+    from dagster import AssetExecutionContext
+    from lake.jobs import Job
+    from lake.run import Report
+
+
+class LocalSparkJobs:
+    """SparkJobs on a local session, which dagster-pyspark holds.
+
+    A process has one session, so a second run in it finds Spark already started.
+    """
+
+    def __init__(self, settings: RegionSettings) -> None:
+        self._settings = settings
+
+    def run(self, job: "Job", context: "AssetExecutionContext") -> "Report":
+        """See SparkJobs."""
+        from dagster_pyspark import LazyPySparkResource
+        from lake.run import run
+
+        from lake.session import connect, spark_config
+
+        context.log.info(f"{type(job).__name__} in this process")
+        pyspark = LazyPySparkResource(spark_config=spark_config(self._settings))
+        report = run(connect(pyspark.spark_session, self._settings), self._settings, job)
+        if report is None:
+            raise SparkJobFailed(f"{type(job).__name__} ended without a report")
+        return report

@@ -1,0 +1,62 @@
+"""Everything that one region has in Dagster, and the selections that its runs use."""
+
+from collections.abc import Sequence
+
+import msgspec
+from dagster import AssetCheckKey, AssetChecksDefinition, AssetKey, AssetsDefinition, AssetSpec
+
+from assets import keys
+from assets.checks import quality_checks, region_checks
+from assets.days import TABLES, days_assets
+from assets.history import history_asset, history_day_spec
+from assets.landing import landing_spec
+from assets.marts import marts_assets
+from assets.release import utilisation_day_asset
+from assets.staging import staging_assets
+from contracts.regions import Region
+
+
+class RegionAssets(msgspec.Struct, frozen=True):
+    """A region's assets and checks, and what each kind of run takes of them."""
+
+    assets: Sequence[AssetsDefinition | AssetSpec]
+    checks: Sequence[AssetChecksDefinition]
+    merge: Sequence[AssetKey]
+    derive: Sequence[AssetKey]
+    load: Sequence[AssetKey]
+    publish: Sequence[AssetKey]
+    quick: Sequence[AssetCheckKey]
+    """Checks that run with their assets: the cheap ones and dbt's tests."""
+    slow: Sequence[AssetCheckKey]
+    """Checks that a schedule runs."""
+
+    def quick_on(self, selected: Sequence[AssetKey]) -> list[AssetCheckKey]:
+        """The quick checks on these assets."""
+        return [check for check in self.quick if check.asset_key in set(selected)]
+
+
+def region_assets(region: Region) -> RegionAssets:
+    """All assets of a region. Raises DbtFailed where dbt's manifest has to be made and cannot be."""
+    marts = marts_assets(region)
+    release = utilisation_day_asset(region)
+    quick, slow = region_checks(region), quality_checks(region)
+    staged = [keys.staged(region.name, table) for table in TABLES]
+    load = [*staged, *marts.keys]
+    return RegionAssets(
+        assets=[
+            landing_spec(region),
+            history_asset(region),
+            history_day_spec(region),
+            days_assets(region),
+            staging_assets(region),
+            marts,
+            release,
+        ],
+        checks=[*quick, *slow],
+        merge=[keys.history(region.name)],
+        derive=[*(keys.derived(region.name, table) for table in TABLES), *load],
+        load=load,
+        publish=list(release.keys),
+        quick=[*(key for check in quick for key in check.check_keys), *marts.check_keys],
+        slow=[key for check in slow for key in check.check_keys],
+    )

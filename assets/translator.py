@@ -1,0 +1,54 @@
+"""How dbt's resources are called in Dagster: models by layer, sources by the schema that they are read from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dagster import AssetKey, DailyPartitionsDefinition, PartitionMapping, PartitionsDefinition
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
+
+from assets import keys
+
+
+class RegionTranslator(DagsterDbtTranslator):
+    """Keys `R/marts/x`, `R/staging/x`; models with a day column are partitioned by business day, the others are not."""
+
+    def __init__(self, region: str, days: DailyPartitionsDefinition) -> None:
+        super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))
+        self._region = region
+        self._days = days
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
+        """`R/LAYER/NAME`, where the layer is the model's folder or the source's schema."""
+        return AssetKey([self._region, _layer(dbt_resource_props), dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        """The layer."""
+        return _layer(dbt_resource_props)
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str] | None:
+        """Marts belong to analytics."""
+        return keys.MART_OWNERS
+
+    def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> PartitionsDefinition | None:
+        """Business days, where the model says which of its columns is the day."""
+        return self._days if day_column(dbt_resource_props) else None
+
+    def get_partition_mapping(
+        self, dbt_resource_props: Mapping[str, Any], dbt_parent_resource_props: Mapping[str, Any]
+    ) -> PartitionMapping | None:
+        """Day by day where both have days; Dagster's own choice else."""
+        return None
+
+
+def day_column(dbt_resource_props: Mapping[str, Any]) -> str | None:
+    """The column that holds a model's business day, from its `meta.day_column`."""
+    config = dbt_resource_props.get("config") or {}
+    meta = {**(dbt_resource_props.get("meta") or {}), **(config.get("meta") or {})}
+    column = meta.get("day_column")
+    return str(column) if column else None
+
+
+def _layer(dbt_resource_props: Mapping[str, Any]) -> str:
+    if dbt_resource_props["resource_type"] == "source":
+        return str(dbt_resource_props["source_name"])
+    return str(dbt_resource_props["fqn"][-2])

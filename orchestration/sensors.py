@@ -1,0 +1,94 @@
+"""Level-triggered sensors: each asks what is due now, and asks for runs of it while none is under way.
+
+No sensor reacts to an event. What is due is read from the stores that know, so an event lost, a daemon killed or a run
+failed leaves the level as it is and the next evaluation asks again.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from dagster import (
+    AssetCheckKey,
+    AssetKey,
+    AssetMaterialization,
+    AssetSelection,
+    DefaultSensorStatus,
+    ResourceParam,
+    RunRequest,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from assets.keys import DUE_ONLY
+from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of
+
+MAX_RUNTIME = {"dagster/max_runtime": str(4 * 3600)}
+"""A run that hangs is ended, so that its work can be asked for again."""
+AT_ONCE = "at once"
+"""Cursor with which an evaluation does not rest after failures: someone is waiting. Sensors keep no cursor else."""
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """What is due: the partition ranges to run, what to report about upstream assets, and a word for people."""
+
+    ranges: Sequence[dict[str, str]]
+    events: Sequence[AssetMaterialization] = ()
+    said: str = ""
+
+
+class Level(msgspec.Struct, frozen=True):
+    """One kind of work: how its sensor asks and what its runs select."""
+
+    work: str
+    """Such as `eu/days`."""
+    assets: Sequence[AssetKey]
+    checks: Sequence[AssetCheckKey]
+    after: Sequence[str] = ()
+    """Work that must not be under way at the same time, since it does this work too."""
+    every: timedelta = timedelta(seconds=30)
+    description: str = ""
+
+
+def level_sensor(level: Level, ask: Callable[..., Ask]) -> SensorDefinition:
+    """A sensor that asks `ask(work)` and turns the answer into runs."""
+
+    @sensor(
+        name=level.work.replace("/", "_"),
+        target=AssetSelection.assets(*level.assets),
+        minimum_interval_seconds=int(level.every.total_seconds()),
+        default_status=DefaultSensorStatus.RUNNING,
+        description=level.description,
+    )
+    def evaluate(context: SensorEvaluationContext, work: ResourceParam[object]) -> SensorResult | SkipReason:
+        for other in level.after:
+            if attempts_of(context.instance, other).under_way:
+                return SkipReason(f"{other} is under way")
+        attempts = attempts_of(context.instance, level.work)
+        if attempts.under_way:
+            return SkipReason("a run is under way")
+        now = datetime.now(UTC)
+        if attempts.resting(now) and context.cursor != AT_ONCE:
+            return SkipReason(f"{attempts.failures} failed in a row; resting until {attempts.rest_until:%H:%M:%S} UTC")
+        due = ask(work)
+        if not due.ranges:
+            return SkipReason("nothing is due")
+        return SensorResult(run_requests=requests(level, attempts, due), asset_events=list(due.events))
+
+    return evaluate
+
+
+def requests(level: Level, attempts: Attempts, due: Ask) -> list[RunRequest]:
+    """One run a range."""
+    return [
+        RunRequest(
+            run_key=attempts.run_key(f"{level.work} {' '.join(tags.values())}".strip()),
+            asset_selection=list(level.assets),
+            asset_check_keys=list(level.checks),
+            tags={**tags, **MAX_RUNTIME, DUE_ONLY: "true", WORK: level.work, ATTEMPT: str(attempts.number)},
+        )
+        for tags in due.ranges
+    ]

@@ -1,0 +1,211 @@
+"""Dagster's processes on this machine: a code server a region, each with that region's environment only, the webserver
+and the daemon, which hold no region's secret. All listen on 127.0.0.1 and end with the process that started them.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import msgspec
+
+from contracts.errors import PortTaken, ServiceFailed
+
+ROOT = Path(__file__).resolve().parent.parent
+WORKSPACE = ROOT / "workspace.yaml"
+HOST = "127.0.0.1"
+KEPT = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "JAVA_HOME",
+    "VIRTUAL_ENV",
+    "FLEETLAKE_REGIONS_FILE",
+)
+"""Variables of the machine, not of a region, that every process needs."""
+_PR_SET_PDEATHSIG = 1
+_UP_WITHIN_S = 180
+_DOWN_WITHIN_S = 20
+
+
+class Server(msgspec.Struct):
+    """One process: its name, where it listens, and where its output goes."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    port: int | None
+    log: Path
+
+
+class Servers(msgspec.Struct):
+    """All of Dagster's processes."""
+
+    url: str
+    all: list[Server]
+
+    def fallen(self) -> list[Server]:
+        """Those that have ended."""
+        return [server for server in self.all if server.process.poll() is not None]
+
+    def named(self, name: str) -> Server:
+        """The process of that name."""
+        return next(server for server in self.all if server.name == name)
+
+
+def grpc_variable(location: str) -> str:
+    """The variable that tells webserver and daemon the port of a code server."""
+    return f"FLEETLAKE_GRPC_{location.upper()}"
+
+
+def of_machine() -> dict[str, str]:
+    """The part of this process's environment that belongs to the machine, not to a region."""
+    return {name: os.environ[name] for name in KEPT if name in os.environ}
+
+
+@contextmanager
+def serving(
+    locations: Mapping[str, Mapping[str, str]], dagster: Mapping[str, str], logs: Path, port: int | None = None
+) -> Iterator[Servers]:
+    """Run everything until the block ends.
+
+    locations: the environment of each code server, by its name, holding that region's variables and no other's.
+    dagster: what every Dagster process needs (`home.prepare_home`). Raises PortTaken, ServiceFailed.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    if port is not None and not _is_free(port):
+        raise PortTaken(f"port {port} is in use; leave out --port and a free one is taken")
+    shared = of_machine() | dict(dagster)
+    started: list[Server] = []
+    try:
+        for name, variables in locations.items():
+            own = _free_port()
+            started.append(_start(name, _code_server(own), shared | dict(variables), own, logs))
+        ports = {grpc_variable(server.name): str(server.port) for server in started}
+        for server in list(started):
+            _wait(server, started, _answers)
+        started.append(_start("daemon", _daemon(), shared | ports, None, logs))
+        web = port or _free_port()
+        started.append(_start("webserver", _webserver(web), shared | ports, web, logs))
+        _wait(started[-1], started, _serves)
+        yield Servers(url=f"http://{HOST}:{web}", all=started)
+    finally:
+        stop(started)
+
+
+def stop(servers: list[Server]) -> None:
+    """End all, gently at first."""
+    for server in reversed(servers):
+        if server.process.poll() is None:
+            server.process.send_signal(signal.SIGINT if server.name == "daemon" else signal.SIGTERM)
+    deadline = time.monotonic() + _DOWN_WITHIN_S
+    for server in servers:
+        try:
+            server.process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            server.process.kill()
+            server.process.wait()
+
+
+def _code_server(port: int) -> list[str]:
+    return [
+        "-m",
+        "dagster",
+        "api",
+        "grpc",
+        "--module-name",
+        "orchestration.location",
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+        "--working-directory",
+        str(ROOT),
+    ]
+
+
+def _daemon() -> list[str]:
+    return ["-c", "from dagster._daemon.cli import main; main()", "run", "-w", str(WORKSPACE)]
+
+
+def _webserver(port: int) -> list[str]:
+    return ["-m", "dagster_webserver", "-h", HOST, "-p", str(port), "-w", str(WORKSPACE)]
+
+
+def _start(name: str, arguments: list[str], environment: Mapping[str, str], port: int | None, logs: Path) -> Server:
+    log = logs / f"{name}.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            env=dict(environment) | {"PYTHONWARNINGS": "ignore"},
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - it calls prctl and nothing else
+            start_new_session=True,
+        )
+    return Server(name, process, port, log)
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _wait(server: Server, started: list[Server], answers: Callable[[int], bool]) -> None:
+    deadline = time.monotonic() + _UP_WITHIN_S
+    while not answers(server.port or 0):
+        for one in started:
+            if one.process.poll() is not None:
+                raise ServiceFailed(f"{one.name} ended with {one.process.returncode}; its last words are in {one.log}")
+        if time.monotonic() > deadline:
+            raise ServiceFailed(f"{server.name} does not answer after {_UP_WITHIN_S} s; see {server.log}")
+        time.sleep(0.2)
+
+
+def _answers(port: int) -> bool:
+    from dagster._core.errors import DagsterUserCodeUnreachableError
+    from dagster._grpc.client import DagsterGrpcClient
+
+    try:
+        return bool(DagsterGrpcClient(port=port, host=HOST).ping("up")["echo"] == "up")
+    except DagsterUserCodeUnreachableError:
+        return False
+
+
+def _serves(port: int) -> bool:
+    try:
+        with urlopen(f"http://{HOST}:{port}/server_info", timeout=2) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except (URLError, OSError):
+        return False
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True

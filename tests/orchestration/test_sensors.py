@@ -1,0 +1,167 @@
+"""The sensors ask for what is due: once, again after a failure, and not while it is under way."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from dagster import AssetKey, DagsterRunStatus, RunsFilter
+
+from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of, rest_after
+from orchestration.process import ask, evaluate, execute, process
+from tests.builders.orchestration import DAY, HOUR, MemorySpark, MemoryWork, hours, small_definitions
+
+
+@pytest.fixture
+def work() -> MemoryWork:
+    return MemoryWork(landing=dict.fromkeys(hours(3), 10))
+
+
+@pytest.fixture
+def spark(work: MemoryWork) -> MemorySpark:
+    return MemorySpark(work)
+
+
+@pytest.fixture
+def repository(work, spark):
+    return small_definitions(work, spark).get_repository_def()
+
+
+def tick(repository, instance, name):
+    """One evaluation as the daemon does it."""
+    return evaluate(repository.get_sensor_def(name), repository, instance, cursor=None)
+
+
+def begin(instance, repository, request):
+    """The run of a request, started and not ended."""
+    job = repository.get_job("__ASSET_JOB")
+    return instance.create_run_for_job(job, tags=dict(request.tags), asset_selection=frozenset(request.asset_selection))
+
+
+def test_contiguous_hours_are_one_run(repository, instance):
+    (request,) = tick(repository, instance, "eu_landing").run_requests
+
+    assert request.partition_key_range.start == "2026-03-04-05:00"
+    assert request.partition_key_range.end == "2026-03-04-07:00"
+    assert request.asset_selection == [AssetKey(["eu", "history"])]
+
+
+def test_what_landed_is_reported_for_each_hour_that_is_asked_for(repository, instance):
+    events = tick(repository, instance, "eu_landing").asset_events
+
+    assert [event.partition for event in events] == ["2026-03-04-05:00", "2026-03-04-06:00", "2026-03-04-07:00"]
+    assert events[0].metadata["dagster/partition_row_count"].value == 10
+
+
+def test_nothing_due_asks_for_nothing(repository, instance, work):
+    work.landing.clear()
+
+    told = tick(repository, instance, "eu_landing")
+
+    assert not told.run_requests
+    assert told.skip_message == "nothing is due"
+
+
+def test_asked_twice_before_a_run_exists_the_run_key_is_the_same(repository, instance):
+    first, second = (tick(repository, instance, "eu_landing").run_requests[0] for _ in range(2))
+
+    assert first.run_key == second.run_key
+
+
+def test_while_a_run_is_under_way_nothing_more_is_asked(repository, instance):
+    (request,) = tick(repository, instance, "eu_landing").run_requests
+    begin(instance, repository, request)
+
+    assert tick(repository, instance, "eu_landing").skip_message == "a run is under way"
+
+
+def test_the_marts_wait_while_the_days_run_does_their_work(repository, instance, work, spark):
+    work.changed[DAY] = 1
+    work.derived[DAY - timedelta(days=1)] = 1
+    (request,) = tick(repository, instance, "eu_days").run_requests
+    begin(instance, repository, request)
+
+    assert tick(repository, instance, "eu_marts").skip_message == "eu/days is under way"
+
+
+def test_a_failed_run_is_asked_for_again_under_another_key_and_only_after_a_rest(repository, instance, work, spark):
+    spark.failing = 1
+    (first,) = tick(repository, instance, "eu_landing").run_requests
+    done = process("eu", repository, instance, lambda _: None)
+    assert not done.ok
+
+    resting = tick(repository, instance, "eu_landing")
+    (again,) = ask(repository.get_sensor_def("eu_landing"), repository, instance)
+
+    assert "1 failed in a row" in resting.skip_message
+    assert again.run_key != first.run_key
+    assert again.tags[ATTEMPT] == "2"
+
+
+def test_rests_grow_and_end_at_an_hour():
+    rests = [rest_after(failures) for failures in range(1, 12)]
+
+    assert rests == sorted(rests)
+    assert rests[1] == 2 * rests[0]
+    assert rests[-1] == timedelta(hours=1)
+    now = datetime.now(UTC)
+    assert Attempts(rest_until=now + timedelta(seconds=1)).resting(now)
+    assert not Attempts(rest_until=now - timedelta(seconds=1)).resting(now)
+
+
+def test_success_ends_the_row_of_failures(repository, instance, work, spark):
+    spark.failing = 1
+    process("eu", repository, instance, lambda _: None)
+    assert attempts_of(instance, "eu/landing").failures == 1
+
+    assert process("eu", repository, instance, lambda _: None).ok
+
+    assert attempts_of(instance, "eu/landing").failures == 0
+
+
+def test_process_brings_everything_up_to_date_and_then_finds_nothing(repository, instance, work, spark):
+    done = process("eu", repository, instance, lambda _: None)
+
+    assert done.ok
+    assert [run.work for run in done.runs] == ["eu/landing", "eu/days"]
+    assert (work.merged, set(work.staged)) == (set(hours(3)), {DAY})
+    assert process("eu", repository, instance, lambda _: None).runs == []
+
+
+def test_a_run_does_what_is_due_when_it_starts_and_skips_what_was_done_meanwhile(repository, instance, work, spark):
+    work.landing.clear()
+    work.changed = {DAY: 1, DAY + timedelta(days=2): 1}
+    (request,) = ask(repository.get_sensor_def("eu_days"), repository, instance)
+    work.derived[DAY] = work.staged[DAY] = 1
+
+    execute(request, repository.get_sensor_def("eu_days"), repository, instance)
+
+    assert [job.days for job in spark.jobs] == [[DAY + timedelta(days=2)]]
+    assert work.loads == [[DAY + timedelta(days=2)]]
+
+
+def test_stragglers_alone_get_a_run(repository, instance, work, spark):
+    work.merged = set(work.landing)
+    work.stragglers = True
+
+    done = process("eu", repository, instance, lambda _: None)
+
+    assert done.runs[0].first == "2026-03-04-07:00"
+    assert [(job.hours, job.stragglers) for job in spark.jobs] == [([], True)]
+
+
+def test_a_day_that_has_not_begun_waits_for_its_partition(repository, instance, work):
+    work.landing.clear()
+    work.changed = {(datetime.now(UTC) + timedelta(days=4)).date(): 1}
+
+    assert tick(repository, instance, "eu_days").skip_message == "nothing is due"
+
+
+def test_no_value_of_a_record_reaches_the_storage(repository, instance, spark, tmp_path):
+    spark.failing = 1
+    process("eu", repository, instance, lambda _: None)
+
+    (run,) = instance.get_runs(RunsFilter(tags={WORK: "eu/landing"}))
+    assert run.status == DagsterRunStatus.FAILURE
+    stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"ValueError" in stored
+    assert b"bus-4711" not in stored
+    assert HOUR.strftime("%Y-%m-%d-%H:%M").encode() in stored
