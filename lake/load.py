@@ -10,15 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 from psycopg import sql
-from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import In
 
 from contracts import names
 from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
 from contracts.errors import SchemaMismatch
 from contracts.settings import RegionSettings
-from lake.catalog import catalog
 from lake.copy import copy_rows, lock
+from lake.database import transaction
+from lake.tables import table
 
 STAGING, MARTS = "staging", "marts"
 """Targets of ops.applied."""
@@ -59,7 +58,7 @@ _DUE_LOADS = """
 
 def due_loads(settings: RegionSettings) -> list[date]:
     """Business days whose derived rows differ from what staging has, in order."""
-    with _connect(settings) as connection:
+    with transaction(settings) as connection:
         return [day for (day,) in connection.execute(_DUE_LOADS)]
 
 
@@ -73,19 +72,17 @@ def load_days(settings: RegionSettings, days: Sequence[date]) -> LoadReport:
     loaded: list[date] = []
     skipped: list[date] = []
     rows = dict.fromkeys(TABLES, 0)
-    source = catalog(settings)
-    with _connect(settings) as connection:
-        for span in _spans(sorted(set(days))):
-            # The sequences are read before the rows: rows that are newer than their sequence are only loaded again.
-            sequences = _derived_sequences(connection, span)
-            frames = {table: _read(source, table, span) for table in TABLES} if sequences else {}
-            for day in span:
-                by_table = {table: _of_day(frame, day) for table, frame in frames.items()}
-                if day in sequences and _replace(connection, day, sequences[day], by_table):
-                    loaded.append(day)
-                    rows = {table: rows[table] + by_table[table].num_rows for table in TABLES}
-                else:
-                    skipped.append(day)
+    for span in _spans(sorted(set(days))):
+        # The sequences are read before the rows: rows that are newer than their sequence are only loaded again.
+        sequences = _derived_sequences(settings, span)
+        frames = {name: _read(settings, name, span) for name in TABLES} if sequences else {}
+        for day in span:
+            by_table = {name: _of_day(frame, day) for name, frame in frames.items()}
+            if day in sequences and _replaced(settings, day, sequences[day], by_table):
+                loaded.append(day)
+                rows = {name: rows[name] + by_table[name].num_rows for name in TABLES}
+            else:
+                skipped.append(day)
     _log.info("staging_loaded", region=settings.region, days=len(loaded), skipped=len(skipped), **rows)
     return LoadReport(region=settings.region, days=loaded, skipped=skipped, rows=rows)
 
@@ -105,20 +102,20 @@ _DUE_MARTS = """
 def due_marts(settings: RegionSettings) -> list[date]:
     """Business days whose marts are older than staging, or that became final since, in order."""
     values = {"final_after_days": settings.release_delay_days, "time_zone": settings.row.time_zone}
-    with _connect(settings) as connection:
+    with transaction(settings) as connection:
         return [day for (day,) in connection.execute(_DUE_MARTS, values)]
 
 
 def staged_sequences(settings: RegionSettings, days: Sequence[date]) -> dict[date, int]:
     """The sequence that each day has in staging. Read it before dbt runs and give it to `mark_marts` after."""
     query = "select day, sequence from ops.applied where target = 'staging' and day = any(%s)"
-    with _connect(settings) as connection:
+    with transaction(settings) as connection:
         return dict(connection.execute(query, [list(days)]).fetchall())
 
 
 def mark_marts(settings: RegionSettings, days: Sequence[date], sequences: Mapping[date, int]) -> None:
     """Record that the marts of `days` were built from staging at `sequences`; days without a sequence are left out."""
-    with _connect(settings) as connection:
+    with transaction(settings) as connection:
         for day in days:
             if day in sequences:
                 mark_applied(connection, MARTS, day, sequences[day], *_mart_rows(connection, day))
@@ -145,21 +142,16 @@ def mark_applied(
     )
 
 
-def _connect(settings: RegionSettings) -> psycopg.Connection:
-    return psycopg.connect(settings.postgres_dsn.get_secret_value(), application_name="fleetlake-load")
-
-
-def _derived_sequences(connection: psycopg.Connection, days: list[date]) -> dict[date, int]:
+def _derived_sequences(settings: RegionSettings, days: list[date]) -> dict[date, int]:
     query = "select day, coalesce(rows_sequence, sequence) from ops.derived where day = any(%s)"
-    with connection.transaction():
+    with transaction(settings) as connection:
         return dict(connection.execute(query, [days]).fetchall())
 
 
-def _read(source: Catalog, table: str, days: list[date]) -> pa.Table:
-    iceberg_name, schema = TABLES[table]
-    if not source.table_exists(iceberg_name):
-        return schema.empty_table()
-    rows = source.load_table(iceberg_name).scan(row_filter=In("day", days)).to_arrow()
+def _read(settings: RegionSettings, name: str, days: list[date]) -> pa.Table:
+    iceberg_name, schema = TABLES[name]
+    wanted = ", ".join(f"'{day.isoformat()}'" for day in days)
+    rows = table(settings, iceberg_name).scan(row_filter=f"day in ({wanted})").to_arrow()
     missing = [name for name in schema.names if name not in rows.schema.names]
     if missing:
         raise SchemaMismatch(f"{iceberg_name} lacks {', '.join(missing)}; derive it again with this version")
@@ -170,16 +162,16 @@ def _of_day(frame: pa.Table, day: date) -> pa.Table:
     return frame.filter(pc.equal(frame["day"], pa.scalar(day, pa.date32())))
 
 
-def _replace(connection: psycopg.Connection, day: date, sequence: int, by_table: Mapping[str, pa.Table]) -> bool:
+def _replaced(settings: RegionSettings, day: date, sequence: int, by_table: Mapping[str, pa.Table]) -> bool:
     """Whether the day was replaced; not where staging already has it at a newer sequence."""
-    with connection.transaction():
+    with transaction(settings) as connection:
         lock(connection, f"{STAGING}/{day}")
         query = "select sequence from ops.applied where target = %s and day = %s"
         applied = connection.execute(query, [STAGING, day]).fetchone()
         if applied is not None and applied[0] > sequence:
             return False
-        for table, frame in by_table.items():
-            into = sql.Identifier("staging", table)
+        for name, frame in by_table.items():
+            into = sql.Identifier("staging", name)
             connection.execute(sql.SQL("delete from {} where day = %s").format(into), [day])
             copy_rows(connection, into, frame)
         mark_applied(connection, STAGING, day, sequence, by_table["device_day"].num_rows)

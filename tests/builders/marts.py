@@ -9,15 +9,13 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
-from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import AlwaysTrue, EqualTo
-from pyiceberg.table import Table
 
 from contracts import names
 from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
 from contracts.settings import RegionSettings, WorldSettings
 from lake import dbt
-from lake.catalog import catalog
+from lake.tables import table
 
 SCHEMAS = {names.TRIP_TABLE: TRIP_SCHEMA, names.DEVICE_DAY_TABLE: DEVICE_DAY_SCHEMA}
 
@@ -80,27 +78,15 @@ def derive(
     trips: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Leave behind what a derivation of `day` at `sequence` leaves: the day's rows in Iceberg, and ops.derived."""
-    source = catalog(settings)
     for name, rows in ((names.DEVICE_DAY_TABLE, device_days), (names.TRIP_TABLE, trips)):
         frame = pa.Table.from_pylist(list(rows), schema=SCHEMAS[name])
-        history_table(source, name).overwrite(frame, overwrite_filter=EqualTo("day", day.isoformat()))
+        table(settings, name).overwrite(frame, overwrite_filter=EqualTo("day", day.isoformat()))
     with connect(settings) as connection:
         connection.execute(
             """insert into ops.derived (day, sequence, rows_sequence) values (%s, %s, %s) on conflict (day)
             do update set sequence = excluded.sequence, rows_sequence = excluded.rows_sequence""",
             [day, sequence, sequence],
         )
-
-
-def history_table(source: Catalog, name: str) -> Table:
-    """history.trip or history.device_day, made where it is missing, partitioned by day."""
-    source.create_namespace_if_not_exists(name.split(".")[0])
-    if source.table_exists(name):
-        return source.load_table(name)
-    table = source.create_table(name, SCHEMAS[name])
-    with table.update_spec() as update:
-        update.add_identity("day")
-    return table
 
 
 def register(settings: RegionSettings, fleet_id: str, devices: dict[str, str], since: datetime | None = None) -> None:
@@ -135,10 +121,8 @@ def empty(settings: RegionSettings | WorldSettings) -> None:
     dsns = [settings.postgres_dsn]
     if isinstance(settings, RegionSettings):
         dsns.append(settings.privacy_dsn)
-        source = catalog(settings)
         for name in SCHEMAS:
-            if source.table_exists(name):
-                source.load_table(name).delete(AlwaysTrue())
+            table(settings, name).delete(AlwaysTrue())
     for dsn in dsns:
         with psycopg.connect(dsn.get_secret_value()) as connection:
             tables = [name for (name,) in connection.execute(_TABLES)]

@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 import psycopg
 import pyarrow as pa
 import pytest
+
 from contracts import ddl
 from contracts.columns import Column
 from contracts.derived import DEVICE_DAY, TRIP, UTILISATION_DAY
 from contracts.settings import RegionSettings, WorldSettings
 from lake.load import due_loads, due_marts, load_days, mark_applied, staged_sequences
-
 from tests.builders.marts import connect, derive, device_day, empty, fetch, trip
 
 DAY, NEXT = date(2026, 3, 2), date(2026, 3, 3)
@@ -20,7 +20,7 @@ DAY, NEXT = date(2026, 3, 2), date(2026, 3, 3)
 
 @pytest.fixture
 def region(stack) -> Iterator[RegionSettings]:
-    settings = stack.settings("eu")
+    settings = stack.settings("af")
     empty(settings)
     yield settings
     empty(settings)

@@ -1,0 +1,162 @@
+"""Publishing a day's release: from the region's marts, through the policy, to the region's prefix of the exchange."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import boto3
+import msgspec
+import psycopg
+import pyarrow as pa
+import structlog
+
+from contracts import names
+from contracts.derived import UTILISATION_DAY_SCHEMA
+from contracts.errors import Misuse, ReleaseRefused
+from contracts.settings import RegionSettings
+from lake.database import transaction
+from lake.load import mark_applied
+from lake.release.exchange import RELEASE, ReleaseKey, checked, encode
+from lake.release.policy import DeviceUse, Policy
+from lake.release.versions import RESIDUAL, Version, in_force, marker, next_versions
+
+_log = structlog.get_logger(__name__)
+
+
+class ReleaseReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What one publication did. No value of a withheld cell is in it."""
+
+    region: str
+    day: date
+    key: str
+    published: int
+    """Cells in the object."""
+    withheld: int
+    restated: int
+    """Cells that this publication gave a new version of, after an earlier one."""
+
+    def metadata(self) -> dict[str, Any]:
+        """JSON-able values for the asset's metadata."""
+        return {"published_cells": self.published, "withheld_cells": self.withheld, "restated_cells": self.restated}
+
+
+_DUE = """
+    select m.day from ops.applied m
+    left join ops.applied r on r.target = %(release)s and r.day = m.day
+    where m.target = 'marts' and m.day <= %(newest)s and (r.sequence is null or r.sequence < m.sequence)
+    order by m.day
+"""
+
+
+def due_releases(settings: RegionSettings, today: date | None = None) -> list[date]:
+    """Business days that are old enough and whose marts are newer than their release, in order.
+
+    today: the region's business day; now in its time zone where it is left out.
+    """
+    values = {"release": RELEASE, "newest": _newest(settings, today)}
+    with transaction(settings) as connection:
+        return [day for (day,) in connection.execute(_DUE, values)]
+
+
+def publish_day(settings: RegionSettings, day: date, today: date | None = None) -> ReleaseReport:
+    """Publish what the policy allows of `day`, and record it. May be repeated, killed, and run twice at once.
+
+    Versions are recorded before the object is put, and the object is made from the recorded versions: nothing can
+    have been public that a later publication is not compared with, and a repeated one puts the same bytes.
+    Raises Misuse where the day has no marts, ReleaseRefused where it is too young or breaks the release's schema.
+    """
+    if day > _newest(settings, today):
+        raise ReleaseRefused(f"{day} is younger than {settings.release_delay_days} days; publish it when it is older")
+    with psycopg.connect(settings.privacy_dsn.get_secret_value(), autocommit=True) as privacy:
+        privacy.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [f"release/{RELEASE}/{day}"])
+        with transaction(settings) as fleet:
+            sequence = _marts_sequence(fleet, day)
+            uses = _uses(fleet, day)
+        recorded = _recorded(privacy, day)
+        policy = Policy(settings.cohort_size, settings.dominance_share)
+        key = settings.release_key.get_secret_value().encode()
+        new = next_versions(uses, recorded, policy, marker(key, RELEASE, day))
+        _record(privacy, day, new)
+        report = _put(settings, day, [*recorded, *new], restated=len(new) if recorded else 0)
+        with transaction(settings) as fleet:
+            mark_applied(fleet, RELEASE, day, sequence, report.published)
+    _log.info("release_published", region=report.region, day=str(day), **report.metadata())
+    return report
+
+
+def _newest(settings: RegionSettings, today: date | None) -> date:
+    today = today or datetime.now(UTC).astimezone(settings.row.zone).date()
+    return today - timedelta(days=settings.release_delay_days)
+
+
+def _marts_sequence(fleet: psycopg.Connection, day: date) -> int:
+    found = fleet.execute("select sequence from ops.applied where target = 'marts' and day = %s", [day]).fetchone()
+    if found is None:
+        raise Misuse(f"{day} has no marts yet; build them before its release")
+    return int(found[0])
+
+
+_USES = """
+    select
+        coalesce(device.type, 'unknown'),
+        coalesce(array_agg('s:' || subject.subject_id order by subject.subject_id)
+            filter (where subject.subject_id is not null), array['d:' || day.device_id]),
+        day.records, day.engine_s, day.moving_s, day.distance_gps_km
+    from marts.device_day as day
+    left join registry.device as device on device.device_id = day.device_id
+    left join registry.device_subject as subject on subject.device_id = day.device_id
+    where day.day = %s
+    group by day.device_id, day.day, device.type
+    order by day.device_id
+"""
+
+
+def _uses(fleet: psycopg.Connection, day: date) -> list[DeviceUse]:
+    return [DeviceUse(kind, tuple(who), *amounts) for kind, who, *amounts in fleet.execute(_USES, [day])]
+
+
+def _recorded(privacy: psycopg.Connection, day: date) -> list[Version]:
+    rows = privacy.execute(
+        """select cell, version, contributors, published, frozen from privacy.release_cell
+        where release = %s and day = %s order by cell, version""",
+        [RELEASE, day],
+    )
+    return [
+        Version(cell, version, frozenset(map(bytes, marks)), published, frozen)
+        for cell, version, marks, published, frozen in rows
+    ]
+
+
+def _record(privacy: psycopg.Connection, day: date, versions: Iterable[Version]) -> None:
+    with privacy.transaction():
+        for one in versions:
+            published = None if one.published is None else json.dumps(dict(one.published))
+            privacy.execute(
+                """insert into privacy.release_cell (release, day, cell, version, contributors, published)
+                values (%s, %s, %s, %s, %s, %s)""",
+                [RELEASE, day, one.cell, one.version, sorted(one.marks), published],
+            )
+
+
+def _put(settings: RegionSettings, day: date, versions: list[Version], *, restated: int) -> ReleaseReport:
+    of, cells = ReleaseKey(settings.region, RELEASE, day), in_force(versions)
+    s3 = boto3.client("s3", **settings.s3.client_kwargs(settings.row.aws_region))
+    s3.put_object(Bucket=names.EXCHANGE_BUCKET, Key=of.key, Body=encode(checked(_table(of, cells), of)))
+    known = {version.cell for version in versions} - {RESIDUAL}
+    return ReleaseReport(
+        region=settings.region,
+        day=day,
+        key=of.key,
+        published=len(cells),
+        withheld=len(known) - len(cells),
+        restated=restated,
+    )
+
+
+def _table(of: ReleaseKey, cells: Mapping[str, Mapping[str, Any]]) -> pa.Table:
+    rows = [{"region": of.region, "day": of.day, "device_type": cell, **values} for cell, values in cells.items()]
+    unexpected = {name for row in rows for name in row} - set(UTILISATION_DAY_SCHEMA.names)
+    if unexpected:
+        raise ReleaseRefused(f"{of.key}: recorded cells have {sorted(unexpected)}, which the release does not")
+    return pa.Table.from_pylist(rows, schema=UTILISATION_DAY_SCHEMA)
