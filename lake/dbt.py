@@ -41,11 +41,11 @@ def manifest_path(region: str) -> Path:
 def window_arguments(days: Sequence[date]) -> list[str]:
     """dbt's arguments to build the business days from the first to the last of `days`, and no other.
 
-    Without them a build replaces every day.
+    Of no days, a window in which there is none: only what has no days (devices, calendar) is built. A build without
+    these arguments replaces every day.
     """
-    if not days:
-        return []
-    window = {"start_day": min(days).isoformat(), "end_day": max(days).isoformat()}
+    first, last = (min(days), max(days)) if days else (date.min, date.min)
+    window = {"start_day": first.isoformat(), "end_day": last.isoformat()}
     return ["--vars", json.dumps(window)]
 
 
