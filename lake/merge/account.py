@@ -1,0 +1,125 @@
+"""What merge commits did: objects marked as merged, and a row of counts for each commit.
+
+Works from the snapshots alone, so it makes no difference whether the run that committed them is still there.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+import psycopg
+from pyiceberg.table.snapshots import Snapshot
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from contracts.errors import NotReconciled
+from contracts.identity import IDENTITY
+from contracts.names import HISTORY_TABLE
+from contracts.settings import RegionSettings
+from lake.database import transaction
+from lake.merge.landing import read_landing
+from lake.merge.plan import Kind
+from lake.merge.properties import merged_objects
+from lake.tables import history
+
+_MARK = {Kind.ON_TIME: "on_time_merged", Kind.STRAGGLERS: "stragglers_merged"}
+_ROWS = {Kind.ON_TIME: "rows - stragglers", Kind.STRAGGLERS: "stragglers"}
+
+
+class MergeCounts(msgspec.Struct, frozen=True):
+    """One merge commit: rows_read == inserted + duplicates, each counted on its own."""
+
+    snapshot_id: int
+    kind: Kind
+    objects: int
+    rows_read: int
+    inserted: int
+    duplicates: int
+
+
+def account_merges(spark: SparkSession, settings: RegionSettings) -> list[MergeCounts]:
+    """Account for every merge snapshot of history that ops.merge does not have, oldest first.
+
+    Raises NotReconciled where a commit did not hold what the ledger says it read.
+    """
+    with transaction(settings) as connection:
+        connection.execute("select pg_advisory_xact_lock(hashtext('fleetlake.account'))")
+        known = {row[0] for row in connection.execute("select snapshot_id from ops.merge")}
+        snapshots = sorted(history(settings).metadata.snapshots, key=lambda one: one.sequence_number or 0)
+        fresh = [one for one in snapshots if one.snapshot_id not in known and merged_objects(_properties(one))]
+        return [_account(spark, settings, connection, snapshot) for snapshot in fresh]
+
+
+def _account(
+    spark: SparkSession, settings: RegionSettings, connection: psycopg.Connection, snapshot: Snapshot
+) -> MergeCounts:
+    named = merged_objects(_properties(snapshot))
+    if named is None:
+        raise NotReconciled(f"snapshot {snapshot.snapshot_id} of {HISTORY_TABLE} is no merge")
+    kind, keys = named
+    committed = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC)
+    marked = _mark(connection, kind, keys, committed)
+    counts = _count(spark, settings, snapshot, kind, marked)
+    expected = sum(marked.values())
+    if counts.rows_read != expected or counts.rows_read != counts.inserted + counts.duplicates:
+        raise NotReconciled(
+            f"snapshot {snapshot.snapshot_id} of {HISTORY_TABLE}: the ledger has {expected} rows, landing "
+            f"{counts.rows_read}, of which {counts.inserted} were inserted and {counts.duplicates} were there before"
+        )
+    connection.execute(
+        "insert into ops.merge values (%s, %s, %s, %s, %s, %s, %s)",
+        [
+            counts.snapshot_id,
+            kind.value,
+            counts.objects,
+            counts.rows_read,
+            counts.inserted,
+            counts.duplicates,
+            committed,
+        ],
+    )
+    return counts
+
+
+def _mark(connection: psycopg.Connection, kind: Kind, keys: Sequence[str], committed: datetime) -> dict[str, int]:
+    """Mark the objects; those that no earlier commit had merged, with their rows of the kind."""
+    column = _MARK[kind]
+    rows = connection.execute(
+        f"update ops.landing_object set {column} = %s where key = any(%s) and {column} is null"  # noqa: S608
+        f" returning key, {_ROWS[kind]}",
+        [committed, list(keys)],
+    ).fetchall()
+    return dict(rows)
+
+
+def _count(
+    spark: SparkSession, settings: RegionSettings, snapshot: Snapshot, kind: Kind, marked: dict[str, int]
+) -> MergeCounts:
+    """Inserted by the snapshot's own summary; duplicates by comparing landing with history as it was before."""
+    summary = _properties(snapshot)
+    inserted = int(summary.get("added-records", 0)) - int(summary.get("added-position-deletes", 0))
+    if not marked:
+        return MergeCounts(snapshot.snapshot_id, kind, 0, 0, inserted, -inserted)
+    read, duplicates = _duplicates(spark, settings, snapshot.parent_snapshot_id, kind, sorted(marked))
+    return MergeCounts(snapshot.snapshot_id, kind, len(marked), read, inserted, duplicates)
+
+
+def _duplicates(
+    spark: SparkSession, settings: RegionSettings, before: int | None, kind: Kind, keys: Sequence[str]
+) -> tuple[int, int]:
+    """Rows of the objects, and how many of them are not the first of an identity new to snapshot `before`."""
+    rows = read_landing(spark, settings, keys, kind).select(*IDENTITY)
+    identities = rows.groupBy(*IDENTITY).agg(F.count("*").alias("times"))
+    if before is None:
+        counted = identities.select("times", F.lit(None).alias("seen"))
+    else:
+        low, high = rows.agg(F.min("ts"), F.max("ts")).first() or (None, None)
+        table = spark.read.option("snapshot-id", before).table(f"{settings.region}.{HISTORY_TABLE}")
+        earlier = table.where(F.col("ts").between(F.lit(low), F.lit(high))).select(*IDENTITY, F.lit(1).alias("seen"))
+        counted = identities.join(earlier, list(IDENTITY), "left").select("times", "seen")
+    total, new = counted.agg(F.sum("times"), F.sum(F.when(F.col("seen").isNull(), 1).otherwise(0))).first() or (0, 0)
+    return int(total or 0), int(total or 0) - int(new or 0)
+
+
+def _properties(snapshot: Snapshot) -> dict[str, str]:
+    return dict(snapshot.summary.additional_properties) if snapshot.summary else {}

@@ -1,0 +1,32 @@
+"""The one MERGE shape.
+
+Each of its parts was measured against what happens without it (docs/adr/0020):
+- the source has one row an identity, else equal rows are all inserted;
+- WHEN MATCHED ... UPDATE, else Iceberg plans an append that detects no conflict and two merges at once insert twice;
+- literal ranges of ts, else each merge opens all of history.
+"""
+
+from collections.abc import Sequence
+
+from contracts.identity import IDENTITY
+from contracts.names import HISTORY_TABLE, SEQUENCE_DIGITS
+from lake.merge.spans import Span, sql_condition
+
+
+def merge_statement(region: str, source: str, spans: Sequence[Span]) -> str:
+    """SQL that merges the view `source` (one row an identity, all within `spans`) into the region's history.
+
+    Of rows with one identity the one that arrived first stays, in whatever order they are merged.
+    """
+    same = " AND ".join(f"t.{name} = s.{name}" for name in IDENTITY)
+    return (
+        f"MERGE INTO {region}.{HISTORY_TABLE} t USING {source} s "
+        f"ON {same} AND {sql_condition('t.ts', spans)} "
+        f"WHEN MATCHED AND {_arrival('s')} < {_arrival('t')} THEN UPDATE SET * "
+        "WHEN NOT MATCHED THEN INSERT *"
+    )
+
+
+def _arrival(alias: str) -> str:
+    sequence = f"lpad({alias}.sequence_number, {SEQUENCE_DIGITS}, '0')"
+    return f"struct({alias}.arrival_ts, {alias}.shard_id, {sequence}, {alias}.sub_sequence)"

@@ -1,0 +1,87 @@
+"""When rows that came late are worth a merge.
+
+An object's stragglers wait in landing, where spot queries see them, until one of these holds:
+- they waited `straggler_wait_h` hours since their commit;
+- the UTC day in which they arrived closed (the region's watermark is in a later one);
+- the earliest day they belong to has no row in history: nothing is gained by waiting;
+- the stragglers waiting for one of their days exceed `straggler_share` of that day's rows in history.
+The object is the unit: a due day takes all stragglers of its objects along, so that an object is merged once.
+The ledger gives each object's event times as a range only; all its stragglers are counted towards each day of the
+range. That can only merge sooner than need be, and costs no read of landing.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+import psycopg
+
+from contracts.settings import RegionSettings
+from lake.merge.plan import OpenObject
+from lake.partitions import rows_by_day
+from lake.tables import history
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """One object's stragglers."""
+
+    key: str
+    hour: datetime
+    stragglers: int
+    first_day: date
+    last_day: date
+    committed_at: datetime
+
+    @property
+    def days(self) -> list[date]:
+        """The UTC days its stragglers may belong to."""
+        return [self.first_day + timedelta(days=n) for n in range((self.last_day - self.first_day).days + 1)]
+
+
+def due_objects(connection: psycopg.Connection, settings: RegionSettings, now: datetime) -> list[OpenObject]:
+    """The objects whose stragglers are due at `now`. Reads history's manifests only where that decides."""
+    waiting = _waiting(connection)
+    if not waiting:
+        return []
+    old = now - timedelta(hours=settings.straggler_wait_h)
+    today = _open_day(connection)
+    late = [item for item in waiting if item.committed_at <= old or item.hour.date() < today]
+    if len(late) < len(waiting):
+        late = sorted({*late, *over_share(waiting, rows_by_day(history(settings)), settings.straggler_share)}, key=_key)
+    return [OpenObject(key=item.key, hour=item.hour, rows=item.stragglers) for item in late]
+
+
+def over_share(waiting: list[Waiting], rows: Mapping[date, int], share: float) -> list[Waiting]:
+    """The objects whose first day is new to history, or of whose days one has more waiting than `share` of its rows."""
+    counted: Counter[date] = Counter()
+    for item in waiting:
+        counted.update(dict.fromkeys(item.days, item.stragglers))
+    full = {day for day, count in counted.items() if 0 < rows.get(day, 0) * share < count}
+    return [item for item in waiting if not rows.get(item.first_day) or not full.isdisjoint(item.days)]
+
+
+def _waiting(connection: psycopg.Connection) -> list[Waiting]:
+    found = connection.execute(
+        "select key, hour, stragglers, min_ts, max_ts, committed_at, rows from ops.landing_object"
+        " where stragglers_merged is null order by key"
+    ).fetchall()
+    return [_one(*row) for row in found]
+
+
+def _one(
+    key: str, hour: datetime, stragglers: int, low: datetime, high: datetime, committed: datetime, rows: int
+) -> Waiting:
+    first, last = low.astimezone(UTC).date(), high.astimezone(UTC).date()
+    if rows > stragglers:
+        last = min(last, hour.astimezone(UTC).date())  # the newest rows are those on time
+    return Waiting(key, hour.astimezone(UTC), stragglers, first, max(first, last), committed)
+
+
+def _open_day(connection: psycopg.Connection) -> date:
+    row = connection.execute("select min(watermark) from ops.watermarks where not ended").fetchone()
+    return row[0].astimezone(UTC).date() if row and row[0] else date.min
+
+
+def _key(item: Waiting) -> str:
+    return item.key

@@ -1,0 +1,54 @@
+"""What Iceberg's manifests say about days, read with pyiceberg and without Spark."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+from pyiceberg.manifest import DataFileContent, ManifestEntry, ManifestEntryStatus
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
+
+_EPOCH = date(1970, 1, 1)
+
+
+def rows_by_day(table: Table) -> Counter[date]:
+    """Rows of the current snapshot by day: data less position deletes. Empty for a table without a snapshot."""
+    rows: Counter[date] = Counter()
+    snapshot = table.current_snapshot()
+    if snapshot is None:
+        return rows
+    for manifest in snapshot.manifests(table.io):
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
+            sign = 1 if entry.data_file.content == DataFileContent.DATA else -1
+            rows[_day(entry)] += sign * entry.data_file.record_count
+    return rows
+
+
+def total_rows(table: Table) -> int:
+    """Rows of the current snapshot, by its own summary: all data records less position deletes."""
+    snapshot = table.current_snapshot()
+    if snapshot is None or snapshot.summary is None:
+        return 0
+    counts = snapshot.summary.additional_properties
+    return int(counts.get("total-records", 0)) - int(counts.get("total-position-deletes", 0))
+
+
+def changed_days(table: Table, snapshot: Snapshot) -> set[date]:
+    """The days of the partitions in which the snapshot itself added or removed a file."""
+    return {_day(entry) for entry in _own_entries(table, snapshot)}
+
+
+def _own_entries(table: Table, snapshot: Snapshot) -> Iterator[ManifestEntry]:
+    for manifest in snapshot.manifests(table.io):
+        if manifest.added_snapshot_id != snapshot.snapshot_id:
+            continue
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=False):
+            own = entry.snapshot_id in (None, snapshot.snapshot_id)
+            if own and entry.status in (ManifestEntryStatus.ADDED, ManifestEntryStatus.DELETED):
+                yield entry
+
+
+def _day(entry: ManifestEntry) -> date:
+    """The first partition field of all our tables is a day: a transform's count of days, or a date."""
+    value = entry.data_file.partition[0]
+    return value if isinstance(value, date) else _EPOCH + timedelta(days=value)

@@ -1,0 +1,46 @@
+"""Runs a job in a Spark session: the same wherever the session is."""
+
+import time
+from typing import TYPE_CHECKING
+
+from contracts.errors import Misuse
+from contracts.names import DEVICE_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE
+from contracts.settings import RegionSettings
+from lake.jobs import Job, MergeLanding
+from lake.partitions import total_rows
+from lake.report import ColumnReport, Report, TableReport
+from lake.session import connect
+from lake.tables import table
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def run(spark: "SparkSession", settings: RegionSettings, job: Job) -> Report:
+    """Do the job and report. Doing it again, or twice at once, gives the same rows.
+
+    Raises Misuse for a job of another region; CommitConflict, NotReconciled and what Spark raises.
+    """
+    if job.region != settings.region:
+        raise Misuse(f"a job of region {job.region!r} was given to a process of region {settings.region!r}")
+    began = time.monotonic()
+    connect(spark, settings)
+    if isinstance(job, MergeLanding):
+        from lake.merge.job import merge_landing
+
+        counts = merge_landing(spark, settings, job.hours, stragglers=job.stragglers)
+        written = (HISTORY_TABLE,)
+    else:
+        from lake.derive.job import derive_days
+
+        counts = derive_days(spark, settings, job.days, again=job.again)
+        written = (TRIP_TABLE, DEVICE_DAY_TABLE)
+    seconds = round(time.monotonic() - began, 3)
+    tables = {name: _described(settings, name) for name in written}
+    return Report(job=job, region=job.region, seconds=seconds, counts=counts, tables=tables)
+
+
+def _described(settings: RegionSettings, name: str) -> TableReport:
+    found = table(settings, name)
+    columns = [ColumnReport(field.name, str(field.field_type), field.doc or "") for field in found.schema().fields]
+    return TableReport(rows=total_rows(found), columns=columns)
