@@ -35,7 +35,7 @@ def region_environment(state: Path, region: str, environ: Mapping[str, str] | No
         **_aws(site, "KINESIS", known.aws),
         **_aws(site, "DYNAMODB", known.aws),
         **_keys("S3", endpoint(site.ports["s3"]), known.s3),
-        "FLEETLAKE_REDIS_URL": f"redis://{row.name}:{quote(known.redis)}@{HOST}:{site.ports['redis']}/0",
+        "FLEETLAKE_REDIS_URL": redis_url(site, row.name),
         "FLEETLAKE_POSTGRES_DSN": dsn(site, row.name, known.postgres, names.fleet_database(row.name)),
         "FLEETLAKE_PRIVACY_DSN": dsn(site, row.name, known.postgres, names.privacy_database(row.name)),
         "FLEETLAKE_RELEASE_KEY": known.release_key,
@@ -65,6 +65,11 @@ def dagster_environment(state: Path) -> dict[str, str]:
 def bi_dsn(site: Site, region: str) -> str:
     """What a BI tool connects with: reads the marts of that region (or of `world`)."""
     return dsn(site, names.BI_READER, site.secrets.bi_reader, names.fleet_database(region))
+
+
+def redis_url(site: Site, region: str) -> str:
+    """A Redis URL of the region's own user."""
+    return f"redis://{region}:{quote(site.secrets.regions[region].redis)}@{HOST}:{site.ports['redis']}/0"
 
 
 def dsn(site: Site, user: str, password: str, database: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from contracts.errors import Misuse, StackDown
-from contracts.regions import default_regions_file, load_regions
+from contracts.regions import Region, default_regions_file, load_regions
 from stack import credentials, running
 from stack.layout import Layout
 from stack.lock import exclusive
@@ -55,7 +55,7 @@ def down(state: Path, *, progress: Progress | None = None) -> None:
     if not layout.facts.exists() and not layout.credentials.exists():
         return
     with exclusive(layout):
-        site = _known_site(layout)
+        site = _site(layout)
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda service: running.stop(service, site, progress or _quiet), all_services(site)))
 
@@ -65,7 +65,7 @@ def services_status(state: Path) -> dict[str, str]:
     layout = Layout.of(state)
     if not layout.credentials.exists():
         return dict.fromkeys(("s3", "kinesis", "redis", "postgres"), "down")
-    site = _known_site(layout)
+    site = _site(layout)
     services = all_services(site)
     with ThreadPoolExecutor() as pool:
         return dict(zip([s.name for s in services], pool.map(lambda s: _state_of(s, site), services), strict=True))
@@ -76,14 +76,25 @@ def running_site(state: Path) -> Site:
     layout = Layout.of(state)
     missing: list[str] = ["everything"]
     if layout.credentials.exists() and layout.facts.exists():
-        site = _known_site(layout)
+        site = _site(layout)
         missing = [service.name for service in all_services(site) if not running.runs(service, site)]
         if not missing:
             return site
     raise StackDown(f"the stack of {layout.root} is not up ({', '.join(missing)} down); run 'fleetlake up'")
 
 
-def _known_site(layout: Layout) -> Site:
+def known_regions(state: Path) -> dict[str, Region]:
+    """The region table that the stack was started with, else the project's; the stack need not be up."""
+    return load_regions(_regions_file(Layout.of(state), None))
+
+
+def known_site(state: Path) -> Site | None:
+    """What the stack of that folder is made of, up or down; None where it was never up."""
+    layout = Layout.of(state)
+    return _site(layout) if layout.credentials.exists() else None
+
+
+def _site(layout: Layout) -> Site:
     facts = _facts(layout)
     regions_file = _regions_file(layout, None)
     regions = load_regions(regions_file)

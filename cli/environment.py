@@ -1,0 +1,148 @@
+"""Processes of one region each: given that region's environment, and nothing of any other."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+import stack
+from contracts.regions import WORLD, find_region
+
+ALL = "all"
+_MACHINE = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE", "XDG_CACHE_HOME"),
+        *("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"),
+        *("VIRTUAL_ENV", "PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "JAVA_HOME"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+        *("DAGSTER_DISABLE_TELEMETRY", "DBT_SEND_ANONYMOUS_USAGE_STATS", "GX_ANALYTICS_ENABLED"),
+    }
+)
+"""What a region's process keeps of the caller's environment. AWS's own variables are not among them: a developer's
+credentials must not stand in where a region's are missing."""
+
+
+class RegionRun(msgspec.Struct, frozen=True, kw_only=True):
+    """How one region's process ended. `output` is what it wrote to standard output, where that was captured."""
+
+    region: str
+    exit_code: int
+    output: str = ""
+
+
+def state_folder() -> Path:
+    """The stack's state folder: FLEETLAKE_STATE, else .fleetlake here."""
+    return Path(os.environ.get("FLEETLAKE_STATE") or ".fleetlake")
+
+
+def enter_region(name: str) -> None:
+    """Become a process of that region (or of `world`).
+
+    Returns at once in a process that already is one, as on AWS. Else the same command starts again in this process's
+    place with only that region's environment. Raises UnknownRegion, or StackDown where the stack is not up.
+    """
+    if os.environ.get("FLEETLAKE_REGION") == name:
+        return
+    environment = process_environment(name)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606
+
+
+def each_region(name_or_all: str) -> list[str]:
+    """The regions meant: every row of the region table for `all`, else the one. Raises UnknownRegion."""
+    regions = stack.known_regions(state_folder())
+    return list(regions) if name_or_all == ALL else [find_region(name_or_all, regions).name]
+
+
+def run_in_each_region(
+    regions: Sequence[str], arguments: Sequence[str] | None = None, *, capture: bool = False
+) -> list[RegionRun]:
+    """Run a fleetlake command once a region, at the same time, each in a process of its own.
+
+    arguments: the command and its options without --region; by default those of this process.
+    Lines of output are shown as they come, with their region in front; `capture` keeps standard output instead.
+    """
+    words = _without_region(sys.argv[1:]) if arguments is None else list(arguments)
+    environments = {region: process_environment(region) for region in regions}
+    started = [(region, _start(region, words, environments[region])) for region in regions]
+    runs: list[RegionRun] = []
+    try:
+        watchers = [_Watcher(region, process, capture=capture) for region, process in started]
+        runs = [watcher.wait() for watcher in watchers]
+    finally:
+        for _, process in started:
+            if process.poll() is None:
+                process.terminate()
+    return runs
+
+
+def exit_code_of(runs: Sequence[RegionRun]) -> int:
+    """The exit code of a command that ran in several regions: the highest of theirs, and 1 for a signal."""
+    return max((run.exit_code if run.exit_code >= 0 else 1 for run in runs), default=0)
+
+
+def process_environment(name: str, caller: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The whole environment of a process of that region (or of `world`). Raises UnknownRegion or StackDown."""
+    caller = os.environ if caller is None else caller
+    kept = {key: value for key, value in caller.items() if key in _MACHINE or key.startswith("LC_")}
+    if name == WORLD:
+        return kept | stack.world_environment(state_folder())
+    return kept | stack.region_environment(state_folder(), name)
+
+
+class _Watcher:
+    """Passes a process's output on, a whole line at a time."""
+
+    def __init__(self, region: str, process: "subprocess.Popen[str]", *, capture: bool) -> None:
+        self._region, self._process = region, process
+        self._kept: list[str] = []
+        pairs = [(process.stdout, None if capture else sys.stdout), (process.stderr, sys.stderr)]
+        self._threads = [threading.Thread(target=self._pass_on, args=pair, daemon=True) for pair in pairs]
+        for thread in self._threads:
+            thread.start()
+
+    def wait(self) -> RegionRun:
+        code = self._process.wait()
+        for thread in self._threads:
+            thread.join()
+        return RegionRun(region=self._region, exit_code=code, output="".join(self._kept))
+
+    def _pass_on(self, source: IO[str], target: IO[str] | None) -> None:
+        for line in source:
+            if target is None:
+                self._kept.append(line)
+            else:
+                target.write(f"[{self._region}] {line}")
+                target.flush()
+
+
+def _start(region: str, words: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "cli.main", *words, "--region", region],
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+
+
+def _without_region(words: Sequence[str]) -> list[str]:
+    kept, skip = [], False
+    for word in words:
+        if skip:
+            skip = False
+        elif word == "--region":
+            skip = True
+        elif not word.startswith("--region="):
+            kept.append(word)
+    return kept

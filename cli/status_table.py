@@ -1,0 +1,58 @@
+"""`fleetlake status` for people."""
+
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_COUNTS = {
+    "user_records": "consumed",
+    "landed": "landed",
+    "rejected": "rejected",
+    "history": "history",
+    "duplicates": "dups",
+    "live_devices": "live",
+}
+
+
+def show(found: dict[str, Any], console: Console | None = None) -> None:
+    """Print services and regions. `?` stands where a store did not answer, `many` for a backlog not counted out."""
+    console = console or Console()
+    colours = {"up": "green", "down": "red", "failing": "yellow"}
+    services = "  ".join(f"{name} [{colours[how]}]{how}[/]" for name, how in found["services"].items())
+    console.print(f"[bold]{found['state']}[/]  {services}")
+    if not found["regions"]:
+        return
+    console.print(_regions(found["regions"]))
+    for name, row in found["regions"].items():
+        for problem in row["problems"]:
+            console.print(f"[yellow]{name}[/] {problem}", highlight=False)
+    console.print("Where to connect, with credentials: fleetlake status --json --secrets", style="dim", highlight=False)
+
+
+def _regions(regions: dict[str, Any]) -> Table:
+    table = Table("region", "lag", "backlog", "watermark", *_COUNTS.values(), box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, row in regions.items():
+        counts = (_number(row["counts"].get(count)) for count in _COUNTS)
+        table.add_row(name, _seconds(row["lag_ms"]), _backlog(row), _time(row["watermark"]), *counts)
+    return table
+
+
+def _number(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def _backlog(row: dict[str, Any]) -> str:
+    many = row["backlog_records"] is None and row["lag_ms"] is not None
+    return "many" if many else _number(row["backlog_records"])
+
+
+def _seconds(lag_ms: int | None) -> str:
+    return "?" if lag_ms is None else f"{lag_ms / 1000:,.1f} s"
+
+
+def _time(watermark: str | None) -> str:
+    return "-" if watermark is None else f"{datetime.fromisoformat(watermark):%m-%d %H:%M:%S}"
