@@ -27,9 +27,7 @@ def _replay(
     mapping: Annotated[
         str | None, typer.Option(help="A mapping's path, or the name of a shipped one; none for contract columns.")
     ] = None,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="One Kinesis record a user record, without aggregation.")
-    ] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Without KPL aggregation.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Replay a file: its rows become records, in file order or, where the mapping says so, by event time."""

@@ -38,7 +38,7 @@ class RowEncoder:
         return lines
 
 
-def present(values: NDArray[Any]) -> Values:
+def present(values: NDArray[Any]) -> list[Any]:
     """An array's values as Python's, None for what JSON cannot say (NaN, infinities)."""
     listed: list[Any] = values.tolist()
     if values.dtype.kind == "f":
@@ -47,7 +47,7 @@ def present(values: NDArray[Any]) -> Values:
     return listed
 
 
-def constant(value: Any, rows: int) -> Values:
+def constant(value: Any, rows: int) -> list[Any]:
     """The same value in every row."""
     return list(repeat(value, rows))
 

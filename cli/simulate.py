@@ -1,0 +1,90 @@
+"""`fleetlake simulate`: simulated fleets on a region's stream."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.environment import ALL, each_region, enter_region, exit_code_of, run_in_each_region
+from contracts.errors import Misuse
+from contracts.settings import RegionSettings
+from devices.fleet import Mess, Simulation, SimulationReport, check_not_ahead, default_start, simulate
+from devices.pace import parse_rate
+from devices.progress import progress_bar
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("simulate")(_simulate)
+
+
+def _simulate(
+    region: Annotated[str, typer.Option(help="A region of regions.toml, or 'all'.")],
+    devices: Annotated[int, typer.Option(help="How many vehicles; from 60 on at least 10 of each type.")] = 60,
+    hours: Annotated[float, typer.Option(help="How much time the records cover.")] = 24.0,
+    seed: Annotated[int, typer.Option(help="The same seed and start give the same bytes.")] = 1,
+    rate: Annotated[str, typer.Option(help="Times real time (1 is live), or 'max'.")] = "max",
+    start: Annotated[
+        str | None, typer.Option(help="First event time, ISO 8601 with zone; by default the latest that can be.")
+    ] = None,
+    mess: Annotated[bool, typer.Option("--mess/--no-mess", help="The mess of the field: see the how-to.")] = False,
+    mess_share: Annotated[float, typer.Option(help="With --mess: the share of records with something wrong.")] = 0.03,
+    plain: Annotated[bool, typer.Option("--plain", help="Without KPL aggregation.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Simulate fleets: vehicles at work in the region, their records put on its stream."""
+    times_real, now = parse_rate(rate), datetime.now(UTC)
+    begins = default_start(now, hours, times_real) if start is None else _moment(start)
+    check_not_ahead(begins, hours, times_real, now)
+    if region == ALL:
+        _everywhere(as_json=as_json)
+    enter_region(region)
+    settings = RegionSettings.load()
+    simulation = Simulation(
+        settings.row,
+        devices=devices,
+        hours=hours,
+        seed=seed,
+        start=begins,
+        mess=Mess(mess_share) if mess else None,
+    )
+    with progress_bar(f"simulate {region}", None) as progress:
+        report = simulate(simulation, settings, rate=times_real, aggregated=not plain, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(report.report()))
+    else:
+        Console().print(_table(report))
+
+
+def _everywhere(*, as_json: bool) -> NoReturn:
+    """The same command in every region, each in a process of its own; `--json` as one object."""
+    runs = run_in_each_region(each_region(ALL), capture=as_json)
+    if as_json:
+        typer.echo(json.dumps({"regions": {run.region: json.loads(run.output) for run in runs if run.output}}))
+    raise typer.Exit(exit_code_of(runs))
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise Misuse(f"--start {text!r} is no time; write one such as 2026-11-20T06:00:00Z") from None
+
+
+def _table(report: SimulationReport) -> Table:
+    found = report.report()
+    table = Table(title=f"{found['devices']} devices on telemetry-{found['region']}", show_header=False)
+    for label in ("records", "distinct", "duplicates", "kinesis_records", "bytes"):
+        table.add_row(label.replace("_", " "), f"{found[label]:,}")
+    for kind, records in found["mess"].items():
+        if records:
+            table.add_row(f"  of them {kind.replace('_', ' ')}", f"{records:,}")
+    table.add_row("to be rejected", f"{sum(found['expect']['rejected'].values()):,}")
+    table.add_row("first event", str(found["first_ts"]))
+    table.add_row("last event", str(found["last_ts"]))
+    table.add_row("seconds", f"{found['seconds']:,.1f}")
+    table.add_row("records/s", f"{found['rate']:,.0f}")
+    return table

@@ -1,0 +1,6 @@
+"""Simulated fleets: vehicles that are plausible, repeatable by seed, and as messy as the field where asked."""
+
+from devices.fleet.mess import Mess
+from devices.fleet.simulation import Simulation, SimulationReport, check_not_ahead, default_start, simulate
+
+__all__ = ["Mess", "Simulation", "SimulationReport", "check_not_ahead", "default_start", "simulate"]
