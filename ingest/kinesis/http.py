@@ -73,8 +73,9 @@ class _Iterator(msgspec.Struct, rename="pascal"):
     shard_iterator: str
 
 
-class _Summary(msgspec.Struct, rename="pascal"):
-    retention_period_hours: int
+class _Summary(msgspec.Struct):
+    retention: int = msgspec.field(name="RetentionPeriodHours")
+    arn: str = msgspec.field(name="StreamARN")
 
 
 class _DescribeSummary(msgspec.Struct, rename="pascal"):
@@ -86,6 +87,7 @@ class HttpStream:
 
     def __init__(self, stream: str, aws_region: str, access: AwsService, *, clock: Clock | None = None) -> None:
         self._stream = stream
+        self._arn = ""
         self._clock = clock or SystemClock()
         self._service = JsonService("kinesis", "Kinesis_20131202", aws_region, access, version="1.1")
         self._decode_records = msgspec.json.Decoder(_GetRecords)
@@ -93,8 +95,9 @@ class HttpStream:
     async def describe(self) -> StreamDescription:
         """The stream's retention."""
         body, _ = await self._call("DescribeStreamSummary", {"StreamName": self._stream})
-        found = _decoded(body, _DescribeSummary)
-        return StreamDescription(found.stream_description_summary.retention_period_hours * _HOUR_MS)
+        found = _decoded(body, _DescribeSummary).stream_description_summary
+        self._arn = found.arn
+        return StreamDescription(found.retention * _HOUR_MS)
 
     async def list_shards(self) -> list[Shard]:
         """All shards that the stream still has, closed ones included."""
@@ -120,8 +123,12 @@ class HttpStream:
 
     async def get_records(self, iterator: str, limit: int = 10_000) -> Records:
         """Up to `limit` records, 10 MB at most."""
+        if not self._arn:
+            await self.describe()
         asked_ms = self._clock.wall_ms()
-        body, server_ms = await self._call("GetRecords", {"ShardIterator": iterator, "Limit": limit}, gone="its shard")
+        # An iterator does not say whose stream it is to whoever checks permissions; the ARN does.
+        request = {"ShardIterator": iterator, "Limit": limit, "StreamARN": self._arn}
+        body, server_ms = await self._call("GetRecords", request, gone="its shard")
         try:
             answer = self._decode_records.decode(body)
         except msgspec.DecodeError as error:

@@ -1,0 +1,78 @@
+"""`fleetlake consume`: a region's stream into live state and landing."""
+
+import json
+import signal
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.environment import ALL, each_region, enter_region, exit_code_of, run_in_each_region
+from contracts.settings import RegionSettings
+
+_FAILED = 1
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("consume")(_consume)
+
+
+def _consume(
+    region: Annotated[str, typer.Option(help="A region of regions.toml, or 'all': one process each.")],
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the region's shards.")] = 1,
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="End once every shard is read to its newest record and committed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Read the stream: live state in Redis, Parquet in S3. Serves /metrics, /healthz and /readyz; logs go to stderr."""
+    if region == ALL:
+        _consume_all(workers, until_idle=until_idle, as_json=as_json)
+        return
+    enter_region(region)
+    from ingest.service import consume
+
+    report = {"region": region, **msgspec.to_builtins(consume(RegionSettings.load(), workers, until_idle))}
+    _show([report], as_json=as_json, single=True)
+    if report["not_committed"]:
+        raise typer.Exit(_FAILED)
+
+
+def _consume_all(workers: int, *, until_idle: bool, as_json: bool) -> None:
+    # A service manager ends a process with SIGTERM; leaving the regions' processes behind would surprise it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    words = ["consume", "--workers", str(workers), "--json", *(["--until-idle"] if until_idle else [])]
+    runs = run_in_each_region(each_region(ALL), words, capture=True)
+    reports = [json.loads(run.output) for run in runs if run.output.strip()]
+    _show(reports, as_json=as_json, single=False)
+    raise typer.Exit(exit_code_of(runs))
+
+
+def _show(reports: list[dict[str, Any]], *, as_json: bool, single: bool) -> None:
+    if as_json:
+        whole = reports[0] if single else {"regions": {report["region"]: report for report in reports}}
+        typer.echo(json.dumps(whole))
+    else:
+        Console().print(_table(reports))
+
+
+def _table(reports: list[dict[str, Any]]) -> Table:
+    table = Table(title="consumed")
+    for name in ("region", "read", "landed", "rejected", "suppressed", "objects", "seconds", "records/s"):
+        table.add_column(name, justify="left" if name == "region" else "right")
+    for report in reports:
+        rejected = ", ".join(f"{reason} {count:,}" for reason, count in sorted(report["rejected"].items())) or "0"
+        table.add_row(
+            report["region"],
+            f"{report['read']:,}",
+            f"{report['landed']:,}",
+            rejected,
+            f"{report['suppressed']:,}",
+            f"{report['objects']:,}",
+            f"{report['seconds']:,.1f}",
+            f"{report['records_per_s']:,.0f}",
+        )
+    return table

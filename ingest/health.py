@@ -1,0 +1,72 @@
+"""What a load balancer, ECS and Prometheus ask a worker over HTTP."""
+
+import errno
+from collections.abc import Callable
+
+import msgspec
+from aiohttp import web
+
+from contracts.errors import PortTaken
+from ingest.metrics import Metrics
+from ingest.worker.worker import Health
+
+HOST = "127.0.0.1"
+_UNAVAILABLE = 503
+
+
+class HealthServer:
+    """/healthz (200 while it works at all), /readyz (200 while nothing is missing), /metrics, on 127.0.0.1.
+
+    Both health pages are the JSON of ingest.worker.worker.Health. A store that is away makes a worker unready, not
+    unhealthy: starting it again would not help.
+    """
+
+    def __init__(self, health: Callable[[], Health], metrics: Metrics, show: Callable[[], None]) -> None:
+        self._health = health
+        self._metrics = metrics
+        self._show = show
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, port: int) -> int:
+        """Listen; the port, which is a free one where 0 was asked for. Raises PortTaken."""
+        app = web.Application()
+        app.router.add_get("/healthz", self._alive)
+        app.router.add_get("/readyz", self._ready)
+        app.router.add_get("/metrics", self._page)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, HOST, port)
+        try:
+            await site.start()
+        except OSError as error:
+            await runner.cleanup()
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise PortTaken(
+                f"port {port} is in use; set FLEETLAKE_METRICS_PORT to another, or 0 for a free one"
+            ) from None
+        self._runner = runner
+        return int(runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _alive(self, _: web.Request) -> web.Response:
+        health = self._health()
+        return _json(health, ok=health.alive)
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        health = self._health()
+        return _json(health, ok=health.ready)
+
+    async def _page(self, _: web.Request) -> web.Response:
+        self._show()
+        return web.Response(body=self._metrics.page(), content_type="text/plain", charset="utf-8")
+
+
+def _json(health: Health, *, ok: bool) -> web.Response:
+    body = msgspec.json.encode(health)
+    return web.Response(body=body, status=200 if ok else _UNAVAILABLE, content_type="application/json")

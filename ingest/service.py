@@ -1,0 +1,131 @@
+"""The consumer as a service: one worker in this process, its signals, logs, health and copy of the watermarks."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from contracts.names import stream
+from contracts.settings import RegionSettings
+from ingest.decode import JsonDecoder
+from ingest.health import HOST, HealthServer
+from ingest.kinesis.http import HttpStream
+from ingest.landing import S3Store
+from ingest.leases.dynamodb import DynamoLeases
+from ingest.live import RedisLive
+from ingest.metrics import Metrics
+from ingest.watermarks import copy_watermarks
+from ingest.worker import Options, Parts, Report, Worker
+from ingest.worker.options import Threads
+from ingest.worker.slot import Slot
+
+_COPY_EVERY_S = 10.0
+_PROGRESS_EVERY_S = 2.0
+_log = structlog.get_logger()
+
+
+def consume(
+    settings: RegionSettings, workers: int = 1, until_idle: bool = False, *, metrics_port: int | None = None
+) -> Report:
+    """Consume a region's stream until SIGTERM or SIGINT, or `until_idle` until every shard is read to its tip.
+
+    workers: processes that share the stream by leases; with one, this process is it. metrics_port: instead of the
+    settings'. Raises FleetlakeError where a shard failed in a way that waiting cannot mend.
+    """
+    if workers > 1:
+        from ingest.processes import consume_together
+
+        return consume_together(settings, workers, until_idle=until_idle)
+    log_to_stderr()
+    return asyncio.run(serve(settings, until_idle=until_idle, metrics_port=metrics_port))
+
+
+async def serve(
+    settings: RegionSettings, *, workers: int = 1, until_idle: bool = False, metrics_port: int | None = None
+) -> Report:
+    """One worker among `workers`, with everything around it, on the running event loop."""
+    slot = Slot.claim(settings.state, settings.region)
+    metrics = Metrics(settings.region, slot.worker)
+    parts = parts_of(settings, metrics)
+    options = Options.of(settings, workers=workers, until_idle=until_idle)
+    worker = Worker(parts, options, slot.worker, is_dead=slot.is_dead)
+    _stop_on_signals(worker.stop)
+    health = HealthServer(worker.health, metrics, worker.show)
+    beside: list[asyncio.Task[None]] = []
+    try:
+        port = await health.start(settings.metrics_port if metrics_port is None else metrics_port)
+        _log.info("worker.started", region=settings.region, worker=slot.worker, metrics=f"http://{HOST}:{port}/metrics")
+        beside = [asyncio.create_task(_copy_watermarks(settings, worker)), asyncio.create_task(_show_progress(worker))]
+        report = await worker.run()
+        await asyncio.to_thread(copy_watermarks, settings.postgres_dsn.get_secret_value(), await parts.leases.rows())
+        _log.info("worker.ended", worker=slot.worker, read=report.read, landed=report.landed)
+        return report
+    finally:
+        for task in beside:
+            task.cancel()
+        await health.stop()
+        await close(parts)
+        slot.free()
+
+
+def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
+    """The real parts of a region's worker."""
+    aws_region = settings.row.aws_region
+    return Parts(
+        stream=HttpStream(stream(settings.region), aws_region, settings.kinesis),
+        leases=DynamoLeases(settings.region, aws_region, settings.dynamodb),
+        store=S3Store.of(settings),
+        live=RedisLive.of(settings),
+        decoder=JsonDecoder(),
+        decoding=Threads(1),
+        encoding=Threads(2),
+        metrics=metrics,
+    )
+
+
+async def close(parts: Parts) -> None:
+    """Close every connection of the parts."""
+    await asyncio.gather(parts.stream.close(), parts.leases.close(), parts.store.close())
+    if parts.live is not None:
+        await parts.live.close()
+
+
+def log_to_stderr() -> None:
+    """One JSON object a line, on stderr."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )
+
+
+def _stop_on_signals(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Signals belong to the main thread; a library user that runs a worker in another stops it by itself.
+        with suppress(ValueError, RuntimeError, NotImplementedError):
+            loop.add_signal_handler(number, stop)
+
+
+async def _copy_watermarks(settings: RegionSettings, worker: Worker) -> None:
+    while True:
+        await asyncio.sleep(_COPY_EVERY_S)
+        await asyncio.to_thread(copy_watermarks, settings.postgres_dsn.get_secret_value(), list(worker.rows))
+
+
+async def _show_progress(worker: Worker) -> None:
+    read = 0
+    while True:
+        await asyncio.sleep(_PROGRESS_EVERY_S)
+        if worker.totals.user_records_read != read:
+            rate = (worker.totals.user_records_read - read) / _PROGRESS_EVERY_S
+            read = worker.totals.user_records_read
+            _log.info("progress", read=read, landed=worker.totals.landed, records_per_s=round(rate))

@@ -1,0 +1,52 @@
+"""Which shard a worker should ask for, so that load spreads: a pure function of the lease rows."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from contracts.ledger import LeaseRow
+from ingest.batch import ShardId
+
+_BASE_LOAD = 0.5
+"""What a shard weighs by merely being there, in shares of the mean load: idle streams balance by count."""
+_WORTH_MOVING = 0.2
+"""A move must lower the larger of the two loads by this share of a mean shard."""
+
+
+def loads(rows: Sequence[LeaseRow]) -> dict[ShardId, float]:
+    """Each unended shard's load; the mean is about 1. Records and bytes count alike, the larger share decides."""
+    alive = [row for row in rows if not row.ended]
+    records = sum(row.records_per_s for row in alive) or 1.0
+    size = sum(row.bytes_per_s for row in alive) or 1.0
+    return {
+        row.shard_id: _BASE_LOAD + len(alive) * max(row.records_per_s / records, row.bytes_per_s / size)
+        for row in alive
+    }
+
+
+def shard_to_ask_for(rows: Sequence[LeaseRow], worker: str, *, alive: Iterable[str]) -> LeaseRow | None:
+    """The row whose owner this worker should ask, or None where that would not help.
+
+    Only one request of a worker at a time is open, and only owners in `alive` are asked.
+    """
+    if any(row.wanted_by == worker and not row.ended for row in rows):
+        return None
+    weight = loads(rows)
+    owned: dict[str, list[LeaseRow]] = defaultdict(list)
+    for row in rows:
+        if row.owner is not None and not row.ended:
+            owned[row.owner].append(row)
+    load = {owner: sum(weight[row.shard_id] for row in mine) for owner, mine in owned.items()}
+    own = load.get(worker, 0.0)
+    best, best_gain = None, _WORTH_MOVING
+    for owner in set(alive) - {worker}:
+        for row in owned.get(owner, ()):
+            moved = weight[row.shard_id]
+            gain = load[owner] - max(load[owner] - moved, own + moved)
+            if row.wanted_by is None and (gain, row.shard_id) > (best_gain, best.shard_id if best else ""):
+                best, best_gain = row, gain
+    return best
+
+
+def fair_share(shards: int, workers: int) -> int:
+    """Shards that one of `workers` takes without asking."""
+    return -(-shards // max(1, workers))

@@ -1,0 +1,139 @@
+"""Which shards this worker reads: discovery, taking, renewing, sharing with other workers."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from contracts.errors import LeaseLost, SinkUnavailable
+from contracts.ledger import LeaseRow
+from ingest.kinesis import Shard, StreamUnavailable
+from ingest.leases import Observer
+from ingest.metrics import LEASES, STREAM
+from ingest.worker.balance import fair_share, shard_to_ask_for
+from ingest.worker.discovery import readable, rows_to_insert, rows_to_remove
+from ingest.worker.holdings import Holdings
+from ingest.worker.options import Options, Parts
+from ingest.worker.shard import ShardTask
+
+_log = structlog.get_logger()
+
+
+class Coordinator:
+    """Keeps leases and holdings in step.
+
+    Promises
+    - A shard is read only under a lease taken here, after its parents were read to their end.
+    - An owner's lease is taken only after it stood still for the ttl on this worker's own clock, or where
+      `is_dead(owner)` knows that its process is gone. The fence makes even a wrong guess harmless.
+    - `tend` and `beat` never raise for a store or stream that is away: they come again.
+    """
+
+    def __init__(
+        self, parts: Parts, options: Options, worker: str, holdings: Holdings, *, is_dead: Callable[[str], bool]
+    ) -> None:
+        self._parts = parts
+        self._options = options
+        self._worker = worker
+        self._holdings = holdings
+        self._is_dead = is_dead
+        self._observer = Observer(parts.clock)
+        self._listed: Sequence[Shard] = ()
+        self._listed_at_s: float | None = None
+        self.rows: list[LeaseRow] = []
+        self.tended_s: float | None = None
+
+    async def tend(self, *, discover: bool = False) -> bool:
+        """One round; True where it went through and every shard is in someone's living hands or ended."""
+        try:
+            await self._look(discover=discover)
+            waiting = await self._take_what_is_free()
+            await self._ask()
+        except SinkUnavailable as error:
+            if self._parts.metrics.sink_failed(LEASES):
+                _log.warning("sink.down", sink=LEASES, error=str(error))
+            return False
+        except StreamUnavailable as error:
+            if self._parts.metrics.sink_failed(STREAM):
+                _log.warning("sink.down", sink=STREAM, error=str(error))
+            return False
+        finally:
+            self.tended_s = self._parts.clock.monotonic_s()
+        self._parts.metrics.sink_worked(LEASES)
+        return not waiting
+
+    async def beat(self) -> None:
+        """Renew all leases held, and hear who wants them."""
+        await asyncio.gather(*(self._renew(shard) for shard in self._holdings))
+
+    async def _look(self, *, discover: bool) -> None:
+        self.rows = await self._parts.leases.rows()
+        now_s = self._parts.clock.monotonic_s()
+        if discover or self._listed_at_s is None or now_s - self._listed_at_s >= self._options.discover_every_s:
+            await self._discover()
+            self._listed_at_s = now_s
+        self._observer.see(self.rows)
+
+    async def _discover(self) -> None:
+        self._listed = await self._parts.stream.list_shards()
+        self._parts.metrics.sink_worked(STREAM)
+        now_ms = self._parts.clock.wall_ms()
+        new = rows_to_insert(self._listed, self.rows, now_ms=now_ms, start_ms=self._options.start_ms)
+        if new:
+            await self._parts.leases.insert(new)
+            _log.info("shards.found", shards=[row.shard_id for row in new])
+        for row in rows_to_remove(self._listed, self.rows):
+            await self._parts.leases.remove(row)
+        if new:
+            self.rows = await self._parts.leases.rows()
+
+    async def _take_what_is_free(self) -> bool:
+        """Take what may be taken; True where a shard is left without a living owner."""
+        waiting = False
+        for row in self.rows:
+            if row.ended or row.shard_id in self._holdings or self._is_living(row):
+                continue
+            if not self._may_take(row) or (lease := await self._parts.leases.take(row, self._worker)) is None:
+                waiting = True
+                continue
+            self._holdings.start(lease)
+        return waiting
+
+    def _may_take(self, row: LeaseRow) -> bool:
+        if not readable(row, self.rows, {shard.shard_id for shard in self._listed}):
+            return False
+        still_s, ttl_s = self._observer.still_s(row), self._options.lease_ttl_s
+        if row.owner is not None or row.wanted_by in (None, self._worker):
+            unended = sum(not other.ended for other in self.rows)
+            share = fair_share(unended, self._options.workers)
+            return len(self._holdings) < share or still_s >= ttl_s / 2
+        return still_s >= ttl_s
+
+    def _is_living(self, row: LeaseRow) -> bool:
+        """Whether someone else owns the shard and lives, as far as one can tell."""
+        if row.owner is None or row.owner == self._worker or self._is_dead(row.owner):
+            return False
+        return self._observer.still_s(row) < self._options.lease_ttl_s
+
+    async def _ask(self) -> None:
+        alive = {row.owner for row in self.rows if row.owner is not None and self._is_living(row)}
+        if self._options.until_idle or not alive:
+            return
+        wanted = shard_to_ask_for(self.rows, self._worker, alive=alive)
+        if wanted is not None and await self._parts.leases.ask(wanted, self._worker):
+            _log.info("lease.asked", shard=wanted.shard_id, owner=wanted.owner)
+
+    async def _renew(self, shard: ShardTask) -> None:
+        shard.load.settle()
+        rates = {"records_per_s": shard.load.records_per_s, "bytes_per_s": shard.load.bytes_per_s}
+        try:
+            row = await self._parts.leases.renew(shard.lease, **rates)
+        except LeaseLost:
+            if not shard.lease.ended:
+                self._holdings.lost(shard.shard_id)
+        except SinkUnavailable as error:
+            if self._parts.metrics.sink_failed(LEASES):
+                _log.warning("sink.down", sink=LEASES, error=str(error))
+        else:
+            if row.wanted_by not in (None, self._worker):
+                shard.stop(to=row.wanted_by)

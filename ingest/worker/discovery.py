@@ -1,0 +1,60 @@
+"""Which shards get a lease row, and which rows may go: decided on what the stream and the table say."""
+
+from collections.abc import Iterable, Sequence
+
+from contracts.ledger import LeaseRow
+from ingest.batch import ShardId
+from ingest.kinesis.protocol import Shard
+
+_AHEAD_MS = 60_000
+
+
+def rows_to_insert(
+    shards: Sequence[Shard], rows: Sequence[LeaseRow], *, now_ms: int, start_ms: int = 0
+) -> list[LeaseRow]:
+    """Rows for shards that have none and whose parents are not still to be read.
+
+    A child normally gets its row from its parents' last commit. Where a stream is new to the table (no row has a
+    watermark), a shard starts with none; where reading has begun, an unknown shard without parents in play starts with
+    a watermark of now, so that it files nothing into an hour that may be closed.
+    """
+    known = {row.shard_id for row in rows}
+    ended = {row.shard_id for row in rows if row.ended}
+    listed = {shard.shard_id for shard in shards}
+    in_play = (known | listed) - ended
+    fresh = all(row.watermark_ms <= row.start_ms for row in rows)
+    watermark_ms = start_ms if fresh else max(now_ms, max(row.watermark_ms for row in rows) + _AHEAD_MS)
+    return [
+        LeaseRow(shard_id=shard.shard_id, parents=list(shard.parents), start_ms=start_ms, watermark_ms=watermark_ms)
+        for shard in shards
+        if shard.shard_id not in known and not in_play.intersection(shard.parents)
+    ]
+
+
+def rows_to_remove(shards: Iterable[Shard], rows: Iterable[LeaseRow]) -> list[LeaseRow]:
+    """Ended rows of shards that the stream has forgotten, retention having passed, and that no row waits for."""
+    listed = {shard.shard_id for shard in shards}
+    waited_for = {parent for row in rows if not row.ended for parent in row.parents if row.position == ""}
+    return [row for row in rows if row.ended and row.shard_id not in listed and row.shard_id not in waited_for]
+
+
+def readable(row: LeaseRow, rows: Iterable[LeaseRow], listed: set[ShardId]) -> bool:
+    """Whether all parents of a shard have been read to their end (or are gone from stream and table)."""
+    if row.ended:
+        return False
+    unfinished = {other.shard_id for other in rows if not other.ended}
+    known = {other.shard_id for other in rows}
+    return not any(parent in unfinished or (parent in listed and parent not in known) for parent in row.parents)
+
+
+def child_rows(shard_id: ShardId, children: Sequence[Shard], lease: LeaseRow) -> list[LeaseRow]:
+    """The rows that a shard's children start with: its watermark, and its start where one was set."""
+    return [
+        LeaseRow(
+            shard_id=child.shard_id,
+            parents=list(child.parents or (shard_id,)),
+            start_ms=lease.start_ms,
+            watermark_ms=lease.watermark_ms,
+        )
+        for child in children
+    ]

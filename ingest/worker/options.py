@@ -1,0 +1,95 @@
+"""What a worker is made of, and how it is set."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from contracts.settings import RegionSettings
+from ingest.batch import Decoder
+from ingest.clock import Clock, SystemClock
+from ingest.kinesis.cursor import ReadLimits
+from ingest.kinesis.protocol import StreamClient
+from ingest.landing import ObjectStore
+from ingest.leases.protocol import Leases
+from ingest.live.protocol import LiveState
+from ingest.metrics import Metrics
+
+_MIB = 1024 * 1024
+
+
+class Offload(Protocol):
+    """Runs a function that computes for a while without holding up the event loop."""
+
+    def __call__(self, work: Callable[..., Any], /, *args: Any) -> Awaitable[Any]: ...
+
+
+class Threads:
+    """An Offload on threads of its own, for work that lets go of the interpreter."""
+
+    def __init__(self, threads: int = 2) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ingest")
+
+    async def __call__(self, work: Callable[..., Any], /, *args: Any) -> Any:
+        """The function's result."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
+
+
+async def inline(work: Callable[..., Any], /, *args: Any) -> Any:
+    """An Offload that computes at once: for tests, which want no threads."""
+    return work(*args)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a worker behaves. Times in seconds, sizes in bytes."""
+
+    flush_rows: int = 500_000
+    flush_bytes: int = 128 * _MIB
+    flush_age_s: float = 60.0
+    buffer_bytes: int = 512 * _MIB
+    open_hours: int = 6
+    lease_ttl_s: float = 10.0
+    discover_every_s: float = 10.0
+    watermark_every_s: float = 15.0
+    watermark_behind_ms: int = 60_000
+    sweep_every_s: float = 600.0
+    stop_within_s: float = 25.0
+    workers: int = 1
+    """How many workers are expected at the start; each leaves the others their share of free shards."""
+    until_idle: bool = False
+    start_ms: int = 0
+    """Where the first reading of a stream starts: 0 is the oldest record, else the first that arrived then."""
+    limits: ReadLimits = field(default_factory=ReadLimits)
+
+    @classmethod
+    def of(cls, settings: RegionSettings, *, workers: int = 1, until_idle: bool = False) -> "Options":
+        """The options that the settings say."""
+        return cls(
+            flush_rows=settings.flush_rows,
+            flush_bytes=settings.flush_mib * _MIB,
+            flush_age_s=settings.flush_age_s,
+            buffer_bytes=settings.buffer_mib * _MIB,
+            open_hours=settings.open_hours,
+            lease_ttl_s=settings.lease_ttl_s,
+            workers=workers,
+            until_idle=until_idle,
+        )
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a worker works with. Everything remote is a protocol, everything timed goes by `clock`."""
+
+    stream: StreamClient
+    leases: Leases
+    store: ObjectStore
+    live: LiveState | None
+    decoder: Decoder
+    region: str = ""
+    clock: Clock = field(default_factory=SystemClock)
+    decoding: Offload = inline
+    """One thread at most: a decoder serves one."""
+    encoding: Offload = inline
+    metrics: Metrics = field(default_factory=Metrics)

@@ -1,0 +1,198 @@
+"""One shard of one worker: read, decode, keep live state current, buffer; flush, commit, let go."""
+
+import asyncio
+from collections.abc import Coroutine
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import structlog
+
+from contracts.errors import LeaseLost, PositionMoved
+from contracts.ledger import LeaseRow
+from ingest.batch import Batch
+from ingest.kinesis import Records, Shard, ShardCursor, ShardGone, Start, StreamUnavailable
+from ingest.landing import runs_of_hours
+from ingest.worker.budget import Budget
+from ingest.worker.delivery import Delivery
+from ingest.worker.horizon import Horizon
+from ingest.worker.live import LiveWriter
+from ingest.worker.load import Load
+from ingest.worker.options import Options, Parts
+from ingest.worker.poison import decode_around
+from ingest.worker.totals import Totals
+
+_T = TypeVar("_T")
+_ALARM_AT = 0.5
+_log = structlog.get_logger()
+
+
+class Ending(StrEnum):
+    """How a worker's time with a shard ended."""
+
+    ENDED = "ended"
+    """The shard was read to its end and its children have rows."""
+    RELEASED = "released"
+    """Flushed, committed and let go."""
+    LOST = "lost"
+    """Another worker owns it; buffers were dropped."""
+
+
+class ShardTask:
+    """A leased shard from take to ending. `run` once; `stop` asks it to flush and let go."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        options: Options,
+        lease: LeaseRow,
+        *,
+        budget: Budget,
+        live: LiveWriter | None,
+        retention_ms: int,
+        totals: Totals,
+    ) -> None:
+        self.shard_id = lease.shard_id
+        self.load = Load(parts.clock)
+        self.delivery = Delivery(parts, options, lease, budget=budget, totals=totals)
+        self.for_worker: str | None = None
+        self._parts = parts
+        self._options = options
+        self._totals = totals
+        self._budget = budget
+        self._live = live
+        self._closing = asyncio.Event()
+        start = _start(lease)
+        self._cursor = ShardCursor(parts.stream, lease.shard_id, start, clock=parts.clock, limits=options.limits)
+        self._horizon = Horizon(lease.shard_id, retention_ms, lease.watermark_ms, lease.position)
+        self._alarmed = False
+
+    @property
+    def lease(self) -> LeaseRow:
+        """The lease as last committed."""
+        return self.delivery.lease
+
+    @property
+    def idle(self) -> bool:
+        """At the shard's tip with everything committed."""
+        return self.delivery.settled
+
+    def stop(self, *, to: str | None = None) -> None:
+        """Read no more, flush, commit, and let go (`to` a worker, or to anyone)."""
+        self.for_worker = to
+        self._closing.set()
+
+    async def run(self) -> Ending:
+        """Read until the shard ends, is asked for, or is lost."""
+        try:
+            await self._read_and_deliver()
+        except (LeaseLost, PositionMoved) as lost:
+            _log.warning("lease.lost", shard=self.shard_id, fence=self.lease.fence, error=str(lost))
+            return Ending.LOST
+        finally:
+            self._budget.drop(self.shard_id)
+            self._parts.metrics.forget_shard(self.shard_id)
+        if self.lease.ended:
+            return Ending.ENDED
+        await self._release()
+        return Ending.RELEASED
+
+    async def _read_and_deliver(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read())
+                tasks.create_task(self.delivery.run())
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+
+    async def _read(self) -> None:
+        try:
+            while not self._closing.is_set():
+                await self._unless_closing(self._budget.room())
+                answer = await self._unless_closing(self._cursor.read())
+                if answer is None:
+                    break
+                await self._take_in(answer)
+                if answer.next_iterator is None:
+                    self.delivery.end(await self._children(answer.child_shards))
+                    return
+        except ShardGone:
+            _log.error("shard.gone", shard=self.shard_id)
+            self.delivery.mark_lost()
+            self.delivery.end(await self._children([]))
+            return
+        self.delivery.close()
+
+    async def _take_in(self, answer: Records) -> None:
+        metrics, shard = self._parts.metrics, self.shard_id
+        if await self._horizon.check(self._parts.stream, answer):
+            _log.error("stream.trimmed", shard=shard, position=self.lease.position)
+            metrics.lost.labels(shard).inc()
+            self.delivery.mark_lost()
+        self._watch_horizon(answer)
+        metrics.reads.labels(shard).inc()
+        metrics.bytes.labels(shard).inc(answer.bytes_read)
+        metrics.lag.labels(shard).set(answer.millis_behind_latest)
+        self.load.count(len(answer.records), answer.bytes_read)
+        if answer.records:
+            await self._decode(answer)
+        elif answer.millis_behind_latest == 0:
+            self.delivery.at_tip(answer.response_ms)
+
+    async def _decode(self, answer: Records) -> None:
+        shard = self.shard_id
+        self._totals.kinesis_records_read += len(answer.records)
+        for records in runs_of_hours(answer.records, self._options.open_hours):
+            for batch in await self._parts.decoding(decode_around, self._parts.decoder, shard, records):
+                self._keep(batch)
+
+    def _keep(self, batch: Batch) -> None:
+        metrics, shard = self._parts.metrics, self.shard_id
+        if self._live is not None and batch.rows.num_rows:
+            self._live.offer(batch.rows)
+        self._totals.user_records_read += batch.user_records
+        metrics.records.labels(shard).inc(batch.kinesis_records)
+        metrics.user_records.labels(shard).inc(batch.user_records)
+        for name, times in batch.unknown_fields.items():
+            metrics.unknown.labels(name).inc(times)
+        self.delivery.append(batch)
+
+    def _watch_horizon(self, answer: Records) -> None:
+        used = self._horizon.used(answer.response_ms)
+        self._parts.metrics.horizon.labels(self.shard_id).set(used)
+        if used >= _ALARM_AT and not self._alarmed:
+            _log.error("stream.retention", shard=self.shard_id, used=round(used, 2))
+        self._alarmed = used >= _ALARM_AT
+
+    async def _children(self, named: list[Shard]) -> list[Shard]:
+        """The shard's children, from the stream's list where its last answer named none."""
+        while not named:
+            try:
+                listed = await self._parts.stream.list_shards()
+                return [shard for shard in listed if self.shard_id in shard.parents]
+            except StreamUnavailable:
+                await self._parts.clock.sleep(1.0)
+        return named
+
+    async def _release(self) -> None:
+        try:
+            await asyncio.wait_for(self.delivery.release(self.for_worker), self._options.lease_ttl_s)
+        except (LeaseLost, TimeoutError):
+            _log.warning("lease.not_released", shard=self.shard_id)
+
+    async def _unless_closing(self, work: Coroutine[Any, Any, _T]) -> _T | None:
+        """The work's result, or None where the shard is to be let go first."""
+        task = asyncio.ensure_future(work)
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait((task, closing), return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            for waiting in (task, closing):
+                waiting.cancel()
+            await asyncio.gather(task, closing, return_exceptions=True)
+
+
+def _start(lease: LeaseRow) -> Start:
+    if lease.position:
+        return Start.after(lease.position)
+    return Start.arrived(lease.start_ms) if lease.start_ms else Start.oldest()

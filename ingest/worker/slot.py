@@ -1,0 +1,58 @@
+"""A worker's name, and what it proves about workers of this machine that are gone."""
+
+import fcntl
+import os
+import socket
+import uuid
+from pathlib import Path
+from typing import Self
+
+_SLOTS = 256
+
+
+class Slot:
+    """A place for one worker on this machine, held by a lock that the kernel frees when its process dies.
+
+    A worker's name is MACHINE.SLOT.LIFE. Who holds the lock of a slot knows that every earlier life of it has ended,
+    so a restarted worker need not wait for its predecessor's leases to expire. Slots of other machines or state
+    folders have other names; a paused process keeps its lock.
+    """
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self._descriptor = descriptor
+        self._name = name
+        self.worker = f"{name}.{uuid.uuid4().hex[:8]}"
+
+    @classmethod
+    def claim(cls, state: Path, region: str) -> Self:
+        """The first free slot of a region below a state folder of this machine."""
+        folder = state / "workers"
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(_SLOTS):
+            descriptor = os.open(folder / f"{region}-{number}", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                continue
+            return cls(descriptor, f"{socket.gethostname()}.{_mark(descriptor)}")
+        raise OSError(f"all {_SLOTS} worker slots of {region} in {folder} are taken")
+
+    def is_dead(self, worker: str) -> bool:
+        """Whether that worker is an earlier life of this slot."""
+        return worker.rpartition(".")[0] == self._name and worker != self.worker
+
+    def free(self) -> None:
+        """Let others have it."""
+        os.close(self._descriptor)
+
+
+def _mark(descriptor: int) -> str:
+    """What tells this slot from all others; written once."""
+    known = os.read(descriptor, 64).decode("ascii", "replace").strip()
+    if known:
+        return known
+    fresh = uuid.uuid4().hex[:12]
+    os.write(descriptor, fresh.encode())
+    os.fsync(descriptor)
+    return fresh

@@ -1,0 +1,36 @@
+"""What a worker has done so far."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from contracts.ledger import LANDED, LedgerEntry
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counts of what was committed by one worker, and of what it read."""
+
+    kinesis_records_read: int = 0
+    user_records_read: int = 0
+    kinesis_records: int = 0
+    user_records: int = 0
+    landed: int = 0
+    suppressed: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    landing_objects: int = 0
+    rejected_objects: int = 0
+    flushes: int = 0
+    lost: int = 0
+
+    def add(self, entry: LedgerEntry) -> None:
+        """Count a committed entry."""
+        self.kinesis_records += entry.kinesis_records
+        self.user_records += entry.user_records
+        self.landed += entry.landed
+        self.suppressed += entry.suppressed
+        self.rejected.update(entry.rejected)
+        landing = sum(landed.kind == LANDED for landed in entry.objects)
+        self.landing_objects += landing
+        self.rejected_objects += len(entry.objects) - landing
+        self.flushes += 1
+        self.lost += entry.lost

@@ -1,0 +1,253 @@
+"""A worker: everything that runs while it runs, its end, and what it reports."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import msgspec
+import structlog
+
+from contracts.ledger import LeaseRow
+from ingest.kinesis import StreamUnavailable
+from ingest.worker import janitor
+from ingest.worker.budget import Budget
+from ingest.worker.coordinator import Coordinator
+from ingest.worker.holdings import Holdings
+from ingest.worker.live import LiveWriter, sweep
+from ingest.worker.options import Options, Parts
+from ingest.worker.settle import Persistence
+from ingest.worker.shard import ShardTask
+from ingest.worker.totals import Totals
+
+_log = structlog.get_logger()
+_IDLE_LOOK_S = 0.1
+_LIVE_SWEEP_S = 3_600.0
+_HOUR_MS = 3_600_000
+_LIVE_PATIENCE_S = 10.0
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What a worker did. Counts are of user records where they do not say otherwise."""
+
+    worker: str
+    seconds: float
+    read: int
+    kinesis_records: int
+    landed: int
+    rejected: dict[str, int]
+    suppressed: int
+    objects: int
+    flushes: int
+    records_per_s: float
+    lost: int = 0
+    not_committed: list[str] = []
+    """Shards that could not be flushed in time at the end; they are read again from their position."""
+    live_missing: bool = False
+    """Live state lacks records and must be rebuilt."""
+
+
+class Health(msgspec.Struct, kw_only=True):
+    """`alive`: it works at all. `ready`: and nothing that it needs is missing; `reasons` say what is."""
+
+    worker: str
+    alive: bool
+    ready: bool
+    reasons: list[str]
+    shards: list[str]
+    down_s: dict[str, float]
+    buffer_bytes: int
+    reading_paused_s: float
+
+
+class Worker:
+    """Reads its share of a stream's shards until `stop`, or with `until_idle` until there is nothing more.
+
+    Promises
+    - Killed at any moment, it loses nothing and doubles nothing: what is not in the ledger is read again.
+    - It holds no more than `buffer_bytes` of decoded records, and a read a shard more, whatever stores do.
+    - Where a store is away it waits; where a shard fails in a way that waiting cannot mend, `run` raises.
+    """
+
+    def __init__(
+        self, parts: Parts, options: Options, name: str, *, is_dead: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        self.name = name
+        self.totals = Totals()
+        self._parts = parts
+        self._options = options
+        self._stopping = asyncio.Event()
+        self._budget = Budget(options.buffer_bytes, parts.clock)
+        self._persistence = Persistence(parts.clock, parts.metrics, name)
+        self._live = self._live_writer()
+        self._holdings = Holdings(self._shard_task, parts.metrics)
+        self._coordinator = Coordinator(parts, options, name, self._holdings, is_dead=is_dead)
+        self._retention_ms = 0
+        self._swept_ms: dict[str, int] = {}
+        parts.metrics.buffer_limit.set(options.buffer_bytes)
+
+    def stop(self) -> None:
+        """Flush, commit, let go and come back from `run`."""
+        self._stopping.set()
+
+    async def run(self) -> Report:
+        """Work; the report at the end. Raises what broke a shard, if anything did."""
+        started_s = self._parts.clock.monotonic_s()
+        late: list[str] = []
+        loops: list[asyncio.Task[None]] = []
+        try:
+            self._retention_ms = await self._retention()
+            loops = [asyncio.create_task(loop, name=name) for name, loop in self._loops().items()]
+            ending = asyncio.create_task(self._ending())
+            done, _ = await asyncio.wait((*loops, ending), return_when=asyncio.FIRST_COMPLETED)
+            ending.cancel()
+            for task in done:
+                task.result()
+        finally:
+            late = await self._holdings.let_go(self._options.stop_within_s)
+            await self._last_things()
+            for task in loops:
+                task.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+        if self._holdings.failure is not None:
+            raise self._holdings.failure
+        return self._report(self._parts.clock.monotonic_s() - started_s, late)
+
+    def health(self) -> Health:
+        """How it is."""
+        now_s = self._parts.clock.monotonic_s()
+        tended_s = self._coordinator.tended_s
+        down_s = {sink: round(for_s, 1) for sink, for_s in self._parts.metrics.down_s().items()}
+        full_s = self._budget.full_since_s
+        reasons = [f"{sink} is down for {for_s:.0f} s" for sink, for_s in down_s.items()]
+        if tended_s is None:
+            reasons.append("starting")
+        if self._stopping.is_set():
+            reasons.append("stopping")
+        if full_s is not None:
+            reasons.append(f"buffers are full for {now_s - full_s:.0f} s, reading pauses")
+        return Health(
+            worker=self.name,
+            alive=tended_s is None or now_s - tended_s < 6 * self._options.lease_ttl_s,
+            ready=not reasons,
+            reasons=reasons,
+            shards=sorted(shard.shard_id for shard in self._holdings),
+            down_s=down_s,
+            buffer_bytes=self._budget.used_bytes,
+            reading_paused_s=0.0 if full_s is None else round(now_s - full_s, 1),
+        )
+
+    def show(self) -> None:
+        """Bring the gauges up to date."""
+        metrics = self._parts.metrics
+        metrics.buffer_bytes.set(self._budget.used_bytes)
+        metrics.paused.set(self._budget.full_since_s is not None)
+
+    @property
+    def rows(self) -> list[LeaseRow]:
+        """The lease rows as last read."""
+        return self._coordinator.rows
+
+    def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
+        ttl_s = self._options.lease_ttl_s
+        loops: dict[str, Coroutine[Any, Any, None]] = {
+            "tend": self._every(ttl_s / 8, self._tend),
+            "beat": self._every(ttl_s / 3, self._coordinator.beat),
+            "janitor": self._every(self._options.sweep_every_s, self._sweep, first_s=ttl_s),
+        }
+        if self._live is not None:
+            loops["live"] = self._live.run()
+            loops["live sweep"] = self._every(_LIVE_SWEEP_S, self._sweep_live)
+        return loops
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[object]], *, first_s: float = 0.0) -> None:
+        await self._parts.clock.sleep(first_s)
+        while True:
+            await work()
+            await self._parts.clock.sleep(seconds)
+
+    async def _ending(self) -> None:
+        """Comes back when it is time to end."""
+        while not self._stopping.is_set() and self._holdings.failure is None:
+            if self._options.until_idle and await self._nothing_more():
+                await self._sweep()
+                return
+            try:
+                await asyncio.wait_for(self._stopping.wait(), _IDLE_LOOK_S)
+            except TimeoutError:
+                continue
+
+    async def _nothing_more(self) -> bool:
+        if self._coordinator.tended_s is None or not self._holdings.idle:
+            return False
+        return await self._coordinator.tend(discover=True) and self._holdings.idle
+
+    async def _tend(self) -> None:
+        await self._coordinator.tend()
+        self.show()
+
+    def _shard_task(self, lease: LeaseRow) -> ShardTask:
+        # What an earlier fence left behind lies in the hours from this watermark on.
+        self._swept_ms[lease.shard_id] = lease.watermark_ms if lease.fence > 1 else self._parts.clock.wall_ms()
+        return ShardTask(
+            self._parts,
+            self._options,
+            lease,
+            budget=self._budget,
+            live=self._live,
+            retention_ms=self._retention_ms,
+            totals=self.totals,
+        )
+
+    def _live_writer(self) -> LiveWriter | None:
+        parts = self._parts
+        if parts.live is None:
+            return None
+        return LiveWriter(parts.live, clock=parts.clock, metrics=parts.metrics, persistence=self._persistence)
+
+    async def _retention(self) -> int:
+        while True:
+            try:
+                return (await self._parts.stream.describe()).retention_ms
+            except StreamUnavailable as error:
+                _log.warning("stream.unavailable", error=str(error))
+                await self._parts.clock.sleep(1.0)
+
+    async def _sweep(self) -> None:
+        leases = [shard.lease for shard in self._holdings]
+        if not leases:
+            return
+        now_ms = self._parts.clock.wall_ms()
+        from_ms = min(self._swept_ms.get(lease.shard_id, now_ms) for lease in leases)
+        await janitor.sweep(self._parts.store, self._parts.leases, leases, from_ms=from_ms, to_ms=now_ms + _HOUR_MS)
+        for lease in leases:
+            self._swept_ms[lease.shard_id] = now_ms - _HOUR_MS
+
+    async def _sweep_live(self) -> None:
+        if self._parts.live is not None:
+            await sweep(self._parts.live, self._parts.clock.wall_ms())
+
+    async def _last_things(self) -> None:
+        if self._live is not None:
+            try:
+                await asyncio.wait_for(self._live.drained(), _LIVE_PATIENCE_S)
+            except TimeoutError:
+                _log.error("live.not_drained", rows=self._live.pending_rows)
+
+    def _report(self, seconds: float, late: list[str]) -> Report:
+        totals = self.totals
+        missing = self._live is not None and (self._live.dirty_since_ms is not None or self._live.pending_rows > 0)
+        return Report(
+            worker=self.name,
+            seconds=round(seconds, 3),
+            read=totals.user_records_read,
+            kinesis_records=totals.kinesis_records_read,
+            landed=totals.landed,
+            rejected=dict(totals.rejected),
+            suppressed=totals.suppressed,
+            objects=totals.landing_objects + totals.rejected_objects,
+            flushes=totals.flushes,
+            records_per_s=round(totals.user_records_read / seconds, 1) if seconds > 0 else 0.0,
+            lost=totals.lost,
+            not_committed=late,
+            live_missing=missing,
+        )
