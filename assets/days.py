@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 from dagster import (
     AssetExecutionContext,
@@ -19,7 +18,7 @@ from assets import keys
 from assets.faults import told_safely
 from assets.partitions import days_in, days_of
 from assets.spark import SparkJobs
-from assets.tables import table_metadata
+from assets.tables import report_metadata, table_metadata
 from assets.work import RegionWork
 from contracts.columns import Column
 from contracts.derived import DEVICE_DAY, TRIP
@@ -57,16 +56,14 @@ def days_assets(region: Region) -> AssetsDefinition:
         """Derive each day whole and replace it; a day whose rows come out equal is not passed on."""
         from lake.jobs import DeriveDays
 
-        wanted = days_in(context)
-        if keys.DUE_ONLY in context.run.tags:
-            wanted = sorted(set(wanted) & set(work.due_days()))
-        metadata: dict[str, Any] = {"days": len(wanted)}
-        if wanted:
-            with told_safely("derive days"):
-                report = spark.run(DeriveDays(region=region.name, days=wanted), context)
-            metadata |= report.metadata()
-        for table in TABLES:
-            yield MaterializeResult(asset_key=keys.derived(region.name, table), metadata=metadata)
+        wanted, again = days_in(context), keys.DUE_ONLY not in context.run.tags
+        with told_safely("derive days"):
+            if not again:
+                wanted = sorted(set(wanted) & set(work.due_days()))
+            report = spark.run(DeriveDays(region.name, wanted, again), context) if wanted else None
+        for table, (_, name, _) in TABLES.items():
+            said = report_metadata(report, name) if report else {}
+            yield MaterializeResult(asset_key=keys.derived(region.name, table), metadata={"days": len(wanted), **said})
 
     return days
 

@@ -21,7 +21,7 @@ from assets import keys
 from assets.faults import told_safely
 from assets.partitions import ARRIVAL_HOURS, day_key, days_of, hour_key, hours_in
 from assets.spark import SparkJobs
-from assets.tables import same_columns, table_metadata
+from assets.tables import report_metadata, same_columns, table_metadata
 from assets.work import RegionWork
 from contracts.names import HISTORY_TABLE
 from contracts.record import LANDING
@@ -65,7 +65,7 @@ def history_asset(region: Region) -> AssetsDefinition:
             return MaterializeResult(metadata={"hours": 0, "note": "nothing was due any more"})
         with told_safely("merge landing"):
             report = spark.run(MergeLanding(region=region.name, hours=hours, stragglers=stragglers), context)
-        return MaterializeResult(metadata=report.metadata() | {"hours": len(hours)})
+        return MaterializeResult(metadata=report_metadata(report, HISTORY_TABLE) | {"hours": len(hours)})
 
     return history
 

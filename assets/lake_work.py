@@ -30,6 +30,7 @@ _COUNTED = """
     select (select coalesce(sum(inserted), 0)::bigint from ops.merge),
            (select coalesce(sum(records), 0)::bigint from staging.device_day)
 """
+_WATERMARK = "select coalesce(min(watermark) filter (where not ended), min(watermark)) from ops.watermarks"
 _NOT_CHECKED = {"fault_codes", "signals", "attributes"}
 """Nested columns, which pandas would hold as Python objects."""
 
@@ -63,10 +64,9 @@ class LakeWork:
         return hour.astimezone(UTC) if hour else None
 
     def watermark(self) -> datetime | None:
-        """See RegionWork. The leases know it."""
-        from lake.intake import watermark
-
-        return watermark(self._settings)
+        """See RegionWork: as the leases were at the last `take_in`."""
+        ((moment,),) = self._rows(_WATERMARK)
+        return moment.astimezone(UTC) if moment else None
 
     def harvest(self) -> None:
         """See RegionWork."""

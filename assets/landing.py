@@ -17,8 +17,8 @@ def landing_spec(region: Region) -> AssetSpec:
     """`R/landing`: Parquet in S3 by arrival hour. The landing sensor reports what came."""
     return AssetSpec(
         key=keys.landing(region.name),
-        description="Accepted records as they arrived: Parquet by arrival hour. The consumer writes it; an object counts "
-        "only if the ledger lists it.",
+        description="Accepted records as they arrived: Parquet by arrival hour. The consumer writes it; an object "
+        "counts only if the ledger lists it.",
         partitions_def=ARRIVAL_HOURS,
         group_name=keys.LANDING,
         kinds={"kinesis", "s3", "parquet"},

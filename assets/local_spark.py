@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from contracts.errors import SparkJobFailed
 from contracts.settings import RegionSettings
 
 if TYPE_CHECKING:
     from dagster import AssetExecutionContext
+
     from lake.jobs import Job
-    from lake.run import Report
+    from lake.report import Report
 
 
 class LocalSparkJobs:
@@ -23,13 +23,10 @@ class LocalSparkJobs:
     def run(self, job: "Job", context: "AssetExecutionContext") -> "Report":
         """See SparkJobs."""
         from dagster_pyspark import LazyPySparkResource
-        from lake.run import run
 
-        from lake.session import connect, spark_config
+        from lake.run import run
+        from lake.session import spark_config
 
         context.log.info(f"{type(job).__name__} in this process")
         pyspark = LazyPySparkResource(spark_config=spark_config(self._settings))
-        report = run(connect(pyspark.spark_session, self._settings), self._settings, job)
-        if report is None:
-            raise SparkJobFailed(f"{type(job).__name__} ended without a report")
-        return report
+        return run(pyspark.spark_session, self._settings, job)

@@ -58,5 +58,5 @@ def days_in(context: AssetExecutionContext) -> list[date]:
 
 def existing(days: Iterable[date], partitions: DailyPartitionsDefinition) -> list[date]:
     """Those of `days` that are partitions by now, sorted; a day that has not begun waits for its partition."""
-    last = partitions.get_last_partition_key()
-    return sorted(day for day in set(days) if last is not None and day_key(day) <= last)
+    first, last = partitions.get_first_partition_key(), partitions.get_last_partition_key()
+    return sorted(day for day in set(days) if first and last and first <= day_key(day) <= last)

@@ -19,7 +19,7 @@ def utilisation_day_asset(region: Region) -> AssetsDefinition:
 
     @asset(
         key=keys.release(region.name, "utilisation_day"),
-        deps=[keys.staged(region.name, "device_day")],
+        deps=[keys.mart(region.name, "device_day")],
         partitions_def=days_of(region),
         backfill_policy=BackfillPolicy.single_run(),
         group_name=keys.RELEASE,

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from dagster import AssetExecutionContext
+
     from lake.jobs import Job
-    from lake.run import Report
+    from lake.report import Report
 
 
 class SparkJobs(Protocol):

@@ -1,11 +1,10 @@
 """What Dagster's catalogue says about a table: its columns, taken from contracts, with units and privacy class."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from dagster import (
     AssetKey,
-    MetadataValue,
     TableColumn,
     TableColumnConstraints,
     TableColumnDep,
@@ -14,6 +13,9 @@ from dagster import (
 )
 
 from contracts.columns import Column
+
+if TYPE_CHECKING:
+    from lake.report import Report
 
 
 def table_schema(columns: Iterable[Column]) -> TableSchema:
@@ -33,11 +35,11 @@ def same_columns(columns: Iterable[Column], upstream: AssetKey) -> TableColumnLi
     )
 
 
-def counts_table(counts: Mapping[str, int | float]) -> MetadataValue:
-    """Named counts as a small table."""
-    return MetadataValue.md(
-        "\n".join(["| count | value |", "|---|---:|", *(f"| {k} | {v:,} |" for k, v in counts.items())])
-    )
+def report_metadata(report: "Report", table: str) -> dict[str, Any]:
+    """What a Spark job said, for the asset that is `table`: its counts, its time, and the table's rows."""
+    written = report.tables.get(table)
+    rows = {"dagster/row_count": written.rows} if written else {}
+    return {"job": type(report.job).__name__, "seconds": report.seconds, **report.counts, **rows}
 
 
 def _column(column: Column) -> TableColumn:

@@ -14,6 +14,7 @@ from dagster import DagsterInstance, RepositoryDefinition, RunRequest, SensorDef
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from orchestration.attempts import ATTEMPT, WORK
+from orchestration.orphans import here
 from orchestration.sensors import AT_ONCE
 
 _ROUNDS = 20
@@ -99,7 +100,7 @@ def execute(
     job = repository.get_job("__ASSET_JOB").get_subset(
         asset_selection=set(request.asset_selection or ()), asset_check_selection=set(request.asset_check_keys or ())
     )
-    tags = {**request.tags, "dagster/sensor_name": sensor.name, "dagster/run_key": str(request.run_key)}
+    tags = {**request.tags, **here(), "dagster/sensor_name": sensor.name, "dagster/run_key": str(request.run_key)}
     started = time.monotonic()
     result = job.execute_in_process(instance=instance, tags=tags, run_config=_QUIET, raise_on_error=False)
     return _done(request, result, time.monotonic() - started)

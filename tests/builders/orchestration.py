@@ -15,6 +15,7 @@ from assets.landing import landing_spec
 from assets.staging import staging_assets
 from assets.work import LandedHour, Merges
 from contracts.regions import Region, load_regions
+from lake.report import Report
 from orchestration import asks
 from orchestration.sensors import Level, level_sensor
 
@@ -98,7 +99,7 @@ class MemorySpark:
     failing: int = 0
     jobs: list[Any] = field(default_factory=list)
 
-    def run(self, job: Any, context: Any) -> Told:
+    def run(self, job: Any, context: Any) -> Report:
         self.jobs.append(job)
         if self.failing:
             self.failing -= 1
@@ -110,7 +111,7 @@ class MemorySpark:
             self.work.changed.update({hour.date(): sequence for hour in job.hours})
         else:
             self.work.derived.update({day: self.work.harvested.get(day, 1) for day in job.days})
-        return Told({"rows": 5})
+        return Report(job, EU.name, 0.1, {"rows_read": 5}, {})
 
 
 def small_definitions(work: MemoryWork, spark: MemorySpark, region: Region = EU) -> Definitions:

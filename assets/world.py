@@ -1,0 +1,158 @@
+"""The world view: what the regions released, copied from the exchange and built into marts that name nobody."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any, Protocol
+
+from dagster import (
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetExecutionContext,
+    AssetKey,
+    AssetMaterialization,
+    AssetsDefinition,
+    AssetSpec,
+    BackfillPolicy,
+    MaterializeResult,
+    ResourceParam,
+    asset,
+    asset_check,
+)
+from dagster_dbt import dbt_assets
+
+from assets import keys
+from assets.dbt import NO_UNIT_TESTS, built, dbt_project
+from assets.faults import told_safely
+from assets.manifests import prepared
+from assets.partitions import WORLD_DAYS, day_key, days_in
+from assets.tables import same_columns, table_metadata
+from assets.translator import RegionTranslator
+from assets.work import Told
+from contracts.derived import UTILISATION_DAY
+from contracts.names import EXCHANGE_BUCKET, fleet_database
+from contracts.regions import WORLD
+
+CODE_VERSION = "1"
+EXCHANGE = AssetKey([WORLD, "exchange"])
+STAGED = keys.staged(WORLD, "utilisation_day")
+
+
+class WorldWork(Protocol):
+    """What is due in the world view.
+
+    Promises
+    - `due_*` are levels: an object is due while its version in the exchange is not the one that was loaded.
+    - A step records what it did in the transaction that did it.
+    """
+
+    def due_loads(self) -> list[date]:
+        """Days with an object in the exchange that staging lacks. Looks at the exchange first."""
+        ...
+
+    def load(self) -> Told:
+        """Copy each due object into staging; one that breaks the release's contract is refused, the others loaded."""
+        ...
+
+    def refused(self) -> int:
+        """Objects in the exchange whose present version was refused."""
+        ...
+
+    def due_marts(self) -> list[date]:
+        """Days that were staged after the marts saw them."""
+        ...
+
+    def staged(self, days: Sequence[date]) -> Any:
+        """What staging holds of these days, to be handed to `mark_marts` once the marts are built."""
+        ...
+
+    def mark_marts(self, staged: Any) -> None:
+        """Record that the marts hold what `staged` named."""
+        ...
+
+    def dbt_environment(self) -> Mapping[str, str]:
+        """The variables with which dbt reaches world's database."""
+        ...
+
+
+def exchange_spec() -> AssetSpec:
+    """`world/exchange`: what the regions' releases have put there. The world sensor reports what is new."""
+    return AssetSpec(
+        key=EXCHANGE,
+        description="Aggregates that the regions released, one object a region and day. World may read it, no region "
+        "may list it.",
+        partitions_def=WORLD_DAYS,
+        group_name="exchange",
+        kinds={"s3", "parquet"},
+        owners=keys.RELEASE_OWNERS,
+        metadata=table_metadata(UTILISATION_DAY, f"s3://{EXCHANGE_BUCKET}"),
+    )
+
+
+def staging_asset() -> AssetsDefinition:
+    """`world/staging/utilisation_day`."""
+
+    @asset(
+        key=STAGED,
+        deps=[EXCHANGE],
+        partitions_def=WORLD_DAYS,
+        backfill_policy=BackfillPolicy.single_run(),
+        group_name=keys.STAGING,
+        kinds={"postgres", "table"},
+        owners=keys.OWNERS,
+        code_version=CODE_VERSION,
+        pool="world_postgres",
+        metadata=table_metadata(UTILISATION_DAY, f"{fleet_database(WORLD)}.staging.utilisation_day")
+        | {"dagster/column_lineage": same_columns(UTILISATION_DAY, EXCHANGE)},
+    )
+    def utilisation_day(work: ResourceParam[WorldWork]) -> MaterializeResult[None]:
+        """Every region's release as it stands in the exchange, whichever days are due: the listing says what is new."""
+        with told_safely("load the exchange"):
+            told = dict(work.load().metadata())
+        return MaterializeResult(metadata=told)
+
+    return utilisation_day
+
+
+def release_is_agreed() -> AssetChecksDefinition:
+    """Whether the exchange holds anything but releases."""
+
+    @asset_check(
+        asset=STAGED, description="No object in the exchange breaks the release's contract: columns, words, rounding."
+    )
+    def release_is_as_agreed(work: ResourceParam[WorldWork]) -> AssetCheckResult:
+        with told_safely("check release_is_as_agreed"):
+            refused = work.refused()
+        return AssetCheckResult(passed=refused == 0, metadata={"refused_objects": refused})
+
+    return release_is_as_agreed
+
+
+def marts_asset() -> AssetsDefinition:
+    """`world/marts/*`."""
+
+    @dbt_assets(
+        name="world_marts",
+        manifest=prepared(WORLD),
+        project=dbt_project(WORLD),
+        exclude=NO_UNIT_TESTS,
+        dagster_dbt_translator=RegionTranslator(WORLD, WORLD_DAYS),
+        backfill_policy=BackfillPolicy.single_run(),
+        pool="world_postgres",
+    )
+    def marts(context: AssetExecutionContext, work: ResourceParam[WorldWork]) -> Iterator[Any]:
+        """Replace the window's days in the world's marts."""
+        with told_safely("what is due"):
+            days = days_in(context)
+            if keys.DUE_ONLY in context.run.tags:
+                days = sorted(set(days) & set(work.due_marts()))
+            staged = work.staged(days)
+        yield from built(context, WORLD, days, work.dbt_environment)
+        with told_safely("mark marts"):
+            work.mark_marts(staged)
+
+    return marts
+
+
+def exchange_events(days: Sequence[date]) -> list[AssetMaterialization]:
+    """One materialisation of `world/exchange` for each day with something new."""
+    return [AssetMaterialization(asset_key=EXCHANGE, partition=day_key(day)) for day in days]

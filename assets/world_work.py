@@ -1,0 +1,69 @@
+"""WorldWork as the lake does it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+from assets.work import Told
+from contracts.errors import ReleaseRefused
+from contracts.settings import WorldSettings
+
+
+class LakeWorldWork:
+    """The world view's work on its real stores."""
+
+    def __init__(self, settings: WorldSettings) -> None:
+        self._settings = settings
+
+    def due_loads(self) -> list[date]:
+        """See WorldWork. An object whose key names no day is due today: loading refuses it and says why."""
+        from lake.world import due_objects
+
+        return sorted({_day_of(key) for key in due_objects(self._settings)})
+
+    def load(self) -> Told:
+        """See WorldWork."""
+        from lake.world import load_world
+
+        return load_world(self._settings)
+
+    def refused(self) -> int:
+        """See WorldWork."""
+        import psycopg
+
+        with psycopg.connect(self._settings.postgres_dsn.get_secret_value()) as connection:
+            row = connection.execute("select count(*) from ops.exchange_object where refused_etag = etag").fetchone()
+            return int(row[0]) if row else 0
+
+    def due_marts(self) -> list[date]:
+        """See WorldWork."""
+        from lake.world import due_marts
+
+        return due_marts(self._settings)
+
+    def staged(self, days: Sequence[date]) -> Any:
+        """See WorldWork."""
+        from lake.world import loaded_etags
+
+        return loaded_etags(self._settings, days)
+
+    def mark_marts(self, staged: Any) -> None:
+        """See WorldWork."""
+        from lake.world import mark_marts
+
+        mark_marts(self._settings, staged)
+
+    def dbt_environment(self) -> Mapping[str, str]:
+        """See WorldWork."""
+        from lake.dbt import dbt_environment
+
+        return dbt_environment(self._settings)
+
+
+def _day_of(key: str) -> date:
+    from lake.release.exchange import parse_key
+
+    try:
+        return parse_key(key).day
+    except ReleaseRefused:
+        return datetime.now(UTC).date()

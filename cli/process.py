@@ -1,0 +1,114 @@
+"""`fleetlake process`: the runs that the sensors would launch, here and now."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any
+
+import typer
+
+import stack
+from cli.environment import ALL, each_region, process_environment, state_folder
+from contracts.regions import WORLD
+
+AT_A_TIME = 2
+"""Regions worked on at the same time: each has a Spark session of 2 GiB."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def process(
+        region: Annotated[str, typer.Option(help="A region, 'world', or 'all': every region, then world.")] = ALL,
+        as_json: Annotated[bool, typer.Option("--json", help="Print a document instead of a table.")] = False,
+        at_a_time: Annotated[int, typer.Option(min=1, help="Regions worked on at the same time.")] = AT_A_TIME,
+    ) -> None:
+        """Bring history, trips, marts and releases up to date with what has landed, and say what was run."""
+        if os.environ.get("FLEETLAKE_REGION") == region:
+            documents = [_here(region)]
+        else:
+            documents = _in_processes(region, at_a_time)
+        ok = all(document["ok"] for document in documents)
+        if as_json:
+            whole = {"ok": ok, "regions": {document["region"]: document for document in documents}}
+            typer.echo(json.dumps(documents[0] if region != ALL else whole))
+        else:
+            _table(documents)
+        if not ok:
+            raise typer.Exit(1)
+
+
+def _here(region: str) -> dict[str, Any]:
+    import msgspec
+
+    from orchestration.command import run
+
+    document: dict[str, Any] = msgspec.to_builtins(run(region, lambda line: typer.echo(line, err=True)))
+    return document
+
+
+def _in_processes(region: str, at_a_time: int) -> list[dict[str, Any]]:
+    """Each region in a process with its own environment only; world last, since it reads what the others released."""
+    from orchestration.home import prepare_home
+
+    dagster = prepare_home(stack.dagster_environment(state_folder()))
+    names = [WORLD] if region == WORLD else each_region(region)
+    with ThreadPoolExecutor(at_a_time) as pool:
+        documents = list(pool.map(lambda name: _start(name, dagster), names))
+    if region == ALL:
+        documents.append(_start(WORLD, dagster))
+    return documents
+
+
+def _start(name: str, dagster: dict[str, str]) -> dict[str, Any]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "process", "--region", name, "--json"],
+        env=process_environment(name) | dagster,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        last: list[str] = []
+        words = threading.Thread(target=_pass_on, args=(name, child, last))
+        words.start()
+        out = child.stdout.read() if child.stdout else ""
+        words.join()
+    lines = out.strip().splitlines()
+    if lines and lines[-1].startswith("{"):
+        document: dict[str, Any] = json.loads(lines[-1])
+        return document
+    return {"region": name, "ok": False, "runs": [], "seconds": 0.0, "error": last[-1] if last else "no report"}
+
+
+def _pass_on(name: str, child: "subprocess.Popen[str]", last: list[str]) -> None:
+    for line in child.stderr or ():
+        if line.strip():
+            last[:] = [line.rstrip()]
+            typer.echo(f"[{name}] {line.rstrip()}", err=True)
+
+
+def _table(documents: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("region", "work", "partitions", "assets", "seconds", "where the time went", "result")
+    for document in documents:
+        for run in document["runs"]:
+            span = run["first"] if run["first"] == run["last"] else f"{run['first']} to {run['last']}"
+            slowest = sorted(run["steps"].items(), key=lambda item: -item[1])[:3]
+            result = "done" if run["ok"] else f"failed: {run['error']}"
+            if run["failed_checks"]:
+                result += f"; checks not passed: {', '.join(run['failed_checks'])}"
+            times = ", ".join(f"{step.split('__')[0]} {seconds:.1f}" for step, seconds in slowest)
+            table.add_row(
+                document["region"], run["work"], span, str(run["assets"]), f"{run['seconds']:.1f}", times, result
+            )
+        if not document["runs"]:
+            said = document.get("error") or ("by the daemon" if document.get("by_daemon") else "nothing was due")
+            table.add_row(document["region"], "", "", "", f"{document['seconds']:.1f}", "", said)
+    Console().print(table)

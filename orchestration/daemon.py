@@ -1,0 +1,56 @@
+"""When Dagster's daemon runs, runs are its business: `process` only watches."""
+
+import time
+from collections.abc import Sequence
+
+from dagster import DagsterInstance, RepositoryDefinition, RunsFilter, SensorDefinition
+
+from orchestration.attempts import WORK, attempts_of
+from orchestration.process import Processed, Tell, evaluate
+
+SENSOR_DAEMON = "SENSOR"
+ALIVE_WITHIN_S = 75.0
+"""The daemon's heart beats every 30 s."""
+GIVE_UP_AFTER_S = 600.0
+_LOOK_EVERY_S = 2.0
+
+
+def is_alive(instance: DagsterInstance) -> bool:
+    """Whether a daemon evaluates sensors on this instance."""
+    beat = instance.get_daemon_heartbeats().get(SENSOR_DAEMON)
+    return beat is not None and time.time() - beat.timestamp < ALIVE_WITHIN_S
+
+
+def wait_for(name: str, repository: RepositoryDefinition, instance: DagsterInstance, tell: Tell) -> Processed:
+    """Wait until nothing is due and no run is under way; not `ok` where nothing changes for GIVE_UP_AFTER_S.
+
+    Evaluating a sensor here only reads levels: the requests are left to the daemon.
+    """
+    started = changed = time.monotonic()
+    before: list[str] | None = None
+    while True:
+        behind = _behind(repository, instance)
+        if not behind:
+            return Processed(name, True, [], time.monotonic() - started, by_daemon=True)
+        if behind != before:
+            tell("left to the daemon: " + "; ".join(behind))
+            before, changed = behind, time.monotonic()
+        elif time.monotonic() - changed > GIVE_UP_AFTER_S or not is_alive(instance):
+            return Processed(name, False, [], time.monotonic() - started, by_daemon=True)
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _behind(repository: RepositoryDefinition, instance: DagsterInstance) -> list[str]:
+    found = []
+    for work, sensor in _works(repository):
+        if attempts_of(instance, work).under_way:
+            (run, *_) = instance.get_runs(RunsFilter(tags={WORK: work}), limit=1)
+            found.append(f"{work} run {run.run_id[:8]} {run.status.value.lower()}")
+        else:
+            requests = evaluate(sensor, repository, instance).run_requests or []
+            found += [f"{work} {request.run_key}" for request in requests]
+    return found
+
+
+def _works(repository: RepositoryDefinition) -> Sequence[tuple[str, SensorDefinition]]:
+    return [(sensor.name.replace("_", "/", 1), sensor) for sensor in repository.sensor_defs]
