@@ -131,18 +131,18 @@ def check_history(
             sums = _compare(history, merged, unmerged, findings)
     duplicates = merged.rows - sums.distinct_merged
     findings.count("history", history.rows)
-    findings.count("duplicates", duplicates + sums.known_again)
-    findings.count("unmerged", unmerged.rows - sums.known_again)
-    if unmerged.rows > sums.known_again:
-        findings.note("R4", f"{unmerged.rows - sums.known_again:,} landed records wait to be merged; run process")
+    findings.count("duplicates", duplicates)
+    findings.count("unmerged", unmerged.rows - sums.unmarked)
+    if unmerged.rows > sums.unmarked:
+        findings.note("R4", f"{unmerged.rows - sums.unmarked:,} landed records wait to be merged; run process")
     if not sums.unmarked:
         _check_merges(merges, merged.rows, history.rows, duplicates, findings)
 
 
 class _Sums(msgspec.Struct, kw_only=True):
     distinct_merged: int = 0
-    known_again: int = 0
     unmarked: int = 0
+    """Identities that history has from objects that are not marked as merged."""
 
 
 def _compare(history: Identities, merged: Identities, unmerged: Identities, findings: Findings) -> _Sums:
@@ -160,7 +160,6 @@ def _compare(history: Identities, merged: Identities, unmerged: Identities, find
         sums.unmarked += len(beyond) - len(unknown)
     _report(np.concatenate(twice), np.concatenate(lost), np.concatenate(extra), findings)
     if sums.unmarked:
-        sums.known_again = sums.unmarked
         findings.note(
             "R4",
             f"{sums.unmarked:,} records are in history but their landing objects are not marked as merged yet: "

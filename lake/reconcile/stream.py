@@ -42,9 +42,9 @@ def check_stream(settings: RegionSettings, state: LedgerState, findings: Finding
     name = stream(settings.region)
     summary = client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
     may_be_trimmed = _age(summary) >= timedelta(hours=summary["RetentionPeriodHours"])
-    shards = _shards(client, name)
+    shards, arn = _shards(client, name), summary["StreamARN"]
     with ThreadPoolExecutor(4, thread_name_prefix="count") as pool:
-        counted = pool.map(lambda shard: count_shard(client, name, shard, state.entries.get(shard, [])), shards)
+        counted = pool.map(lambda shard: count_shard(client, arn, shard, state.entries.get(shard, [])), shards)
         counts = dict(zip(shards, counted, strict=True))
     total = 0
     for shard, chain in state.entries.items():
@@ -56,14 +56,14 @@ def check_stream(settings: RegionSettings, state: LedgerState, findings: Finding
         findings.note("R0", f"{backlog:,} user records on the stream are not read yet; run the consumer")
 
 
-def count_shard(client: Any, name: str, shard: str, chain: list[LedgerEntry]) -> ShardCount:
+def count_shard(client: Any, stream_arn: str, shard: str, chain: list[LedgerEntry]) -> ShardCount:
     """Read the shard from its oldest record to its newest."""
     ends = [number(entry.last_seq) for entry in chain]
     count = ShardCount(by_entry=[0] * len(ends))
-    answer = client.get_shard_iterator(StreamName=name, ShardId=shard, ShardIteratorType="TRIM_HORIZON")
+    answer = client.get_shard_iterator(StreamARN=stream_arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON")
     iterator = answer["ShardIterator"]
     while iterator:
-        answer = client.get_records(ShardIterator=iterator, Limit=MOST_RECORDS)
+        answer = client.get_records(StreamARN=stream_arn, ShardIterator=iterator, Limit=MOST_RECORDS)
         for record in answer["Records"]:
             sequence = int(record["SequenceNumber"])
             if count.oldest is None:
