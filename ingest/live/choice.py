@@ -1,0 +1,84 @@
+"""Out of many rows, those that decide live state: newest record, newest place and newest points of each device."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from contracts.record import BAD_POSITION
+from ingest.live.order import newest_rows
+
+MAX_GEO_LATITUDE_DEG = 85.05112878
+"""Redis' geo sets are in web Mercator, which ends here; nearer to the poles a device has a trail but no place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Rows of a batch by device; arrays are parallel to `device_ids` unless they say otherwise."""
+
+    device_ids: pa.StringArray
+    newest: np.ndarray
+    """Row of the newest record."""
+    placed: np.ndarray
+    """Row of the newest record with a place for the geo set, or -1."""
+    arrival_ms: np.ndarray
+    """Latest arrival."""
+    points: np.ndarray
+    """Rows of trail points, by device and then event time."""
+    point_counts: np.ndarray
+    ts_ms: np.ndarray
+    """Event time of every row of the batch."""
+    row_arrival_ms: np.ndarray
+    """Arrival of every row of the batch."""
+
+
+def choose(rows: pa.RecordBatch, trail_points: int) -> Choice:
+    """rows: contracts.record.LANDING_SCHEMA, at least one. At most the newest `trail_points` times a device."""
+    coded = rows.column("device_id").dictionary_encode()
+    devices, count = coded.indices.to_numpy().astype(np.int64), len(coded.dictionary)
+    ts_ms, arrival_ms = _ms(rows.column("ts")), _ms(rows.column("arrival_ts"))
+    sequences, subs = rows.column("sequence_number"), rows.column("sub_sequence").to_numpy()
+    seen = np.zeros(count, np.int64)
+    np.maximum.at(seen, devices, arrival_ms)
+    good, latitude = _positions(rows)
+    on_map = np.flatnonzero(good & (np.abs(latitude) <= MAX_GEO_LATITUDE_DEG))
+    newest = newest_rows(devices, count, ts_ms, arrival_ms, sequences, subs)
+    placed = np.full(count, -1, np.int64)
+    if len(on_map):
+        taken = sequences.take(pa.array(on_map)) if len(on_map) < len(devices) else sequences
+        among = newest_rows(devices[on_map], count, ts_ms[on_map], arrival_ms[on_map], taken, subs[on_map])
+        placed = np.where(among >= 0, on_map[among], -1)
+    points = _newest_points(np.flatnonzero(good), devices, ts_ms, trail_points)
+    point_counts = np.bincount(devices[points], minlength=count)
+    return Choice(coded.dictionary, newest, placed, seen, points, point_counts, ts_ms, arrival_ms)
+
+
+def _positions(rows: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows have a position that may be used, and every row's latitude (NaN: none)."""
+    latitude = rows.column("lat").to_numpy(zero_copy_only=False)
+    longitude = rows.column("lon").to_numpy(zero_copy_only=False)
+    flags = rows.column("flags").to_numpy()
+    return ~np.isnan(latitude) & ~np.isnan(longitude) & ((flags & BAD_POSITION) == 0), latitude
+
+
+def _newest_points(rows: np.ndarray, devices: np.ndarray, ts_ms: np.ndarray, most: int) -> np.ndarray:
+    """Of these rows, those within the newest `most` distinct times of their device, by device and time.
+
+    Distinct times, not rows: a point that was sent twice must not push out another.
+    """
+    if not most or not len(rows):
+        return rows[:0]
+    ordered = rows[np.lexsort((ts_ms[rows], devices[rows]))]
+    device, ts = devices[ordered], ts_ms[ordered]
+    starts = np.append(True, (device[1:] != device[:-1]) | (ts[1:] != ts[:-1]))
+    time_number = np.cumsum(starts)
+    last_of_device = np.append(device[1:] != device[:-1], True)
+    last_number = time_number[last_of_device]
+    rank = np.cumsum(np.append(False, last_of_device[:-1]))
+    newest: np.ndarray = ordered[last_number[rank] - time_number < most]
+    return newest
+
+
+def _ms(column: pa.TimestampArray) -> np.ndarray:
+    milliseconds: np.ndarray = column.view(pa.int64()).to_numpy() // 1000
+    return milliseconds

@@ -1,0 +1,119 @@
+"""Redis' wire format for many devices at once: columns of arguments become one buffer, cut into commands."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contracts.names import redis_epoch, redis_geo, redis_latest, redis_seen, redis_trail
+from ingest.live.choice import Choice
+from ingest.live.order import MS_DIGITS
+from ingest.live.timetext import digits, fixed_texts
+from ingest.live.values import latest_values, point_values
+
+MOST_ITEMS = 1000
+"""Devices and points that one command takes in: the server does nothing else meanwhile, so a few milliseconds."""
+_ARGUMENTS_A_DEVICE = 6
+_END = pa.scalar(b"\r\n")
+_NOTHING = pa.scalar(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Arguments of all devices: `keys[i]`, `arguments[i]` and `points[i]` are cuts of three buffers."""
+
+    region: str
+    trail_points: int
+    keys: pa.BinaryArray
+    arguments: pa.BinaryArray
+    points: pa.BinaryArray
+    point_counts: np.ndarray
+
+    def commands(self, sha: bytes) -> Iterator[list[bytes | memoryview]]:
+        """EVALSHA commands, each a list of buffers to send, that take in all devices once."""
+        point_ends = np.cumsum(self.point_counts)
+        for start, stop in _cuts(self.point_counts):
+            first_point = int(point_ends[start - 1]) if start else 0
+            last_point = int(point_ends[stop - 1])
+            yield [
+                self._head(sha, stop - start, last_point - first_point),
+                _cut(self.keys, start, stop),
+                _bulk(b"%d" % self.trail_points) + _bulk(b"%d" % (stop - start)),
+                _cut(self.arguments, start, stop),
+                _cut(self.points, first_point, last_point),
+            ]
+
+    def _head(self, sha: bytes, devices: int, points: int) -> bytes:
+        keys = [redis_geo(self.region), redis_seen(self.region), redis_epoch(self.region)]
+        key_count = len(keys) + 2 * devices
+        parts = 3 + key_count + 2 + _ARGUMENTS_A_DEVICE * devices + 2 * points
+        fixed = b"".join(_bulk(key.encode()) for key in keys)
+        return b"*%d\r\n" % parts + _bulk(b"EVALSHA") + _bulk(sha) + _bulk(b"%d" % key_count) + fixed
+
+
+def frames(region: str, rows: pa.RecordBatch, choice: Choice, trail_points: int) -> Frames:
+    """Everything that write.lua is told about these rows."""
+    ids = choice.device_ids.cast(pa.binary())
+    latest = _joined(pa.scalar(redis_latest(region, "").encode()), ids)
+    trail = _joined(pa.scalar(redis_trail(region, "").encode()), ids)
+    values = pa.array(latest_values(rows, choice.newest, choice.placed), pa.binary())
+    longitude, latitude = (_degrees(rows.column(name), choice.placed) for name in ("lon", "lat"))
+    arguments = _joined(
+        *_framed(values),
+        *_framed(ids),
+        *_framed_times(choice.arrival_ms),
+        *_framed(longitude),
+        *_framed(latitude),
+        *_framed(pa.array(choice.point_counts).cast(pa.string()).cast(pa.binary())),
+    )
+    members = pa.array(point_values(rows, choice.points), pa.binary())
+    points = _joined(*_framed_times(choice.ts_ms[choice.points]), *_framed(members))
+    return Frames(
+        region, trail_points, _joined(*_framed(latest), *_framed(trail)), arguments, points, choice.point_counts
+    )
+
+
+def _framed(column: pa.BinaryArray) -> tuple[pa.Scalar | pa.Array, ...]:
+    """The pieces of a column as bulk strings."""
+    return pa.scalar(b"$"), pc.binary_length(column).cast(pa.string()).cast(pa.binary()), _END, column, _END
+
+
+def _framed_times(ms: np.ndarray) -> tuple[pa.Scalar | pa.Array, ...]:
+    """The pieces of a column of times as bulk strings of one width."""
+    return pa.scalar(b"$%d\r\n" % MS_DIGITS), fixed_texts(digits(ms, MS_DIGITS)).cast(pa.binary()), _END
+
+
+def _degrees(column: pa.Array, places: np.ndarray) -> pa.BinaryArray:
+    """Degrees as text; empty where a place is -1."""
+    taken = column.take(pa.array(places, mask=places < 0))
+    return pc.fill_null(taken.cast(pa.string()), "").cast(pa.binary())
+
+
+def _joined(*pieces: pa.Scalar | pa.Array) -> pa.BinaryArray:
+    return pc.binary_join_element_wise(*pieces, _NOTHING)
+
+
+def _bulk(text: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(text), text)
+
+
+def _cut(column: pa.BinaryArray, start: int, stop: int) -> memoryview:
+    """The bytes of elements [start, stop) of a column, without a copy."""
+    _, offsets, data = column.buffers()
+    if start == stop or data is None:
+        return memoryview(b"")
+    ends = np.frombuffer(offsets, np.int32)[column.offset :]
+    return memoryview(data)[int(ends[start]) : int(ends[stop])]
+
+
+def _cuts(point_counts: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Runs of devices of at most MOST_ITEMS devices and points, or one device."""
+    ends = np.cumsum(point_counts + 1)
+    start = 0
+    while start < len(ends):
+        before = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + MOST_ITEMS, side="right")))
+        yield start, stop
+        start = stop

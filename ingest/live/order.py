@@ -1,0 +1,53 @@
+"""The order of a device's records: (min(ts, arrival_ts), arrival_ts, sequence number, sub-sequence), as text."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from contracts.names import SEQUENCE_DIGITS
+
+MS_DIGITS = 14
+"""Digits of an epoch time in milliseconds: enough until the year 5138."""
+SUB_DIGITS = 6
+ORDER_CHARACTERS = 2 * MS_DIGITS + SEQUENCE_DIGITS + SUB_DIGITS
+NO_ORDER = "0" * ORDER_CHARACTERS
+"""Before every record."""
+
+
+def order_text(ts_ms: int, arrival_ms: int, sequence_number: str, sub_sequence: int) -> str:
+    """One record's order key as text of fixed width, so that text order is key order."""
+    return f"{min(ts_ms, arrival_ms):014d}{arrival_ms:014d}{sequence_number:0>56}{sub_sequence:06d}"
+
+
+def order_texts(ts_ms: np.ndarray, arrival_ms: np.ndarray, sequences: Sequence[str], subs: np.ndarray) -> list[str]:
+    """Order keys of many records."""
+    keys = zip(ts_ms.tolist(), arrival_ms.tolist(), sequences, subs.tolist(), strict=True)
+    return [order_text(*key) for key in keys]
+
+
+def newest_rows(
+    devices: np.ndarray,
+    count: int,
+    ts_ms: np.ndarray,
+    arrival_ms: np.ndarray,
+    sequences: pa.StringArray,
+    subs: np.ndarray,
+) -> np.ndarray:
+    """The row with the greatest key of each device, -1 for a device without a row.
+
+    devices: each row's device as a number below `count`. Rows that tie on both times are compared one by one.
+    """
+    rows = np.arange(len(devices))
+    for times in (np.minimum(ts_ms, arrival_ms), arrival_ms):
+        best = np.zeros(count, np.int64)
+        np.maximum.at(best, devices[rows], times[rows])
+        rows = rows[times[rows] == best[devices[rows]]]
+    newest = np.full(count, -1, np.int64)
+    newest[devices[rows]] = rows
+    tied = rows[np.bincount(devices[rows], minlength=count)[devices[rows]] > 1]
+    if len(tied):
+        keys = zip(sequences.take(pa.array(tied)).to_pylist(), subs[tied].tolist(), tied.tolist(), strict=True)
+        for _, _, row in sorted((int(sequence), sub, row) for sequence, sub, row in keys):
+            newest[devices[row]] = row
+    return newest

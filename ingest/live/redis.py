@@ -1,0 +1,204 @@
+"""Live state in Redis, by one script that guards each device against going back.
+
+Keys, with R the region: `R:latest:{device}` (JSON text of values.Latest), `R:trail:{device}` (sorted set by event time,
+members are JSON of values.Point), `R:geo`, `R:seen` (sorted set by arrival), `R:epoch`. The guard's order keys are the
+first two fields of the JSON, of fixed width, so the guard cannot be lost apart from the value that it guards.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.resources import files
+from typing import Any
+
+import pyarrow as pa
+import structlog
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
+
+from contracts.errors import SinkUnavailable
+from contracts.names import redis_epoch, redis_geo, redis_latest, redis_seen, redis_trail
+from contracts.settings import RegionSettings
+from ingest.live.choice import choose
+from ingest.live.frames import Frames, frames
+from ingest.live.protocol import LiveReport
+
+_log = structlog.get_logger(__name__)
+_WRITE = files("ingest.live").joinpath("write.lua").read_text(encoding="utf-8")
+_FORGET = files("ingest.live").joinpath("forget.lua").read_text(encoding="utf-8")
+_IN_FLIGHT = 16
+"""Commands sent before their answers are read."""
+_BYTES_AT_ONCE = 64 * 1024 * 1024
+"""Decoded bytes that are framed together; keeps buffers far below Arrow's 2 GiB."""
+_SWEPT_AT_ONCE = 500
+_DAY_MS = 86_400_000
+
+
+class RedisLive:
+    """See LiveState for what it promises. Redis cluster mode is off: a script touches keys of several slots."""
+
+    def __init__(
+        self, url: str, region: str, *, trail_points: int = 100, unseen_days: int = 30, timeout_s: float = 10
+    ) -> None:
+        pool = ConnectionPool.from_url(
+            url, socket_timeout=timeout_s, socket_connect_timeout=5, retry=Retry(NoBackoff(), 0), max_connections=8
+        )
+        self._redis = Redis.from_pool(pool)
+        self._pool = pool
+        self._region = region
+        self._trail_points = trail_points
+        self._unseen_ms = unseen_days * _DAY_MS
+        self._sha: bytes | None = None
+
+    @classmethod
+    def of(cls, settings: RegionSettings) -> "RedisLive":
+        """The region's live state, as its settings say."""
+        return cls(
+            settings.redis_url.get_secret_value(),
+            settings.region,
+            trail_points=settings.trail_points,
+            unseen_days=settings.live_unseen_days,
+        )
+
+    async def write(self, rows: pa.RecordBatch) -> LiveReport:
+        """Take in rows; see LiveState. The newest of each device is found first, so Redis is told once a device."""
+        if not rows.num_rows:
+            return LiveReport(complete=await self.epoch() is not None)
+        if rows.num_rows > 1 and rows.nbytes > _BYTES_AT_ONCE:
+            middle = rows.num_rows // 2
+            return _sum(await self.write(rows.slice(0, middle)), await self.write(rows.slice(middle)))
+        choice = choose(rows, self._trail_points)
+        ready = frames(self._region, rows, choice, self._trail_points)
+
+        async def send() -> list[list[int]]:
+            try:
+                return await self._send(ready)
+            except NoScriptError:
+                # The server was restarted or flushed its scripts; sending again is harmless, equal is a no-op.
+                self._sha = None
+                return await self._send(ready)
+
+        answers = await self._guarded("write", send)
+        return LiveReport(
+            devices=len(choice.device_ids),
+            updated=sum(updated for updated, _ in answers),
+            points=len(choice.points),
+            complete=all(epoch for _, epoch in answers),
+        )
+
+    async def latest(self, device_id: str) -> bytes | None:
+        """JSON of the newest record."""
+        held: bytes | None = await self._guarded("read", lambda: self._redis.get(redis_latest(self._region, device_id)))
+        return held
+
+    async def trail(self, device_id: str) -> list[bytes]:
+        """The newest points, oldest first."""
+        key = redis_trail(self._region, device_id)
+        points: list[bytes] = await self._guarded("read", lambda: self._redis.zrange(key, 0, -1))
+        return points
+
+    async def position(self, device_id: str) -> tuple[float, float] | None:
+        """Longitude and latitude of the newest good position."""
+        (found,) = await self._guarded("read", lambda: self._redis.geopos(redis_geo(self._region), device_id))
+        return (float(found[0]), float(found[1])) if found else None
+
+    async def seen_ms(self, device_id: str) -> int | None:
+        """Latest arrival."""
+        score = await self._guarded("read", lambda: self._redis.zscore(redis_seen(self._region), device_id))
+        return None if score is None else int(score)
+
+    async def forget(self, device_ids: Sequence[str]) -> None:
+        """Remove these devices from latest, trail, geo and seen together."""
+        for start in range(0, len(device_ids), _SWEPT_AT_ONCE):
+            await self._forget(device_ids[start : start + _SWEPT_AT_ONCE], "")
+
+    async def sweep(self, now_ms: int) -> int:
+        """Forget the devices unseen for long; the script looks again, so one seen meanwhile stays."""
+        cutoff, swept = str(now_ms - self._unseen_ms), 0
+        while True:
+            old: list[bytes] = await self._guarded(
+                "read",
+                lambda: self._redis.zrangebyscore(redis_seen(self._region), "-inf", cutoff, 0, _SWEPT_AT_ONCE),
+            )
+            if not old:
+                return swept
+            swept += await self._forget([device.decode() for device in old], cutoff)
+
+    async def epoch(self) -> str | None:
+        """What `R:epoch` holds."""
+        held = await self._guarded("read", lambda: self._redis.get(redis_epoch(self._region)))
+        return None if held is None else held.decode()
+
+    async def set_epoch(self, epoch: str) -> None:
+        """Say that live state is complete."""
+        await self._guarded("write", lambda: self._redis.set(redis_epoch(self._region), epoch))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+        await self._pool.disconnect()
+
+    async def _forget(self, device_ids: Sequence[str], cutoff: str) -> int:
+        keys = [redis_geo(self._region), redis_seen(self._region)]
+        for device_id in device_ids:
+            keys += [redis_latest(self._region, device_id), redis_trail(self._region, device_id)]
+        return int(
+            await self._guarded("write", lambda: self._redis.eval(_FORGET, len(keys), *keys, cutoff, *device_ids))
+        )
+
+    async def _send(self, ready: Frames) -> list[list[int]]:
+        if self._sha is None:
+            loaded = await self._redis.script_load(_WRITE)
+            self._sha = loaded if isinstance(loaded, bytes) else loaded.encode()
+        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        answers: list[list[int]] = []
+        try:
+            sent = 0
+            for command in ready.commands(self._sha):
+                await connection.send_packed_command(command)
+                sent += 1
+                if sent - len(answers) == _IN_FLIGHT:
+                    answers.append(await connection.read_response())
+            while len(answers) < sent:
+                answers.append(await connection.read_response())
+        except BaseException:
+            # Answers may still be on their way: the connection must not be used again.
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await self._pool.release(connection)
+        return answers
+
+    async def _guarded(self, what: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        try:
+            return await call()
+        except (RedisError, OSError, TimeoutError) as error:
+            _log.warning("redis unavailable", region=self._region, action=what, error=type(error).__name__)
+            raise SinkUnavailable(f"Redis of region {self._region}: cannot {what}: {_explained(error)}") from error
+
+
+def _sum(first: LiveReport, second: LiveReport) -> LiveReport:
+    """Two halves of one write; a device in both counts twice."""
+    return LiveReport(
+        first.devices + second.devices,
+        first.updated + second.updated,
+        first.points + second.points,
+        first.complete and second.complete,
+    )
+
+
+def _explained(error: Exception) -> str:
+    if isinstance(error, OutOfMemoryError):
+        return "it is out of memory and evicts nothing; give it more or sweep devices"
+    if isinstance(error, ReadOnlyError):
+        return "it is a replica or read-only; point FLEETLAKE_REDIS_URL at the primary"
+    if isinstance(error, (NoPermissionError, AuthenticationError)):
+        return "it refuses this user; check the region's ACL user and password"
+    return f"{type(error).__name__}: {error}; check that it runs and answers"

@@ -1,0 +1,47 @@
+"""Epoch milliseconds as RFC 3339 text, a column at once."""
+
+import numpy as np
+import pyarrow as pa
+
+_DAY_MS = 86_400_000
+_WIDTH = len("2026-01-01T00:00:00.000Z")
+_PAIRS = np.array([list(f"{number:02d}".encode()) for number in range(100)], np.uint8)
+_TRIPLES = np.array([list(f"{number:03d}".encode()) for number in range(1000)], np.uint8)
+
+
+def time_texts(ms: np.ndarray) -> list[str]:
+    """Texts such as 2026-01-01T00:00:00.000Z. ms: years 1000 to 9999."""
+    days, in_day = np.divmod(ms, _DAY_MS)
+    seconds, millis = np.divmod(in_day, 1000)
+    minutes, second = np.divmod(seconds, 60)
+    hour, minute = np.divmod(minutes, 60)
+    text = np.empty((len(ms), _WIDTH), np.uint8)
+    text[:] = np.frombuffer(b"0000-00-00T00:00:00.000Z", np.uint8)
+    distinct, which = np.unique(days, return_inverse=True)
+    text[:, :10] = _dates(distinct)[which]
+    text[:, 11:13], text[:, 14:16], text[:, 17:19] = _PAIRS[hour], _PAIRS[minute], _PAIRS[second]
+    text[:, 20:23] = _TRIPLES[millis]
+    texts: list[str] = fixed_texts(text).to_pylist()
+    return texts
+
+
+def fixed_texts(letters: np.ndarray) -> pa.StringArray:
+    """A matrix of ASCII bytes as texts, one a row."""
+    count, width = letters.shape
+    offsets = np.arange(count + 1, dtype=np.int32) * np.int32(width)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(letters)))
+
+
+def digits(numbers: np.ndarray, width: int) -> np.ndarray:
+    """Non-negative numbers as matrices of `width` ASCII digits, padded with zeros."""
+    out = np.empty((len(numbers), width), np.uint8)
+    rest = numbers
+    for place in range(width - 1, -1, -1):
+        rest, digit = np.divmod(rest, 10)
+        out[:, place] = digit + ord("0")
+    return out
+
+
+def _dates(days: np.ndarray) -> np.ndarray:
+    texts = days.astype("datetime64[D]").astype("S10")
+    return texts.view(np.uint8).reshape(len(days), 10)
