@@ -92,14 +92,13 @@ def _signal_names(vehicle: Vehicle) -> tuple[str, ...]:
 def _signals(vehicle: Vehicle, moments: Moments, seen: Readings) -> dict[str, list[Any]]:
     key = vehicle.key
     slow = moments // 1_800_000
+    seats: Floats = np.floor(PASSENGERS * uniform(key, "seats", moments // 240_000))
     all_signals: dict[str, Callable[[], Floats]] = {
         "battery_soc_pct": lambda: seen.energy_pct,
         "battery_c": lambda: np.round(21 + 4 * around_zero(key, "battery", slow), 1),
         "axle_load_kg": lambda: np.round(7_500 + 3_500 * uniform(key, "load", moments // 14_400_000), -1),
         "adblue_pct": lambda: np.round(seen.energy_pct * 0.8 + 15, 1),
-        "passengers": lambda: np.where(
-            seen.engine_on, np.floor(PASSENGERS * uniform(key, "seats", moments // 240_000)), 0.0
-        ),
+        "passengers": lambda: seats * seen.engine_on.astype(np.float64),
         "hydraulic_bar": lambda: np.round(np.where(seen.moving, 180 + 60 * around_zero(key, "oil", moments), 22.0), 1),
         "cargo_c": lambda: np.round(4 + 1.5 * around_zero(key, "cargo", moments // 600_000), 1),
         "cabin_c": lambda: np.round(21 + 2 * around_zero(key, "cabin", slow), 1),

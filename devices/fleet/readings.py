@@ -135,5 +135,5 @@ def _energy(vehicle: Vehicle, day: Day, at_s: Floats, driven_km: Floats) -> Floa
 
 
 def _fuel_rate(vehicle: Vehicle, speed: Floats, engine_on: NDArray[np.bool_]) -> Floats:
-    burnt = vehicle.kind.idle_lph + np.where(speed > 1, speed * vehicle.kind.litres_per_100km / 100, 0.0)
-    return np.where(engine_on, np.round(burnt, 2), 0.0)
+    driving_lph = speed * (vehicle.kind.litres_per_100km / 100)
+    return np.round(vehicle.kind.idle_lph + driving_lph, 2) * engine_on.astype(np.float64)
