@@ -7,7 +7,6 @@ import msgspec
 import pyarrow as pa
 import redis
 
-from contracts.identity import record_id
 from contracts.names import redis_latest, redis_trail
 from contracts.record import LANDING_SCHEMA
 from lake.trail.parquet_rows import Wanted
@@ -15,13 +14,14 @@ from lake.trail.parquet_rows import Wanted
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SCHEMA = pa.schema([field.with_nullable(True) for field in LANDING_SCHEMA])
 _TIMES = ("ts", "arrival_ts")
+_MAPS = ("signals", "attributes")
 
 
 def live_rows(client: "redis.Redis", region: str, wanted: Wanted) -> pa.Table:
     """The wanted records that `R:latest` and `R:trail` hold, in LANDING_SCHEMA's columns.
 
-    A trail's point carries what the consumer keeps of it; the other fields are null. A record_id is known only
-    where the record has an event_id.
+    The newest record is whole but for its place on the stream. A trail's point carries what the consumer keeps of
+    it; the other fields are null, its record_id too. Where both have a ts, the record stands.
     """
     low, high = _ms(wanted.start), _ms(wanted.end)
     with client.pipeline(transaction=True) as pipe:
@@ -45,11 +45,10 @@ def _decoded(document: bytes) -> dict[str, Any]:
 
 def _row(device_id: str, ts_ms: int, fields: dict[str, Any]) -> dict[str, Any]:
     row = {name: value for name, value in fields.items() if name in _SCHEMA.names and value is not None}
+    row |= {name: list(row[name].items()) for name in _MAPS if name in row}
     for name in _TIMES:
         if name in row:
             row[name] = _time(row[name])
-    if "event_id" in row:
-        row["record_id"] = record_id(row["event_id"], b"")
     return row | {"device_id": device_id, "ts": _EPOCH + timedelta(milliseconds=ts_ms)}
 
 

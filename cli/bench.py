@@ -1,0 +1,81 @@
+"""`fleetlake bench`: one benchmark with its peers in the same run."""
+
+import ast
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from contracts.errors import Misuse
+
+if TYPE_CHECKING:
+    from bench.machine import Row
+
+EVERY = "all"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("bench")(_bench)
+
+
+def _bench(
+    name: Annotated[str, typer.Argument(help="A benchmark, or 'all'.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Run a benchmark and print its figures beside its peers'."""
+    known = benchmarks()
+    if name != EVERY and name not in known:
+        raise Misuse(f"no benchmark {name!r}; there are {', '.join(known)}")
+    for chosen in known if name == EVERY else [name]:
+        document = _run(chosen)
+        if as_json:
+            typer.echo(json.dumps(document))
+        else:
+            Console().print(_table(document))
+
+
+def benchmarks() -> list[str]:
+    """The modules of bench/ that define `run`, found without importing them."""
+    folder = Path(__file__).resolve().parent.parent / "bench"
+    return sorted(path.stem for path in folder.glob("*.py") if _defines_run(path))
+
+
+def _defines_run(path: Path) -> bool:
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return any(isinstance(part, ast.FunctionDef) and part.name == "run" for part in body)
+
+
+def _run(name: str) -> dict[str, Any]:
+    import msgspec
+
+    from bench.machine import machine
+
+    rows: list[Row] = import_module(f"bench.{name}").run()
+    return {"name": name, "machine": machine(), "rows": msgspec.to_builtins(rows)}
+
+
+def _table(document: dict[str, Any]) -> Table:
+    table = Table(title=f"{document['name']}", caption=document["machine"])
+    for heading in ("what", "value", "unit", "peer", "peer's value", "ratio"):
+        table.add_column(heading, justify="left" if heading in ("what", "unit", "peer") else "right")
+    for row in document["rows"]:
+        table.add_row(
+            row["what"],
+            _figure(row["value"]),
+            row["unit"],
+            row["peer"] or "",
+            _figure(row["peer_value"]),
+            "" if row["ratio"] is None else f"{row['ratio']:.2f}x",
+        )
+    return table
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits are enough

@@ -1,0 +1,71 @@
+"""`fleetlake reconcile`: every stage counted from its own store."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.environment import ALL, each_region, enter_region, run_in_each_region
+from contracts.errors import NotReconciled
+from contracts.settings import RegionSettings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("reconcile")(_reconcile)
+
+
+def _reconcile(
+    region: Annotated[str, typer.Option(help="A region of regions.toml, or 'all': one process each.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """stream = landed + rejected + suppressed; landed = history + duplicates; history = device days = marts.
+
+    Exit code 1 where stages that should agree do not. What is merely not processed yet is noted and no difference.
+    """
+    results = _everywhere() if region == ALL else [_here(region)]
+    ok = all(result["ok"] for result in results)
+    if as_json:
+        whole = {"ok": ok, "regions": {result["region"]: result for result in results}}
+        typer.echo(json.dumps(whole if region == ALL else results[0]))
+    else:
+        _show(results)
+    if not ok:
+        raise typer.Exit(1)
+
+
+def _here(region: str) -> dict[str, Any]:
+    enter_region(region)
+    from cli.outage import stores_answer
+    from lake.reconcile import reconcile
+
+    with stores_answer(region):
+        return reconcile(RegionSettings.load()).document()
+
+
+def _everywhere() -> list[dict[str, Any]]:
+    runs = run_in_each_region(each_region(ALL), ["reconcile", "--json"], capture=True)
+    silent = [run.region for run in runs if not run.output.strip()]
+    if silent:
+        raise NotReconciled(f"no result from {', '.join(silent)}; the lines above say why")
+    return [json.loads(run.output) for run in runs]
+
+
+def _show(results: list[dict[str, Any]]) -> None:
+    console = Console()
+    table = Table(title="user records by stage, each counted from its own store")
+    table.add_column("stage")
+    for result in results:
+        table.add_column(result["region"], justify="right")
+    for stage in results[0]["stages"]:
+        table.add_row(stage, *(f"{result['stages'][stage]:,}" for result in results))
+    table.add_section()
+    table.add_row("agrees", *("[green]yes" if result["ok"] else "[red]no" for result in results))
+    console.print(table)
+    for result in results:
+        for note in result["notes"]:
+            console.print(f"[{result['region']}] {note}", markup=False, soft_wrap=True)
+        for sentence in result["differences"]:
+            console.print(f"[{result['region']}] DIFFERENCE {sentence}", markup=False, style="red", soft_wrap=True)
