@@ -66,6 +66,12 @@ class Coordinator:
         """Renew all leases held, and hear who wants them."""
         await asyncio.gather(*(self._renew(shard) for shard in self._holdings))
 
+    async def _drop_if_taken(self, shard: ShardTask) -> None:
+        """Drop a shard that someone else took. With the fence unchanged it was ended or let go here a moment ago."""
+        fences = {row.shard_id: row.fence for row in await self._parts.leases.rows()}
+        if fences.get(shard.shard_id, 0) > shard.lease.fence:
+            self._holdings.lost(shard.shard_id)
+
     async def _look(self, *, discover: bool) -> None:
         self.rows = await self._parts.leases.rows()
         now_s = self._parts.clock.monotonic_s()
@@ -106,7 +112,8 @@ class Coordinator:
         if row.owner is not None or row.wanted_by in (None, self._worker):
             unended = sum(not other.ended for other in self.rows)
             share = fair_share(unended, self._options.workers)
-            return len(self._holdings) < share or still_s >= ttl_s / 2
+            done_with_own = self._options.until_idle and len(self._holdings) > 0 and self._holdings.idle
+            return len(self._holdings) < share or done_with_own or still_s >= ttl_s / 2
         return still_s >= ttl_s
 
     def _is_living(self, row: LeaseRow) -> bool:
@@ -127,10 +134,11 @@ class Coordinator:
         shard.load.settle()
         rates = {"records_per_s": shard.load.records_per_s, "bytes_per_s": shard.load.bytes_per_s}
         try:
-            row = await self._parts.leases.renew(shard.lease, **rates)
-        except LeaseLost:
-            if not shard.lease.ended:
-                self._holdings.lost(shard.shard_id)
+            try:
+                row = await self._parts.leases.renew(shard.lease, **rates)
+            except LeaseLost:
+                await self._drop_if_taken(shard)
+                return
         except SinkUnavailable as error:
             if self._parts.metrics.sink_failed(LEASES):
                 _log.warning("sink.down", sink=LEASES, error=str(error))

@@ -13,7 +13,7 @@ from ingest.worker.newest import newest_of_each
 from ingest.worker.settle import Persistence
 
 _log = structlog.get_logger()
-MOST_PENDING_ROWS = 500_000
+MOST_PENDING_ROWS = 200_000
 MOST_ROWS_A_WRITE = 50_000
 
 
@@ -69,10 +69,8 @@ class LiveWriter:
         self._writing = rows.num_rows
 
         async def write() -> None:
-            report = await self._live.write(rows)
+            await self._live.write(rows)
             self._metrics.live_rows.inc(rows.num_rows)
-            if not report.complete and self.dirty_since_ms is None:
-                self._dirty("live state lacks its epoch")
 
         await self._persistence.until_done(LIVE, write)
         self._writing = 0

@@ -15,6 +15,7 @@ from ingest.worker.coordinator import Coordinator
 from ingest.worker.holdings import Holdings
 from ingest.worker.live import LiveWriter, sweep
 from ingest.worker.options import Options, Parts
+from ingest.worker.relive import LiveMender
 from ingest.worker.settle import Persistence
 from ingest.worker.shard import ShardTask
 from ingest.worker.totals import Totals
@@ -24,6 +25,7 @@ _IDLE_LOOK_S = 0.1
 _LIVE_SWEEP_S = 3_600.0
 _HOUR_MS = 3_600_000
 _LIVE_PATIENCE_S = 10.0
+_LIVE_LOOK_S = 15.0
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -79,6 +81,7 @@ class Worker:
         self._budget = Budget(options.buffer_bytes, parts.clock)
         self._persistence = Persistence(parts.clock, parts.metrics, name)
         self._live = self._live_writer()
+        self._mender = self._live_mender()
         self._holdings = Holdings(self._shard_task, parts.metrics)
         self._coordinator = Coordinator(parts, options, name, self._holdings, is_dead=is_dead)
         self._retention_ms = 0
@@ -157,6 +160,7 @@ class Worker:
         if self._live is not None:
             loops["live"] = self._live.run()
             loops["live sweep"] = self._every(_LIVE_SWEEP_S, self._sweep_live)
+            loops["live mend"] = self._every(_LIVE_LOOK_S, self._mend_live)
         return loops
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]], *, first_s: float = 0.0) -> None:
@@ -204,6 +208,15 @@ class Worker:
             return None
         return LiveWriter(parts.live, clock=parts.clock, metrics=parts.metrics, persistence=self._persistence)
 
+    def _live_mender(self) -> LiveMender | None:
+        parts = self._parts
+        if parts.live is None:
+            return None
+        in_hand_s = self._options.flush_age_s + self._options.lease_ttl_s
+        return LiveMender(
+            parts.live, parts.leases, parts.store, clock=parts.clock, worker=self.name, in_hand_s=in_hand_s
+        )
+
     async def _retention(self) -> int:
         while True:
             try:
@@ -226,6 +239,14 @@ class Worker:
         if self._parts.live is not None:
             await sweep(self._parts.live, self._parts.clock.wall_ms())
 
+    async def _mend_live(self) -> None:
+        if self._mender is None or self._live is None:
+            return
+        await self._mender.look(dirty=self._live.dirty_since_ms is not None)
+        if self._mender.complete:
+            self._live.dirty_since_ms = None
+        self._parts.metrics.live_dirty.set(not self._mender.complete)
+
     async def _last_things(self) -> None:
         if self._live is not None:
             try:
@@ -235,7 +256,9 @@ class Worker:
 
     def _report(self, seconds: float, late: list[str]) -> Report:
         totals = self.totals
-        missing = self._live is not None and (self._live.dirty_since_ms is not None or self._live.pending_rows > 0)
+        complete = self._live is None or (
+            self._live.pending_rows == 0 and self._mender is not None and self._mender.complete
+        )
         return Report(
             worker=self.name,
             seconds=round(seconds, 3),
@@ -249,5 +272,5 @@ class Worker:
             records_per_s=round(totals.user_records_read / seconds, 1) if seconds > 0 else 0.0,
             lost=totals.lost,
             not_committed=late,
-            live_missing=missing,
+            live_missing=not complete,
         )
