@@ -14,7 +14,7 @@ _SERVICES = "kinesis,dynamodb,iam,sts"
 
 
 class MiniStack:
-    """One process for the three services; it keeps everything in memory and writes it down when it ends."""
+    """One process for the three services. It keeps everything in memory, and a snapshot in `kinesis/state`."""
 
     name: ClassVar[str] = "kinesis"
     port_names: ClassVar[tuple[str, ...]] = ("kinesis",)
@@ -31,7 +31,7 @@ class MiniStack:
         return _SERVICES
 
     def prepare(self) -> Command:
-        """Its state stays in `kinesis/state`."""
+        """It reads its newest snapshot at start."""
         (self._folder / "state").mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o700)
         root = self._site.secrets.aws_root
@@ -45,14 +45,14 @@ class MiniStack:
             "AWS_ACCESS_KEY_ID": root.access_key,
             "AWS_SECRET_ACCESS_KEY": root.secret_key,
             "PERSIST_STATE": "1",
-            "STATE_DIR": str(self._folder / "state"),
+            "STATE_DIR": str(self._folder / "state" / "current"),
             "SERVICES": _SERVICES,
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "DOCKER_HOST": f"unix://{self._folder / 'no-docker.sock'}",
             "LOG_LEVEL": "WARNING",
         }
-        return Command([sys.executable, "-m", "ministack"], environment, self._folder)
+        return Command([sys.executable, "-m", "stack.emulator"], environment, self._folder)
 
     def healthy(self) -> bool:
         """It says that it is ready."""

@@ -1,0 +1,17 @@
+"""`python -m stack.emulator`: ministack's own server, configured by its environment, with our two additions."""
+
+from ministack import app as ministack
+
+from stack.emulator.iterators import authorize_by_iterator
+from stack.emulator.snapshots import Snapshots
+
+
+def main() -> None:
+    """Serve until SIGTERM, which writes everything down."""
+    authorize_by_iterator()
+    Snapshots(ministack).install()
+    ministack.main()
+
+
+if __name__ == "__main__":
+    main()

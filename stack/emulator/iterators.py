@@ -1,0 +1,41 @@
+"""Authorizes GetRecords on the stream that an iterator belongs to.
+
+A call names an iterator, and only newer clients its stream as well. AWS knows the stream from the iterator; ministack
+1.5 would ask for a permission on `*`, which no region's policy has.
+"""
+
+import json
+from typing import Any
+
+_GET_RECORDS = "Kinesis_20131202.GetRecords"
+
+
+def authorize_by_iterator() -> None:
+    """Teach ministack the resource of such a call, whatever stream the caller named beside the iterator."""
+    from ministack.core import iam_actions
+
+    ministacks_own = iam_actions.extract_resource_arn
+
+    def extract_resource_arn(
+        service: str, method: str, path: str, headers: dict[str, str], body: bytes, *further: Any
+    ) -> str:
+        if service == "kinesis" and headers.get("x-amz-target") == _GET_RECORDS:
+            stream = _stream_of_iterator(body)
+            if stream is not None:
+                return stream
+        return str(ministacks_own(service, method, path, headers, body, *further))
+
+    iam_actions.extract_resource_arn = extract_resource_arn
+
+
+def _stream_of_iterator(body: bytes) -> str | None:
+    from ministack.services import kinesis
+
+    try:
+        token = json.loads(body)["ShardIterator"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    for (_account, _region, known), state in kinesis._shard_iterators.all_items():
+        if known == token:
+            return str(state["stream_arn"])
+    return None
