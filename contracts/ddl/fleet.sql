@@ -132,6 +132,13 @@ create table if not exists ops.derived (
 );
 -- The sequence at which the day's derived rows last differed: a derivation with equal rows is not passed on.
 alter table ops.derived add column if not exists rows_sequence bigint;
+-- Days whose derived rows a run is replacing. A run that dies leaves its rows: the next one takes such a day as changed.
+create table if not exists ops.deriving (
+    day date not null,
+    run uuid not null,
+    since timestamptz not null default now(),
+    primary key (day, run)
+);
 -- Days that reached a target ('staging', 'marts', 'utilisation_day'), with the sequence they were derived at.
 create table if not exists ops.applied (
     target text not null,

@@ -1,0 +1,100 @@
+"""The job DeriveDays."""
+
+from collections.abc import Sequence
+from datetime import date
+from uuid import uuid4
+
+import pyarrow as pa
+import structlog
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+
+from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
+from contracts.names import DEVICE_DAY_TABLE, TRIP_TABLE
+from contracts.settings import RegionSettings
+from lake.conflicts import retry_conflicts
+from lake.derive.progress import begin, finish, interrupted
+from lake.derive.replace import differing, in_days, read_as_of, replace_days
+from lake.derive.source import pin, read_history, spans_of
+from lake.device_days.days import to_device_days
+from lake.harvest import due_days, harvest
+from lake.tables import ensure_tables, table
+from lake.trips.intervals import to_intervals
+from lake.trips.points import to_points
+from lake.trips.rules import TripRules, trip_rules
+from lake.trips.segment import to_trips
+
+log = structlog.get_logger()
+_SCHEMAS: dict[str, pa.Schema] = {TRIP_TABLE: TRIP_SCHEMA, DEVICE_DAY_TABLE: DEVICE_DAY_SCHEMA}
+
+
+def derive(rows: DataFrame, rules: TripRules) -> dict[str, DataFrame]:
+    """Trips and device days, by table, of rows of history (columns lake.trips.points.READ). Pure."""
+    intervals = to_intervals(to_points(rows), rules).persist(StorageLevel.MEMORY_AND_DISK)
+    trips = to_trips(intervals, rules)
+    return {TRIP_TABLE: trips, DEVICE_DAY_TABLE: to_device_days(intervals, trips)}
+
+
+def derive_days(
+    spark: SparkSession, settings: RegionSettings, days: Sequence[date], *, again: bool = False
+) -> dict[str, int | float]:
+    """Derive those of the business `days` that are stale (with `again`, all), and replace what differs.
+
+    Reads one snapshot of history for all of them. Returns counts: days asked for, derived, changed (their rows
+    differ), and rows of each derived table in the changed days.
+    Raises CommitConflict.
+    """
+    ensure_tables(settings)
+    harvest(settings)
+    wanted = set(days)
+    return retry_conflicts("derivation", lambda: _derive_once(spark, settings, wanted, again=again))
+
+
+def _derive_once(spark: SparkSession, settings: RegionSettings, wanted: set[date], *, again: bool) -> dict[str, int | float]:
+    stale = sorted(wanted if again else wanted.intersection(due_days(settings)))
+    pinned = pin(settings)
+    counts: dict[str, int | float] = {"days": len(wanted), "derived": len(stale), "changed": 0}
+    if not stale or pinned is None:
+        return counts
+    rules = trip_rules(settings)
+    before = {name: _snapshot_id(settings, name) for name in _SCHEMAS}
+    suspect = interrupted(settings, stale)
+    rows = read_history(spark, settings.region, pinned, spans_of(stale, rules))
+    frames = {name: frame.where(in_days(stale)).persist() for name, frame in derive(rows, rules).items()}
+    try:
+        changed = _differing(spark, settings, frames, before, stale)
+        every = set().union(*changed.values())
+        run = uuid4()
+        begin(settings, run, every)
+        for name, at in changed.items():
+            if at:
+                target = f"{settings.region}.{name}"
+                replace_days(frames[name].where(in_days(at)), target, sorted(at), before[name], pinned.sequence)
+        finish(settings, run, stale, every | suspect, pinned.sequence)
+    finally:
+        spark.catalog.clearCache()
+    log.info("derived", region=settings.region, days=len(stale), changed=len(every), sequence=pinned.sequence)
+    return counts | {"changed": len(every)} | _rows(changed)
+
+
+def _differing(
+    spark: SparkSession,
+    settings: RegionSettings,
+    frames: dict[str, DataFrame],
+    before: dict[str, int | None],
+    days: Sequence[date],
+) -> dict[str, dict[date, int]]:
+    found = {}
+    for name, schema in _SCHEMAS.items():
+        old = read_as_of(spark, f"{settings.region}.{name}", before[name], schema)
+        found[name] = differing(frames[name], old.where(in_days(days)), schema.names)
+    return found
+
+
+def _snapshot_id(settings: RegionSettings, name: str) -> int | None:
+    snapshot = table(settings, name).current_snapshot()
+    return None if snapshot is None else snapshot.snapshot_id
+
+
+def _rows(changed: dict[str, dict[date, int]]) -> dict[str, int | float]:
+    return {f"{name.split('.')[-1]}_rows": sum(at.values()) for name, at in changed.items()}
