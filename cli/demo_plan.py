@@ -1,0 +1,62 @@
+"""Which records each region's demo sends: chosen once for a state folder, and carried on by later runs."""
+
+import math
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from contracts.regions import Region
+
+RECORDS_A_REGION = 75_000
+SEED = 1
+LONGEST_H = 144.0
+"""A window that has grown beyond this is begun anew."""
+_FEWEST, _MOST = 60, 400
+"""Devices. From 60 on there are at least 10 of each type, so that releases have cohorts."""
+_WORKDAY_RECORDS, _WEEKEND_RECORDS = 720.0, 110.0
+"""Records of one device in a day, about; they depend on what it is and on the day's work."""
+_FRIDAY = 4
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a region's simulated past that is sent."""
+
+    start: datetime
+    devices: int
+
+    def hours(self, now: datetime) -> float:
+        """From its start to now, in whole minutes."""
+        return math.floor((now - self.start) / timedelta(minutes=1)) / 60
+
+
+def plan(regions: list[Region], file: Path, now: datetime) -> dict[str, Window]:
+    """The windows by region, kept in `file`.
+
+    The first run chooses them. A later run keeps start and devices, so it sends again what was sent before, byte for
+    byte (duplicates), and what has happened since (new records).
+    """
+    kept = msgspec.json.decode(file.read_bytes(), type=dict[str, Window]) if file.exists() else {}
+    windows = {}
+    for region in regions:
+        window = kept.get(region.name)
+        if window is None or window.hours(now) > LONGEST_H:
+            window = choose(region, now)
+        windows[region.name] = window
+    file.write_bytes(msgspec.json.encode(windows))
+    return windows
+
+
+def choose(region: Region, now: datetime) -> Window:
+    """From the start of the last whole working day to now: yesterday is always whole. Devices as its records need."""
+    today = now.astimezone(region.zone).date()
+    first = today - timedelta(days=1)
+    while first.weekday() > _FRIDAY:
+        first -= timedelta(days=1)
+    start = datetime(first.year, first.month, first.day, tzinfo=region.zone).astimezone(UTC)
+    days = (now - start) / timedelta(days=1)
+    workdays = sum(1 for day in range(math.floor(days)) if (first + timedelta(days=day)).weekday() <= _FRIDAY)
+    workdays_now = days % 1 if today.weekday() <= _FRIDAY else 0.0
+    whole = workdays + workdays_now
+    a_device = whole * _WORKDAY_RECORDS + (days - whole) * _WEEKEND_RECORDS
+    return Window(start=start, devices=round(min(_MOST, max(_FEWEST, RECORDS_A_REGION / a_device))))
