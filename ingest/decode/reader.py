@@ -105,9 +105,11 @@ class FastReader:
                 read.unknown[name] += found
 
     def _learn(self, unknown: Counter[str]) -> None:
-        often = [name for name, count in unknown.items() if count >= WORTH_LEARNING and LEARNABLE.fullmatch(name)]
-        if often and len(self._learned) < MAX_LEARNED:
-            self._learned = (*self._learned, *sorted(often))[:MAX_LEARNED]
+        often = {name for name, count in unknown.items() if count >= WORTH_LEARNING and LEARNABLE.fullmatch(name)}
+        # A familiar name is among them where its records were read exactly for another reason.
+        new = sorted(often.difference(self._learned))[: MAX_LEARNED - len(self._learned)]
+        if new:
+            self._learned = (*self._learned, *new)
             self._make_struct()
 
     def _make_struct(self) -> None:
