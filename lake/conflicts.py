@@ -1,10 +1,10 @@
 """Retrying what lost a race for an Iceberg commit."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import structlog
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -52,8 +52,8 @@ def _tell(what: str) -> Callable[[RetryCallState], None]:
     return tell
 
 
-def _give_up(what: str) -> Callable[[RetryCallState], _T]:
-    def give_up(state: RetryCallState) -> _T:
+def _give_up(what: str) -> Callable[[RetryCallState], NoReturn]:
+    def give_up(state: RetryCallState) -> NoReturn:
         error = state.outcome.exception() if state.outcome else None
         raise CommitConflict(f"{what} kept losing to other commits {ATTEMPTS} times; run it again later") from error
 

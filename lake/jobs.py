@@ -31,4 +31,5 @@ def encode(job: Job) -> str:
 
 def decode(text: str) -> Job:
     """The job of JSON. Raises msgspec.ValidationError."""
-    return msgspec.json.decode(text, type=Job)
+    job: Job = msgspec.json.decode(text, type=Job)
+    return job

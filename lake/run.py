@@ -29,12 +29,12 @@ def run(spark: "SparkSession", settings: RegionSettings, job: Job) -> Report:
         from lake.merge.job import merge_landing
 
         counts = merge_landing(spark, settings, job.hours, stragglers=job.stragglers)
-        written = (HISTORY_TABLE,)
+        written = [HISTORY_TABLE]
     else:
         from lake.derive.job import derive_days
 
         counts = derive_days(spark, settings, job.days, again=job.again)
-        written = (TRIP_TABLE, DEVICE_DAY_TABLE)
+        written = [TRIP_TABLE, DEVICE_DAY_TABLE]
     seconds = round(time.monotonic() - began, 3)
     tables = {name: _described(settings, name) for name in written}
     return Report(job=job, region=job.region, seconds=seconds, counts=counts, tables=tables)

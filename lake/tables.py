@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
@@ -18,6 +19,9 @@ from contracts.names import DEVICE_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE, warehou
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import RegionSettings
 from lake.catalog import catalog, creating
+
+_Partition = tuple[str, Transform[Any, Any], str]
+"""Source column, transform and name of one partition field."""
 
 _COMMON: Mapping[str, str] = {
     "format-version": "2",
@@ -43,8 +47,8 @@ _DERIVED: Mapping[str, str] = {**_COMMON, "write.metadata.metrics.column.day": "
 
 def ensure_tables(settings: RegionSettings) -> None:
     """Create the namespace `history` and its three tables where they are missing. Safe when two do it at once."""
-    by_day: list[tuple[str, Transform, str]] = [("day", IdentityTransform(), "day")]
-    by_day_and_device: list[tuple[str, Transform, str]] = [
+    by_day: list[_Partition] = [("day", IdentityTransform(), "day")]
+    by_day_and_device: list[_Partition] = [
         ("ts", DayTransform(), "ts_day"),
         ("device_id", BucketTransform(settings.row.history_buckets), "device_id_bucket"),
     ]
@@ -81,7 +85,7 @@ def _ensure(
     settings: RegionSettings,
     name: str,
     arrow: pa.Schema,
-    partitions: list[tuple[str, Transform, str]],
+    partitions: list[_Partition],
     order: tuple[str, ...],
     properties: Mapping[str, str],
 ) -> None:

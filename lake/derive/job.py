@@ -50,7 +50,9 @@ def derive_days(
     return retry_conflicts("derivation", lambda: _derive_once(spark, settings, wanted, again=again))
 
 
-def _derive_once(spark: SparkSession, settings: RegionSettings, wanted: set[date], *, again: bool) -> dict[str, int | float]:
+def _derive_once(
+    spark: SparkSession, settings: RegionSettings, wanted: set[date], *, again: bool
+) -> dict[str, int | float]:
     stale = sorted(wanted if again else wanted.intersection(due_days(settings)))
     pinned = pin(settings)
     counts: dict[str, int | float] = {"days": len(wanted), "derived": len(stale), "changed": 0}

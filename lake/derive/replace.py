@@ -6,7 +6,7 @@ from functools import reduce
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import functions as fn
 
 from lake.business_days import runs_of
 
@@ -16,7 +16,7 @@ SOURCE_SEQUENCE = "fleetlake.source-sequence"
 
 def in_days(days: Iterable[date]) -> Column:
     """Whether column `day` is one of these."""
-    ranges = [F.col("day").between(F.lit(first), F.lit(last)) for first, last in runs_of(days)]
+    ranges = [fn.col("day").between(fn.lit(first), fn.lit(last)) for first, last in runs_of(days)]
     return reduce(lambda one, other: one | other, ranges)
 
 
@@ -28,7 +28,7 @@ def differing(new: DataFrame, old: DataFrame, columns: Sequence[str]) -> dict[da
 
 def _digests(frame: DataFrame, columns: Sequence[str]) -> dict[date, tuple[int, int]]:
     """Rows and the combined hash of the rows, by day. Rows are distinct, so none cancels another."""
-    rows = frame.groupBy("day").agg(F.count("*").alias("rows"), F.bit_xor(F.xxhash64(*columns)).alias("hash"))
+    rows = frame.groupBy("day").agg(fn.count("*").alias("rows"), fn.bit_xor(fn.xxhash64(*columns)).alias("hash"))
     return {row["day"]: (row["rows"], row["hash"]) for row in rows.collect()}
 
 

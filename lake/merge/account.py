@@ -10,16 +10,17 @@ import msgspec
 import psycopg
 from pyiceberg.table.snapshots import Snapshot
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import functions as fn
 
 from contracts.errors import NotReconciled
 from contracts.identity import IDENTITY
 from contracts.names import HISTORY_TABLE
 from contracts.settings import RegionSettings
 from lake.database import transaction
-from lake.merge.landing import read_landing
+from lake.merge.landing import event_spans, read_landing
 from lake.merge.plan import Kind
 from lake.merge.properties import merged_objects
+from lake.merge.spans import sql_condition
 from lake.tables import history
 
 _MARK = {Kind.ON_TIME: "on_time_merged", Kind.STRAGGLERS: "stragglers_merged"}
@@ -109,15 +110,16 @@ def _duplicates(
 ) -> tuple[int, int]:
     """Rows of the objects, and how many of them are not the first of an identity new to snapshot `before`."""
     rows = read_landing(spark, settings, keys, kind).select(*IDENTITY)
-    identities = rows.groupBy(*IDENTITY).agg(F.count("*").alias("times"))
+    identities = rows.groupBy(*IDENTITY).agg(fn.count("*").alias("times"))
     if before is None:
-        counted = identities.select("times", F.lit(None).alias("seen"))
+        counted = identities.select("times", fn.lit(None).alias("seen"))
     else:
-        low, high = rows.agg(F.min("ts"), F.max("ts")).first() or (None, None)
         table = spark.read.option("snapshot-id", before).table(f"{settings.region}.{HISTORY_TABLE}")
-        earlier = table.where(F.col("ts").between(F.lit(low), F.lit(high))).select(*IDENTITY, F.lit(1).alias("seen"))
-        counted = identities.join(earlier, list(IDENTITY), "left").select("times", "seen")
-    total, new = counted.agg(F.sum("times"), F.sum(F.when(F.col("seen").isNull(), 1).otherwise(0))).first() or (0, 0)
+        earlier = table.where(sql_condition("ts", event_spans(rows, kind, keys)))
+        seen = earlier.select(*IDENTITY, fn.lit(1).alias("seen"))
+        counted = identities.join(seen, list(IDENTITY), "left").select("times", "seen")
+    fresh = fn.when(fn.col("seen").isNull(), 1).otherwise(0)
+    total, new = counted.agg(fn.sum("times"), fn.sum(fresh)).first() or (0, 0)
     return int(total or 0), int(total or 0) - int(new or 0)
 
 

@@ -4,15 +4,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from uuid import uuid4
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from contracts.settings import RegionSettings
 from lake.conflicts import retry_conflicts
-from lake.merge.landing import one_row_an_identity, read_landing
-from lake.merge.plan import Kind, MergePlan
+from lake.merge.landing import event_spans, one_row_an_identity, read_landing
+from lake.merge.plan import MergePlan
 from lake.merge.properties import merge_properties
-from lake.merge.spans import Span, day_span, joined, on_time_span, sql_condition
+from lake.merge.spans import sql_condition
 from lake.merge.statement import merge_statement
 
 _PROPERTY = "spark.sql.iceberg.snapshot-property."
@@ -28,7 +27,7 @@ def commit_merge(spark: SparkSession, settings: RegionSettings, plan: MergePlan)
 
 def _merge_once(spark: SparkSession, settings: RegionSettings, plan: MergePlan) -> None:
     rows = read_landing(spark, settings, plan.keys, plan.kind)
-    spans = _spans(rows, plan)
+    spans = event_spans(rows, plan.kind, plan.keys)
     source = one_row_an_identity(rows.where(sql_condition("ts", spans)))
     view = f"landed_{uuid4().hex}"
     source.createOrReplaceTempView(view)
@@ -37,14 +36,6 @@ def _merge_once(spark: SparkSession, settings: RegionSettings, plan: MergePlan) 
             spark.sql(merge_statement(settings.region, view, spans))
     finally:
         spark.catalog.dropTempView(view)
-
-
-def _spans(rows: DataFrame, plan: MergePlan) -> list[Span]:
-    """Where the plan's event times lie: known by the hours for rows on time, looked up for stragglers."""
-    if plan.kind is Kind.ON_TIME:
-        return joined(on_time_span(hour) for hour in plan.hours)
-    days = rows.select(F.to_date("ts").alias("day")).distinct().collect()
-    return joined(day_span(row.day) for row in days)
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as fn
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.window import Window
 
@@ -15,8 +15,7 @@ from contracts.names import SEQUENCE_DIGITS, bucket
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import RegionSettings
 from lake.merge.plan import Kind
-
-_HOUR_OF_KEY = r"/dt=(\d{4}-\d{2}-\d{2})/hour=(\d{2})/"
+from lake.merge.spans import HOUR_OF_KEY, Span, day_span, hour_of_key, joined, on_time_span
 
 
 def read_landing(spark: SparkSession, settings: RegionSettings, keys: Sequence[str], kind: Kind) -> DataFrame:
@@ -32,32 +31,40 @@ def read_landing(spark: SparkSession, settings: RegionSettings, keys: Sequence[s
             raise
         raise NotReconciled(
             f"the ledger lists a landing object that bucket {bucket(settings.region)} does not have: "
-            f"{error.getMessageParameters().get('path', '')}; restore it, or run `fleetlake reconcile`"
+            f"{(error.getMessageParameters() or {}).get('path', '')}; restore it, or run `fleetlake reconcile`"
         ) from None
-    on_time = _is_on_time(F.col("_metadata.file_path"))
+    on_time = _is_on_time(fn.col("_metadata.file_path"))
     return rows.where(on_time if kind is Kind.ON_TIME else ~on_time).select(*LANDING_SCHEMA.names)
+
+
+def event_spans(rows: DataFrame, kind: Kind, keys: Sequence[str]) -> list[Span]:
+    """Where the event times of these objects' rows lie: known by the keys for rows on time, looked up else."""
+    if kind is Kind.ON_TIME:
+        return joined(on_time_span(hour_of_key(key)) for key in keys)
+    days = rows.select(fn.to_date("ts").alias("day")).distinct().collect()
+    return joined(day_span(row["day"]) for row in days)
 
 
 def one_row_an_identity(rows: DataFrame) -> DataFrame:
     """The row of each identity that arrived first, in landing's columns."""
     window = Window.partitionBy(*IDENTITY).orderBy(*arrival_order(""))
-    return rows.withColumn("_place", F.row_number().over(window)).where("_place = 1").select(*LANDING_SCHEMA.names)
+    return rows.withColumn("_place", fn.row_number().over(window)).where("_place = 1").select(*LANDING_SCHEMA.names)
 
 
-def arrival_order(prefix: str) -> list[F.Column]:
+def arrival_order(prefix: str) -> list[Column]:
     """What decides which of two rows with one identity came first: it is never the same for two user records."""
-    sequence = F.lpad(F.col(f"{prefix}sequence_number"), SEQUENCE_DIGITS, "0")
+    sequence = fn.lpad(fn.col(f"{prefix}sequence_number"), SEQUENCE_DIGITS, "0")
     return [
-        F.col(f"{prefix}arrival_ts"),
-        F.col(f"{prefix}shard_id"),
+        fn.col(f"{prefix}arrival_ts"),
+        fn.col(f"{prefix}shard_id"),
         sequence,
-        F.col(f"{prefix}sub_sequence"),
+        fn.col(f"{prefix}sub_sequence"),
     ]
 
 
-def _is_on_time(path: F.Column) -> F.Column:
+def _is_on_time(path: Column) -> Column:
     """Whether ts lies in the on-time range of the arrival hour that the object's key names."""
-    day, hour = F.regexp_extract(path, _HOUR_OF_KEY, 1), F.regexp_extract(path, _HOUR_OF_KEY, 2)
-    start = F.unix_timestamp(F.to_timestamp(F.concat(day, F.lit(" "), hour, F.lit(":00:00"))))
-    ts = F.unix_millis("ts")
+    day, hour = fn.regexp_extract(path, HOUR_OF_KEY, 1), fn.regexp_extract(path, HOUR_OF_KEY, 2)
+    start = fn.unix_timestamp(fn.to_timestamp(fn.concat(day, fn.lit(" "), hour, fn.lit(":00:00"))))
+    ts = fn.unix_millis("ts")
     return (ts >= (start - ON_TIME_BEFORE_S) * 1000) & (ts < (start + 3600 + ON_TIME_AFTER_S) * 1000)

@@ -37,11 +37,6 @@ class MergePlan(msgspec.Struct, frozen=True):
         return sorted(item.key for item in self.objects)
 
     @property
-    def hours(self) -> list[datetime]:
-        """The arrival hours touched."""
-        return sorted({item.hour for item in self.objects})
-
-    @property
     def rows(self) -> int:
         """Rows of this kind that the ledger says there are."""
         return sum(item.rows for item in self.objects)

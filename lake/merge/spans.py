@@ -1,5 +1,6 @@
 """Literal ranges of event time: what lets a MERGE open only the partitions that it can touch."""
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
@@ -10,11 +11,23 @@ MOST_SPANS = 40
 """More ranges than this are joined over their smallest gaps: a longer condition costs more to plan than it saves."""
 
 
+HOUR_OF_KEY = r"/dt=(\d{4}-\d{2}-\d{2})/hour=(\d{2})/"
+"""Where a landing key says its arrival hour; also a Java regular expression."""
+
+
 class Span(NamedTuple):
     """[start, end) in UTC."""
 
     start: datetime
     end: datetime
+
+
+def hour_of_key(key: str) -> datetime:
+    """The arrival hour that a landing key names. Raises ValueError for a key of another form."""
+    match = re.search(HOUR_OF_KEY, key)
+    if match is None:
+        raise ValueError(f"{key!r} is no key of contracts.names.landing_key")
+    return datetime.strptime(f"{match[1]} {match[2]} +0000", "%Y-%m-%d %H %z")
 
 
 def on_time_span(hour: datetime) -> Span:

@@ -1,7 +1,7 @@
 """Distance on the ground."""
 
 from pyspark.sql import Column
-from pyspark.sql import functions as F
+from pyspark.sql import functions as fn
 
 EARTH_KM = 6371.0088
 """Mean radius of WGS 84 (IUGG)."""
@@ -9,7 +9,7 @@ EARTH_KM = 6371.0088
 
 def haversine_km(lat1: Column, lon1: Column, lat2: Column, lon2: Column) -> Column:
     """Great-circle distance in kilometres between positions in degrees; null where one is null."""
-    half_lat = F.sin(F.radians(lat2 - lat1) / 2)
-    half_lon = F.sin(F.radians(lon2 - lon1) / 2)
-    chord = half_lat * half_lat + F.cos(F.radians(lat1)) * F.cos(F.radians(lat2)) * half_lon * half_lon
-    return 2 * EARTH_KM * F.asin(F.sqrt(F.least(chord, F.lit(1.0))))
+    half_lat = fn.sin(fn.radians(lat2 - lat1) / 2)
+    half_lon = fn.sin(fn.radians(lon2 - lon1) / 2)
+    chord = half_lat * half_lat + fn.cos(fn.radians(lat1)) * fn.cos(fn.radians(lat2)) * half_lon * half_lon
+    return 2 * EARTH_KM * fn.asin(fn.sqrt(fn.least(chord, fn.lit(1.0))))

@@ -1,7 +1,7 @@
 """From points to the intervals between them, and what happened in each."""
 
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import functions as fn
 from pyspark.sql.window import Window, WindowSpec
 
 from lake.trips.geometry import haversine_km
@@ -29,28 +29,28 @@ def to_intervals(points: DataFrame, rules: TripRules) -> DataFrame:
 
 
 def _with_neighbours(points: DataFrame) -> DataFrame:
-    placed, counted = F.col("lat").isNotNull(), F.col("odometer_km").isNotNull()
+    placed, counted = fn.col("lat").isNotNull(), fn.col("odometer_km").isNotNull()
     return points.select(
         "*",
-        *(F.lead(name).over(_IN_ORDER).alias(f"next_{name}") for name in ("ts", "lat", "lon", "speed_kmh")),
-        F.lead("odometer_km").over(_IN_ORDER).alias("next_odometer_km"),
+        *(fn.lead(name).over(_IN_ORDER).alias(f"next_{name}") for name in ("ts", "lat", "lon", "speed_kmh")),
+        fn.lead("odometer_km").over(_IN_ORDER).alias("next_odometer_km"),
         _newest("lat", _SO_FAR).alias("from_lat"),
         _newest("lon", _SO_FAR).alias("from_lon"),
-        _newest_of(placed, F.col("ts"), _SO_FAR).alias("from_ts"),
+        _newest_of(placed, fn.col("ts"), _SO_FAR).alias("from_ts"),
         _newest("odometer_km", _SO_FAR).alias("odometer_from_km"),
-        _newest_of(counted, F.col("ts"), _SO_FAR).alias("odometer_ts"),
+        _newest_of(counted, fn.col("ts"), _SO_FAR).alias("odometer_ts"),
     )
 
 
 def _with_state(rows: DataFrame, rules: TripRules) -> DataFrame:
     dt_s = _seconds("ts", "next_ts")
-    here = haversine_km(F.col("lat"), F.col("lon"), F.col("next_lat"), F.col("next_lon"))
+    here = haversine_km(fn.col("lat"), fn.col("lon"), fn.col("next_lat"), fn.col("next_lon"))
     implied_kmh = here / dt_s * 3600
-    plausible = F.when(implied_kmh <= FASTEST_KMH, implied_kmh)
-    known = rows.select("*", dt_s.alias("dt_s"), F.coalesce(F.col("speed_kmh"), plausible).alias("pace_kmh"))
-    gap = F.coalesce(F.col("dt_s") > rules.gap_s, F.lit(True))
-    moving = ~gap & F.coalesce(F.col("pace_kmh") > rules.moving_kmh, F.lit(False))
-    fuel_l = F.when(~gap, F.col("fuel_rate_lph") * F.col("dt_s") / 3600)
+    plausible = fn.when(implied_kmh <= FASTEST_KMH, implied_kmh)
+    known = rows.select("*", dt_s.alias("dt_s"), fn.coalesce(fn.col("speed_kmh"), plausible).alias("pace_kmh"))
+    gap = fn.coalesce(fn.col("dt_s") > rules.gap_s, fn.lit(True))
+    moving = ~gap & fn.coalesce(fn.col("pace_kmh") > rules.moving_kmh, fn.lit(False))
+    fuel_l = fn.when(~gap, fn.col("fuel_rate_lph") * fn.col("dt_s") / 3600)
     return known.select(
         *rows.columns,
         "dt_s",
@@ -60,7 +60,7 @@ def _with_state(rows: DataFrame, rules: TripRules) -> DataFrame:
         _business_day("odometer_ts", rules).alias("odometer_day"),
         gap.alias("gap"),
         moving.alias("moving"),
-        (~gap & F.coalesce(F.col("engine"), moving)).alias("running"),
+        (~gap & fn.coalesce(fn.col("engine"), moving)).alias("running"),
         fuel_l.alias("fuel_l"),
         _step_km().alias("step_km"),
         _odometer_step_km().alias("odometer_step_km"),
@@ -69,49 +69,49 @@ def _with_state(rows: DataFrame, rules: TripRules) -> DataFrame:
 
 def _with_trip_number(rows: DataFrame, rules: TripRules) -> DataFrame:
     """A moving interval starts a trip unless the one before it ended less than a stop ago, with no gap between."""
-    gaps = rows.select("*", F.sum(F.col("gap").cast("int")).over(_SO_FAR).alias("gaps"))
-    moving = F.col("moving")
+    gaps = rows.select("*", fn.sum(fn.col("gap").cast("int")).over(_SO_FAR).alias("gaps"))
+    moving = fn.col("moving")
     before = gaps.select(
         "*",
-        _newest_of(moving, F.col("next_ts"), _BEFORE).alias("moved_until"),
-        _newest_of(moving, F.col("gaps"), _BEFORE).alias("moved_gaps"),
+        _newest_of(moving, fn.col("next_ts"), _BEFORE).alias("moved_until"),
+        _newest_of(moving, fn.col("gaps"), _BEFORE).alias("moved_gaps"),
     )
     stood_s = _seconds("moved_until", "ts")
-    same_trip = (stood_s < rules.stop_s) & (F.col("gaps") == F.col("moved_gaps"))
-    starts = moving & ~F.coalesce(same_trip, F.lit(False))
+    same_trip = (stood_s < rules.stop_s) & (fn.col("gaps") == fn.col("moved_gaps"))
+    starts = moving & ~fn.coalesce(same_trip, fn.lit(False))
     started = before.select(*rows.columns, starts.alias("starts"))
     return started.select(
         *rows.columns,
-        F.sum(F.col("starts").cast("int")).over(_SO_FAR).alias("trip_no"),
-        _newest_of(F.col("starts"), F.col("ts"), _SO_FAR).alias("trip_start"),
+        fn.sum(fn.col("starts").cast("int")).over(_SO_FAR).alias("trip_no"),
+        _newest_of(fn.col("starts"), fn.col("ts"), _SO_FAR).alias("trip_start"),
     )
 
 
 def _step_km() -> Column:
     """Distance to the next point's position, unless that is a jump."""
-    km = haversine_km(F.col("from_lat"), F.col("from_lon"), F.col("next_lat"), F.col("next_lon"))
+    km = haversine_km(fn.col("from_lat"), fn.col("from_lon"), fn.col("next_lat"), fn.col("next_lon"))
     kmh = km / _seconds("from_ts", "next_ts") * 3600
-    return F.when((km <= JUMP_KM) | (kmh <= FASTEST_KMH), km)
+    return fn.when((km <= JUMP_KM) | (kmh <= FASTEST_KMH), km)
 
 
 def _odometer_step_km() -> Column:
     """Growth of the odometer; none where it falls (a reset) or grows faster than any machine drives."""
-    km = F.col("next_odometer_km") - F.col("odometer_from_km")
+    km = fn.col("next_odometer_km") - fn.col("odometer_from_km")
     most = FASTEST_KMH * _seconds("odometer_ts", "next_ts") / 3600 + JUMP_KM
-    return F.when(km.between(F.lit(0.0), most), km)
+    return fn.when(km.between(fn.lit(0.0), most), km)
 
 
 def _newest(name: str, window: WindowSpec) -> Column:
-    return F.last(name, ignorenulls=True).over(window)
+    return fn.last(name, ignorenulls=True).over(window)
 
 
 def _newest_of(condition: Column, value: Column, window: WindowSpec) -> Column:
-    return F.last(F.when(condition, value), ignorenulls=True).over(window)
+    return fn.last(fn.when(condition, value), ignorenulls=True).over(window)
 
 
 def _seconds(start: str, end: str) -> Column:
-    return (F.unix_micros(end) - F.unix_micros(start)) / 1e6
+    return (fn.unix_micros(end) - fn.unix_micros(start)) / 1e6
 
 
 def _business_day(name: str, rules: TripRules) -> Column:
-    return F.to_date(F.from_utc_timestamp(name, rules.time_zone))
+    return fn.to_date(fn.from_utc_timestamp(name, rules.time_zone))

@@ -1,7 +1,7 @@
 """History's rows as points: one a device and time, with only the readings that may be used."""
 
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import functions as fn
 from pyspark.sql.window import Window
 
 from contracts.errors import SchemaMismatch
@@ -23,6 +23,7 @@ READ: tuple[str, ...] = (
     "fuel_rate_lph",
 )
 """The columns of history that derivations read."""
+_BOUNDS = {column.name: (column.low or 0.0, column.high or 0.0) for column in READINGS}
 
 
 def to_points(rows: DataFrame) -> DataFrame:
@@ -41,17 +42,17 @@ def to_points(rows: DataFrame) -> DataFrame:
         raise SchemaMismatch(f"rows of history lack {', '.join(missing)}; select lake.trips.points.READ")
     same_time = Window.partitionBy("device_id", "ts")
     whole = same_time.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    best_first = same_time.orderBy(F.col("lat").isNull(), "arrival_ts", "record_id")
-    late = F.unix_millis("arrival_ts") - F.unix_millis("ts") > LATE_AFTER_S * 1000
+    best_first = same_time.orderBy(fn.col("lat").isNull(), "arrival_ts", "record_id")
+    late = fn.unix_millis("arrival_ts") - fn.unix_millis("ts") > LATE_AFTER_S * 1000
     return (
         rows.select("device_id", "ts", "record_id", "arrival_ts", "flags", *_usable(), late.cast("int").alias("late"))
         .repartition("device_id")
         .select(
             "*",
-            F.row_number().over(best_first).alias("place"),
-            F.count("*").over(whole).alias("records"),
-            F.sum((F.col("flags") != 0).cast("int")).over(whole).alias("all_flagged"),
-            F.sum("late").over(whole).alias("all_late"),
+            fn.row_number().over(best_first).alias("place"),
+            fn.count("*").over(whole).alias("records"),
+            fn.sum((fn.col("flags") != 0).cast("int")).over(whole).alias("all_flagged"),
+            fn.sum("late").over(whole).alias("all_late"),
         )
         .where("place = 1")
         .select(
@@ -64,29 +65,29 @@ def to_points(rows: DataFrame) -> DataFrame:
             "fuel_rate_lph",
             "engine",
             "records",
-            F.col("all_flagged").alias("flagged"),
-            F.col("all_late").alias("late"),
+            fn.col("all_flagged").alias("flagged"),
+            fn.col("all_late").alias("late"),
         )
     )
 
 
 def _usable() -> list[Column]:
-    placed = _without(BAD_POSITION) & F.col("lat").isNotNull() & F.col("lon").isNotNull()
+    placed = _without(BAD_POSITION) & fn.col("lat").isNotNull() & fn.col("lon").isNotNull()
     return [
-        F.when(placed, F.col("lat")).alias("lat"),
-        F.when(placed, F.col("lon")).alias("lon"),
-        F.when(_without(Flag.IMPOSSIBLE_SPEED), _within("speed_kmh")).alias("speed_kmh"),
+        fn.when(placed, fn.col("lat")).alias("lat"),
+        fn.when(placed, fn.col("lon")).alias("lon"),
+        fn.when(_without(Flag.IMPOSSIBLE_SPEED), _within("speed_kmh")).alias("speed_kmh"),
         _within("odometer_km").alias("odometer_km"),
         _within("fuel_rate_lph").alias("fuel_rate_lph"),
-        F.coalesce(F.col("engine_on"), _within("engine_rpm") > 0).alias("engine"),
+        fn.coalesce(fn.col("engine_on"), _within("engine_rpm") > 0).alias("engine"),
     ]
 
 
 def _without(bits: int) -> Column:
-    return F.col("flags").bitwiseAND(int(bits)) == 0
+    return fn.col("flags").bitwiseAND(int(bits)) == 0
 
 
 def _within(name: str) -> Column:
     """The reading where it lies in the contract's bounds."""
-    bounds = next(column for column in READINGS if column.name == name)
-    return F.when(F.col(name).between(bounds.low, bounds.high), F.col(name))
+    low, high = _BOUNDS[name]
+    return fn.when(fn.col(name).between(low, high), fn.col(name))
