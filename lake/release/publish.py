@@ -77,8 +77,12 @@ def publish_day(settings: RegionSettings, day: date, today: date | None = None) 
         policy = Policy(settings.cohort_size, settings.dominance_share)
         key = settings.release_key.get_secret_value().encode()
         new = next_versions(uses, recorded, policy, marker(key, RELEASE, day))
+        versions = [*recorded, *new]
+        of = ReleaseKey(settings.region, RELEASE, day)
+        data = encode(checked(_table(of, in_force(versions)), of))
         _record(privacy, day, new)
-        report = _put(settings, day, [*recorded, *new], restated=len(new) if recorded else 0)
+        _put(settings, of.key, data)
+        report = _report(of, versions, restated=len(new) if recorded else 0)
         with transaction(settings) as fleet:
             mark_applied(fleet, RELEASE, day, sequence, report.published)
     _log.info("release_published", region=report.region, day=str(day), **report.metadata())
@@ -100,15 +104,16 @@ def _marts_sequence(fleet: psycopg.Connection, day: date) -> int:
 _USES = """
     select
         coalesce(device.type, 'unknown'),
-        coalesce(array_agg('s:' || subject.subject_id order by subject.subject_id)
-            filter (where subject.subject_id is not null), array['d:' || day.device_id]),
-        day.records, day.engine_s, day.moving_s, day.distance_gps_km
-    from marts.device_day as day
-    left join registry.device as device on device.device_id = day.device_id
-    left join registry.device_subject as subject on subject.device_id = day.device_id
-    where day.day = %s
-    group by day.device_id, day.day, device.type
-    order by day.device_id
+        coalesce(
+            (select array_agg('s:' || tied.subject_id) from registry.device_subject as tied
+            where tied.device_id = used.device_id),
+            array['d:' || used.device_id]
+        ),
+        used.records, used.engine_s, used.moving_s, used.distance_gps_km
+    from marts.device_day as used
+    left join registry.device as device on device.device_id = used.device_id
+    where used.day = %s
+    order by used.device_id
 """
 
 
@@ -139,17 +144,20 @@ def _record(privacy: psycopg.Connection, day: date, versions: Iterable[Version])
             )
 
 
-def _put(settings: RegionSettings, day: date, versions: list[Version], *, restated: int) -> ReleaseReport:
-    of, cells = ReleaseKey(settings.region, RELEASE, day), in_force(versions)
+def _put(settings: RegionSettings, key: str, data: bytes) -> None:
     s3 = boto3.client("s3", **settings.s3.client_kwargs(settings.row.aws_region))
-    s3.put_object(Bucket=names.EXCHANGE_BUCKET, Key=of.key, Body=encode(checked(_table(of, cells), of)))
+    s3.put_object(Bucket=names.EXCHANGE_BUCKET, Key=key, Body=data)
+
+
+def _report(of: ReleaseKey, versions: list[Version], *, restated: int) -> ReleaseReport:
+    published = len(in_force(versions))
     known = {version.cell for version in versions} - {RESIDUAL}
     return ReleaseReport(
-        region=settings.region,
-        day=day,
+        region=of.region,
+        day=of.day,
         key=of.key,
-        published=len(cells),
-        withheld=len(known) - len(cells),
+        published=published,
+        withheld=len(known) - published,
         restated=restated,
     )
 
