@@ -1,0 +1,129 @@
+"""The consumer's whole path on one core, beside Python consumers that only count, on one canned replay server.
+
+Whole path: fetch, de-aggregate, decode, validate, flag, live state in Valkey, sorted zstd Parquet into S3, ledger. The
+consumer has one core to itself; the stores and the replay server share the other. Peers get the same core and server.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+import stack
+from bench.rows import Row
+from contracts.names import leases_table, ledger_table
+from contracts.settings import RegionSettings
+
+REGION = "eu"
+SHARDS = 48
+RECORDS = int(os.environ.get("FLEETLAKE_BENCH_RECORDS", "960000"))
+PEER_RECORDS = RECORDS // 8
+"""Peers are slower and their rate does not depend on how long they run."""
+
+
+def run() -> list[Row]:
+    """Rows in records a second; ratio is Fleetlake's rate over the peer's."""
+    with tempfile.TemporaryDirectory(prefix="fleetlake-bench-") as folder:
+        state = Path(folder)
+        cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {0})  # the services inherit it
+        stack.up(state)
+        try:
+            return _rows(state)
+        finally:
+            stack.down(state)
+            os.sched_setaffinity(0, cores)
+
+
+def _rows(state: Path) -> list[Row]:
+    with canned("plain", PEER_RECORDS) as endpoint:
+        boto3_rate = _peer("bench.peers.boto3_count", endpoint)
+        async_rate = _peer("bench.peers.async_kinesis_count", endpoint, str(PEER_RECORDS))
+    plain = _whole_path(state, "plain", workers=1)
+    kpl = _whole_path(state, "kpl", workers=1)
+    rich = _whole_path(state, "rich", workers=1)
+    two = _whole_path(state, "plain", workers=2)
+    return [
+        _row("whole path, one core, 218 B records", plain["rate"], "boto3 loop that counts", boto3_rate),
+        _row("whole path, one core, 218 B records", plain["rate"], "async-kinesis that counts", async_rate),
+        _row("whole path, CPU of the process alone", plain["cpu_rate"], "boto3 loop that counts", boto3_rate),
+        _row("whole path, one core, KPL-aggregated", kpl["rate"], "plain records", plain["rate"]),
+        _row("whole path, one core, signals and attributes", rich["rate"], "plain records", plain["rate"]),
+        _row("whole path, two processes on both cores", two["rate"], "one process", plain["rate"]),
+    ]
+
+
+def _row(what: str, value: float, peer: str, peer_value: float) -> Row:
+    return Row(what=what, value=value, unit="records/s", peer=peer, peer_value=peer_value, ratio=value / peer_value)
+
+
+@contextmanager
+def canned(payload: str, records: int) -> Iterator[str]:
+    """The endpoint of a replay server that holds so many user records."""
+    words = ["--payload", payload, "--records", str(records), "--shards", str(SHARDS)]
+    server = subprocess.Popen([sys.executable, "-m", "bench.canned_kinesis", *words], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _peer(module: str, *words: str) -> float:
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words], capture_output=True, text=True, check=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, {1})
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    return float(found["records"] / found["seconds"])
+
+
+def _whole_path(state: Path, payload: str, *, workers: int) -> dict[str, float]:
+    _forget(RegionSettings.load(stack.region_environment(state, REGION)))
+    with canned(payload, RECORDS) as endpoint:
+        started = time.perf_counter()
+        report, cpu_s = _consume(state, endpoint, workers)
+        wall_s = time.perf_counter() - started
+    expected = RECORDS // SHARDS * SHARDS
+    assert report["landed"] == expected, f"landed {report['landed']} of {expected}: no figure from a path that loses"
+    print(
+        f"{payload}, {workers} worker(s): {report['seconds']:.1f} s of {wall_s:.1f} s, CPU {cpu_s:.1f} s",
+        file=sys.stderr,
+    )
+    return {"rate": report["landed"] / report["seconds"], "cpu_rate": report["landed"] / cpu_s}
+
+
+def _consume(state: Path, endpoint: str, workers: int) -> tuple[dict[str, Any], float]:
+    environ: Mapping[str, str] = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("FLEETLAKE_")},
+        **stack.region_environment(state, REGION),
+        "FLEETLAKE_KINESIS_ENDPOINT": endpoint,
+    }
+    words = ["consume", "--region", REGION, "--until-idle", "--workers", str(workers), "--json"]
+    cores = {1} if workers == 1 else {0, 1}
+    before = os.times()
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", *words], env=dict(environ), stdout=subprocess.PIPE, text=True, check=True,
+        stderr=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, cores)
+    )  # fmt: skip
+    after = os.times()
+    cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
+    return json.loads(done.stdout), cpu_s
+
+
+def _forget(settings: RegionSettings) -> None:
+    """Empty leases and ledger, so that the next run reads from the stream's beginning."""
+    client = boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
+    for table, keys in ((leases_table(REGION), ("shard_id",)), (ledger_table(REGION), ("shard_id", "last_seq"))):
+        for page in client.get_paginator("scan").paginate(TableName=table):
+            for item in page["Items"]:
+                client.delete_item(TableName=table, Key={key: item[key] for key in keys})

@@ -1,0 +1,14 @@
+"""A line of a benchmark's report."""
+
+import msgspec
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure, beside its peer's from the same run. `ratio` is value over peer_value."""
+
+    what: str
+    value: float
+    unit: str
+    peer: str | None = None
+    peer_value: float | None = None
+    ratio: float | None = None

@@ -1,0 +1,31 @@
+"""Runs the `fleetlake` command as a user does: a process of its own, against a stack's state folder."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+FLEETLAKE = Path(sys.executable).with_name("fleetlake")
+
+
+def environment(state: Path, **more: str) -> dict[str, str]:
+    """The caller's environment with no FLEETLAKE_ variable but the state folder and those given."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FLEETLAKE_")}
+    return {**kept, "FLEETLAKE_STATE": str(state), **more}
+
+
+def fleetlake(state: Path, *words: str, timeout_s: float = 540, **more: str) -> subprocess.CompletedProcess[str]:
+    """One command, run to its end; the caller looks at returncode, stdout and stderr."""
+    return subprocess.run(
+        [str(FLEETLAKE), *words],
+        env=environment(state, **more), capture_output=True, text=True, timeout=timeout_s, check=False,
+    )  # fmt: skip
+
+
+def reported(state: Path, *words: str, timeout_s: float = 540, **more: str) -> Any:
+    """What a command reports with --json, after it has ended with 0."""
+    done = fleetlake(state, *words, "--json", timeout_s=timeout_s, **more)
+    assert done.returncode == 0, f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return json.loads(done.stdout)
