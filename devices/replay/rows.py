@@ -53,8 +53,7 @@ class RowMaker:
         """The batch's records, one a row, in order. Notes what went by in `seen`."""
         plan, rows = self._plan, batch.num_rows
         devices = self._device_ids(batch)
-        ts_kind = self._kinds[plan.mapping.ts.column]
-        ts, ms = event_times(_read_as(batch[plan.mapping.ts.column], ts_kind), plan.mapping.ts, self._file)
+        ts, ms = event_times(batch[plan.mapping.ts.column], plan.mapping.ts, self._file)
         signals = [self._values(name, source.column, batch) for name, source in plan.signals]
         attributes = [text_values(batch[source.column]) for _, source in plan.attributes]
         fields = [self._field(name, batch, signals, attributes) for name, _ in plan.fields]
@@ -98,16 +97,6 @@ class RowMaker:
                 for name, of in (("make", rule.make), ("model", rule.model), ("fuel", rule.fuel))
             }
             self.seen.devices[device] = Device(device_id=device, fleet_id=rule.fleet, type=rule.type, **texts)
-
-
-def _read_as(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """A text file's column of whole numbers as numbers; as text where one of them is none."""
-    if pa.types.is_string(values.type) and pa.types.is_integer(kind):
-        try:
-            return values.cast(pa.int64())
-        except pa.ArrowInvalid:
-            return values
-    return values
 
 
 def _merged(maps: Values, names: list[str], values: list[Values]) -> Values:

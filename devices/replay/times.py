@@ -15,6 +15,7 @@ from devices.replay.mapping import EventTime
 
 UNKNOWN = np.iinfo(np.int64).min
 """Epoch milliseconds of a time that cannot be read."""
+EPOCH_DIGITS = 18
 _PER_MS = {"us": 1_000, "ns": 1_000_000}
 _MS_PER = {"s": 1_000.0, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
 
@@ -32,7 +33,10 @@ def event_times(values: pa.Array, rule: EventTime, file: str) -> tuple[Sequence[
     if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
         return _numbers(values, rule)
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        return _texts(values, rule, file)
+        try:
+            return event_times(values.cast(pa.int64()), rule, file)
+        except pa.ArrowInvalid:
+            return _texts(values, rule, file)
     raise BadInputFile(
         f"{file}: column {rule.column!r} is {values.type}, which is no time: give a timestamp, number or text"
     )
@@ -82,10 +86,14 @@ def _numbers(values: pa.Array, rule: EventTime) -> tuple[Sequence[Any], NDArray[
 
 def _texts(values: pa.Array, rule: EventTime, file: str) -> tuple[Sequence[Any], NDArray[np.int64]]:
     zone = _zone(rule)
-    sent = values.to_pylist()
+    sent: list[Any] = values.to_pylist()
     ms = np.full(len(sent), UNKNOWN, np.int64)
     without_zone = 0
     for index, text in enumerate(sent):
+        if text and len(text) <= EPOCH_DIGITS and text.isdecimal():
+            # A text file's epoch number.
+            (sent[index],), (ms[index],) = event_times(pa.array([int(text)]), rule, file)
+            continue
         moment = parse_time(text)
         if moment is None:
             continue

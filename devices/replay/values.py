@@ -8,11 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contracts.record import READINGS
 from devices.encode import present
 from devices.replay.mapping import Source
 from devices.replay.plan import is_number
 
 _NESTED = frozenset({"fault_codes", "signals", "attributes"})
+_READINGS = frozenset(column.name for column in READINGS)
 
 
 def field_values(name: str, source: Source, values: pa.Array, kind: pa.DataType) -> Sequence[Any]:
@@ -41,9 +43,9 @@ def _is_text(values: pa.Array) -> bool:
 def _read_text(name: str, source: Source, values: pa.Array, kind: pa.DataType) -> Sequence[Any]:
     if name in _NESTED:
         return _each(values.to_pylist(), _json)
-    if pa.types.is_boolean(kind):
+    if pa.types.is_boolean(kind) or name == "engine_on":
         return _each(values.to_pylist(), {"true": True, "false": False}.get)
-    return _parsed(values, kind, source) if is_number(kind) or source.scaled else _plain(values)
+    return _parsed(values, kind, source) if is_number(kind) or source.scaled or name in _READINGS else _plain(values)
 
 
 def _numbers(values: pa.Array, source: Source) -> Sequence[Any]:
@@ -52,7 +54,8 @@ def _numbers(values: pa.Array, source: Source) -> Sequence[Any]:
     numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     if not source.scaled:
         return present(numbers)
-    numbers = numbers * source.factor + source.offset
+    with np.errstate(over="ignore"):  # What overflows is not finite, and left out as such.
+        numbers = numbers * source.factor + source.offset
     return present(numbers if source.decimals is None else np.round(numbers, source.decimals))
 
 
