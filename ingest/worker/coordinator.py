@@ -40,6 +40,8 @@ class Coordinator:
         self._observer = Observer(parts.clock)
         self._listed: Sequence[Shard] = ()
         self._listed_at_s: float | None = None
+        self.closing = False
+        """Set once this worker lets its shards go: it takes no more."""
         self.rows: list[LeaseRow] = []
         self.tended_s: float | None = None
 
@@ -99,6 +101,8 @@ class Coordinator:
         for row in self.rows:
             if row.ended or row.shard_id in self._holdings or self._is_living(row):
                 continue
+            if self.closing:
+                return True
             if not self._may_take(row) or (lease := await self._parts.leases.take(row, self._worker)) is None:
                 waiting = True
                 continue
@@ -124,7 +128,7 @@ class Coordinator:
 
     async def _ask(self) -> None:
         alive = {row.owner for row in self.rows if row.owner is not None and self._is_living(row)}
-        if self._options.until_idle or not alive:
+        if self._options.until_idle or self.closing or not alive:
             return
         wanted = shard_to_ask_for(self.rows, self._worker, alive=alive)
         if wanted is not None and await self._parts.leases.ask(wanted, self._worker):

@@ -1,6 +1,5 @@
 """Live state from what landed, where it was lost or never built."""
 
-import asyncio
 from collections.abc import Mapping
 
 import pyarrow as pa
@@ -10,10 +9,8 @@ import structlog
 from contracts.errors import SinkUnavailable
 from contracts.ledger import LANDED
 from ingest.batch import ShardId
-from ingest.clock import Clock
-from ingest.landing import ObjectStore
-from ingest.leases.protocol import Leases
 from ingest.live import LiveState
+from ingest.worker.options import Parts
 
 _ROWS_A_WRITE = 50_000
 _log = structlog.get_logger()
@@ -27,14 +24,13 @@ class LiveMender:
     stays incomplete: what only history knows has to be loaded from there.
     """
 
-    def __init__(
-        self, live: LiveState, leases: Leases, store: ObjectStore, *, clock: Clock, worker: str, in_hand_s: float
-    ) -> None:
+    def __init__(self, live: LiveState, parts: Parts, *, worker: str, in_hand_s: float) -> None:
         self.complete = False
         self._live = live
-        self._leases = leases
-        self._store = store
-        self._clock = clock
+        self._leases = parts.leases
+        self._store = parts.store
+        self._clock = parts.clock
+        self._offload = parts.encoding
         self._worker = worker
         self._in_hand_s = in_hand_s
         self._first = True
@@ -47,9 +43,9 @@ class LiveMender:
                 await self._mend()
             else:
                 self.complete = True
+            self._first = False
         except SinkUnavailable as error:
             _log.warning("live.later", error=str(error))
-        self._first = False
 
     async def _mend(self) -> None:
         positions = {row.shard_id: row.position for row in await self._leases.rows()}
@@ -81,7 +77,7 @@ class LiveMender:
             data = await self._store.get(key)
         except KeyError:
             return False
-        table = await asyncio.to_thread(pq.read_table, pa.BufferReader(data))
+        table = await self._offload(pq.read_table, pa.BufferReader(data))
         for batch in table.to_batches(_ROWS_A_WRITE):
             await self._live.write(batch)
         return True

@@ -59,6 +59,8 @@ class Health(msgspec.Struct, kw_only=True):
     down_s: dict[str, float]
     buffer_bytes: int
     reading_paused_s: float
+    live_complete: bool
+    """Whether live state is known to lack nothing; where it does, it is being rebuilt."""
 
 
 class Worker:
@@ -106,6 +108,7 @@ class Worker:
             for task in done:
                 task.result()
         finally:
+            self._coordinator.closing = True
             late = await self._holdings.let_go(self._options.stop_within_s)
             await self._last_things()
             for task in loops:
@@ -137,6 +140,7 @@ class Worker:
             down_s=down_s,
             buffer_bytes=self._budget.used_bytes,
             reading_paused_s=0.0 if full_s is None else round(now_s - full_s, 1),
+            live_complete=self._live_complete,
         )
 
     def show(self) -> None:
@@ -144,6 +148,12 @@ class Worker:
         metrics = self._parts.metrics
         metrics.buffer_bytes.set(self._budget.used_bytes)
         metrics.paused.set(self._budget.full_since_s is not None)
+
+    @property
+    def _live_complete(self) -> bool:
+        if self._live is None or self._mender is None:
+            return True
+        return self._mender.complete and self._live.pending_rows == 0 and self._live.dirty_since_ms is None
 
     @property
     def rows(self) -> list[LeaseRow]:
@@ -213,9 +223,7 @@ class Worker:
         if parts.live is None:
             return None
         in_hand_s = self._options.flush_age_s + self._options.lease_ttl_s
-        return LiveMender(
-            parts.live, parts.leases, parts.store, clock=parts.clock, worker=self.name, in_hand_s=in_hand_s
-        )
+        return LiveMender(parts.live, parts, worker=self.name, in_hand_s=in_hand_s)
 
     async def _retention(self) -> int:
         while True:
@@ -256,9 +264,6 @@ class Worker:
 
     def _report(self, seconds: float, late: list[str]) -> Report:
         totals = self.totals
-        complete = self._live is None or (
-            self._live.pending_rows == 0 and self._mender is not None and self._mender.complete
-        )
         return Report(
             worker=self.name,
             seconds=round(seconds, 3),
@@ -272,5 +277,5 @@ class Worker:
             records_per_s=round(totals.user_records_read / seconds, 1) if seconds > 0 else 0.0,
             lost=totals.lost,
             not_committed=late,
-            live_missing=not complete,
+            live_missing=not self._live_complete,
         )
