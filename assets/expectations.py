@@ -5,7 +5,7 @@ Great Expectations takes seconds to import, so its classes are named by `Expect`
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from dagster import (
@@ -25,7 +25,8 @@ from contracts.columns import Column, Privacy
 if TYPE_CHECKING:
     import pandas as pd
 
-BOOLEAN_ONLY, BASIC = "BOOLEAN_ONLY", "BASIC"
+BOOLEAN_ONLY: Literal["BOOLEAN_ONLY"] = "BOOLEAN_ONLY"
+BASIC: Literal["BASIC"] = "BASIC"
 KEPT = ("element_count", "unexpected_count")
 """All that is copied from a result: BASIC results also hold sample values."""
 
@@ -37,6 +38,10 @@ class Expect(msgspec.Struct, frozen=True):
     arguments: Mapping[str, Any]
     counted: bool = True
     """Whether Great Expectations may collect what it found; not on columns that identify someone."""
+
+
+Outcome = tuple[Expect, bool, Mapping[str, Any]]
+"""An expectation, whether it was met, and its counts."""
 
 
 def gx_check(
@@ -70,7 +75,7 @@ def bounds_of(columns: Iterable[Column]) -> list[Expect]:
     return found
 
 
-def _validate(frame: "pd.DataFrame", expectations: Sequence[Expect]) -> list[tuple[Expect, bool, Mapping[str, Any]]]:
+def _validate(frame: "pd.DataFrame", expectations: Sequence[Expect]) -> list[Outcome]:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations as gx
     from great_expectations import expectations as kinds
@@ -79,7 +84,7 @@ def _validate(frame: "pd.DataFrame", expectations: Sequence[Expect]) -> list[tup
     batch = (
         source.add_dataframe_asset("frame").add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
     )
-    outcomes = []
+    outcomes: list[Outcome] = []
     for expect in expectations:
         told = batch.validate(
             getattr(kinds, expect.kind)(**expect.arguments), result_format=BASIC if expect.counted else BOOLEAN_ONLY
@@ -88,7 +93,7 @@ def _validate(frame: "pd.DataFrame", expectations: Sequence[Expect]) -> list[tup
     return outcomes
 
 
-def _result(outcomes: list[tuple[Expect, bool, Mapping[str, Any]]]) -> AssetCheckResult:
+def _result(outcomes: list[Outcome]) -> AssetCheckResult:
     lines = ["| expectation | on | met | rows | unexpected |", "|---|---|---|---:|---:|"]
     for expect, met, counts in outcomes:
         on = expect.arguments.get("column") or ", ".join(expect.arguments.get("column_list", ()))

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
 
 import structlog
 
 from contracts.errors import FleetlakeError
 
+_ROOT = Path(__file__).resolve().parent.parent
 log = structlog.get_logger(__name__)
 
 
@@ -26,14 +29,14 @@ def told_safely(step: str) -> Iterator[None]:
         error.__suppress_context__ = True
         error.__cause__ = None
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - told by its kind, whatever it is
         said = safe_text(error)
         log.error("step failed", step=step, fault=said)  # noqa: TRY400 - its text would be in the log
         raise StepFailed(f"{step}: {said}") from None
 
 
 def safe_text(error: BaseException) -> str:
-    """An error's class, its Postgres state and constraint where it has them, and the line that raised it."""
+    """An error's class, its Postgres state and constraint where it has them, and our line that it came through."""
     parts = [f"{type(error).__module__}.{type(error).__qualname__}"]
     diagnostics = getattr(error, "diag", None)
     if diagnostics is not None:
@@ -42,9 +45,16 @@ def safe_text(error: BaseException) -> str:
             for name in ("sqlstate", "constraint_name", "table_name")
             if (value := getattr(diagnostics, name, None))
         ]
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
+    place = _place(error.__traceback__)
+    return ", ".join([*parts, f"at {place}"] if place else parts)
+
+
+def _place(trace: TracebackType | None) -> str:
+    """The deepest line of this project on the way to the fault."""
+    found = ""
+    while trace is not None:
+        path = Path(trace.tb_frame.f_code.co_filename)
+        if path.is_relative_to(_ROOT) and "site-packages" not in path.parts:
+            found = f"{path.relative_to(_ROOT)}:{trace.tb_lineno}"
         trace = trace.tb_next
-    if trace is not None:
-        parts.append(f"at {trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}")
-    return ", ".join(parts)
+    return found

@@ -161,8 +161,8 @@ class LakeWork:
             return table.scan(selected_fields=columns, limit=0).to_pandas()
         first = datetime(day.year, day.month, day.day, tzinfo=self._settings.row.zone)
         newest = And(
-            GreaterThanOrEqual("ts", (first - timedelta(days=1)).isoformat()),
-            LessThan("ts", (first + timedelta(days=1)).isoformat()),
+            GreaterThanOrEqual(term="ts", value=(first - timedelta(days=1)).isoformat()),
+            LessThan(term="ts", value=(first + timedelta(days=1)).isoformat()),
         )
         return table.scan(row_filter=newest, selected_fields=columns, limit=CHECKED_ROWS).to_pandas()
 

@@ -1,6 +1,6 @@
 """Landing as an asset: made by the consumer, observed here."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from dagster import AssetMaterialization, AssetSpec, FreshnessPolicy
 
@@ -28,7 +28,7 @@ def landing_spec(region: Region) -> AssetSpec:
     )
 
 
-def landed_events(region: str, work: RegionWork, hours: list) -> list[AssetMaterialization]:
+def landed_events(region: str, work: RegionWork, hours: list[datetime]) -> list[AssetMaterialization]:
     """One materialisation for each hour of which something landed, with what the ledger lists for it."""
     return [
         AssetMaterialization(

@@ -39,7 +39,7 @@ def prepare(region: str) -> None:
     """Have dbt parse the project for one region. Raises DbtFailed."""
     command, variables = parse_command(region)
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    done = subprocess.run(command, cwd=PROJECT, env=kept | variables, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=PROJECT, env={**kept, **variables}, capture_output=True, text=True, check=False)
     if done.returncode or not manifest_path(region).exists():
         raise DbtFailed(f"dbt cannot parse {PROJECT} for {region}:\n{(done.stdout + done.stderr)[-2000:]}")
     manifest_path(region).touch()

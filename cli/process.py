@@ -47,7 +47,7 @@ def _here(region: str) -> dict[str, Any]:
 
     from orchestration.command import run
 
-    document: dict[str, Any] = msgspec.to_builtins(run(region, lambda line: typer.echo(line, err=True)))
+    document: dict[str, Any] = msgspec.to_builtins(run(region))
     return document
 
 
@@ -102,8 +102,8 @@ def _table(documents: list[dict[str, Any]]) -> None:
             span = run["first"] if run["first"] == run["last"] else f"{run['first']} to {run['last']}"
             slowest = sorted(run["steps"].items(), key=lambda item: -item[1])[:3]
             result = "done" if run["ok"] else f"failed: {run['error']}"
-            if run["failed_checks"]:
-                result += f"; checks not passed: {', '.join(run['failed_checks'])}"
+            for what, checks in (("checks failed", run["failed_checks"]), ("warnings", run["warnings"])):
+                result += f"; {what}: {', '.join(checks)}" if checks else ""
             times = ", ".join(f"{step.split('__')[0]} {seconds:.1f}" for step, seconds in slowest)
             table.add_row(
                 document["region"], run["work"], span, str(run["assets"]), f"{run['seconds']:.1f}", times, result

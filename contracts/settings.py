@@ -44,6 +44,17 @@ class AwsService(BaseModel):
         return kwargs
 
 
+class EmrServerless(BaseModel):
+    """Where Spark jobs run when `spark` is emr-serverless."""
+
+    application: str | None = None
+    role: str | None = None
+    """ARN of the role that a job runs as."""
+    entry_point: str | None = None
+    """Where lake/main.py is, such as s3://bucket/lake/main.py."""
+    endpoint: str | None = None
+
+
 class _FromMapping(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, extra="ignore", frozen=True
@@ -92,6 +103,7 @@ class RegionSettings(_FromMapping):
     catalog: Literal["sql", "glue"] = "sql"
     spark: Literal["local", "emr-serverless"] = "local"
     spark_memory: str = "2g"
+    emr: EmrServerless = EmrServerless()
     state: Path = Path(".fleetlake")
     """A folder of this machine for caches (jars, Java) and local Spark scratch."""
 
@@ -117,6 +129,13 @@ class RegionSettings(_FromMapping):
     release_delay_days: int = Field(default=3, ge=0)
     cohort_size: int = Field(default=10, ge=2)
     dominance_share: float = Field(default=0.5, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _emr_is_known_where_used(self) -> Self:
+        emr = self.emr
+        if self.spark == "emr-serverless" and not (emr.application and emr.role and emr.entry_point):
+            raise ValueError("emr-serverless needs FLEETLAKE_EMR_APPLICATION, _ROLE and _ENTRY_POINT")
+        return self
 
     @property
     def row(self) -> Region:

@@ -1,5 +1,6 @@
 """What became of the runs asked for so far: the only memory of a sensor, read from Dagster's own storage."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -58,10 +59,11 @@ def attempts_of(instance: DagsterInstance, work: str) -> Attempts:
 
 def rest_after(failures: int) -> timedelta:
     """How long to wait after that many failures in a row: doubling, at most an hour."""
-    return min(FIRST_REST * 2 ** min(failures - 1, 16), LONGEST_REST)
+    doubled: timedelta = FIRST_REST * (1 << min(failures - 1, 16))
+    return min(doubled, LONGEST_REST)
 
 
-def _failed_in_a_row(records: list[RunRecord] | tuple[RunRecord, ...]) -> int:
+def _failed_in_a_row(records: Sequence[RunRecord]) -> int:
     failures = 0
     for record in records:
         if record.dagster_run.status == DagsterRunStatus.SUCCESS:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import msgspec
 from dagster import DagsterInstance
@@ -10,24 +11,31 @@ from contracts.regions import WORLD
 from contracts.settings import RegionSettings, WorldSettings
 from orchestration.daemon import is_alive, wait_for
 from orchestration.home import prepare_home
-from orchestration.location import definitions
+from orchestration.definitions import definitions
 from orchestration.orphans import fail_orphans
 from orchestration.process import Processed, Tell, only_one, process
+from orchestration.quiet import output_into
 
 
-def run(region: str, tell: Tell) -> Processed:
-    """Bring the region up to date, or watch the daemon do it.
+def run(region: str) -> Processed:
+    """Bring the region up to date, or watch the daemon do it; says on standard error what it is at.
 
-    Raises BadSettings where the environment lacks the region's settings or Dagster's.
+    What the tools print goes to DAGSTER_HOME's logs. Raises BadSettings where the environment lacks the region's
+    settings or Dagster's.
     """
     started = time.monotonic()
     os.environ.update(prepare_home(os.environ))
     settings = WorldSettings.load() if region == WORLD else RegionSettings.load()
+    with output_into(Path(os.environ["DAGSTER_HOME"]) / "logs" / f"process-{region}.log") as people:
+        done = _run(region, settings, lambda line: print(line, file=people))
+    return msgspec.structs.replace(done, seconds=round(time.monotonic() - started, 2))
+
+
+def _run(region: str, settings: RegionSettings | WorldSettings, tell: Tell) -> Processed:
     repository = definitions(region).get_repository_def()
     with only_one(settings.postgres_dsn.get_secret_value(), tell), DagsterInstance.get() as instance:
-        if is_alive(instance):
-            done = wait_for(region, repository, instance, tell)
-        else:
+        done = wait_for(region, repository, instance, tell) if is_alive(instance) else None
+        if done is None:
             fail_orphans(instance, region)
             done = process(region, repository, instance, tell)
-    return msgspec.structs.replace(done, seconds=round(time.monotonic() - started, 2))
+    return done

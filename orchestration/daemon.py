@@ -21,8 +21,15 @@ def is_alive(instance: DagsterInstance) -> bool:
     return beat is not None and time.time() - beat.timestamp < ALIVE_WITHIN_S
 
 
-def wait_for(name: str, repository: RepositoryDefinition, instance: DagsterInstance, tell: Tell) -> Processed:
-    """Wait until nothing is due and no run is under way; not `ok` where nothing changes for GIVE_UP_AFTER_S.
+def forget(instance: DagsterInstance) -> None:
+    """Take the daemon's heartbeats away once it has ended, so that nobody waits for it."""
+    instance.wipe_daemon_heartbeats()
+
+
+def wait_for(name: str, repository: RepositoryDefinition, instance: DagsterInstance, tell: Tell) -> Processed | None:
+    """Wait until nothing is due and no run is under way; None where the daemon died meanwhile.
+
+    Not `ok` where nothing changes for GIVE_UP_AFTER_S.
 
     Evaluating a sensor here only reads levels: the requests are left to the daemon.
     """
@@ -32,10 +39,13 @@ def wait_for(name: str, repository: RepositoryDefinition, instance: DagsterInsta
         behind = _behind(repository, instance)
         if not behind:
             return Processed(name, True, [], time.monotonic() - started, by_daemon=True)
+        if not is_alive(instance):
+            tell("the daemon has ended")
+            return None
         if behind != before:
             tell("left to the daemon: " + "; ".join(behind))
             before, changed = behind, time.monotonic()
-        elif time.monotonic() - changed > GIVE_UP_AFTER_S or not is_alive(instance):
+        elif time.monotonic() - changed > GIVE_UP_AFTER_S:
             return Processed(name, False, [], time.monotonic() - started, by_daemon=True)
         time.sleep(_LOOK_EVERY_S)
 

@@ -24,6 +24,9 @@ concurrency:
   pools:
     default_limit: 1
     granularity: run
+sensors:
+  use_threads: true
+  num_workers: 4
 run_monitoring:
   enabled: true
   start_timeout_seconds: 180

@@ -10,7 +10,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-from dagster import DagsterInstance, RepositoryDefinition, RunRequest, SensorDefinition, build_sensor_context
+from dagster import (
+    AssetCheckSeverity,
+    DagsterInstance,
+    RepositoryDefinition,
+    RunRequest,
+    SensorDefinition,
+    build_sensor_context,
+)
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from orchestration.attempts import ATTEMPT, WORK
@@ -36,6 +43,7 @@ class RunDone(msgspec.Struct, frozen=True):
     steps: dict[str, float]
     """Seconds by step."""
     failed_checks: list[str]
+    warnings: list[str]
     run_id: str
     error: str | None = None
 
@@ -122,12 +130,18 @@ def _done(request: RunRequest, result: Any, seconds: float) -> RunDone:
         ok=result.success,
         seconds=round(seconds, 2),
         steps=steps,
-        failed_checks=[
-            e.asset_check_key.to_user_string() for e in result.get_asset_check_evaluations() if not e.passed
-        ],
+        failed_checks=_not_passed(result, AssetCheckSeverity.ERROR),
+        warnings=_not_passed(result, AssetCheckSeverity.WARN),
         run_id=result.run_id,
         error=_error(result),
     )
+
+
+def _not_passed(result: Any, severity: AssetCheckSeverity) -> list[str]:
+    checks = result.get_asset_check_evaluations()
+    return [
+        check.asset_check_key.to_user_string() for check in checks if not check.passed and check.severity == severity
+    ]
 
 
 def _error(result: Any) -> str | None:

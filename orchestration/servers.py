@@ -104,6 +104,7 @@ def serving(
         yield Servers(url=f"http://{HOST}:{web}", all=started)
     finally:
         stop(started)
+        _forget_daemon(dagster)
 
 
 def stop(servers: list[Server]) -> None:
@@ -118,6 +119,16 @@ def stop(servers: list[Server]) -> None:
         except subprocess.TimeoutExpired:
             server.process.kill()
             server.process.wait()
+
+
+def _forget_daemon(dagster: Mapping[str, str]) -> None:
+    from dagster import DagsterInstance
+
+    from orchestration.daemon import forget
+
+    os.environ.update(dagster)
+    with DagsterInstance.get() as instance:
+        forget(instance)
 
 
 def _code_server(port: int) -> list[str]:

@@ -1,0 +1,54 @@
+"""`fleetlake ui`: Dagster's web UI on the running stack, until Ctrl-C."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+import stack
+from cli.environment import ALL, each_region, state_folder
+from contracts.errors import ServiceFailed
+from contracts.regions import WORLD
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def ui(
+        port: Annotated[int | None, typer.Option(help="Port of the web server; a free one by default.")] = None,
+    ) -> None:
+        """Serve Dagster's UI: a code server a region with that region's environment, the web server and the daemon.
+
+        The daemon launches the runs that are due while this is up. Ctrl-C ends all of it.
+        """
+        from orchestration.home import prepare_home
+        from orchestration.servers import serving
+
+        state = state_folder()
+        dagster = prepare_home(stack.dagster_environment(state))
+        locations = {name: stack.region_environment(state, name) for name in each_region(ALL)}
+        locations[WORLD] = stack.world_environment(state)
+        logs = state / "logs" / "dagster"
+        typer.echo(f"starting {len(locations)} code servers, the daemon and the web server (logs in {logs})")
+        ended = _until_asked_to_end()
+        with serving(locations, dagster, logs, port) as servers:
+            typer.echo(f"Dagster is at {servers.url}  (Ctrl-C ends it)")
+            while not ended.wait(1.0):
+                if fallen := servers.fallen():
+                    names = ", ".join(f"{server.name} (see {server.log})" for server in fallen)
+                    raise ServiceFailed(f"ended by itself: {names}")
+        typer.echo("ended")
+
+
+def _until_asked_to_end() -> threading.Event:
+    asked = threading.Event()
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        asked.set()
+
+    signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGTERM, ask)
+    return asked
