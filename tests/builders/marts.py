@@ -17,6 +17,8 @@ from contracts.settings import RegionSettings, WorldSettings
 from lake import dbt
 from lake.load import mark_applied
 from lake.tables import table
+from stack import running_site
+from stack.clients import s3_client
 
 SCHEMAS = {names.TRIP_TABLE: TRIP_SCHEMA, names.DEVICE_DAY_TABLE: DEVICE_DAY_SCHEMA}
 
@@ -146,6 +148,15 @@ def empty(settings: RegionSettings | WorldSettings, *, history: bool = True) -> 
         with psycopg.connect(dsn.get_secret_value()) as connection:
             tables = [name for (name,) in connection.execute(_TABLES)]
             connection.execute(f"truncate {', '.join(tables)} cascade")
+
+
+def clear_exchange(state: Path, region: str) -> None:
+    """Delete what a region published, as the stack's administrator: no region and not the world may delete."""
+    site = running_site(state)
+    client = s3_client(site.ports["s3"], site.secrets.s3_admin)
+    listing = client.list_objects_v2(Bucket=names.EXCHANGE_BUCKET, Prefix=names.exchange_prefix(region))
+    for item in listing.get("Contents", []):
+        client.delete_object(Bucket=names.EXCHANGE_BUCKET, Key=item["Key"])
 
 
 def run_dbt(settings: RegionSettings | WorldSettings, folder: Path, *arguments: str) -> Any:

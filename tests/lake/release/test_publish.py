@@ -14,7 +14,7 @@ from contracts.errors import Misuse, ReleaseRefused
 from contracts.settings import RegionSettings
 from lake.release import due_releases, publish_day
 from lake.release.exchange import ReleaseKey, decode
-from tests.builders.marts import build_mart, connect, device_day, empty, fetch, register, run_dbt
+from tests.builders.marts import build_mart, clear_exchange, connect, device_day, empty, fetch, register, run_dbt
 
 DAY = date(2026, 3, 2)
 OLD_ENOUGH = date(2026, 3, 5)
@@ -40,6 +40,7 @@ def region(stack) -> Iterator[RegionSettings]:
             connection.execute("insert into registry.device_subject values (%s, %s)", [f"bus{n}", f"person{n}"])
     build_marts(settings, 1)
     yield settings
+    clear_exchange(stack.state, settings.region)
     empty(settings, history=False)
 
 
