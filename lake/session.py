@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from contracts.names import warehouse
+from contracts.names import bucket, warehouse
 from contracts.settings import AwsService, RegionSettings
 from lake.database import dsn_parts
 from lake.jars import jars
@@ -130,7 +130,7 @@ def _catalog(settings: RegionSettings) -> dict[str, str]:
 
 def _s3a(settings: RegionSettings) -> dict[str, str]:
     """How Spark reads landing objects by key."""
-    prefix = "spark.hadoop.fs.s3a."
+    prefix = f"spark.hadoop.{_bucket_options(settings)}"
     options = {f"{prefix}endpoint.region": settings.row.aws_region}
     if settings.s3.endpoint:
         secure = str(urlsplit(settings.s3.endpoint).scheme == "https").lower()
@@ -155,8 +155,14 @@ def _secrets(settings: RegionSettings) -> dict[str, str]:
         options |= {"s3.access-key-id": keys[0], "s3.secret-access-key": keys[1]}
     named = _named(settings, options)
     if keys:
-        named |= {"fs.s3a.access.key": keys[0], "fs.s3a.secret.key": keys[1]}
+        prefix = _bucket_options(settings)
+        named |= {f"{prefix}access.key": keys[0], f"{prefix}secret.key": keys[1]}
     return named
+
+
+def _bucket_options(settings: RegionSettings) -> str:
+    """Hadoop's prefix of options for the region's bucket alone: no other bucket is opened with its keys."""
+    return f"fs.s3a.bucket.{bucket(settings.region)}."
 
 
 def _keys(service: AwsService) -> tuple[str, str] | None:

@@ -5,10 +5,11 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from contracts.ledger import (
@@ -21,9 +22,23 @@ from contracts.ledger import (
     lease_item,
     ledger_item,
 )
-from contracts.names import arrival_hour, bucket, landing_key, leases_table, ledger_table
+from contracts.names import (
+    DEVICE_DAY_TABLE,
+    HISTORY_TABLE,
+    TRIP_TABLE,
+    arrival_hour,
+    bucket,
+    landing_key,
+    leases_table,
+    ledger_table,
+)
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import RegionSettings
+from lake.catalog import catalog
+from lake.database import transaction
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -78,7 +93,7 @@ class Landing:
     ) -> str:
         """One flush of one object, filed under `hour` (that of its newest arrival unless given). Returns its key."""
         rows = table if isinstance(table, pa.Table) else landing_table(table)
-        newest: datetime = pa.compute.max(rows["arrival_ts"]).as_py()
+        newest: datetime = pc.max(rows["arrival_ts"]).as_py()
         filed = arrival_hour(hour or newest)
         entry = self._entry(rows, filed, shard_id, committed or newest)
         self._client("s3", self.settings.s3).put_object(
@@ -100,8 +115,8 @@ class Landing:
             rows=rows.num_rows,
             bytes=rows.nbytes,
             sha256=hashlib.sha256(_parquet(rows)).hexdigest(),
-            min_ts_ms=ms(pa.compute.min(rows["ts"]).as_py()),
-            max_ts_ms=ms(pa.compute.max(rows["ts"]).as_py()),
+            min_ts_ms=ms(pc.min(rows["ts"]).as_py()),
+            max_ts_ms=ms(pc.max(rows["ts"]).as_py()),
             stragglers=_stragglers(rows, hour),
         )
         after, self.positions[shard_id] = self.positions.get(shard_id, ""), last
@@ -127,14 +142,47 @@ class Landing:
 
 def _stragglers(rows: pa.Table, hour: datetime) -> int:
     low, high = hour - timedelta(seconds=ON_TIME_BEFORE_S), hour + timedelta(seconds=3600 + ON_TIME_AFTER_S)
-    on_time = pa.compute.and_(
-        pa.compute.greater_equal(rows["ts"], pa.scalar(low, rows["ts"].type)),
-        pa.compute.less(rows["ts"], pa.scalar(high, rows["ts"].type)),
+    on_time = pc.and_(
+        pc.greater_equal(rows["ts"], pa.scalar(low, rows["ts"].type)),
+        pc.less(rows["ts"], pa.scalar(high, rows["ts"].type)),
     )
-    return rows.num_rows - (pa.compute.sum(on_time).as_py() or 0)
+    return rows.num_rows - (pc.sum(on_time).as_py() or 0)
 
 
 def _parquet(rows: pa.Table) -> bytes:
     sink = io.BytesIO()
     pq.write_table(rows, sink, compression="zstd")
     return sink.getvalue()
+
+
+def empty_lake(settings: RegionSettings) -> None:
+    """The region as if nothing had ever landed: no Iceberg table, no ledger, no lease, nothing in ops."""
+    for table in (HISTORY_TABLE, TRIP_TABLE, DEVICE_DAY_TABLE):
+        if catalog(settings).table_exists(table):
+            catalog(settings).drop_table(table)
+    dynamodb = boto3.resource("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
+    for name, keys in (
+        (ledger_table(settings.region), ("shard_id", "last_seq")),
+        (leases_table(settings.region), ("shard_id",)),
+    ):
+        table = dynamodb.Table(name)
+        for item in table.scan(ConsistentRead=True)["Items"]:
+            table.delete_item(Key={key: item[key] for key in keys})
+    with transaction(settings) as connection:
+        connection.execute(
+            "truncate ops.landing_object, ops.landing_cursor, ops.merge, ops.harvest_cursor, ops.changed, ops.derived,"
+            " ops.deriving, ops.applied, ops.watermarks"
+        )
+
+
+def merged(spark: "SparkSession", settings: RegionSettings) -> list[tuple[Any, ...]]:
+    """History's identities with where each came from, in order."""
+    rows = spark.table(f"{settings.region}.{HISTORY_TABLE}")
+    chosen = rows.select("device_id", "ts", "record_id", "sequence_number", "sub_sequence", "lat")
+    return sorted(tuple(row) for row in chosen.collect())
+
+
+def fetch(settings: RegionSettings, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Rows of a query on the region's database."""
+    with transaction(settings) as connection:
+        return connection.execute(query, list(values)).fetchall()
