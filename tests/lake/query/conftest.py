@@ -1,4 +1,4 @@
-"""A stack of its own: reconciliation counts all that a region holds, so nothing else may write to it."""
+"""A stack of their own: reconciliation counts all that a region holds, so nothing else may write to it."""
 
 import shutil
 import tempfile
