@@ -10,6 +10,8 @@ from stack.services import Service, Site
 
 Progress = Callable[[str], None]
 START_S = 60.0
+PATIENCE_S = 30.0
+"""A service that runs but does not answer for this long is started anew; a busy machine makes one slow."""
 _POLL_S = 0.05
 _ATTEMPTS = 2
 
@@ -44,7 +46,7 @@ def _runs_as_configured(service: Service, site: Site) -> bool:
     found = processes.find(site.layout.process(service.name))
     if found is None or found[1].digest != service.digest():
         return False
-    return _wait_healthy(service, site, 5.0)
+    return _wait_healthy(service, site, PATIENCE_S)
 
 
 def _start_on_free_ports(service: Service, site: Site, named: Mapping[str, int], taken: set[int]) -> None:

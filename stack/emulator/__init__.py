@@ -1,1 +1,1 @@
-"""ministack, made to keep what it accepted through a crash, and to limit GetRecords as AWS does."""
+"""ministack, made to survive a crash, to limit GetRecords as AWS does, and to stay quick when a stream is long."""

@@ -1,7 +1,8 @@
-"""`python -m stack.emulator`: ministack's own server, configured by its environment, with our two additions."""
+"""`python -m stack.emulator`: ministack's own server, configured by its environment, with our additions."""
 
 from ministack import app as ministack
 
+from stack.emulator.expiry import expire_lazily
 from stack.emulator.iterators import authorize_by_iterator
 from stack.emulator.snapshots import Snapshots
 
@@ -9,6 +10,7 @@ from stack.emulator.snapshots import Snapshots
 def main() -> None:
     """Serve until SIGTERM, which writes everything down."""
     authorize_by_iterator()
+    expire_lazily()
     Snapshots(ministack).install()
     ministack.main()
 
