@@ -161,10 +161,8 @@ def empty_lake(settings: RegionSettings) -> None:
         if catalog(settings).table_exists(table):
             catalog(settings).drop_table(table)
     dynamodb = boto3.resource("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
-    for name, keys in (
-        (ledger_table(settings.region), ("shard_id", "last_seq")),
-        (leases_table(settings.region), ("shard_id",)),
-    ):
+    names = {ledger_table(settings.region): ("shard_id", "last_seq"), leases_table(settings.region): ("shard_id",)}
+    for name, keys in names.items():
         table = dynamodb.Table(name)
         for item in table.scan(ConsistentRead=True)["Items"]:
             table.delete_item(Key={key: item[key] for key in keys})

@@ -1,6 +1,7 @@
 """Which objects go into which commit, and what a snapshot remembers of it."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ def test_each_object_is_in_one_commit_and_commits_are_full(objects):
     made = plan(Kind.ON_TIME, objects, most_rows=1000)
     assert sorted(key for step in made for key in step.keys) == sorted(item.key for item in objects)
     assert all(step.rows <= 1000 for step in made)
-    assert all(one.rows + other.objects[0].rows > 1000 for one, other in zip(made, made[1:], strict=False))
+    assert all(one.rows + other.objects[0].rows > 1000 for one, other in pairwise(made))
 
 
 def test_an_object_larger_than_a_commit_may_be_goes_alone():

@@ -1,6 +1,7 @@
 """Literal ranges of event time."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ SPANS = st.lists(
 def test_joined_spans_cover_the_same_times_in_order_and_are_few(spans, most):
     result = joined(spans, most)
     assert len(result) <= most
-    assert all(one.end < other.start for one, other in zip(result, result[1:], strict=False))
+    assert all(one.end < other.start for one, other in pairwise(result))
     assert all(any(made.start <= span.start and span.end <= made.end for made in result) for span in spans)
     if most == 50 and len(result) < most:
         assert sum((s.end - s.start for s in result), timedelta()) <= sum((s.end - s.start for s in spans), timedelta())
@@ -36,9 +37,9 @@ def test_neighbouring_hours_become_one_span():
 
 
 def test_a_condition_is_literal_and_half_open():
-    assert sql_condition("t.ts", [day_span(date(2026, 3, 10))]) == (
-        "((t.ts >= TIMESTAMP '2026-03-10 00:00:00.000000+00:00' AND t.ts < TIMESTAMP '2026-03-11 00:00:00.000000+00:00'))"
-    )
+    from_midnight = "t.ts >= TIMESTAMP '2026-03-10 00:00:00.000000+00:00'"
+    to_midnight = "t.ts < TIMESTAMP '2026-03-11 00:00:00.000000+00:00'"
+    assert sql_condition("t.ts", [day_span(date(2026, 3, 10))]) == f"(({from_midnight} AND {to_midnight}))"
 
 
 def test_a_key_tells_its_hour():
