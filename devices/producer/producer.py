@@ -69,7 +69,7 @@ class Producer:
         self._pool = ThreadPoolExecutor(min(len(self._lanes), MAX_LANES_AT_ONCE), thread_name_prefix="put")
 
     @classmethod
-    def open(cls, settings: RegionSettings, *, aggregated: bool = True) -> Self:
+    def open(cls, settings: RegionSettings, *, aggregated: bool = True, limits: Limits | None = None) -> Self:
         """A producer on the region's stream telemetry-R."""
         # Retries are put_all's: botocore's own would hide throttling and know nothing of partial failures.
         config = Config(
@@ -80,7 +80,7 @@ class Producer:
             parameter_validation=False,
         )
         client = boto3.client("kinesis", config=config, **settings.kinesis.client_kwargs(settings.row.aws_region))
-        return cls(client, stream_name(settings.region), aggregated=aggregated)
+        return cls(client, stream_name(settings.region), aggregated=aggregated, limits=limits)
 
     def put(self, records: Iterable[tuple[str, bytes]]) -> None:
         """Take (partition key, user record) pairs. Blocks while a lane is full.
@@ -92,7 +92,7 @@ class Producer:
             self.flush()
             self._load_shards()
         by_lane: list[list[tuple[str, bytes]]] = [[] for _ in self._lanes]
-        index_of = self._shards.index_of
+        index_of = self.shards.index_of
         for pair in records:
             key, data = pair
             if not key or len(key) > MAX_PARTITION_KEY:
@@ -129,7 +129,7 @@ class Producer:
     def _load_shards(self) -> None:
         self._moved = False
         try:
-            self._shards: ShardMap = list_shards(self._client, self._stream)
+            self.shards: ShardMap = list_shards(self._client, self._stream)
         except ClientError as error:
             raise explain(error, self._stream) from None
         except BotoCoreError as error:
@@ -137,8 +137,7 @@ class Producer:
                 f"Kinesis does not answer for {self._stream} ({type(error).__name__}); `fleetlake up` starts the stack"
             ) from None
         self._lanes = [
-            _Lane(shard_id, Aggregator(self._limits, aggregated=self._aggregated))
-            for shard_id in self._shards.shard_ids
+            _Lane(shard_id, Aggregator(self._limits, aggregated=self._aggregated)) for shard_id in self.shards.shard_ids
         ]
 
     def _submit(self, lane: _Lane, call: list[Entry]) -> None:

@@ -47,7 +47,7 @@ class EventTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FromColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A registry text that differs by device: the device's first one in this column."""
+    """A registry text that differs by device: what this column has in the device's first row."""
 
     column: str
 
