@@ -11,8 +11,11 @@ def runs_of_hours(records: Sequence[KinesisRecord], open_hours: int) -> list[Seq
 
     A slow shard's backlog may hold a day in one answer of GetRecords.
     """
-    if not records or records[0].arrival_ms // HOUR_MS == records[-1].arrival_ms // HOUR_MS:
-        return [records] if records else []
+    if not records:
+        return []
+    arrivals = [record[1] for record in records]
+    if min(arrivals) // HOUR_MS == max(arrivals) // HOUR_MS:
+        return [records]
     runs, start, hours = [], 0, set[int]()
     for place, record in enumerate(records):
         hour = record.arrival_ms // HOUR_MS

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from contracts.names import redis_epoch, redis_geo, redis_latest, redis_seen, redis_trail
 from ingest.live.choice import Choice
-from ingest.live.order import MS_DIGITS
-from ingest.live.timetext import digits, fixed_texts
-from ingest.live.values import latest_values, point_values
+from ingest.live.points import point_frames
+from ingest.live.timetext import MS_DIGITS, fixed_texts, ms_digits
+from ingest.live.values import latest_values
 
 MOST_ITEMS = 1000
 """Devices and points that one command takes in: the server does nothing else meanwhile, so a few milliseconds."""
@@ -22,13 +22,14 @@ _NOTHING = pa.scalar(b"")
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Arguments of all devices: `keys[i]`, `arguments[i]` and `points[i]` are cuts of three buffers."""
+    """Arguments of all devices: `keys[i]` and `arguments[i]` are cuts of two buffers, points are rows of a third."""
 
     region: str
     trail_points: int
     keys: pa.BinaryArray
     arguments: pa.BinaryArray
-    points: pa.BinaryArray
+    points: np.ndarray
+    """One row a point, as bytes."""
     point_counts: np.ndarray
 
     def commands(self, sha: bytes) -> Iterator[list[bytes | memoryview]]:
@@ -42,7 +43,7 @@ class Frames:
                 _cut(self.keys, start, stop),
                 _bulk(b"%d" % self.trail_points) + _bulk(b"%d" % (stop - start)),
                 _cut(self.arguments, start, stop),
-                _cut(self.points, first_point, last_point),
+                self.points[first_point:last_point].reshape(-1).data,
             ]
 
     def _head(self, sha: bytes, devices: int, points: int) -> bytes:
@@ -68,8 +69,7 @@ def frames(region: str, rows: pa.RecordBatch, choice: Choice, trail_points: int)
         *_framed(latitude),
         *_framed(pa.array(choice.point_counts).cast(pa.string()).cast(pa.binary())),
     )
-    members = pa.array(point_values(rows, choice.points), pa.binary())
-    points = _joined(*_framed_times(choice.ts_ms[choice.points]), *_framed(members))
+    points = point_frames(rows, choice.points, choice.ts_ms)
     return Frames(
         region, trail_points, _joined(*_framed(latest), *_framed(trail)), arguments, points, choice.point_counts
     )
@@ -82,7 +82,7 @@ def _framed(column: pa.BinaryArray) -> tuple[pa.Scalar | pa.Array, ...]:
 
 def _framed_times(ms: np.ndarray) -> tuple[pa.Scalar | pa.Array, ...]:
     """The pieces of a column of times as bulk strings of one width."""
-    return pa.scalar(b"$%d\r\n" % MS_DIGITS), fixed_texts(digits(ms, MS_DIGITS)).cast(pa.binary()), _END
+    return pa.scalar(b"$%d\r\n" % MS_DIGITS), fixed_texts(ms_digits(ms)).cast(pa.binary()), _END
 
 
 def _degrees(column: pa.Array, places: np.ndarray) -> pa.BinaryArray:

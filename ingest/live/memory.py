@@ -10,8 +10,9 @@ import pyarrow as pa
 from contracts.record import BAD_POSITION
 from ingest.live.choice import MAX_GEO_LATITUDE_DEG
 from ingest.live.order import order_text
+from ingest.live.points import point_texts
 from ingest.live.protocol import LiveReport
-from ingest.live.values import latest_values, point_values
+from ingest.live.values import latest_values
 
 _DAY_MS = 86_400_000
 
@@ -100,7 +101,7 @@ class MemoryLive:
             self._places[device] = (order, (row["lon"], row["lat"]))
         if self._trail_points:
             trail = self._trails.setdefault(device, set())
-            trail.add((ts_ms, point_values(rows, here)[0]))
+            trail.add((ts_ms, point_texts(rows.slice(place, 1), np.array([0]), np.array([ts_ms]))[0]))
             self._trails[device] = set(sorted(trail)[-self._trail_points :])
 
 

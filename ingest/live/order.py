@@ -6,9 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.names import SEQUENCE_DIGITS
+from ingest.live.timetext import MS_DIGITS
 
-MS_DIGITS = 14
-"""Digits of an epoch time in milliseconds: enough until the year 5138."""
 SUB_DIGITS = 6
 ORDER_CHARACTERS = 2 * MS_DIGITS + SEQUENCE_DIGITS + SUB_DIGITS
 NO_ORDER = "0" * ORDER_CHARACTERS

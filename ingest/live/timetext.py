@@ -3,6 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
+MS_DIGITS = 14
+"""Digits that an epoch time in milliseconds is padded to: enough until the year 5138."""
 _DAY_MS = 86_400_000
 _WIDTH = len("2026-01-01T00:00:00.000Z")
 _PAIRS = np.array([list(f"{number:02d}".encode()) for number in range(100)], np.uint8)
@@ -32,14 +34,14 @@ def fixed_texts(letters: np.ndarray) -> pa.StringArray:
     return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(letters)))
 
 
-def digits(numbers: np.ndarray, width: int) -> np.ndarray:
-    """Non-negative numbers as matrices of `width` ASCII digits, padded with zeros."""
-    out = np.empty((len(numbers), width), np.uint8)
-    rest = numbers
-    for place in range(width - 1, -1, -1):
-        rest, digit = np.divmod(rest, 10)
-        out[:, place] = digit + ord("0")
-    return out
+def ms_digits(ms: np.ndarray) -> np.ndarray:
+    """Non-negative epoch milliseconds as rows of MS_DIGITS ASCII digits, padded with zeros."""
+    out = np.empty((len(ms), MS_DIGITS + 1), np.uint8)
+    rest = ms
+    for stop in range(MS_DIGITS + 1, 0, -3):
+        rest, group = np.divmod(rest, 1000)
+        out[:, stop - 3 : stop] = _TRIPLES[group]
+    return out[:, 1:]
 
 
 def _dates(days: np.ndarray) -> np.ndarray:

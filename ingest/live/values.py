@@ -1,4 +1,4 @@
-"""What live state holds, as JSON: the latest record of a device, and points of its trail."""
+"""What live state holds of a device's newest record, as JSON."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,6 @@ from ingest.live.timetext import time_texts
 
 _TECHNICAL = ("shard_id", "sequence_number", "sub_sequence")
 FIELDS: tuple[str, ...] = tuple(name for name in LANDING_SCHEMA.names if name not in _TECHNICAL)
-POINT_FIELDS = ("ts", "lat", "lon", "speed_kmh", "heading_deg")
 
 Latest = msgspec.defstruct(
     "Latest",
@@ -23,9 +22,6 @@ Latest = msgspec.defstruct(
     module=__name__,
 )
 """`order` and `position_order` stand first and have a fixed width: the guard reads and writes them in place."""
-Point = msgspec.defstruct(
-    "Point", [(name, Any, None) for name in POINT_FIELDS], omit_defaults=True, gc=False, module=__name__
-)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -41,12 +37,6 @@ def latest_values(rows: pa.RecordBatch, newest: np.ndarray, placed: np.ndarray) 
     taken = rows.take(pa.array(newest))
     columns = [_python(taken.column(name)) for name in FIELDS]
     return list(map(_encode, map(Latest, orders, places, *columns)))
-
-
-def point_values(rows: pa.RecordBatch, points: np.ndarray) -> list[bytes]:
-    """JSON of these rows as trail points."""
-    taken = rows.select(list(POINT_FIELDS)).take(pa.array(points))
-    return list(map(_encode, map(Point, *(_python(column) for column in taken.columns))))
 
 
 def _orders(rows: pa.RecordBatch, places: np.ndarray) -> list[str]:

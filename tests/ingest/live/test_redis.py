@@ -1,0 +1,138 @@
+"""What only the real Redis shows: other people's readers, restarts, refusals, and outages."""
+
+import asyncio
+import json
+import socket
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import redis
+
+from contracts.errors import SinkUnavailable
+from ingest.live import RedisLive
+from tests.builders.ingest import ARRIVAL_MS, landing_rows
+
+
+def at_munich(device: str, seq: int = 0) -> dict[str, Any]:
+    return {
+        "device_id": device, "ts_ms": ARRIVAL_MS + seq, "arrival_ms": ARRIVAL_MS + seq, "seq": seq,
+        "lat": 48.137, "lon": 11.575, "flags": 0,
+    }  # fmt: skip
+
+
+def test_plain_clients_read_what_the_design_names(stack: Any) -> None:
+    settings, device = stack.settings("eu"), uuid4().hex
+
+    async def scenario() -> None:
+        live = RedisLive.of(settings)
+        await live.write(landing_rows([at_munich(device)]))
+        await live.close()
+
+    asyncio.run(scenario())
+    with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        assert json.loads(client.get(f"eu:latest:{device}"))["lat"] == 48.137
+        near = client.geosearch("eu:geo", longitude=11.6, latitude=48.1, radius=20, unit="km")
+        assert device.encode() in near
+        assert client.zscore("eu:seen", device) == ARRIVAL_MS
+        ((point, score),) = client.zrange(f"eu:trail:{device}", 0, -1, withscores=True)
+        assert score == ARRIVAL_MS
+        assert json.loads(point)["lon"] == 11.575
+
+
+def test_a_server_that_lost_its_scripts_is_told_them_again(stack: Any) -> None:
+    device = uuid4().hex
+
+    async def scenario() -> None:
+        live = RedisLive.of(stack.settings("eu"))
+        await live.write(landing_rows([at_munich(device)]))
+        live._sha = b"0" * 40
+        assert (await live.write(landing_rows([at_munich(device, 1)]))).updated == 1
+        await live.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_region_cannot_write_another_regions_devices(stack: Any) -> None:
+    async def scenario() -> None:
+        live = RedisLive(stack.settings("us").redis_url.get_secret_value(), "eu")
+        with pytest.raises(SinkUnavailable, match="refuses this user"):
+            await live.write(landing_rows([at_munich("x")]))
+        assert "x" not in str(await RedisLive.of(stack.settings("eu")).latest("x"))
+        await live.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_redis_that_is_down_is_said_to_be_and_a_later_write_succeeds(stack: Any) -> None:
+    url = stack.settings("eu").redis_url.get_secret_value()
+    device = uuid4().hex
+
+    async def scenario() -> None:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+        upstream = redis.connection.parse_url(url)
+        user, password = upstream["username"], upstream["password"]
+        live = RedisLive(f"redis://{user}:{password}@127.0.0.1:{port}/0", "eu", timeout_s=1)
+        with pytest.raises(SinkUnavailable, match=r"Redis of region eu: cannot write: ConnectionError"):
+            await live.write(landing_rows([at_munich(device)]))
+        server = await asyncio.start_server(_forward(upstream["host"], upstream["port"]), "127.0.0.1", port)
+        assert (await live.write(landing_rows([at_munich(device)]))).updated == 1
+        await live.close()
+        server.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_cut_off_halfway_leaves_no_connection_in_use(stack: Any) -> None:
+    url = stack.settings("eu").redis_url.get_secret_value()
+    upstream = redis.connection.parse_url(url)
+    run = uuid4().hex
+    rows = landing_rows([at_munich(f"{run}-{i}") for i in range(3000)])
+
+    async def scenario() -> None:
+        cut = _CutAfter(upstream["host"], upstream["port"], 900_000)
+        server = await asyncio.start_server(cut, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        live = RedisLive(f"redis://{upstream['username']}:{upstream['password']}@127.0.0.1:{port}/0", "eu", timeout_s=5)
+        with pytest.raises(SinkUnavailable):
+            await live.write(rows)
+        cut.limit = None
+        report = await live.write(rows)
+        assert report.devices == 3000
+        assert 0 < report.updated < 3000, "the first write was cut off halfway; the second did the rest"
+        await live.close()
+        server.close()
+
+    asyncio.run(scenario())
+
+
+def _forward(host: str, port: int) -> Any:
+    return _CutAfter(host, port, None)
+
+
+class _CutAfter:
+    """A TCP proxy that breaks a connection after so many bytes of its client."""
+
+    def __init__(self, host: str, port: int, limit: int | None) -> None:
+        self._host, self._port, self.limit = host, port, limit
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_connection(self._host, self._port)
+        back = asyncio.create_task(_pump(up_reader, writer))
+        passed = 0
+        while data := await reader.read(65_536):
+            passed += len(data)
+            if self.limit is not None and passed > self.limit:
+                break
+            up_writer.write(data)
+            await up_writer.drain()
+        up_writer.close()
+        writer.transport.abort()
+        await asyncio.gather(back, return_exceptions=True)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65_536):
+        writer.write(data)
