@@ -16,14 +16,15 @@ class Observer:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._seen: dict[ShardId, tuple[tuple[int, int, str | None, str | None], float]] = {}
+        self._seen: dict[ShardId, tuple[tuple[int, int], float]] = {}
 
     def see(self, rows: Iterable[LeaseRow]) -> None:
         """Take note of the rows as just read."""
         now_s = self._clock.monotonic_s()
-        fresh: dict[ShardId, tuple[tuple[int, int, str | None, str | None], float]] = {}
+        fresh: dict[ShardId, tuple[tuple[int, int], float]] = {}
         for row in rows:
-            sign = (row.fence, row.heartbeat, row.owner, row.wanted_by)
+            # Not wanted_by: that someone asks for a shard says nothing about its owner.
+            sign = (row.fence, row.heartbeat)
             known = self._seen.get(row.shard_id)
             fresh[row.shard_id] = known if known is not None and known[0] == sign else (sign, now_s)
         self._seen = fresh
