@@ -27,7 +27,7 @@ WORLD_TOTALS = """select region, day, kinds_published, devices, records, engine_
 from marts.daily_total
 order by day desc, region limit 8"""
 _LONGEST_DAY = """select device_id, day::text from marts.device_day where trips > 1
-order by least(trips, 6) desc, distance_gps_km desc, device_id, day limit 1"""
+order by trips between 3 and 9 desc, distance_gps_km desc, device_id, day limit 1"""
 
 
 def gather(state: Path, folder: Path, steps: Steps, peak_bytes: int) -> dict[str, Any]:
@@ -61,11 +61,13 @@ def show(document: dict[str, Any]) -> None:
     """Print it for a person."""
     console = Console()
     console.print()
+    console.print("[bold]Where the time went, in seconds")
     console.print(_time_table(document))
     console.print(
         f"{document['seconds']:.0f} s in all, two regions at a time; "
         f"at most {document['peak_memory_gib']:.1f} GiB of memory for everything together.\n"
     )
+    console.print("[bold]User records by stage, each counted from its own store")
     console.print(_stage_table(document["regions"]))
     for region, result in document["regions"].items():
         for sentence in [*result["notes"], *(f"DIFFERENCE {text}" for text in result["differences"])]:
@@ -78,7 +80,7 @@ def show(document: dict[str, Any]) -> None:
 
 
 def _time_table(document: dict[str, Any]) -> Table:
-    table = Table(title="where the time went, in seconds")
+    table = Table()
     regions = [*document["regions"], WORLD]
     table.add_column("step")
     for region in regions:
@@ -91,7 +93,7 @@ def _time_table(document: dict[str, Any]) -> Table:
 
 
 def _stage_table(results: dict[str, Any]) -> Table:
-    table = Table(title="user records by stage, each counted from its own store")
+    table = Table()
     table.add_column("stage")
     for region in results:
         table.add_column(region, justify="right")
@@ -123,7 +125,8 @@ def _show_sights(console: Console, document: dict[str, Any]) -> None:
     if not sights:
         return
     live = sights["live"]
-    table = Table(title=f"live: {live['devices']} devices in Redis, {live['key']}; heard from last")
+    console.print(f"[bold]Live state: {live['devices']} devices in Redis as {live['key']}; those heard from last")
+    table = Table()
     for name in ("device_id", "ts", "lat", "lon", "speed_kmh", "engine_on"):
         table.add_column(name, no_wrap=True)
     for record in live["newest"]:

@@ -55,7 +55,7 @@ def _everywhere() -> list[dict[str, Any]]:
 
 def _show(results: list[dict[str, Any]]) -> None:
     console = Console()
-    table = Table(title="user records by stage, each counted from its own store")
+    table = Table()
     table.add_column("stage")
     for result in results:
         table.add_column(result["region"], justify="right")
@@ -63,6 +63,7 @@ def _show(results: list[dict[str, Any]]) -> None:
         table.add_row(stage, *(f"{result['stages'][stage]:,}" for result in results))
     table.add_section()
     table.add_row("agrees", *("[green]yes" if result["ok"] else "[red]no" for result in results))
+    console.print("[bold]User records by stage, each counted from its own store")
     console.print(table)
     for result in results:
         for note in result["notes"]:

@@ -43,9 +43,9 @@ def check_days(
     settled = [day for day in sorted(set(wrong.column("day").to_pylist())) if day not in waiting | rederived]
     for day in settled:
         _report(day, wrong.filter(pc.equal(wrong.column("day"), pa.scalar(day, pa.date32()))), findings)
-    if waiting:
-        shown = named([str(day) for day in sorted(waiting)])
-        findings.note("R5", f"{len(waiting)} days wait to be derived ({shown}); run process")
+    with_records = set(counted.column("day").to_pylist()) | set(made.column("day").to_pylist())
+    if shown := [str(day) for day in sorted(waiting & with_records)]:
+        findings.note("R5", f"days that wait to be derived: {len(shown)} ({named(shown)}); run process")
     return waiting
 
 
@@ -58,8 +58,8 @@ def _report(day: date, wrong: pa.Table, findings: Findings) -> None:
     made = pc.sum(wrong.column("records_made")).as_py() or 0
     findings.differs(
         "R5",
-        f"on {day} {wrong.num_rows} device days differ from history: history has {in_history:,} records of them, "
-        f"history.device_day counts {made:,}, or their flagged ones differ; derive that day again "
+        f"on {day} the device days that differ from history are {wrong.num_rows}: history has {in_history:,} "
+        f"records of them, history.device_day counts {made:,}, or their flagged ones differ; derive that day again "
         "(delete it from ops.derived and run process)",
     )
 

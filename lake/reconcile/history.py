@@ -22,7 +22,7 @@ from contracts.names import bucket
 from contracts.settings import RegionSettings
 from lake.reconcile.identities import Identities, days_of, first_of_each, missing, parts_for
 from lake.reconcile.ledger import LedgerState, number
-from lake.reconcile.model import Findings, named
+from lake.reconcile.model import Findings, counted, named
 
 READERS = 4
 
@@ -82,11 +82,11 @@ def check_taken_in(state: LedgerState, landed: list[Landed], cursors: dict[str, 
                 gone += [made.key] if passed else []
                 waiting += not passed
     if waiting:
-        findings.note("R4", f"{waiting} landed objects are not taken in for merging yet; run process")
+        findings.note("R4", f"landed objects that are not taken in for merging yet: {waiting}; run process")
     if gone:
         findings.differs(
             "R4",
-            f"ops.landing_object lacks {len(gone)} objects that its cursor has passed ({named(gone)}); "
+            f"ops.landing_object lacks {counted(len(gone), 'object')} that its cursor has passed ({named(gone)}); "
             "delete the rows of ops.landing_cursor and run process: taking in again adds what is missing",
         )
     _check_rows(taken, ledger, findings)
@@ -97,7 +97,7 @@ def _check_rows(taken: dict[str, Landed], ledger: dict[str, LandedObject], findi
     if strange:
         findings.differs(
             "R4",
-            f"ops.landing_object has {len(strange)} objects that the ledger does not ({named(strange)}); "
+            f"ops.landing_object has {counted(len(strange), 'object')} that the ledger does not ({named(strange)}); "
             "delete those rows: an object that the ledger does not list does not count",
         )
     for key in sorted(taken.keys() & ledger.keys()):
@@ -134,7 +134,7 @@ def check_history(
     findings.count("duplicates", duplicates)
     findings.count("unmerged", unmerged.rows - sums.unmarked)
     if unmerged.rows > sums.unmarked:
-        findings.note("R4", f"{unmerged.rows - sums.unmarked:,} landed records wait to be merged; run process")
+        findings.note("R4", f"landed records that wait to be merged: {unmerged.rows - sums.unmarked:,}; run process")
     if not sums.unmarked:
         _check_merges(merges, merged.rows, history.rows, duplicates, findings)
 
@@ -162,7 +162,7 @@ def _compare(history: Identities, merged: Identities, unmerged: Identities, find
     if sums.unmarked:
         findings.note(
             "R4",
-            f"{sums.unmarked:,} records are in history but their landing objects are not marked as merged yet: "
+            f"records in history whose landing objects are not marked as merged yet: {sums.unmarked:,}; "
             "a merge is under way or was killed after its commit; the next one marks them",
         )
     return sums
@@ -172,34 +172,34 @@ def _report(twice: np.ndarray, lost: np.ndarray, extra: np.ndarray, findings: Fi
     if len(twice):
         findings.differs(
             "R4",
-            f"history has {len(twice):,} rows whose identity it already has, in the UTC event days "
+            f"history has {counted(len(twice), 'row')} whose identity it already has, in the UTC event days "
             f"{named(days_of(twice))}; something wrote to history.telemetry without the merge: roll back that snapshot",
         )
     if len(lost):
         findings.differs(
             "R4",
-            f"history lacks {len(lost):,} records of landing objects that are marked as merged, in the UTC event days "
-            f"{named(days_of(lost))}; clear on_time_merged and stragglers_merged of those hours in ops.landing_object "
-            "and run process: merging again adds only what is missing",
+            f"history lacks {counted(len(lost), 'record')} of landing objects that are marked as merged, in the "
+            f"UTC event days {named(days_of(lost))}; clear on_time_merged and stragglers_merged of those hours in "
+            "ops.landing_object and run process: merging again adds only what is missing",
         )
     if len(extra):
         findings.differs(
             "R4",
-            f"history has {len(extra):,} records that no landing object of the ledger holds, in the UTC event days "
-            f"{named(days_of(extra))}; look for a lost row of ops.landing_object or a write past the merge",
+            f"history has {counted(len(extra), 'record')} that no landing object of the ledger holds, in the "
+            f"UTC event days {named(days_of(extra))}; look for a lost row of ops.landing_object or a write past the merge",
         )
 
 
 def _check_merges(merges: Merges, read: int, in_history: int, duplicates: int, findings: Findings) -> None:
-    for what, said, counted in (
+    for what, said, held in (
         ("rows read", merges.rows_read, read),
         ("rows inserted", merges.inserted, in_history),
         ("duplicates", merges.duplicates, duplicates),
     ):
-        if said != counted:
+        if said != held:
             findings.differs(
                 "R4",
-                f"the merges say {said:,} {what} in ops.merge but the stores hold {counted:,}; "
+                f"the merges say {said:,} {what} in ops.merge but the stores hold {held:,}; "
                 "compare ops.merge with the snapshots of history.telemetry",
             )
 

@@ -103,7 +103,7 @@ def _check_beyond(shard: str, beyond: list[LedgerEntry], now: dict[str, LeaseRow
     if stray:
         findings.differs(
             "R1",
-            f"{len(stray)} ledger entries of {shard} lie after its lease's position, the first ends at "
+            f"ledger entries of {shard} that lie after its lease's position: {len(stray)}, the first ends at "
             f"{stray[0].last_seq}: entry and position are committed together, so one of them was changed by hand",
         )
 

@@ -28,7 +28,7 @@ def check_marts(tables: dict[str, pa.Table], ops: Ops, moving: set[date], findin
     for what, days in (("staging", unloaded), ("the marts", unmarted)):
         if days:
             shown = named([str(day) for day in sorted(days)])
-            findings.note("R6", f"{len(days)} days wait to be loaded into {what} ({shown}); run process")
+            findings.note("R6", f"days that wait to be loaded into {what}: {len(days)} ({shown}); run process")
 
 
 def _cells(table: str, rows: pa.Table) -> dict[date, Cell]:

@@ -60,3 +60,8 @@ def named(items: list[str], most: int = 5) -> str:
     """The first few, and how many more there are."""
     shown = ", ".join(items[:most])
     return shown if len(items) <= most else f"{shown} and {len(items) - most} more"
+
+
+def counted(number: int, thing: str) -> str:
+    """The number and the thing, in the plural where it is due."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

@@ -26,7 +26,7 @@ def check_objects(
     if missing:
         findings.differs(
             "R3",
-            f"{len(missing)} objects of the ledger are not in the bucket ({named(missing)}); "
+            f"objects of the ledger that are not in the bucket: {len(missing)} ({named(missing)}); "
             "restore them from the bucket's versions or replay their range of the stream",
         )
     rows = _footer_rows(settings, store, [made[key] for key in sorted(made.keys() & listed.keys())], findings)
@@ -89,14 +89,16 @@ def _check_unlisted(
             current.append(key)
     if old:
         findings.note(
-            "R3", f"{len(old)} objects of owners that lost their lease wait for the janitor; they do not count"
+            "R3", f"objects of owners that lost their lease: {len(old)}; they do not count, the janitor deletes them"
         )
     if current:
-        findings.note("R3", f"{len(current)} objects of current owners are not in the ledger yet: flushes under way")
+        findings.note(
+            "R3", f"objects of current owners that the ledger does not list yet: {len(current)}; flushes under way"
+        )
     if strange:
         findings.differs(
             "R3",
-            f"{len(strange)} objects were not made by any owner of a lease ({named(strange)}); "
+            f"objects that no owner of a lease has made: {len(strange)} ({named(strange)}); "
             "find out who writes to the bucket, then delete them",
         )
 

@@ -53,7 +53,7 @@ def check_stream(settings: RegionSettings, state: LedgerState, findings: Finding
     findings.count("stream", total)
     findings.count("backlog", backlog)
     if backlog:
-        findings.note("R0", f"{backlog:,} user records on the stream are not read yet; run the consumer")
+        findings.note("R0", f"user records on the stream that are not read yet: {backlog:,}; run the consumer")
 
 
 def count_shard(client: Any, stream_arn: str, shard: str, chain: list[LedgerEntry]) -> ShardCount:

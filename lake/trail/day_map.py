@@ -1,9 +1,10 @@
 """A device's business day as one HTML page: where it drove, how fast, and its trips. Needs no network to be read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import pairwise
+from math import hypot
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -17,6 +18,8 @@ PROFILE_WIDTH, PROFILE_HEIGHT = 1120.0, 190.0
 PROFILE_LEFT, PROFILE_TOP, PROFILE_BOTTOM = 44.0, 26.0, 26.0
 GAP = timedelta(hours=1)
 """Where nothing was heard for so long, no line is drawn."""
+SAME_PLACE, LABELLED = 18.0, 6
+"""Pixels within which marks become one, and how many trips it names one by one."""
 STANDING, UNKNOWN = "#8a94a6", "#c3c9d4"
 SPEEDS: tuple[tuple[float, str, str], ...] = (
     (3, STANDING, "standing"),
@@ -36,6 +39,27 @@ class Stroke:
 
     colour: str
     points: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place where trips start or end."""
+
+    x: float
+    y: float
+    trips: dict[int, list[str]] = field(default_factory=dict)
+    """What each trip does here."""
+
+    @property
+    def label(self) -> str:
+        """The trips' numbers."""
+        numbers = sorted(self.trips)
+        return ", ".join(map(str, numbers)) if len(numbers) <= LABELLED else f"{len(numbers)} trips"
+
+    @property
+    def title(self) -> str:
+        """All of it, a line each."""
+        return "\n".join(line for number in sorted(self.trips) for line in self.trips[number])
 
 
 def day_map(seen: DeviceDay) -> str:
@@ -101,17 +125,20 @@ def _strokes(rows: list[dict[str, Any]], frame: Frame, *, by_speed: bool) -> lis
     return [*strokes, Stroke(colour, " ".join(points))] if points else strokes
 
 
-def _marks(seen: DeviceDay, frame: Frame) -> list[dict[str, Any]]:
-    """Where each trip starts and ends."""
-    marks = []
+def _marks(seen: DeviceDay, frame: Frame) -> list[Mark]:
+    """Where trips start and end, one mark a place."""
+    marks: list[Mark] = []
     for number, trip in enumerate(seen.trips, 1):
-        for end in ("end", "start"):
+        for end in ("start", "end"):
             lat, lon = trip[f"{end}_lat"], trip[f"{end}_lon"]
             if lat is None or lon is None:
                 continue
             x, y = frame.place(lat, lon)
-            title = f"trip {number} {end}s {_clock(trip[f'{end}_ts'], seen)}"
-            marks.append({"x": x, "y": y, "number": number, "is_start": end == "start", "title": title})
+            mark = next((one for one in marks if hypot(one.x - x, one.y - y) < SAME_PLACE), None)
+            if mark is None:
+                mark = Mark(x, y)
+                marks.append(mark)
+            mark.trips.setdefault(number, []).append(f"trip {number} {end}s {_clock(trip[f'{end}_ts'], seen)}")
     return marks
 
 

@@ -51,19 +51,18 @@ def fit(positions: Sequence[tuple[float, float]], width: float, heights: tuple[f
 
 
 def graticule(frame: Frame) -> tuple[list[Line], list[Line]]:
-    """Meridians and parallels at round degrees, about six across."""
-    step = nice(frame.width * frame.km_a_pixel / KM_A_DEGREE / math.cos(math.radians(frame.lat)) / 6)
-    digits = max(0, -math.floor(math.log10(step)))
-    corner_x, corner_y = frame.place(frame.lat, frame.lon)
-    one_lon = frame.place(frame.lat, frame.lon + 1)[0] - corner_x
-    one_lat = corner_y - frame.place(frame.lat + 1, frame.lon)[1]
+    """Meridians and parallels at round degrees, at most six across and four up."""
+    middle_x, middle_y = frame.place(frame.lat, frame.lon)
+    one_lon = frame.place(frame.lat, frame.lon + 1)[0] - middle_x
+    one_lat = middle_y - frame.place(frame.lat + 1, frame.lon)[1]
+    half_lon, half_lat = frame.width / 2 / one_lon, frame.height / 2 / one_lat
     meridians = [
-        Line(corner_x + (degrees - frame.lon) * one_lon, f"{abs(degrees):.{digits}f}°{'E' if degrees >= 0 else 'W'}")
-        for degrees in _rounds(frame.lon, frame.width / 2 / one_lon, step)
+        Line(middle_x + (degrees - frame.lon) * one_lon, _named(degrees, step, "EW"))
+        for degrees, step in _rounds(frame.lon, half_lon, 6)
     ]
     parallels = [
-        Line(corner_y - (degrees - frame.lat) * one_lat, f"{abs(degrees):.{digits}f}°{'N' if degrees >= 0 else 'S'}")
-        for degrees in _rounds(frame.lat, frame.height / 2 / one_lat, step)
+        Line(middle_y - (degrees - frame.lat) * one_lat, _named(degrees, step, "NS"))
+        for degrees, step in _rounds(frame.lat, half_lat, 4)
     ]
     return meridians, parallels
 
@@ -83,6 +82,13 @@ def nice(value: float, *, down: bool = False) -> float:
     return min(choice for choice in choices if choice >= value * (1 - 1e-9))
 
 
-def _rounds(middle: float, half: float, step: float) -> list[float]:
+def _rounds(middle: float, half: float, most: int) -> list[tuple[float, float]]:
+    """Round values from middle - half to middle + half, each with the step between them."""
+    step = nice(2 * half / most)
     first, last = math.ceil((middle - half) / step), math.floor((middle + half) / step)
-    return [number * step for number in range(first, last + 1)]
+    return [(number * step, step) for number in range(first, last + 1)]
+
+
+def _named(degrees: float, step: float, signs: str) -> str:
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    return f"{abs(degrees):.{digits}f}°{signs[degrees < 0]}"

@@ -70,7 +70,7 @@ def test_a_day_that_changed_since_it_was_derived_is_pending(scene: Scene) -> Non
     finally:
         scene.sql("update ops.changed set sequence = sequence - 100 where day = %s", [MONDAY])
         scene.sql("update staging.device_day set records = records - 1 where day = %s", [MONDAY])
-    assert any("R5: 1 days wait to be derived (2026-11-02)" in note for note in result.notes)
+    assert any("R5: days that wait to be derived: 1 (2026-11-02)" in note for note in result.notes)
     assert all("staging.device_day" in sentence for sentence in result.differences)
     assert not any("history.device_day has" in sentence for sentence in result.differences)
 
@@ -84,7 +84,7 @@ def test_objects_of_former_owners_are_left_to_the_janitor(scene: Scene) -> None:
     finally:
         scene.s3.delete_object(Bucket=bucket(scene.region), Key=key)
     assert result.ok, result.differences
-    assert any("wait for the janitor" in note for note in result.notes)
+    assert any("the janitor deletes them" in note for note in result.notes)
 
 
 def drop_landing_object(scene: Scene) -> Callable[[], object]:
@@ -186,17 +186,17 @@ def drop_staged_row(scene: Scene) -> Callable[[], object]:
 
 
 BREAKS = [
-    (drop_landing_object, "R4", "lacks 1 objects that its cursor has passed"),
+    (drop_landing_object, "R4", "lacks 1 object that its cursor has passed"),
     (drop_ledger_entry, "R1", "is broken: an entry starts after"),
     (miscount_entry, "R0", "user records of shardId-"),
     (miscount_entry, "R2", "landed, rejected and suppressed make 340"),
     (move_lease_on, "R1", "an entry is missing from the ledger table"),
-    (delete_object, "R3", "1 objects of the ledger are not in the bucket"),
+    (delete_object, "R3", "objects of the ledger that are not in the bucket: 1"),
     (swap_object, "R2", "says 3 rows but the ledger 200"),
     (add_stranger, "R3", "by-hand.parquet"),
-    (add_history_row, "R4", "1 records that no landing object of the ledger holds, in the UTC event days 2026-11-02"),
-    (repeat_history_row, "R4", "1 rows whose identity it already has"),
-    (lose_history_row, "R4", "lacks 1 records of landing objects"),
+    (add_history_row, "R4", "1 record that no landing object of the ledger holds, in the UTC event days 2026-11-02"),
+    (repeat_history_row, "R4", "1 row whose identity it already has"),
+    (lose_history_row, "R4", "lacks 1 record of landing objects"),
     (miscount_merge, "R4", "43 duplicates in ops.merge but the stores hold 40"),
     (edit_mart, "R6", "the sum of distance_gps_km"),
     (drop_staged_row, "R6", "on 2026-11-02 history.device_day has"),
