@@ -2,13 +2,17 @@
 
 import os
 
-from dagster import DagsterInstance, DagsterRun, RunsFilter
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from orchestration.attempts import WORK
 
 HERE = "fleetlake/process"
 """Tag of a run executed by `fleetlake process`: the process that executes it."""
+
+
+_ENDED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
+_UNFINISHED = [status for status in DagsterRunStatus if status not in _ENDED]
+"""NOT_STARTED too: a process may be killed between making a run and starting it."""
 
 
 def here() -> dict[str, str]:
@@ -18,7 +22,7 @@ def here() -> dict[str, str]:
 
 def fail_orphans(instance: DagsterInstance, region: str) -> list[str]:
     """Fail the region's unfinished runs that a `process` on this machine left behind when it was killed; their ids."""
-    runs = instance.get_runs(RunsFilter(statuses=list(IN_PROGRESS_RUN_STATUSES)))
+    runs = instance.get_runs(RunsFilter(statuses=_UNFINISHED))
     orphans = [run for run in runs if run.tags.get(WORK, "").startswith(f"{region}/") and _is_orphan(run)]
     for run in orphans:
         instance.report_run_failed(run, "its process is gone; what it left undone is due again")
