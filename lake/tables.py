@@ -28,7 +28,9 @@ _COMMON: Mapping[str, str] = {
     "write.parquet.compression-codec": "zstd",
     "write.distribution-mode": "hash",
     # Manifests must name no device and no place: erasure would leave them behind (docs/adr/0020).
+    # Iceberg keeps bounds of columns that a table is sorted by whatever the default, unless they are named too.
     "write.metadata.metrics.default": "none",
+    "write.metadata.metrics.column.device_id": "none",
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
     "commit.retry.num-retries": "10",
@@ -42,7 +44,11 @@ _HISTORY: Mapping[str, str] = {
     "write.delete.isolation-level": "serializable",
     "write.update.mode": "copy-on-write",
 }
-_DERIVED: Mapping[str, str] = {**_COMMON, "write.metadata.metrics.column.day": "full"}
+_DERIVED: Mapping[str, str] = {
+    **_COMMON,
+    "write.metadata.metrics.column.day": "full",
+    "write.metadata.metrics.column.start_ts": "none",
+}
 
 
 def ensure_tables(settings: RegionSettings) -> None:

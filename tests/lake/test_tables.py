@@ -45,4 +45,4 @@ def test_history_merges_with_conflicts_detected_and_names_nobody_in_metadata(lan
     assert properties["write.delete.mode"] == "copy-on-write"
     assert properties["write.metadata.metrics.default"] == "none"
     shown = {name: value for name, value in properties.items() if name.startswith("write.metadata.metrics.column.")}
-    assert shown == {"write.metadata.metrics.column.ts": "full"}
+    assert shown == {"write.metadata.metrics.column.ts": "full", "write.metadata.metrics.column.device_id": "none"}
