@@ -1,23 +1,10 @@
-"""What a benchmark reports, and the machine that it ran on."""
+"""The machine that a benchmark ran on."""
 
 import os
 import platform
 from pathlib import Path
 
-import msgspec
 import psutil
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One measured figure, beside a peer's of the same run where it has one."""
-
-    what: str
-    value: float
-    unit: str
-    peer: str | None = None
-    peer_value: float | None = None
-    ratio: float | None = None
-    """How many times better the value is than the peer's."""
 
 
 def machine() -> str:

@@ -13,7 +13,7 @@ from rich.table import Table
 from contracts.errors import Misuse
 
 if TYPE_CHECKING:
-    from bench.machine import Row
+    from bench.rows import Row
 
 EVERY = "all"
 

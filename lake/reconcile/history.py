@@ -186,7 +186,8 @@ def _report(twice: np.ndarray, lost: np.ndarray, extra: np.ndarray, findings: Fi
         findings.differs(
             "R4",
             f"history has {counted(len(extra), 'record')} that no landing object of the ledger holds, in the "
-            f"UTC event days {named(days_of(extra))}; look for a lost row of ops.landing_object or a write past the merge",
+            f"UTC event days {named(days_of(extra))}; look for a lost row of ops.landing_object or for a write past "
+            "the merge",
         )
 
 
