@@ -53,7 +53,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run() -> list[Row]:
-    """Times in ms and sizes in bytes; ratio is the query's figure over the scan's, or the large day's over the small."""
+    """Times in ms, sizes in bytes; ratio is the query's figure over the scan's, or the large day's over the small."""
     with tempfile.TemporaryDirectory(prefix="fleetlake-bench-") as folder:
         state = Path(folder)
         stack.up(state)
