@@ -21,6 +21,8 @@ from devices.producer import RetryRules
 QUICK = RetryRules(first_wait_s=0.001, longest_wait_s=0.004, give_up_s=5.0)
 """Retries that do not make a test wait."""
 THROTTLED = {"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "Rate exceeded"}
+ANSWER_LOST = (0, "")
+"""A refusal that is none: all is accepted, and the connection ends without an answer."""
 A_WEDNESDAY = datetime(2026, 11, 18, tzinfo=UTC)
 
 Refusal = Callable[[int, list[dict[str, Any]]], "set[int] | tuple[int, str] | None"]
@@ -77,8 +79,14 @@ class ScriptedKinesis:
     def _put(self, records: list[dict[str, Any]]) -> tuple[int, dict[str, Any]]:
         self.calls.append(len(records))
         refused = self._refuse(len(self.calls), records) or set()
+        if refused == ANSWER_LOST:
+            self._accept(records, set())
+            return ANSWER_LOST[0], {}
         if isinstance(refused, tuple):
             return refused[0], {"__type": refused[1], "message": "scripted"}
+        return 200, {"FailedRecordCount": len(refused), "Records": self._accept(records, refused)}
+
+    def _accept(self, records: list[dict[str, Any]], refused: set[int]) -> list[dict[str, str]]:
         results = []
         for place, record in enumerate(records):
             if place in refused:
@@ -88,7 +96,7 @@ class ScriptedKinesis:
             held = self.accepted.setdefault(shard, [])
             held.append(record)
             results.append({"ShardId": shard, "SequenceNumber": str(len(held))})
-        return 200, {"FailedRecordCount": len(refused), "Records": results}
+        return results
 
     def user_records(self) -> list[bytes]:
         """All user records, shard by shard, in the order in which a consumer would read them."""
@@ -142,6 +150,9 @@ def scripted_kinesis(
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             status, answer = kinesis.answer(self.headers["X-Amz-Target"].partition(".")[2], body)
+            if status == ANSWER_LOST[0]:
+                self.close_connection = True
+                return
             encoded = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/x-amz-json-1.1")

@@ -14,7 +14,7 @@ from contracts.errors import Misuse, ServiceFailed, SinkUnavailable, StackDown
 from devices.producer import Limits, Producer, RetryRules
 from devices.producer.aggregator import Aggregator
 from devices.producer.shards import ShardMap
-from tests.builders.devices import QUICK, even_shards, kinesis_client, scripted_kinesis, unpacked
+from tests.builders.devices import ANSWER_LOST, QUICK, even_shards, kinesis_client, scripted_kinesis, unpacked
 
 SMALL = Limits(aggregate_records=7, aggregate_bytes=400, call_records=5, call_bytes=1500)
 
@@ -80,6 +80,16 @@ def test_records_that_are_refused_singly_are_sent_again_and_none_twice() -> None
             producer.put(numbered(5, 900))
         assert sorted(kinesis.user_records()) == sorted(data for _, data in numbered(5, 900))
     assert producer.report.throttled > 0
+
+
+def test_a_call_whose_answer_is_lost_is_sent_again_and_nothing_is_lost() -> None:
+    with scripted_kinesis(refuse=lambda call, records: ANSWER_LOST if call % 4 == 1 else None) as (kinesis, client):
+        with Producer(client, "telemetry-eu", limits=SMALL, rules=QUICK) as producer:
+            producer.put(numbered(5, 300))
+        arrived = kinesis.user_records()
+    assert set(arrived) == {data for _, data in numbered(5, 300)}
+    assert len(arrived) > 300
+    assert producer.report.failed_calls > 0
 
 
 def test_a_call_starts_only_when_the_one_before_is_through() -> None:
