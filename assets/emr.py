@@ -64,6 +64,13 @@ class EmrServerlessSparkJobs:
         }
 
 
+class _Client(PipesEMRServerlessClient):
+    """Leaves messages to the reader: EMR's own client knows CloudWatch only, and warns of any other."""
+
+    def _read_messages(self, *_: Any) -> None:
+        return
+
+
 class _Messages(PipesS3MessageReader):
     """Reports in a folder of their own, so that a lifecycle rule can clear it."""
 
@@ -79,6 +86,4 @@ def emr_serverless(settings: RegionSettings, poll_s: float = _POLL_S) -> EmrServ
     s3 = boto3.client("s3", **settings.s3.client_kwargs(region))
     emr = boto3.client("emr-serverless", region_name=region, endpoint_url=settings.emr.endpoint)
     reader = _Messages(bucket=bucket(settings.region), client=s3, interval=min(1.0, poll_s))
-    return EmrServerlessSparkJobs(
-        settings, PipesEMRServerlessClient(client=emr, message_reader=reader, poll_interval=poll_s)
-    )
+    return EmrServerlessSparkJobs(settings, _Client(client=emr, message_reader=reader, poll_interval=poll_s))

@@ -28,10 +28,7 @@ def add_to(app: typer.Typer) -> None:
         at_a_time: Annotated[int, typer.Option(min=1, help="Regions worked on at the same time.")] = AT_A_TIME,
     ) -> None:
         """Bring history, trips, marts and releases up to date with what has landed, and say what was run."""
-        if os.environ.get("FLEETLAKE_REGION") == region:
-            documents = [_here(region)]
-        else:
-            documents = _in_processes(region, at_a_time)
+        documents = _in_processes(at_a_time) if region == ALL else [_here(region)]
         ok = all(document["ok"] for document in documents)
         if as_json:
             whole = {"ok": ok, "regions": {document["region"]: document for document in documents}}
@@ -43,6 +40,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _here(region: str) -> dict[str, Any]:
+    """In this process, once it has that region's environment and Dagster's, and no other."""
+    if os.environ.get("FLEETLAKE_REGION") != region:
+        environment = process_environment(region) | _dagster()
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606
     import msgspec
 
     from orchestration.command import run
@@ -51,17 +52,18 @@ def _here(region: str) -> dict[str, Any]:
     return document
 
 
-def _in_processes(region: str, at_a_time: int) -> list[dict[str, Any]]:
-    """Each region in a process with its own environment only; world last, since it reads what the others released."""
+def _dagster() -> dict[str, str]:
     from orchestration.home import prepare_home
 
-    dagster = prepare_home(stack.dagster_environment(state_folder()))
-    names = [WORLD] if region == WORLD else each_region(region)
+    return prepare_home(stack.dagster_environment(state_folder()))
+
+
+def _in_processes(at_a_time: int) -> list[dict[str, Any]]:
+    """Each region in a process with its own environment only; world last, since it reads what the others released."""
+    dagster = _dagster()
     with ThreadPoolExecutor(at_a_time) as pool:
-        documents = list(pool.map(lambda name: _start(name, dagster), names))
-    if region == ALL:
-        documents.append(_start(WORLD, dagster))
-    return documents
+        documents = list(pool.map(lambda name: _start(name, dagster), each_region(ALL)))
+    return [*documents, _start(WORLD, dagster)]
 
 
 def _start(name: str, dagster: dict[str, str]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from dagster import DagsterInstance
 from contracts.regions import WORLD
 from contracts.settings import RegionSettings, WorldSettings
 from orchestration.daemon import is_alive, wait_for
-from orchestration.home import prepare_home
 from orchestration.definitions import definitions
+from orchestration.home import prepare_home
 from orchestration.orphans import fail_orphans
 from orchestration.process import Processed, Tell, only_one, process
 from orchestration.quiet import output_into

@@ -49,6 +49,8 @@ class Server(msgspec.Struct):
     process: subprocess.Popen[bytes]
     port: int | None
     log: Path
+    words: list[str]
+    environment: Mapping[str, str]
 
 
 class Servers(msgspec.Struct):
@@ -65,6 +67,10 @@ class Servers(msgspec.Struct):
         """The process of that name."""
         return next(server for server in self.all if server.name == name)
 
+    def start_again(self, name: str) -> None:
+        """Start a process that has ended once more, as it was."""
+        self.all[:] = [_again(server) if server.name == name else server for server in self.all]
+
 
 def grpc_variable(location: str) -> str:
     """The variable that tells webserver and daemon the port of a code server."""
@@ -78,12 +84,17 @@ def of_machine() -> dict[str, str]:
 
 @contextmanager
 def serving(
-    locations: Mapping[str, Mapping[str, str]], dagster: Mapping[str, str], logs: Path, port: int | None = None
+    locations: Mapping[str, Mapping[str, str]],
+    dagster: Mapping[str, str],
+    logs: Path,
+    port: int | None = None,
+    workspace: Path = WORKSPACE,
 ) -> Iterator[Servers]:
     """Run everything until the block ends.
 
     locations: the environment of each code server, by its name, holding that region's variables and no other's.
-    dagster: what every Dagster process needs (`home.prepare_home`). Raises PortTaken, ServiceFailed.
+    dagster: what every Dagster process needs (`home.prepare_home`).
+    workspace: names those code servers, with their ports from FLEETLAKE_GRPC_NAME. Raises PortTaken, ServiceFailed.
     """
     logs.mkdir(parents=True, exist_ok=True)
     if port is not None and not _is_free(port):
@@ -97,9 +108,9 @@ def serving(
         ports = {grpc_variable(server.name): str(server.port) for server in started}
         for server in list(started):
             _wait(server, started, _answers)
-        started.append(_start("daemon", _daemon(), shared | ports, None, logs))
+        started.append(_start("daemon", _daemon(workspace), shared | ports, None, logs))
         web = port or _free_port()
-        started.append(_start("webserver", _webserver(web), shared | ports, web, logs))
+        started.append(_start("webserver", _webserver(web, workspace), shared | ports, web, logs))
         _wait(started[-1], started, _serves)
         yield Servers(url=f"http://{HOST}:{web}", all=started)
     finally:
@@ -148,20 +159,30 @@ def _code_server(port: int) -> list[str]:
     ]
 
 
-def _daemon() -> list[str]:
-    return ["-c", "from dagster._daemon.cli import main; main()", "run", "-w", str(WORKSPACE)]
+def _daemon(workspace: Path) -> list[str]:
+    return ["-c", "from dagster._daemon.cli import main; main()", "run", "-w", str(workspace)]
 
 
-def _webserver(port: int) -> list[str]:
-    return ["-m", "dagster_webserver", "-h", HOST, "-p", str(port), "-w", str(WORKSPACE)]
+def _webserver(port: int, workspace: Path) -> list[str]:
+    return ["-m", "dagster_webserver", "-h", HOST, "-p", str(port), "-w", str(workspace)]
 
 
 def _start(name: str, arguments: list[str], environment: Mapping[str, str], port: int | None, logs: Path) -> Server:
     log = logs / f"{name}.log"
+    words = [sys.executable, *arguments]
+    kept = {**environment, "PYTHONWARNINGS": "ignore"}
+    return Server(name, _launch(words, kept, log), port, log, words, kept)
+
+
+def _again(server: Server) -> Server:
+    return msgspec.structs.replace(server, process=_launch(server.words, server.environment, server.log))
+
+
+def _launch(words: list[str], environment: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
     with log.open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, *arguments],
-            env=dict(environment) | {"PYTHONWARNINGS": "ignore"},
+        return subprocess.Popen(
+            words,
+            env=dict(environment),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -169,7 +190,6 @@ def _start(name: str, arguments: list[str], environment: Mapping[str, str], port
             preexec_fn=_end_with_parent,  # noqa: PLW1509 - it calls prctl and nothing else
             start_new_session=True,
         )
-    return Server(name, process, port, log)
 
 
 def _end_with_parent() -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import boto3
 import pytest
-from dagster import AssetExecutionContext, DagsterInstance, ResourceParam, asset, materialize
+from dagster import AssetExecutionContext, DagsterInstance, MaterializeResult, ResourceParam, asset, materialize
+from moto import mock_aws
 from moto.emrserverless.models import EMRServerlessBackend
-from moto.server import ThreadedMotoServer
 
 from assets.emr import emr_serverless
 from assets.spark import SparkJobs
@@ -24,7 +24,6 @@ from lake.report import Report
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_DATA = date(2001, 2, 3)
-FAKE = {"AWS_ACCESS_KEY_ID": "moto", "AWS_SECRET_ACCESS_KEY": "moto", "AWS_DEFAULT_REGION": "eu-central-1"}
 
 
 class Application:
@@ -51,15 +50,15 @@ class Application:
 
 @pytest.fixture
 def emr(stack, monkeypatch) -> Iterator[tuple[Application, RegionSettings]]:
-    for name, value in FAKE.items():
-        monkeypatch.setenv(name, value)
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    client = boto3.client("emr-serverless", region_name="eu-central-1", endpoint_url=endpoint)
-    made = client.create_application(name="fleetlake-eu", releaseLabel="emr-spark-8.0", type="Spark")
-    application = Application(stack.environment("eu"), runs=True)
+    environment = stack.environment("eu")
+    with mock_aws():
+        yield from application_of(environment, monkeypatch)
+
+
+def application_of(environment, monkeypatch):
+    client = boto3.client("emr-serverless", region_name="eu-central-1")
+    made = client.create_application(name="fleetlake-eu", releaseLabel="emr-6.6.0", type="SPARK")
+    application = Application(environment, runs=True)
     start = EMRServerlessBackend.start_job_run
 
     def start_and_run(backend, *arguments, **named):
@@ -71,17 +70,15 @@ def emr(stack, monkeypatch) -> Iterator[tuple[Application, RegionSettings]]:
 
     monkeypatch.setattr(EMRServerlessBackend, "start_job_run", start_and_run)
     settings = RegionSettings.load(
-        stack.environment("eu")
+        environment
         | {
             "FLEETLAKE_SPARK": "emr-serverless",
             "FLEETLAKE_EMR_APPLICATION": made["applicationId"],
             "FLEETLAKE_EMR_ROLE": "arn:aws:iam::123456789012:role/fleetlake-eu-spark",
             "FLEETLAKE_EMR_ENTRY_POINT": "s3://lake-eu/code/lake/main.py",
-            "FLEETLAKE_EMR_ENDPOINT": endpoint,
         }
     )
     yield application, settings
-    server.stop()
 
 
 def derive(settings: RegionSettings, region: str = "eu") -> list[Report]:
@@ -89,8 +86,9 @@ def derive(settings: RegionSettings, region: str = "eu") -> list[Report]:
     reports: list[Report] = []
 
     @asset
-    def derived(context: AssetExecutionContext, spark: ResourceParam[SparkJobs]) -> None:
+    def derived(context: AssetExecutionContext, spark: ResourceParam[SparkJobs]) -> MaterializeResult:
         reports.append(spark.run(DeriveDays(region, [NO_DATA], again=True), context))
+        return MaterializeResult(metadata=reports[0].counts)
 
     with DagsterInstance.ephemeral() as instance:
         materialize([derived], resources={"spark": emr_serverless(settings, poll_s=0.2)}, instance=instance)
@@ -120,5 +118,5 @@ def test_a_job_that_fails_is_a_failure(emr):
 def test_emr_needs_to_be_named(stack):
     from contracts.errors import BadSettings
 
-    with pytest.raises(BadSettings, match="FLEETLAKE_EMR_APPLICATION"):
+    with pytest.raises(BadSettings, match=r"(?i)fleetlake_emr_application"):
         RegionSettings.load(stack.environment("eu") | {"FLEETLAKE_SPARK": "emr-serverless"})

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,12 @@ SLOW = ("pyspark", "great_expectations", "pandas", "dbt.cli", "dagster_pyspark",
 MACHINE = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
 
 
+@cache
 def graph(name):
     return definitions(name).get_repository_def().asset_graph
 
 
-@pytest.mark.parametrize("name", LOCATIONS)
+@pytest.mark.parametrize("name", ["eu", WORLD])
 def test_a_location_loads_without_a_secret_a_connection_or_a_slow_import(name):
     watch = (
         "import sys, json, socket\n"
@@ -48,7 +50,7 @@ def test_a_location_loads_without_a_secret_a_connection_or_a_slow_import(name):
     assert json.loads(done.stdout.splitlines()[-1]) == []
 
 
-@pytest.mark.parametrize("name", ["eu", WORLD])
+@pytest.mark.parametrize("name", ["us", WORLD])
 def test_dagster_validates_a_location(name, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "dagster", "definitions", "validate", "-m", "orchestration.location"],
