@@ -44,11 +44,8 @@ _HISTORY: Mapping[str, str] = {
     "write.delete.isolation-level": "serializable",
     "write.update.mode": "copy-on-write",
 }
-_DERIVED: Mapping[str, str] = {
-    **_COMMON,
-    "write.metadata.metrics.column.day": "full",
-    "write.metadata.metrics.column.start_ts": "none",
-}
+_DEVICE_DAY: Mapping[str, str] = {**_COMMON, "write.metadata.metrics.column.day": "full"}
+_TRIP: Mapping[str, str] = {**_DEVICE_DAY, "write.metadata.metrics.column.start_ts": "none"}
 
 
 def ensure_tables(settings: RegionSettings) -> None:
@@ -62,8 +59,8 @@ def ensure_tables(settings: RegionSettings) -> None:
     with creating(settings):
         _ensure_namespace(tables)
         _ensure(settings, HISTORY_TABLE, LANDING_SCHEMA, by_day_and_device, ("device_id", "ts"), _HISTORY)
-        _ensure(settings, TRIP_TABLE, TRIP_SCHEMA, by_day, ("device_id", "start_ts"), _DERIVED)
-        _ensure(settings, DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, by_day, ("device_id",), _DERIVED)
+        _ensure(settings, TRIP_TABLE, TRIP_SCHEMA, by_day, ("device_id", "start_ts"), _TRIP)
+        _ensure(settings, DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, by_day, ("device_id",), _DEVICE_DAY)
 
 
 def history(settings: RegionSettings) -> Table:

@@ -7,10 +7,6 @@ from pyspark.sql.window import Window, WindowSpec
 from lake.trips.geometry import haversine_km
 from lake.trips.rules import FASTEST_KMH, JUMP_KM, TripRules
 
-_IN_ORDER = Window.partitionBy("device_id").orderBy("ts")
-_SO_FAR = _IN_ORDER.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-_BEFORE = _IN_ORDER.rowsBetween(Window.unboundedPreceding, -1)
-
 
 def to_intervals(points: DataFrame, rules: TripRules) -> DataFrame:
     """One row for each point: the interval from it to the device's next point (next_ts null at the last).
@@ -32,13 +28,13 @@ def _with_neighbours(points: DataFrame) -> DataFrame:
     placed, counted = fn.col("lat").isNotNull(), fn.col("odometer_km").isNotNull()
     return points.select(
         "*",
-        *(fn.lead(name).over(_IN_ORDER).alias(f"next_{name}") for name in ("ts", "lat", "lon", "speed_kmh")),
-        fn.lead("odometer_km").over(_IN_ORDER).alias("next_odometer_km"),
-        _newest("lat", _SO_FAR).alias("from_lat"),
-        _newest("lon", _SO_FAR).alias("from_lon"),
-        _newest_of(placed, fn.col("ts"), _SO_FAR).alias("from_ts"),
-        _newest("odometer_km", _SO_FAR).alias("odometer_from_km"),
-        _newest_of(counted, fn.col("ts"), _SO_FAR).alias("odometer_ts"),
+        *(fn.lead(name).over(_in_order()).alias(f"next_{name}") for name in ("ts", "lat", "lon", "speed_kmh")),
+        fn.lead("odometer_km").over(_in_order()).alias("next_odometer_km"),
+        _newest("lat", _so_far()).alias("from_lat"),
+        _newest("lon", _so_far()).alias("from_lon"),
+        _newest_of(placed, fn.col("ts"), _so_far()).alias("from_ts"),
+        _newest("odometer_km", _so_far()).alias("odometer_from_km"),
+        _newest_of(counted, fn.col("ts"), _so_far()).alias("odometer_ts"),
     )
 
 
@@ -69,12 +65,12 @@ def _with_state(rows: DataFrame, rules: TripRules) -> DataFrame:
 
 def _with_trip_number(rows: DataFrame, rules: TripRules) -> DataFrame:
     """A moving interval starts a trip unless the one before it ended less than a stop ago, with no gap between."""
-    gaps = rows.select("*", fn.sum(fn.col("gap").cast("int")).over(_SO_FAR).alias("gaps"))
+    gaps = rows.select("*", fn.sum(fn.col("gap").cast("int")).over(_so_far()).alias("gaps"))
     moving = fn.col("moving")
     before = gaps.select(
         "*",
-        _newest_of(moving, fn.col("next_ts"), _BEFORE).alias("moved_until"),
-        _newest_of(moving, fn.col("gaps"), _BEFORE).alias("moved_gaps"),
+        _newest_of(moving, fn.col("next_ts"), _before()).alias("moved_until"),
+        _newest_of(moving, fn.col("gaps"), _before()).alias("moved_gaps"),
     )
     stood_s = _seconds("moved_until", "ts")
     same_trip = (stood_s < rules.stop_s) & (fn.col("gaps") == fn.col("moved_gaps"))
@@ -82,8 +78,8 @@ def _with_trip_number(rows: DataFrame, rules: TripRules) -> DataFrame:
     started = before.select(*rows.columns, starts.alias("starts"))
     return started.select(
         *rows.columns,
-        fn.sum(fn.col("starts").cast("int")).over(_SO_FAR).alias("trip_no"),
-        _newest_of(fn.col("starts"), fn.col("ts"), _SO_FAR).alias("trip_start"),
+        fn.sum(fn.col("starts").cast("int")).over(_so_far()).alias("trip_no"),
+        _newest_of(fn.col("starts"), fn.col("ts"), _so_far()).alias("trip_start"),
     )
 
 
@@ -99,6 +95,18 @@ def _odometer_step_km() -> Column:
     km = fn.col("next_odometer_km") - fn.col("odometer_from_km")
     most = FASTEST_KMH * _seconds("odometer_ts", "next_ts") / 3600 + JUMP_KM
     return fn.when(km.between(fn.lit(0.0), most), km)
+
+
+def _in_order() -> WindowSpec:
+    return Window.partitionBy("device_id").orderBy("ts")
+
+
+def _so_far() -> WindowSpec:
+    return _in_order().rowsBetween(Window.unboundedPreceding, Window.currentRow)
+
+
+def _before() -> WindowSpec:
+    return _in_order().rowsBetween(Window.unboundedPreceding, -1)
 
 
 def _newest(name: str, window: WindowSpec) -> Column:

@@ -1,0 +1,105 @@
+"""Builders for tests of trips and device days: tracks, and what a derivation makes of them."""
+
+import math
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from contracts.names import DEVICE_DAY_TABLE, TRIP_TABLE
+from lake.business_days import ONE_DAY
+from lake.derive.job import derive
+from lake.derive.replace import in_days
+from lake.derive.source import spans_of
+from lake.merge.spans import sql_condition
+from lake.trips.points import READ
+from lake.trips.rules import TripRules
+from tests.builders.lake import landing_row, landing_table
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+RULES = TripRules(stop_s=300, gap_s=3600, moving_kmh=3.0, time_zone="America/Chicago")
+MIDNIGHT = datetime(2026, 3, 10, 5, tzinfo=UTC)
+"""00:00 of 2026-03-10 in Chicago (summer time)."""
+DAY = date(2026, 3, 10)
+Row = dict[str, Any]
+
+
+def at(hours: float, *, seconds: float = 0) -> datetime:
+    """A time of the business day DAY."""
+    return MIDNIGHT + timedelta(hours=hours, seconds=seconds)
+
+
+def track(device: str, start: datetime, speeds: Iterable[float], *, step_s: int = 60, **columns: Any) -> list[Row]:
+    """A record each step at these speeds (km/h), each held until the next; due north from 30 N."""
+    rows, lat = [], 30.0
+    for place, kmh in enumerate(speeds):
+        ts = start + timedelta(seconds=place * step_s)
+        rows.append(landing_row(device, ts, str(ts), lat=lat, lon=-97.0, speed_kmh=kmh, **columns))
+        lat += kmh * step_s / 3600 / 111.195
+    return rows
+
+
+def haversine_km(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    """Plain haversine on a sphere of 6371.0088 km."""
+    lat1, lon1, lat2, lon2 = (math.radians(v) for v in (one["lat"], one["lon"], other["lat"], other["lon"]))
+    a = math.sin((lat2 - lat1) / 2) ** 2 + math.cos(lat1) * math.cos(lat2) * math.sin((lon2 - lon1) / 2) ** 2
+    return 2 * 6371.0088 * math.asin(math.sqrt(a))
+
+
+def derived(
+    spark: "SparkSession", rows: Sequence[Row], days: Sequence[date] | None = None, rules: TripRules = RULES
+) -> tuple[list[Row], list[Row]]:
+    """Trips and device days of the rows, in order; of these days alone, from no more than they depend on, if given."""
+    frame = spark.createDataFrame(landing_table(rows).select(list(READ)))
+    if days is not None:
+        frame = frame.where(sql_condition("ts", spans_of(days, rules)))
+    made = derive(frame, rules)
+    found = []
+    for name in (TRIP_TABLE, DEVICE_DAY_TABLE):
+        chosen = made[name] if days is None else made[name].where(in_days(days))
+        found.append(sorted((row.asDict() for row in chosen.collect()), key=_order))
+    spark.catalog.clearCache()
+    return found[0], found[1]
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    return row["device_id"], row["day"], row.get("start_ts") or datetime.min
+
+
+def messy_tracks(seed: int, devices: int, days: int) -> list[Row]:
+    """Tracks that wander over midnights and noons with stops, gaps, missing speeds, bad positions and equal times."""
+    chance = random.Random(seed)
+    rows: list[Row] = []
+    for number in range(devices):
+        lat, lon, odometer = 30.0, -97.0, 1000.0
+        ts, end = MIDNIGHT - ONE_DAY + timedelta(minutes=chance.randrange(600)), MIDNIGHT + days * ONE_DAY
+        driving, place = True, 0
+        while ts < end:
+            place += 1
+            kmh = chance.choice([20.0, 50.0, 90.0]) if driving else 0.0
+            step_s = (
+                chance.choice([60, 120, 240, 290, 300, 301])
+                if chance.random() < 0.97
+                else chance.choice([3600, 3601, 9000])
+            )
+            odd = chance.random()
+            row = landing_row(f"d{number}", ts, str(place), lat=lat, lon=lon, speed_kmh=kmh, odometer_km=odometer)
+            row |= {"engine_on": chance.choice([True, False, None]), "fuel_rate_lph": chance.choice([None, 4.0])}
+            if odd < 0.05:
+                row |= {"lat": 0.0, "lon": 0.0, "flags": 1}
+            elif odd < 0.15:
+                row |= {"speed_kmh": None}
+            rows.append(row)
+            if odd > 0.95:
+                rows.append(
+                    row | {"record_id": f"e:{place}-again", "lat": lat + 0.01, "arrival_ts": ts + timedelta(seconds=2)}
+                )
+            lat += kmh * step_s / 3600 / 111.195
+            odometer += kmh * step_s / 3600
+            ts += timedelta(seconds=step_s)
+            if chance.random() < (0.004 if number % 2 else 0.06):
+                driving = not driving
+    chance.shuffle(rows)
+    return rows

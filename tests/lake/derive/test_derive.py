@@ -1,0 +1,141 @@
+"""The job: exactly the days that changed, once, whatever is killed or runs beside it."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from lake.business_days import ONE_DAY
+from lake.derive import job
+from lake.derive.job import derive_days
+from lake.harvest import due_days, harvest
+from lake.intake import due_merges, intake
+from lake.jobs import DeriveDays
+from lake.merge.job import merge_landing
+from lake.run import run
+from lake.session import connect
+from tests.builders.journeys import DAY, at, track
+from tests.builders.lake import fetch
+
+DERIVED = "select day, sequence, rows_sequence from ops.derived order by day"
+
+
+def take_in(spark, landing, rows) -> None:
+    landing.land(rows, hour=at(10))
+    intake(landing.settings)
+    merge_landing(spark, landing.settings, due_merges(landing.settings).hours, stragglers=True)
+
+
+def derive_due(spark, landing):
+    harvest(landing.settings)
+    return derive_days(spark, landing.settings, due_days(landing.settings))
+
+
+def stored(spark, landing, table: str) -> list[tuple]:
+    return sorted(map(tuple, spark.table(f"{landing.settings.region}.history.{table}").collect()), key=str)
+
+
+def test_a_late_point_rebuilds_its_day_and_the_neighbours_and_nothing_else(spark, landing):
+    week = [row for n in range(5) for row in track("a", at(8 + 24 * n), [36, 36, 0])]
+    take_in(spark, landing, week)
+    assert derive_due(spark, landing)["device_day_rows"] == 5
+    assert due_days(landing.settings) == []
+    before = {day: rows for day, _, rows in fetch(landing.settings, DERIVED)}
+    take_in(spark, landing, track("b", at(8 + 48, seconds=5), [36, 0]))
+    harvest(landing.settings)
+    due = due_days(landing.settings)
+    assert due == [DAY + n * ONE_DAY for n in range(0, 4)]  # one UTC day is two business days
+    counts = derive_days(spark, landing.settings, due)
+    assert (counts["derived"], counts["changed"], counts["device_day_rows"]) == (4, 1, 2)
+    after = {day: rows for day, _, rows in fetch(landing.settings, DERIVED)}
+    assert [day for day in after if after[day] != before[day]] == [DAY + 2 * ONE_DAY]
+    assert len(stored(spark, landing, "device_day")) == 6
+    assert due_days(landing.settings) == []
+
+
+def test_incremental_equals_a_full_rebuild(spark, landing):
+    rows = [row for n in range(3) for row in track("a", at(20 + 24 * n), [36] * 20, step_s=1500)]
+    for part in (rows[::3], rows[1::3], rows[2::3]):
+        take_in(spark, landing, part)
+        derive_due(spark, landing)
+    incremental = stored(spark, landing, "trip"), stored(spark, landing, "device_day")
+    days = [DAY + n * ONE_DAY for n in range(-2, 7)]
+    counts = derive_days(spark, landing.settings, days, again=True)
+    assert counts["changed"] == 0
+    assert (stored(spark, landing, "trip"), stored(spark, landing, "device_day")) == incremental
+
+
+def test_a_day_that_became_empty_is_emptied(spark, landing):
+    take_in(spark, landing, track("a", at(8), [36, 36, 0]))
+    derive_due(spark, landing)
+    spark.sql(f"delete from {landing.settings.region}.history.telemetry where device_id = 'a'")
+    assert derive_due(spark, landing)["changed"] == 1
+    assert stored(spark, landing, "trip") == stored(spark, landing, "device_day") == []
+
+
+def test_days_already_derived_are_skipped(spark, landing):
+    take_in(spark, landing, track("a", at(8), [36, 36, 0]))
+    derive_due(spark, landing)
+    report = run(spark, landing.settings, DeriveDays(landing.settings.region, [DAY, DAY + ONE_DAY]))
+    assert (report.counts["days"], report.counts["derived"]) == (2, 0)
+    assert report.tables["history.device_day"].rows == 1
+
+
+def test_a_run_killed_after_its_commits_still_passes_its_rows_on(spark, landing, monkeypatch):
+    take_in(spark, landing, track("a", at(8), [36, 36, 0]))
+    derive_due(spark, landing)
+    ((_, _, passed_on),) = [row for row in fetch(landing.settings, DERIVED) if row[0] == DAY]
+    take_in(spark, landing, track("b", at(8), [36, 36, 0]))
+    with monkeypatch.context() as killed:
+        killed.setattr(job, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            derive_due(spark, landing)
+    assert DAY in due_days(landing.settings)
+    counts = derive_due(spark, landing)
+    assert counts["changed"] == 0  # the rows are there already
+    ((_, sequence, rows_sequence),) = [row for row in fetch(landing.settings, DERIVED) if row[0] == DAY]
+    assert rows_sequence == sequence > passed_on
+    assert fetch(landing.settings, "select count(*) from ops.deriving") == [(0,)]
+
+
+def test_two_derivations_at_once_end_with_one_row_a_device_day(spark, landing):
+    take_in(spark, landing, [row for n in range(3) for row in track(f"d{n}", at(8), [36, 36, 0])])
+    harvest(landing.settings)
+    due = due_days(landing.settings)
+    sessions = [connect(spark.newSession(), landing.settings) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda session: derive_days(session, landing.settings, due), sessions))
+    assert len(stored(spark, landing, "device_day")) == len(stored(spark, landing, "trip")) == 3
+    assert due_days(landing.settings) == []
+
+
+def test_commits_carry_the_sequence_of_their_source(spark, landing):
+    take_in(spark, landing, track("a", at(8), [36, 36, 0]))
+    derive_due(spark, landing)
+    shown = spark.sql(f"select summary from {landing.settings.region}.history.trip.snapshots").collect()
+    assert [row["summary"]["fleetlake.source-sequence"] for row in shown] == ["1"]
+
+
+def test_a_rewrite_of_files_dirties_no_day(spark, landing):
+    for n in range(2):
+        take_in(spark, landing, track("a", at(8 + n), [36, 36, 0]))
+    harvest(landing.settings)
+    region = landing.settings.region
+    spark.sql(
+        f"call {region}.system.rewrite_data_files(table => 'history.telemetry', options => map('min-input-files', '2'))"
+    )
+    found = harvest(landing.settings)
+    assert (found.snapshots, found.days) == (1, 0)
+
+
+def test_an_expired_cursor_makes_every_day_stale(spark, landing):
+    take_in(spark, landing, track("a", at(8), [36, 36, 0]))
+    derive_due(spark, landing)
+    for n in range(2):
+        take_in(spark, landing, track("b", at(8 + 72 + n), [36, 0]))
+    region = landing.settings.region
+    later = (at(8) + timedelta(days=3650)).strftime("%Y-%m-%d %H:%M:%S")
+    spark.sql(f"call {region}.system.expire_snapshots('history.telemetry', TIMESTAMP '{later}', 1)")
+    harvest(landing.settings)
+    assert DAY in due_days(landing.settings)
+    assert DAY + 3 * ONE_DAY in due_days(landing.settings)
