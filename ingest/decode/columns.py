@@ -3,22 +3,17 @@
 from array import array
 from collections.abc import Sequence
 from itertools import chain
-from operator import attrgetter
 from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
 from contracts.record import LANDING_SCHEMA, READINGS
+from ingest.decode.fieldlists import values_of
 from ingest.decode.times import IMPOSSIBLE_MS, parse_texts
 
 Readings = dict[str, np.ndarray | None]
 """By name of a reading: its values with NaN for null, or None where every value is null."""
-
-
-def values_of(rows: Sequence[Any], name: str) -> list[Any]:
-    """One field of all rows."""
-    return list(map(attrgetter(name), rows))
 
 
 def reading_column(values: list[float | None]) -> tuple[np.ndarray | None, pa.Array]:

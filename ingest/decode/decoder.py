@@ -1,5 +1,6 @@
 """The decoder of the record contract: JSON user records, plain or KPL-aggregated, to columns."""
 
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 
@@ -41,7 +42,7 @@ class JsonDecoder:
         """Decode consecutive Kinesis records of one shard. `records` must not be empty."""
         version = self._suppression.version
         users = user_records(records)
-        arrivals = np.fromiter((record[1] for record in records), np.int64, len(records))
+        arrivals = np.frombuffer(array("q", [record[1] for record in records]), np.int64)
         sequences = pa.array([record[0] for record in records], pa.string())
         parts: list[Part] = []
         for start in range(0, len(users.datas), self._part_rows):
@@ -57,7 +58,7 @@ class JsonDecoder:
             rows=_together([part.rows for part in parts]),
             rejected=rejected_rows(shard_id, users, refusals),
             suppressed=sum(part.suppressed for part in parts),
-            bytes_read=sum(map(len, (record[3] for record in records))),
+            bytes_read=sum([len(record[3]) for record in records]),
             max_arrival_ms=int(arrivals.max()),
             unknown_fields=_bounded(parts),
             suppression_version=version,

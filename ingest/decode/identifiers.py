@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from functools import partial
 from hashlib import blake2b
-from operator import methodcaller
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contracts.identity import record_id
 from contracts.record import DEVICE_ID_PATTERN
@@ -16,8 +15,8 @@ _MAX_DEVICE_ID = 128
 _PATTERN = re.compile(DEVICE_ID_PATTERN.removesuffix("$") + r"\Z", re.ASCII)
 _ALLOWED = np.array([re.match(DEVICE_ID_PATTERN, chr(byte)) is not None and byte != ord("\n") for byte in range(256)])
 _DIGEST_BYTES = 16
-_digest = methodcaller("digest")
-_hashed = partial(blake2b, digest_size=_DIGEST_BYTES)
+_FRESH = blake2b(digest_size=_DIGEST_BYTES)
+"""Copying a fresh hash costs a quarter less than making one."""
 
 
 def good_device_ids(ids: pa.StringArray) -> np.ndarray:
@@ -31,15 +30,22 @@ def good_device_ids(ids: pa.StringArray) -> np.ndarray:
 
 def record_ids(event_ids: Sequence[str | None] | None, originals: Sequence[bytes]) -> pa.StringArray:
     """record_id of every row, as contracts.identity.record_id gives it; event_ids is None where no row has one."""
-    if event_ids is not None:
-        return pa.array(list(map(record_id, event_ids, originals)), pa.string())
-    return _hashes(originals)
+    if event_ids is None:
+        return _hashes(originals)
+    if None not in event_ids:
+        return pc.binary_join_element_wise(pa.scalar(record_id("", b"")), pa.array(event_ids, pa.string()), "")
+    return pa.array(list(map(record_id, event_ids, originals)), pa.string())
 
 
 def _hashes(originals: Sequence[bytes]) -> pa.StringArray:
     """`b:` and the hash of each, written as one buffer: all have the same width."""
     count, width = len(originals), 2 + 2 * _DIGEST_BYTES
-    digits = b"".join(map(_digest, map(_hashed, originals))).hex().encode()
+    digests = []
+    for original in originals:
+        hashed = _FRESH.copy()
+        hashed.update(original)
+        digests.append(hashed.digest())
+    digits = b"".join(digests).hex().encode()
     text = np.empty((count, width), np.uint8)
     text[:, 0], text[:, 1] = ord("b"), ord(":")
     text[:, 2:] = np.frombuffer(digits, np.uint8).reshape(count, width - 2)

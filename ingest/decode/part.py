@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.record import EARLIEST_TS_MS, LANDING_SCHEMA, LATEST_AHEAD_MS, Flag, RejectReason
-from ingest.decode.columns import further_columns, optional_column, readings_of, times_column, values_of
+from ingest.decode.columns import further_columns, optional_column, readings_of, times_column
+from ingest.decode.fieldlists import values_of
 from ingest.decode.flags import flags_of
 from ingest.decode.identifiers import good_device_ids, record_ids
 from ingest.decode.reader import FastReader, Read

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from contracts.kpl import MAGIC, BadAggregate, deaggregate
+from contracts.kpl import MAGIC, BadAggregate, deaggregate, is_aggregate
 from ingest.batch import KinesisRecord
 
 
@@ -32,7 +32,8 @@ class UserRecords:
 def user_records(records: Sequence[KinesisRecord]) -> UserRecords:
     """Take all Kinesis records apart. An aggregate that does not decode is one user record of its own bytes."""
     datas = [record[3] for record in records]
-    aggregated = [index for index, data in enumerate(datas) if data.startswith(MAGIC)]
+    # JSON starts below MAGIC's first byte, so the greatest of all bytes tells whether there may be an aggregate.
+    aggregated = [place for place, data in enumerate(datas) if is_aggregate(data)] if max(datas) >= MAGIC else []
     if not aggregated:
         count = len(datas)
         return UserRecords(records, datas, np.arange(count), np.zeros(count, np.int32))

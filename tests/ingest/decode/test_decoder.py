@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from contracts.kpl import MAGIC
-from contracts.record import LANDING_SCHEMA, REJECTED_SCHEMA, Flag
+from contracts.record import CONTRACT, LANDING_SCHEMA, REJECTED_SCHEMA, Flag, Record
 from ingest.batch import Batch
 from ingest.decode import HashedSuppression, JsonDecoder, hashed_device
 from ingest.decode import decoder as decoder_module
+from ingest.decode.fieldlists import FIELD_LISTS, values_of
 from tests.builders.ingest import ARRIVAL_MS, SHARD, aggregated, kinesis, payload, telemetry
 
 HEAD = b'{"device_id":"d","ts":1795420800000,'
@@ -244,3 +245,9 @@ def test_arrivals_are_those_of_each_kinesis_record() -> None:
     batch = JsonDecoder().decode(SHARD, kinesis([payload()] * 5, arrivals=arrivals))
     assert batch.max_arrival_ms == arrivals[-1]
     assert (np.array(batch.rows["arrival_ts"].cast("int64")) == np.array(arrivals) * 1000).all()
+
+
+def test_every_field_of_the_contract_has_a_list() -> None:
+    assert tuple(FIELD_LISTS) == tuple(column.name for column in CONTRACT)
+    row = Record("d", 1, *range(len(CONTRACT) - 2))
+    assert [values_of([row], name) for name in FIELD_LISTS] == [[getattr(row, name)] for name in FIELD_LISTS]
