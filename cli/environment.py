@@ -92,9 +92,15 @@ def process_environment(name: str, caller: Mapping[str, str] | None = None) -> d
     """The whole environment of a process of that region (or of `world`). Raises UnknownRegion or StackDown."""
     caller = os.environ if caller is None else caller
     kept = {key: value for key, value in caller.items() if key in _MACHINE or key.startswith("LC_")}
+    kept |= {key: _direct(caller.get(key)) for key in ("NO_PROXY", "no_proxy")}
     if name == WORLD:
         return kept | stack.world_environment(state_folder())
     return kept | stack.region_environment(state_folder(), name)
+
+
+def _direct(no_proxy: str | None) -> str:
+    """The stack is on this machine: no proxy can reach it."""
+    return ",".join(part for part in (no_proxy, "127.0.0.1", "localhost") if part)
 
 
 class _Watcher:

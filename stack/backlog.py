@@ -34,7 +34,7 @@ class Backlog:
 
 
 def read_backlog(region: Region, port: int, keys: Keys, budget_s: float) -> Backlog:
-    """The region's backlog now, counting for about `budget_s` seconds at most.
+    """The region's backlog now. Beyond `budget_s` seconds no more than one page of a shard is counted.
 
     Raises botocore's errors where the stream or the leases cannot be read.
     """
@@ -47,7 +47,7 @@ def read_backlog(region: Region, port: int, keys: Keys, budget_s: float) -> Back
         for number, page in enumerate(_unread_pages(kinesis, region, lease)):
             if number == 0:
                 lag_ms = max(lag_ms, _age_ms(page[0]))
-            if time.monotonic() > deadline:
+            elif time.monotonic() > deadline:
                 counted = False
                 break
             records += sum(map(_user_records, page))

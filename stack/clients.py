@@ -1,5 +1,8 @@
 """Clients of the stack's own services, with short timeouts: they are all on this machine."""
 
+import os
+import threading
+from functools import cache
 from typing import Any
 
 from stack.credentials import Keys
@@ -7,6 +10,8 @@ from stack.ports import HOST
 
 _NO_REGION = "us-east-1"
 """SeaweedFS has no regions, but a signature names one."""
+_UNSET = (None, None, None, None)
+_making = threading.Lock()
 
 
 def endpoint(port: int) -> str:
@@ -15,20 +20,36 @@ def endpoint(port: int) -> str:
 
 
 def aws_client(service: str, port: int, keys: Keys, aws_region: str = _NO_REGION, *, timeout_s: float = 10.0) -> Any:
-    """A boto3 client that never looks at the caller's own AWS configuration."""
-    import boto3
+    """A botocore client that looks at neither the caller's AWS configuration nor a proxy. Clients may be shared."""
     from botocore.config import Config
 
-    session: Any = boto3.session.Session(aws_access_key_id=keys.access_key, aws_secret_access_key=keys.secret_key)
     config = Config(
         connect_timeout=2,
         read_timeout=timeout_s,
         retries={"total_max_attempts": 1},
         s3={"addressing_style": "path"},
+        proxies={},
     )
-    return session.client(service, region_name=aws_region, endpoint_url=endpoint(port), config=config)
+    with _making:
+        return _session().create_client(
+            service,
+            region_name=aws_region,
+            endpoint_url=endpoint(port),
+            aws_access_key_id=keys.access_key,
+            aws_secret_access_key=keys.secret_key,
+            config=config,
+        )
 
 
 def s3_client(port: int, keys: Keys) -> Any:
     """A client of the S3 service."""
     return aws_client("s3", port, keys)
+
+
+@cache
+def _session() -> Any:
+    """One session holds the services' models, which take longer to read than anything asked of them here."""
+    from botocore.session import Session
+
+    nowhere = (None, None, os.devnull, None)
+    return Session(session_vars={"profile": _UNSET, "config_file": nowhere, "credentials_file": nowhere})

@@ -13,7 +13,7 @@ from contracts.regions import Region, default_regions_file, load_regions
 from stack import credentials, running
 from stack.layout import Layout
 from stack.lock import exclusive
-from stack.ports import checked_names
+from stack.ports import checked_names, require_free
 from stack.private_files import read_json, write_json
 from stack.running import Progress
 from stack.services import Service, Site, all_services
@@ -121,10 +121,12 @@ def _start_all(
 
 
 def _check_named(services: tuple[Service, ...], site: Site, named: Mapping[str, int]) -> None:
-    for service in services:
-        wanted, has = named.get(service.name), site.ports.get(service.name)
-        if wanted is not None and wanted != has and running.runs(service, site):
-            raise Misuse(f"{service.name} already runs on port {has}, not {wanted}; run 'fleetlake down' first")
+    up_already = [service.name for service in services if running.runs(service, site)]
+    for service, wanted in named.items():
+        if service in up_already and wanted != site.ports[service]:
+            has = site.ports[service]
+            raise Misuse(f"{service} already runs on port {has}, not {wanted}; run 'fleetlake down' first")
+    require_free({service: port for service, port in named.items() if service not in up_already})
 
 
 def _state_of(service: Service, site: Site) -> str:

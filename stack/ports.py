@@ -44,22 +44,24 @@ def checked_names(named: Mapping[str, int] | None) -> dict[str, int]:
     return dict(named or {})
 
 
+def require_free(named: Mapping[str, int]) -> None:
+    """Raises PortTaken where a port that the caller named is in use."""
+    for service, port in named.items():
+        if not is_free(port):
+            raise PortTaken(
+                f"port {port} asked for {service} is in use on {HOST}; "
+                "free it, name another, or leave it out for a free one"
+            )
+
+
 def choose(
     names: tuple[str, ...], kept: Mapping[str, int], named: Mapping[str, int], taken: set[int]
 ) -> dict[str, int]:
-    """Ports of one service that is about to start: named by the caller, else kept from before if free, else new.
-
-    Raises PortTaken where a named port is in use.
-    """
+    """Ports of one service that is about to start: named by the caller, else kept from before if free, else new."""
     ports = {}
     for name in names:
         wanted = named.get(name)
         if wanted is not None:
-            if not is_free(wanted):
-                raise PortTaken(
-                    f"port {wanted} asked for {name} is in use on {HOST}; "
-                    "free it, name another, or leave it out for a free one"
-                )
             ports[name] = wanted
             taken.add(wanted)
         elif (old := kept.get(name)) is not None and old not in taken and is_free(old):

@@ -1,0 +1,76 @@
+"""Stacks of a test's own, in a folder of its own, with two small regions."""
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import psutil
+
+import stack
+from stack.layout import Layout
+from stack.processes import Running
+
+SERVICES = ("s3", "kinesis", "redis", "postgres")
+TWO_REGIONS = """
+[eu]
+aws_region = "eu-central-1"
+time_zone = "Europe/Berlin"
+legal_regime = "GDPR"
+retention_days = 30
+stream_shards = 1
+history_buckets = 1
+
+[us]
+aws_region = "us-east-2"
+time_zone = "America/Chicago"
+legal_regime = "CCPA"
+retention_days = 30
+stream_shards = 1
+history_buckets = 1
+"""
+
+
+@contextmanager
+def stack_folder() -> Iterator[tuple[Path, Path]]:
+    """A state folder where nothing was started yet, and a region table; whatever was started there is ended."""
+    folder = Path(tempfile.mkdtemp(prefix="fleetlake-stack-"))
+    folder.chmod(0o755)
+    regions = folder / "regions.toml"
+    regions.write_text(TWO_REGIONS, encoding="utf-8")
+    try:
+        yield folder / "state", regions
+    finally:
+        stack.down(folder / "state")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def process_of(state: Path, service: str) -> psutil.Process:
+    """The process that the stack recorded for a service."""
+    record = Layout.of(state).process(service)
+    return psutil.Process(msgspec.json.decode(record.read_bytes(), type=Running).pid)
+
+
+def processes_of(state: Path) -> list[psutil.Process]:
+    """Every process of the stack, children included."""
+    own = [process_of(state, service) for service in SERVICES]
+    return own + [child for process in own for child in process.children(recursive=True)]
+
+
+def kill(process: psutil.Process) -> None:
+    """kill -9, and wait until it is gone."""
+    os.kill(process.pid, signal.SIGKILL)
+    eventually(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+
+
+def eventually(condition: Callable[[], bool], within_s: float = 30.0) -> None:
+    """Wait for a condition. Fails where it does not come true in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"still not so after {within_s:.0f} s: {condition}"
+        time.sleep(0.02)
