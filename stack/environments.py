@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from pydantic import SecretStr
+
 from contracts import names
 from contracts.regions import WORLD, find_region
 from contracts.settings import PREFIX, RegionSettings
@@ -15,11 +17,13 @@ from stack.ports import HOST
 from stack.provision.postgres import DAGSTER
 from stack.services.protocol import Site
 
-_GIVEN = frozenset(
-    {"region", "kinesis", "dynamodb", "s3", "redis_url", "postgres_dsn", "privacy_dsn", "release_key", "state"}
+_GIVEN = frozenset({"region", "kinesis", "dynamodb", "s3", "state"})
+TUNING: tuple[str, ...] = tuple(
+    PREFIX + name.upper()
+    for name, field in RegionSettings.model_fields.items()
+    if name not in _GIVEN and field.annotation is not SecretStr
 )
-TUNING: tuple[str, ...] = tuple(PREFIX + name.upper() for name in RegionSettings.model_fields if name not in _GIVEN)
-"""Variables that a caller may set for every region's processes: none of them is a secret or says where something is."""
+"""Variables that a caller may set for every region's processes: none of them is a secret."""
 
 
 def region_environment(state: Path, region: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:
