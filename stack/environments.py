@@ -1,11 +1,12 @@
 """The environment of a process: one region's endpoints and credentials, and nothing of any other."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from pydantic import SecretStr
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from contracts import names
 from contracts.regions import WORLD, find_region
@@ -18,10 +19,20 @@ from stack.provision.postgres import DAGSTER
 from stack.services.protocol import Site
 
 _GIVEN = frozenset({"region", "kinesis", "dynamodb", "s3", "state"})
+
+
+def _tunable(fields: Mapping[str, FieldInfo], prefix: str) -> Iterator[str]:
+    """Names of the variables of these settings, less those that hold a secret."""
+    for name, field in fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _tunable(kind.model_fields, f"{prefix}{name.upper()}_")
+        elif "SecretStr" not in repr(kind):
+            yield prefix + name.upper()
+
+
 TUNING: tuple[str, ...] = tuple(
-    PREFIX + name.upper()
-    for name, field in RegionSettings.model_fields.items()
-    if name not in _GIVEN and field.annotation is not SecretStr
+    _tunable({name: field for name, field in RegionSettings.model_fields.items() if name not in _GIVEN}, PREFIX)
 )
 """Variables that a caller may set for every region's processes: none of them is a secret."""
 

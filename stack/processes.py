@@ -16,15 +16,16 @@ import psutil
 
 from stack.private_files import write_private
 
-_START_TOLERANCE_S = 2.0
-"""The kernel gives start times since boot; psutil's answer moves a little when the clock is set."""
+_LINUX = Path("/proc/self/stat").exists()
+_START_FIELD = 19
+"""Place of the start time in /proc/PID/stat, counted after the command's name: ticks since boot."""
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
     """A process that was started here, and the configuration that it was started with."""
 
     pid: int
-    started_at: float
+    started: str
     boot_id: str
     digest: str
 
@@ -53,8 +54,7 @@ def start(command: Command, log: Path, record: Path, digest: str) -> subprocess.
             **run_as(command.user),
         )
     with contextlib.suppress(psutil.NoSuchProcess):
-        started_at = psutil.Process(process.pid).create_time()
-        running = Running(pid=process.pid, started_at=started_at, boot_id=_boot_id(), digest=digest)
+        running = Running(pid=process.pid, started=start_mark(process.pid), boot_id=boot_id(), digest=digest)
         write_private(record, msgspec.json.encode(running).decode())
     return process
 
@@ -72,11 +72,11 @@ def find(record: Path) -> tuple[psutil.Process, Running] | None:
     try:
         running = msgspec.json.decode(record.read_bytes(), type=Running)
         process = psutil.Process(running.pid)
-        same = abs(process.create_time() - running.started_at) < _START_TOLERANCE_S
+        same = start_mark(running.pid) == running.started and boot_id() == running.boot_id
         alive = process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except (FileNotFoundError, msgspec.DecodeError, psutil.NoSuchProcess):
         return None
-    return (process, running) if same and alive and running.boot_id == _boot_id() else None
+    return (process, running) if same and alive else None
 
 
 def stop(record: Path, ask: signal.Signals, patience_s: float) -> None:
@@ -124,7 +124,21 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def _boot_id() -> str:
+def start_mark(pid: int) -> str:
+    """What tells a process from a later one of the same pid: when it started, by a clock that nobody sets.
+
+    Raises psutil.NoSuchProcess.
+    """
+    if not _LINUX:
+        return str(psutil.Process(pid).create_time())
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[_START_FIELD]
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(pid) from None
+
+
+def boot_id() -> str:
+    """Changes when the machine starts anew."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

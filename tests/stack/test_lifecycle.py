@@ -17,6 +17,7 @@ import stack
 from contracts.errors import BadRegionTable, Misuse, PortTaken, ServiceFailed, StackDown
 from contracts.settings import RegionSettings
 from stack.layout import Layout
+from stack.processes import boot_id, find, start_mark
 from tests.builders.stack import SERVICES, eventually, kill, process_of, processes_of, stack_folder
 
 ALL_UP = dict.fromkeys(SERVICES, "up")
@@ -196,12 +197,14 @@ def test_a_record_from_before_a_reboot_is_not_believed(own_stack):
     stack.down(own_stack.state)
     record = Layout.of(own_stack.state).process("redis")
     bystander = psutil.Process()
-    stale = {"pid": bystander.pid, "started_at": bystander.create_time(), "boot_id": "before", "digest": ""}
-    record.write_text(json.dumps(stale), encoding="utf-8")
+    it = {"pid": bystander.pid, "started": start_mark(bystander.pid), "boot_id": boot_id(), "digest": ""}
+    record.write_text(json.dumps(it), encoding="utf-8")
+    assert find(record), "this is how it would have been recorded"
+    record.write_text(json.dumps(it | {"boot_id": "before"}), encoding="utf-8")
     assert stack.services_status(own_stack.state) == ALL_DOWN
     stack.down(own_stack.state)
     assert bystander.is_running()
-    record.write_text(json.dumps(stale | {"started_at": 1.0}), encoding="utf-8")
+    record.write_text(json.dumps(it | {"started": "1"}), encoding="utf-8")
     own_stack.up()
     assert process_of(own_stack.state, "redis").pid != bystander.pid
 
