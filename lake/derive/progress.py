@@ -27,7 +27,8 @@ def interrupted(settings: RegionSettings, days: Iterable[date]) -> set[date]:
 def finish(settings: RegionSettings, run: UUID, days: Iterable[date], changed: set[date], sequence: int) -> None:
     """The days are derived from history at `sequence`; for those in `changed` that is also when rows last differed.
 
-    A day derived for the first time counts as changed. Sequences never go back.
+    A day derived for the first time counts as changed. Sequences never go back. What a dead run left in ops.deriving
+    is forgotten after a day: until then nobody can tell it from one that is slow.
     """
     with transaction(settings) as connection, connection.cursor() as cursor:
         cursor.executemany(
