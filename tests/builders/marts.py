@@ -1,6 +1,7 @@
 """Derived days in Iceberg, registered devices, and dbt runs, for tests of what comes after the derivations."""
 
 import os
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
@@ -174,6 +175,18 @@ def run_dbt(settings: RegionSettings | WorldSettings, folder: Path, *arguments: 
         failed = [f"{r.node.name}: {r.message}" for r in results if r.status not in ("success", "pass", "skipped")]
         raise AssertionError(f"dbt {arguments[0]} failed: {failed or outcome.exception}")
     return outcome.result
+
+
+def start_dbt(settings: RegionSettings, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """One dbt command in a process of its own; the caller waits for it."""
+    where = ["--target", dbt.target(settings.region), "--target-path", str(folder), "--log-path", str(folder)]
+    return subprocess.Popen(
+        [str(dbt.EXECUTABLE), *arguments, "--quiet", *where],
+        env=os.environ | dbt.dbt_environment(settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 @contextmanager

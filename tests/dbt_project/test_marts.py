@@ -12,7 +12,7 @@ from contracts.settings import RegionSettings
 from lake.dbt import window_arguments
 from lake.load import due_loads, due_marts, load_days, mark_marts, staged_sequences
 from stack.environments import bi_dsn
-from tests.builders.marts import derive, device_day, empty, fetch, register, run_dbt, trip
+from tests.builders.marts import derive, device_day, empty, fetch, register, run_dbt, start_dbt, trip
 
 DAYS = [date(2026, 3, 2) + timedelta(days=n) for n in range(3)]
 DAY_MARTS = ("device_day", "trip", "fleet_day", "data_completeness_day")
@@ -104,6 +104,14 @@ def test_a_window_replaces_its_days_and_equals_a_full_build(region, folder):
     windowed = {mart: rows_of(region, mart) for mart in MARTS}
     run_dbt(region, folder, "run", "--full-refresh")
     assert {mart: rows_of(region, mart) for mart in MARTS} == windowed
+
+
+def test_windows_built_at_once_leave_each_row_once(region, tmp_path):
+    before = rows_of(region, "device_day")
+    build = ("run", "--select", "+device_day")
+    runs = [start_dbt(region, tmp_path / str(n), *build, *window_arguments(DAYS[n:])) for n in range(2)]
+    assert [(run.communicate()[0], run.returncode) for run in runs] == [("", 0)] * len(runs)
+    assert rows_of(region, "device_day") == before
 
 
 def test_a_day_that_became_empty_is_emptied(region, folder):
