@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from contracts.record import BAD_POSITION
 from ingest.live.order import newest_rows
+from ingest.ordering import places_by
 
 MAX_GEO_LATITUDE_DEG = 85.05112878
 """Redis' geo sets are in web Mercator, which ends here; nearer to the poles a device has a trail but no place."""
@@ -68,7 +69,7 @@ def _newest_points(rows: np.ndarray, devices: np.ndarray, ts_ms: np.ndarray, mos
     """
     if not most or not len(rows):
         return rows[:0]
-    ordered = rows[np.lexsort((ts_ms[rows], devices[rows]))]
+    ordered = rows[places_by(devices[rows], ts_ms[rows])]
     device, ts = devices[ordered], ts_ms[ordered]
     starts = np.append(True, (device[1:] != device[:-1]) | (ts[1:] != ts[:-1]))
     time_number = np.cumsum(starts)

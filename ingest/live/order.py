@@ -1,12 +1,11 @@
 """The order of a device's records: (min(ts, arrival_ts), arrival_ts, sequence number, sub-sequence), as text."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contracts.names import SEQUENCE_DIGITS
-from ingest.live.timetext import MS_DIGITS
+from ingest.live.timetext import MS_DIGITS, fixed_texts, ms_digits
 
 SUB_DIGITS = 6
 ORDER_CHARACTERS = 2 * MS_DIGITS + SEQUENCE_DIGITS + SUB_DIGITS
@@ -19,10 +18,16 @@ def order_text(ts_ms: int, arrival_ms: int, sequence_number: str, sub_sequence: 
     return f"{min(ts_ms, arrival_ms):014d}{arrival_ms:014d}{sequence_number:0>56}{sub_sequence:06d}"
 
 
-def order_texts(ts_ms: np.ndarray, arrival_ms: np.ndarray, sequences: Sequence[str], subs: np.ndarray) -> list[str]:
-    """Order keys of many records."""
-    keys = zip(ts_ms.tolist(), arrival_ms.tolist(), sequences, subs.tolist(), strict=True)
-    return [order_text(*key) for key in keys]
+def order_texts(
+    ts_ms: np.ndarray, arrival_ms: np.ndarray, sequences: pa.StringArray, subs: np.ndarray
+) -> pa.StringArray:
+    """Order keys of many records, at least one."""
+    text = np.empty((len(ts_ms), ORDER_CHARACTERS), np.uint8)
+    text[:, :MS_DIGITS] = ms_digits(np.minimum(ts_ms, arrival_ms))
+    text[:, MS_DIGITS : 2 * MS_DIGITS] = ms_digits(arrival_ms)
+    text[:, 2 * MS_DIGITS : -SUB_DIGITS] = _padded(sequences)
+    text[:, -SUB_DIGITS:] = ms_digits(subs.astype(np.int64))[:, -SUB_DIGITS:]
+    return fixed_texts(text)
 
 
 def newest_rows(
@@ -50,3 +55,13 @@ def newest_rows(
         for _, _, row in sorted((int(sequence), sub, row) for sequence, sub, row in keys):
             newest[devices[row]] = row
     return newest
+
+
+def _padded(sequences: pa.StringArray) -> np.ndarray:
+    """Sequence numbers, at least one, as rows of SEQUENCE_DIGITS bytes, padded with zeros."""
+    if pc.min(pc.binary_length(sequences)).as_py() != SEQUENCE_DIGITS:
+        sequences = pc.utf8_lpad(sequences, SEQUENCE_DIGITS, "0")
+    _, offsets, data = sequences.buffers()
+    start = int(np.frombuffer(offsets, np.int32)[sequences.offset])
+    letters = np.frombuffer(data, np.uint8, count=len(sequences) * SEQUENCE_DIGITS, offset=start)
+    return letters.reshape(len(sequences), SEQUENCE_DIGITS)

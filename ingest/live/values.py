@@ -27,22 +27,30 @@ _encode = msgspec.json.Encoder().encode
 
 def latest_values(rows: pa.RecordBatch, newest: np.ndarray, placed: np.ndarray) -> list[bytes]:
     """JSON of the rows `newest`; `placed` are the rows of the same devices' newest places, -1 for none."""
-    orders = _orders(rows, newest)
-    places = list(orders)
-    for index in np.flatnonzero(placed != newest).tolist():
-        places[index] = NO_ORDER
-    other = np.flatnonzero((placed != newest) & (placed >= 0))
-    for index, order in zip(other.tolist(), _orders(rows, placed[other]), strict=True):
-        places[index] = order
     taken = rows.take(pa.array(newest))
+    orders = _orders(taken)
+    places = list(orders)
+    for index in np.flatnonzero(placed < 0).tolist():
+        places[index] = NO_ORDER
+    elsewhere = np.flatnonzero((placed >= 0) & (placed != newest))
+    for index, order in zip(elsewhere.tolist(), _orders(rows.take(pa.array(placed[elsewhere]))), strict=True):
+        places[index] = order
     columns = [_python(taken.column(name)) for name in FIELDS]
     return list(map(_encode, map(Latest, orders, places, *columns)))
 
 
-def _orders(rows: pa.RecordBatch, places: np.ndarray) -> list[str]:
-    taken = rows.select(["ts", "arrival_ts", "sequence_number", "sub_sequence"]).take(pa.array(places))
-    ts_ms, arrival_ms = (column.view(pa.int64()).to_numpy() // 1000 for column in taken.columns[:2])
-    return order_texts(ts_ms, arrival_ms, taken.column(2).to_pylist(), taken.column(3).to_numpy())
+def _orders(rows: pa.RecordBatch) -> list[str]:
+    if not rows.num_rows:
+        return []
+    ts_ms, arrival_ms = (_ms(rows.column(name)) for name in ("ts", "arrival_ts"))
+    subs = rows.column("sub_sequence").to_numpy()
+    texts: list[str] = order_texts(ts_ms, arrival_ms, rows.column("sequence_number"), subs).to_pylist()
+    return texts
+
+
+def _ms(column: pa.TimestampArray) -> np.ndarray:
+    milliseconds: np.ndarray = column.view(pa.int64()).to_numpy() // 1000
+    return milliseconds
 
 
 def _python(column: pa.Array) -> Sequence[Any]:
@@ -50,7 +58,7 @@ def _python(column: pa.Array) -> Sequence[Any]:
     if column.null_count == len(column):
         return [None] * len(column)
     if pa.types.is_timestamp(column.type):
-        return time_texts(column.view(pa.int64()).to_numpy() // 1000)
+        return time_texts(_ms(column))
     if pa.types.is_map(column.type):
         return [None if entries is None else dict(entries) for entries in column.to_pylist()]
     if column.null_count == 0 and pa.types.is_floating(column.type):
