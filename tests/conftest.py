@@ -1,7 +1,5 @@
 """The real embedded stack, started once a test session in a folder of its own."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,7 @@ import pytest
 
 import stack as embedded
 from contracts.settings import RegionSettings, WorldSettings
+from tests.builders.stack import state_parent
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,9 @@ class RunningStack:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[RunningStack]:
     """All four services, with every region provisioned. Tests share it: use device ids and keys of your own."""
-    # Not tmp_path_factory: its folders are closed to the system user that runs Postgres under root.
-    state = Path(tempfile.mkdtemp(prefix="fleetlake-test-"))
-    try:
-        embedded.up(state)
-        yield RunningStack(state)
-    finally:
-        embedded.down(state)
-        shutil.rmtree(state, ignore_errors=True)
+    with state_parent() as folder:
+        try:
+            embedded.up(folder / "state")
+            yield RunningStack(folder / "state")
+        finally:
+            embedded.down(folder / "state")

@@ -52,7 +52,7 @@ class Postgres:
         user = server_user()
         self._folder.mkdir(exist_ok=True)
         if user is not None:
-            os.chown(self._folder, user, user)
+            os.chown(self._folder, user, -1)
             enter_folders(user, self._folder, _bin())
         self._folder.chmod(0o700)
         data = self._folder / "data"
@@ -89,8 +89,8 @@ class Postgres:
             password.touch(0o600)
             password.write_text(self._site.secrets.postgres_admin + "\n", encoding="utf-8")
             if user is not None:
-                os.chown(secret_folder, user, user)
-                os.chown(password, user, user)
+                os.chown(secret_folder, user, -1)
+                os.chown(password, user, -1)
             arguments = [str(_bin() / "initdb"), "-D", str(making), "-U", ADMIN, f"--pwfile={password}"]
             arguments += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
             arguments += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-sync", "--no-instructions"]

@@ -1,5 +1,7 @@
 """Stacks of a test's own, in a folder of its own, with two small regions."""
 
+import contextlib
+import json
 import os
 import shutil
 import signal
@@ -14,8 +16,9 @@ import psutil
 
 import stack
 from stack.layout import Layout
-from stack.processes import Running
+from stack.processes import Running, start_mark
 
+_PREFIX = "fleetlake-test-"
 SERVICES = ("s3", "kinesis", "redis", "postgres")
 TWO_REGIONS = """
 [eu]
@@ -39,15 +42,44 @@ history_buckets = 1
 @contextmanager
 def stack_folder() -> Iterator[tuple[Path, Path]]:
     """A state folder where nothing was started yet, and a region table; whatever was started there is ended."""
-    folder = Path(tempfile.mkdtemp(prefix="fleetlake-stack-"))
+    with state_parent() as folder:
+        regions = folder / "regions.toml"
+        regions.write_text(TWO_REGIONS, encoding="utf-8")
+        try:
+            yield folder / "state", regions
+        finally:
+            stack.down(folder / "state")
+
+
+@contextmanager
+def state_parent() -> Iterator[Path]:
+    """A folder that the system user of Postgres may enter, as pytest's own may not. Clears what killed tests left."""
+    _end_abandoned()
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     folder.chmod(0o755)
-    regions = folder / "regions.toml"
-    regions.write_text(TWO_REGIONS, encoding="utf-8")
+    owner = {"pid": os.getpid(), "started": start_mark(os.getpid())}
+    (folder / "owner.json").write_text(json.dumps(owner), encoding="utf-8")
     try:
-        yield folder / "state", regions
+        yield folder
     finally:
-        stack.down(folder / "state")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_abandoned() -> None:
+    """End the stacks of test runs that were killed before they could: only where the run that owns it is gone."""
+    for owned in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/owner.json"):
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            owner = json.loads(owned.read_text(encoding="utf-8"))
+            if not _still_runs(owner["pid"], owner["started"]):
+                stack.down(owned.parent / "state")
+                shutil.rmtree(owned.parent, ignore_errors=True)
+
+
+def _still_runs(pid: int, started: str) -> bool:
+    try:
+        return start_mark(pid) == started
+    except psutil.NoSuchProcess:
+        return False
 
 
 def process_of(state: Path, service: str) -> psutil.Process:
