@@ -1,0 +1,140 @@
+"""Real telemetry through the whole system: every row accounted for, by counts that the product did not make."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import psycopg
+import pytest
+import redis
+
+from contracts.regions import find_region
+from tests.builders.command import fleetlake, reported
+from tests.builders.real_data import BUS, ENVIROCAR, KIT, RAIL, RealFile
+
+MEAN_RADIUS_KM = 6371.0088
+ALL_FILES = [BUS, ENVIROCAR] + ([RAIL, KIT] if os.environ.get("FLEETLAKE_ALL_REAL_DATA") else [])
+"""Rail and KIT have 2.2 and 2.4 million rows: `make test-real` runs them too."""
+
+pytestmark = pytest.mark.real_data
+
+
+@pytest.fixture(scope="module", params=ALL_FILES, ids=lambda file: file.name)
+def replayed(request: pytest.FixtureRequest, stack) -> tuple[RealFile, Path, dict]:
+    """A file that was replayed, consumed, processed and reconciled in its region of the stack."""
+    file: RealFile = request.param
+    path = file.path
+    before = reported(stack.state, "reconcile", "--region", file.region)["stages"]
+    sent = reported(stack.state, "replay", str(path), "--region", file.region, "--mapping", file.name, "--rate", "max")
+    assert sent["records"] == file.rows()
+    reported(stack.state, "consume", "--region", file.region, "--until-idle")
+    reported(stack.state, "process", "--region", file.region)
+    after = reported(stack.state, "reconcile", "--region", file.region)
+    assert after["ok"], after["differences"]
+    added = {stage: after["stages"][stage] - before[stage] for stage in after["stages"]}
+    return file, stack.state, added
+
+
+def test_every_row_is_accounted_for(replayed: tuple[RealFile, Path, dict]) -> None:
+    file, _, added = replayed
+    assert added["stream"] == file.rows() == added["landed"] + added["rejected"]
+
+
+def test_history_holds_each_distinct_record_once(replayed: tuple[RealFile, Path, dict]) -> None:
+    file, _, added = replayed
+    assert added["history"] == file.distinct()
+    assert added["duplicates"] == file.rows() - file.distinct()
+
+
+def test_latest_is_each_devices_newest_record(replayed: tuple[RealFile, Path, dict]) -> None:
+    file, state, _ = replayed
+    service = reported(state, "status", "--secrets")["regions"][file.region]["redis"]
+    newest = file.newest()
+    with redis.Redis.from_url(service["url"]) as client:
+        kept = client.mget([f"{file.region}:latest:{file.prefix}{device}" for device in newest])
+    seen = {device: _ms(json.loads(value)["ts"]) for device, value in zip(newest, kept, strict=True) if value}
+    assert seen == newest
+
+
+def test_ten_device_days_agree_with_an_independent_haversine(replayed: tuple[RealFile, Path, dict]) -> None:
+    file, state, _ = replayed
+    if not file.has_positions:
+        pytest.skip(f"{file.name} has no positions")
+    expected = _independent_days(file)
+    for (device, day), distance_km in expected.items():
+        assert _mart_distance_km(file, state, device, day) == pytest.approx(distance_km, rel=1e-3), (device, day)
+    assert len(expected) == 10
+
+
+def test_a_second_replay_adds_nothing_to_history(replayed: tuple[RealFile, Path, dict]) -> None:
+    file, state, _ = replayed
+    words = ("--region", file.region)
+    before = reported(state, "reconcile", *words)["stages"]
+    reported(state, "replay", str(file.path), *words, "--mapping", file.name, "--rate", "max")
+    reported(state, "consume", *words, "--until-idle")
+    reported(state, "process", *words)
+    after = reported(state, "reconcile", *words)
+    assert after["ok"], after["differences"]
+    assert after["stages"]["history"] == before["history"]
+    assert after["stages"]["landed"] == before["landed"] + file.rows()
+
+
+def test_bi_reader_reads_marts_and_is_refused_staging(replayed: tuple[RealFile, Path, dict]) -> None:
+    file, state, _ = replayed
+    dsn = reported(state, "status", "--secrets")["regions"][file.region]["postgres"]["bi_dsn"]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        assert connection.execute("select count(*) from marts.device_day").fetchone()[0] > 0
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("select count(*) from staging.device_day")
+
+
+def test_status_says_that_nothing_waits(replayed: tuple[RealFile, Path, dict]) -> None:
+    file, state, _ = replayed
+    assert reported(state, "status")["regions"][file.region]["backlog_records"] == 0
+    assert fleetlake(state, "reconcile", "--region", file.region).returncode == 0
+
+
+def _ms(text: str) -> int:
+    from datetime import datetime
+
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def _independent_days(file: RealFile, count: int = 10) -> dict[tuple[str, str], float]:
+    """Plain haversine sums of the busiest device-days, computed from the file alone."""
+    zone = find_region(file.region).time_zone
+    points = (
+        pl.read_parquet(file.path, columns=["device_id", "ts", "lat", "lon"])
+        .filter((pl.col("lat").abs() > 1e-6) | (pl.col("lon").abs() > 1e-6))
+        .drop_nulls()
+        .unique(["device_id", "ts"], keep="first", maintain_order=True)
+        .with_columns(day=pl.col("ts").dt.convert_time_zone(zone).dt.date())
+        .sort("device_id", "ts")
+    )
+    groups = points.group_by("device_id", "day").len().sort("len", "device_id", "day", descending=True)
+    chosen: dict[tuple[str, str], float] = {}
+    for device, day, _ in groups.iter_rows():
+        one = points.filter((pl.col("device_id") == device) & (pl.col("day") == day))
+        lat, lon = np.radians(one["lat"].to_numpy()), np.radians(one["lon"].to_numpy())
+        half = np.sin(np.diff(lat) / 2) ** 2 + np.cos(lat[:-1]) * np.cos(lat[1:]) * np.sin(np.diff(lon) / 2) ** 2
+        steps_km = 2 * MEAN_RADIUS_KM * np.arcsin(np.sqrt(half))
+        seconds = np.diff(one["ts"].dt.epoch("ms").to_numpy()) / 1000
+        if np.any(steps_km / seconds * 3600 > 300):  # a jump that no vehicle makes: the product leaves it out
+            continue
+        chosen[(device, str(day))] = float(steps_km.sum())
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+def _mart_distance_km(file: RealFile, state: Path, device: str, day: str) -> float:
+    dsn = reported(state, "status", "--secrets")["regions"][file.region]["postgres"]["bi_dsn"]
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(
+            "select distance_gps_km from marts.device_day where device_id = %s and day = %s",
+            (file.prefix + device, day),
+        ).fetchone()
+    assert row is not None, f"no device day {device} {day}"
+    return float(row[0])
