@@ -115,6 +115,10 @@ class RegionSettings(_FromMapping):
     open_hours: int = Field(default=6, ge=1)
     """Arrival hours that one flush of a shard may hold open."""
     lease_ttl_s: float = Field(default=10.0, gt=0)
+    shard_reads_s: float = Field(default=5.0, ge=0)
+    """GetRecords a second and shard, as Kinesis allows; 0 leaves it to the stream to refuse."""
+    shard_mb_s: float = Field(default=2.0, ge=0)
+    """Megabytes (10^6 bytes) a second and shard beyond a first 10, as Kinesis allows; 0 as above."""
     trail_points: int = Field(default=100, ge=0)
     live_unseen_days: int = Field(default=30, ge=1)
     metrics_port: int = Field(default=0, ge=0, le=65535)

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from msgspec.structs import replace
@@ -110,10 +111,9 @@ class Delivery:
     async def _until_due(self) -> None:
         while not (self._sealed or self._closed or self._flush_due() or self._watermark_due()):
             self._wake.clear()
-            try:
-                await asyncio.wait_for(self._wake.wait(), _LOOK_EVERY_S)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY_S):
+                    await self._wake.wait()
 
     def _flush_due(self) -> bool:
         if self._buffer.empty:

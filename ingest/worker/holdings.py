@@ -9,6 +9,7 @@ from contracts.errors import FleetlakeError
 from contracts.ledger import LeaseRow
 from ingest.batch import ShardId
 from ingest.metrics import Metrics
+from ingest.worker.ending import cancelled
 from ingest.worker.shard import Ending, ShardTask
 
 _log = structlog.get_logger()
@@ -25,7 +26,6 @@ class Holdings:
         self._make = make
         self._metrics = metrics
         self._held: dict[ShardId, tuple[ShardTask, asyncio.Task[Ending]]] = {}
-        self._changed = asyncio.Event()
 
     def __contains__(self, shard_id: ShardId) -> bool:
         return shard_id in self._held
@@ -63,9 +63,7 @@ class Holdings:
         if running:
             await asyncio.wait(running, timeout=within_s)
             late = list(self._held)
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await cancelled(running)
         return late
 
     def _ended(self, lease: LeaseRow, done: asyncio.Task[Ending]) -> None:

@@ -75,6 +75,7 @@ class Options:
             lease_ttl_s=settings.lease_ttl_s,
             workers=workers,
             until_idle=until_idle,
+            limits=ReadLimits(reads_per_s=settings.shard_reads_s, bytes_per_s=settings.shard_mb_s * 1e6),
         )
 
 

@@ -175,7 +175,8 @@ class ShardTask:
 
     async def _release(self) -> None:
         try:
-            await asyncio.wait_for(self.delivery.release(self.for_worker), self._options.lease_ttl_s)
+            async with asyncio.timeout(self._options.lease_ttl_s):
+                await self.delivery.release(self.for_worker)
         except (LeaseLost, TimeoutError):
             _log.warning("lease.not_released", shard=self.shard_id)
 

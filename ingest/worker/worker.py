@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from ingest.kinesis import StreamUnavailable
 from ingest.worker import janitor
 from ingest.worker.budget import Budget
 from ingest.worker.coordinator import Coordinator
+from ingest.worker.ending import cancelled
 from ingest.worker.holdings import Holdings
 from ingest.worker.live import LiveWriter, sweep
 from ingest.worker.options import Options, Parts
@@ -26,6 +28,7 @@ _LIVE_SWEEP_S = 3_600.0
 _HOUR_MS = 3_600_000
 _LIVE_PATIENCE_S = 10.0
 _LIVE_LOOK_S = 15.0
+_STREAM_PATIENCE_S = 30.0
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -101,19 +104,17 @@ class Worker:
         loops: list[asyncio.Task[None]] = []
         try:
             self._retention_ms = await self._retention()
+            if self._stopping.is_set():
+                return self._report(self._parts.clock.monotonic_s() - started_s, late)
             loops = [asyncio.create_task(loop, name=name) for name, loop in self._loops().items()]
-            ending = asyncio.create_task(self._ending())
-            done, _ = await asyncio.wait((*loops, ending), return_when=asyncio.FIRST_COMPLETED)
-            ending.cancel()
+            done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             self._coordinator.closing = True
             late = await self._holdings.let_go(self._options.stop_within_s)
             await self._last_things()
-            for task in loops:
-                task.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+            await cancelled(loops)
         if self._holdings.failure is not None:
             raise self._holdings.failure
         return self._report(self._parts.clock.monotonic_s() - started_s, late)
@@ -163,6 +164,7 @@ class Worker:
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
         ttl_s = self._options.lease_ttl_s
         loops: dict[str, Coroutine[Any, Any, None]] = {
+            "ending": self._ending(),
             "tend": self._every(ttl_s / 8, self._tend),
             "beat": self._every(ttl_s / 3, self._coordinator.beat),
             "janitor": self._every(self._options.sweep_every_s, self._sweep, first_s=ttl_s),
@@ -185,10 +187,9 @@ class Worker:
             if self._options.until_idle and await self._nothing_more():
                 await self._sweep()
                 return
-            try:
-                await asyncio.wait_for(self._stopping.wait(), _IDLE_LOOK_S)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_IDLE_LOOK_S):
+                    await self._stopping.wait()
 
     async def _nothing_more(self) -> bool:
         if self._coordinator.tended_s is None or not self._holdings.idle:
@@ -226,12 +227,17 @@ class Worker:
         return LiveMender(parts.live, parts, worker=self.name, in_hand_s=in_hand_s)
 
     async def _retention(self) -> int:
-        while True:
+        """The stream's retention: the first thing asked, so the place to wait for a stream that is not there yet."""
+        since_s = self._parts.clock.monotonic_s()
+        while not self._stopping.is_set():
             try:
                 return (await self._parts.stream.describe()).retention_ms
             except StreamUnavailable as error:
                 _log.warning("stream.unavailable", error=str(error))
+                if self._options.until_idle and self._parts.clock.monotonic_s() - since_s > _STREAM_PATIENCE_S:
+                    raise
                 await self._parts.clock.sleep(1.0)
+        return 0
 
     async def _sweep(self) -> None:
         leases = [shard.lease for shard in self._holdings]
@@ -256,11 +262,13 @@ class Worker:
         self._parts.metrics.live_dirty.set(not self._mender.complete)
 
     async def _last_things(self) -> None:
-        if self._live is not None:
-            try:
-                await asyncio.wait_for(self._live.drained(), _LIVE_PATIENCE_S)
-            except TimeoutError:
-                _log.error("live.not_drained", rows=self._live.pending_rows)
+        if self._live is None:
+            return
+        try:
+            async with asyncio.timeout(_LIVE_PATIENCE_S):
+                await self._live.drained()
+        except TimeoutError:
+            _log.error("live.not_drained", rows=self._live.pending_rows)
 
     def _report(self, seconds: float, late: list[str]) -> Report:
         totals = self.totals
