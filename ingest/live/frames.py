@@ -13,7 +13,7 @@ from ingest.live.points import point_frames
 from ingest.live.timetext import MS_DIGITS, fixed_texts, ms_digits
 from ingest.live.values import latest_values
 
-MOST_ITEMS = 1000
+MOST_ITEMS = 500
 """Devices and points that one command takes in: the server does nothing else meanwhile, so a few milliseconds."""
 _ARGUMENTS_A_DEVICE = 6
 _END = pa.scalar(b"\r\n")
@@ -22,14 +22,15 @@ _NOTHING = pa.scalar(b"")
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Arguments of all devices: `keys[i]` and `arguments[i]` are cuts of two buffers, points are rows of a third."""
+    """What write.lua is told of all devices, as bulk strings; one element, or one row of points, a device or point."""
 
     region: str
     trail_points: int
-    keys: pa.BinaryArray
-    arguments: pa.BinaryArray
+    keys: tuple[pa.BinaryArray, ...]
+    """Columns of keys, in the script's order."""
+    arguments: tuple[pa.BinaryArray, ...]
+    """Columns of arguments by device, in the script's order."""
     points: np.ndarray
-    """One row a point, as bytes."""
     point_counts: np.ndarray
 
     def commands(self, sha: bytes) -> Iterator[list[bytes | memoryview]]:
@@ -40,9 +41,9 @@ class Frames:
             last_point = int(point_ends[stop - 1])
             yield [
                 self._head(sha, stop - start, last_point - first_point),
-                _cut(self.keys, start, stop),
+                *(_cut(column, start, stop) for column in self.keys),
                 _bulk(b"%d" % self.trail_points) + _bulk(b"%d" % (stop - start)),
-                _cut(self.arguments, start, stop),
+                *(_cut(column, start, stop) for column in self.arguments),
                 self.points[first_point:last_point].reshape(-1).data,
             ]
 
@@ -57,21 +58,21 @@ class Frames:
 def frames(region: str, rows: pa.RecordBatch, choice: Choice, trail_points: int) -> Frames:
     """Everything that write.lua is told about these rows."""
     ids = choice.device_ids.cast(pa.binary())
-    latest = _joined(pa.scalar(redis_latest(region, "").encode()), ids)
-    trail = _joined(pa.scalar(redis_trail(region, "").encode()), ids)
+    keys = (redis_latest(region, ""), redis_trail(region, ""))
     values = pa.array(latest_values(rows, choice.newest, choice.placed), pa.binary())
+    counts = pa.array(choice.point_counts).cast(pa.string()).cast(pa.binary())
     longitude, latitude = (_degrees(rows.column(name), choice.placed) for name in ("lon", "lat"))
-    arguments = _joined(
-        *_framed(values),
-        *_framed(ids),
-        *_framed_times(choice.arrival_ms),
-        *_framed(longitude),
-        *_framed(latitude),
-        *_framed(pa.array(choice.point_counts).cast(pa.string()).cast(pa.binary())),
-    )
-    points = point_frames(rows, choice.points, choice.ts_ms)
     return Frames(
-        region, trail_points, _joined(*_framed(latest), *_framed(trail)), arguments, points, choice.point_counts
+        region,
+        trail_points,
+        tuple(_joined(*_framed(_joined(pa.scalar(prefix.encode()), ids))) for prefix in keys),
+        (
+            _joined(*_framed(values)),
+            _joined(*_framed_times(choice.arrival_ms), *_framed(ids)),
+            _joined(*_framed(longitude), *_framed(latitude), *_framed(counts)),
+        ),
+        point_frames(rows, choice.points, choice.ts_ms),
+        choice.point_counts,
     )
 
 

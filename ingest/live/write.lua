@@ -1,55 +1,50 @@
--- Takes in the newest records and the points of some devices. See ingest/live/redis.py for the layout of a value.
--- KEYS: geo, seen, epoch, then latest and trail of each device.
--- ARGV: points kept a trail, number of devices, then for each device its value, id, latest arrival (ms), longitude and
---       latitude of its newest good position (empty: none) and number of points; then score and member of all points.
+-- Takes in the newest records and the points of n devices. See ingest/live/redis.py for the layout of a value.
+-- KEYS: geo, seen, epoch, latest of each device, trail of each device.
+-- ARGV: points kept a trail, n; n values; n pairs of latest arrival (ms) and device id; n triples of longitude and
+--       latitude of the newest good position (empty: none) and number of points; then score and member of all points.
 -- Returns: devices whose latest changed, whether the epoch stands.
+-- Calls cost more than what they do, so values are read and written in one call for all devices.
 local ORDER_FROM, ORDER_TO = 11, 100
 local PLACE_FROM, PLACE_TO = 121, 210
 local MOST_ARGUMENTS = 2000
 
-local kept, devices = tonumber(ARGV[1]), tonumber(ARGV[2])
-local seen, geo, updated = {}, {}, 0
-local point = 3 + devices * 6
+local kept, n = tonumber(ARGV[1]), tonumber(ARGV[2])
+local first_pair, first_triple, point = 3 + n, 3 + 3 * n, 3 + 6 * n
+local held = redis.call('MGET', unpack(KEYS, 4, 3 + n))
+local set, geo, updated = {}, {}, 0
 
-for i = 1, devices do
-    local latest, trail = KEYS[2 + 2 * i], KEYS[3 + 2 * i]
-    local at = 3 + (i - 1) * 6
-    local value, id, arrival = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-    local longitude, latitude, points = ARGV[at + 3], ARGV[at + 4], tonumber(ARGV[at + 5])
-
-    local head = redis.call('GETRANGE', latest, 0, PLACE_TO - 1)
-    local old_order, old_place = string.sub(head, ORDER_FROM, ORDER_TO), string.sub(head, PLACE_FROM, PLACE_TO)
+for i = 1, n do
+    local value, old = ARGV[2 + i], held[i] or ''
+    local at = first_triple + 3 * (i - 1)
+    local old_place = string.sub(old, PLACE_FROM, PLACE_TO)
     local new_place = string.sub(value, PLACE_FROM, PLACE_TO)
-    local moved = longitude ~= '' and new_place > old_place
-
-    if string.sub(value, ORDER_FROM, ORDER_TO) > old_order then
+    local moved = ARGV[at] ~= '' and new_place > old_place
+    if string.sub(value, ORDER_FROM, ORDER_TO) > string.sub(old, ORDER_FROM, ORDER_TO) then
         if new_place < old_place then
             value = string.sub(value, 1, PLACE_FROM - 1) .. old_place .. string.sub(value, PLACE_TO + 1)
         end
-        redis.call('SET', latest, value)
+        set[#set + 1] = KEYS[3 + i]
+        set[#set + 1] = value
         updated = updated + 1
     elseif moved then
-        redis.call('SETRANGE', latest, PLACE_FROM - 1, new_place)
+        set[#set + 1] = KEYS[3 + i]
+        set[#set + 1] = string.sub(old, 1, PLACE_FROM - 1) .. new_place .. string.sub(old, PLACE_TO + 1)
     end
     if moved then
-        geo[#geo + 1] = longitude
-        geo[#geo + 1] = latitude
-        geo[#geo + 1] = id
+        geo[#geo + 1] = ARGV[at]
+        geo[#geo + 1] = ARGV[at + 1]
+        geo[#geo + 1] = ARGV[first_pair + 2 * i - 1]
     end
-    seen[#seen + 1] = arrival
-    seen[#seen + 1] = id
-
-    if points > 0 then
-        local last = point + 2 * points - 1
-        while point <= last do
-            local to = math.min(last, point + MOST_ARGUMENTS - 1)
-            redis.call('ZADD', trail, unpack(ARGV, point, to))
-            point = to + 1
-        end
-        redis.call('ZREMRANGEBYRANK', trail, 0, -kept - 1)
+    local last, added = point + 2 * tonumber(ARGV[at + 2]) - 1, 0
+    while point <= last do
+        local to = math.min(last, point + MOST_ARGUMENTS - 1)
+        added = added + redis.call('ZADD', KEYS[3 + n + i], unpack(ARGV, point, to))
+        point = to + 1
     end
+    if added > 0 then redis.call('ZREMRANGEBYRANK', KEYS[3 + n + i], 0, -kept - 1) end
 end
 
-if #seen > 0 then redis.call('ZADD', KEYS[2], 'GT', unpack(seen)) end
+redis.call('ZADD', KEYS[2], 'GT', unpack(ARGV, first_pair, first_triple - 1))
+if #set > 0 then redis.call('MSET', unpack(set)) end
 if #geo > 0 then redis.call('GEOADD', KEYS[1], unpack(geo)) end
 return {updated, redis.call('EXISTS', KEYS[3])}

@@ -237,10 +237,10 @@ def test_many_devices_and_many_points_go_in_one_write(kind: str, request: pytest
     chance, run = random.Random(9), uuid4().hex
     records = [
         {
-            "device_id": f"{run}-{chance.randrange(700)}", "ts_ms": ARRIVAL_MS - i, "arrival_ms": ARRIVAL_MS, "seq": i,
+            "device_id": f"{run}-{chance.randrange(400)}", "ts_ms": ARRIVAL_MS - i, "arrival_ms": ARRIVAL_MS, "seq": i,
             "lat": 1 + i / 1e4, "lon": 2.0, "flags": 0,
         }
-        for i in range(6000)
+        for i in range(3000)
     ]  # fmt: skip
 
     some = {record["device_id"] for record in records[:20]}
