@@ -14,7 +14,7 @@ from contracts.names import DEVICE_DAY_TABLE, TRIP_TABLE
 from contracts.settings import RegionSettings
 from lake.conflicts import retry_conflicts
 from lake.derive.progress import begin, finish, interrupted
-from lake.derive.replace import differing, in_days, read_as_of, replace_days
+from lake.derive.replace import differing, in_days, replace_days
 from lake.derive.source import pin, read_history, spans_of
 from lake.device_days.days import to_device_days
 from lake.harvest import due_days, harvest
@@ -88,8 +88,11 @@ def _differing(
 ) -> dict[str, dict[date, int]]:
     found = {}
     for name, schema in _SCHEMAS.items():
-        old = read_as_of(spark, f"{settings.region}.{name}", before[name], schema)
-        found[name] = differing(frames[name], old.where(in_days(days)), schema.names)
+        snapshot_id, old = before[name], None
+        if snapshot_id is not None:
+            table_then = spark.read.option("snapshot-id", snapshot_id).table(f"{settings.region}.{name}")
+            old = table_then.where(in_days(days))
+        found[name] = differing(frames[name], old, schema.names)
     return found
 
 

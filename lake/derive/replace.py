@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import reduce
 
-import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as fn
 
 from lake.business_days import runs_of
@@ -20,9 +19,9 @@ def in_days(days: Iterable[date]) -> Column:
     return reduce(lambda one, other: one | other, ranges)
 
 
-def differing(new: DataFrame, old: DataFrame, columns: Sequence[str]) -> dict[date, int]:
-    """The days on which two frames do not hold the same rows, each with its rows in `new`."""
-    fresh, stored = _digests(new, columns), _digests(old, columns)
+def differing(new: DataFrame, old: DataFrame | None, columns: Sequence[str]) -> dict[date, int]:
+    """The days on which two frames (no `old` one is an empty one) differ in their rows, each with its rows in `new`."""
+    fresh, stored = _digests(new, columns), _digests(old, columns) if old is not None else {}
     return {day: fresh.get(day, (0, 0))[0] for day in fresh.keys() | stored.keys() if fresh.get(day) != stored.get(day)}
 
 
@@ -30,13 +29,6 @@ def _digests(frame: DataFrame, columns: Sequence[str]) -> dict[date, tuple[int, 
     """Rows and the combined hash of the rows, by day. Rows are distinct, so none cancels another."""
     rows = frame.groupBy("day").agg(fn.count("*").alias("rows"), fn.bit_xor(fn.xxhash64(*columns)).alias("hash"))
     return {row["day"]: (row["rows"], row["hash"]) for row in rows.collect()}
-
-
-def read_as_of(spark: SparkSession, name: str, snapshot_id: int | None, schema: pa.Schema) -> DataFrame:
-    """A derived table at a snapshot, in the schema's columns; at none, an empty frame."""
-    table = spark.table(name) if snapshot_id is None else spark.read.option("snapshot-id", snapshot_id).table(name)
-    rows = table.select(*schema.names)
-    return rows.limit(0) if snapshot_id is None else rows
 
 
 def replace_days(rows: DataFrame, name: str, days: Sequence[date], since: int | None, sequence: int) -> None:
