@@ -38,20 +38,20 @@ def optional_column(values: list[Any], kind: pa.DataType) -> pa.Array:
 
 def list_column(values: list[list[str] | None], kind: pa.DataType) -> pa.Array:
     """Lists of strings with nulls."""
-    if values.count(None) == len(values):
+    offsets, present = _offsets(values)
+    if not present:
         return pa.nulls(len(values), kind)
-    items = pa.array(list(chain.from_iterable(filter(None, values))), pa.string())
-    return pa.ListArray.from_arrays(_offsets(values), items, type=kind)
+    return pa.ListArray.from_arrays(offsets, pa.array(list(chain.from_iterable(present)), pa.string()), type=kind)
 
 
 def map_column(values: list[dict[str, Any] | None], kind: pa.MapType) -> pa.Array:
     """Maps with nulls, entries in the order in which they were sent."""
-    if values.count(None) == len(values):
+    offsets, present = _offsets(values)
+    if not present:
         return pa.nulls(len(values), kind)
-    present = list(filter(None, values))
     keys = pa.array(list(chain.from_iterable(present)), pa.string())
-    items = pa.array(list(chain.from_iterable(map(dict.values, present))), kind.item_type)
-    return pa.MapArray.from_arrays(_offsets(values), keys, items, type=kind)
+    items = list(chain.from_iterable([entries.values() for entries in present]))
+    return pa.MapArray.from_arrays(offsets, keys, pa.array(items, kind.item_type), type=kind)
 
 
 def times_column(values: list[int | str]) -> tuple[np.ndarray, np.ndarray]:
@@ -94,9 +94,16 @@ def _integers(values: list[int]) -> np.ndarray:
         return np.array([max(-IMPOSSIBLE_MS, min(value, IMPOSSIBLE_MS)) for value in values], np.int64)
 
 
-def _offsets(values: Sequence[Any]) -> pa.Array:
-    """Offsets of lists or maps; a null offset makes its row null."""
-    lengths = np.fromiter((0 if value is None else len(value) for value in values), np.int32, len(values))
-    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
-    missing = np.fromiter((value is None for value in values), bool, len(values))
-    return pa.array(offsets, pa.int32(), mask=np.append(missing, False))
+def _offsets(values: list[Any]) -> tuple[pa.Array, list[Any]]:
+    """Offsets of lists or maps, and those that are not null; a null offset makes its row null."""
+    offsets = np.zeros(len(values) + 1, np.int32)
+    try:
+        np.cumsum(array("i", map(len, values)), out=offsets[1:])
+    except TypeError:
+        present = [value for value in values if value is not None]
+        missing = np.fromiter([value is None for value in values], bool, len(values))
+        lengths = np.zeros(len(values), np.int32)
+        lengths[~missing] = array("i", map(len, present))
+        np.cumsum(lengths, out=offsets[1:])
+        return pa.array(offsets, mask=np.append(missing, False)), present
+    return pa.array(offsets), values
