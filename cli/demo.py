@@ -2,8 +2,9 @@
 
 import json
 import os
+import signal
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,6 +41,8 @@ def _demo(
     from cli.demo_report import gather, show
     from cli.demo_steps import MemoryWatch, Steps
 
+    # A demo that is asked to end must not leave its commands behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     state = state_folder().resolve()
     environment = _SETTINGS | dict(os.environ) | {"FLEETLAKE_STATE": str(state)}
     steps = Steps(report / "logs", environment, lambda line: typer.echo(line, err=True))
@@ -49,7 +52,7 @@ def _demo(
             steps.run("up", "", ["up", "--json"])
             windows = plan(regions, state / "demo.json", datetime.now(UTC))
             chains = [pool.submit(_region, steps, name, windows[name]) for name in windows]
-            for chain in chains:
+            for chain in as_completed(chains):
                 chain.result()
             steps.run("process", WORLD, ["process", "--region", WORLD, "--json"])
         except BaseException:

@@ -41,6 +41,7 @@ class Steps:
         self._tell = tell
         self._began = time.monotonic()
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._ending = threading.Event()
         self.done: list[Step] = []
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -53,6 +54,8 @@ class Steps:
 
         may_fail: an exit code of 1 with a document is a result. Raises StepFailed, which names command and log.
         """
+        if self._ending.is_set():
+            raise StepFailed(f"{name} {region} was not started: the demo has ended")
         log = self._folder / f"{name}{'-' + region if region else ''}.log"
         began = self.elapsed_s()
         code, output = self._execute([sys.executable, "-m", "cli.main", *words], log)
@@ -68,7 +71,8 @@ class Steps:
         return step
 
     def end(self) -> None:
-        """End what still runs."""
+        """End what still runs, and start nothing more."""
+        self._ending.set()
         for process in list(self._running):
             process.terminate()
 
