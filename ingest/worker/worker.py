@@ -240,7 +240,8 @@ class Worker:
         return 0
 
     async def _sweep(self) -> None:
-        leases = [shard.lease for shard in self._holdings]
+        # A first fence has no predecessor that could have left anything.
+        leases = [shard.lease for shard in self._holdings if shard.lease.fence > 1]
         if not leases:
             return
         now_ms = self._parts.clock.wall_ms()

@@ -23,9 +23,6 @@ from ingest.landing import S3Store
 from ingest.leases.dynamodb import DynamoLeases
 
 _RUN = (
-    "from contracts.settings import RegionSettings; from ingest.service import consume;"
-    " consume(RegionSettings.load())"
-)
     "from contracts.settings import RegionSettings; from ingest.service import consume; consume(RegionSettings.load())"
 )
 

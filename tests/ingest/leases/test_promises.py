@@ -21,13 +21,13 @@ Tell = Callable[[Story], None]
 @pytest.fixture(params=["memory", "dynamodb"])
 def tell(request: pytest.FixtureRequest) -> Iterator[Tell]:
     """Runs a story over an implementation; the text is a prefix that keeps its shards apart from others'."""
-    settings = request.getfixturevalue("stack").settings("af") if request.param == "dynamodb" else None
+    settings = request.getfixturevalue("own_settings") if request.param == "dynamodb" else None
     prefix = uuid.uuid4().hex[:8]
 
     async def told(story: Story) -> None:
         leases: Any = MemoryLeases()
         if settings is not None:
-            leases = DynamoLeases("af", settings.row.aws_region, settings.dynamodb)
+            leases = DynamoLeases(settings.region, settings.row.aws_region, settings.dynamodb)
         try:
             await story(leases, prefix)
         finally:

@@ -1,7 +1,5 @@
-"""A stack of its own: these tests kill consumers and count everything in a region."""
+"""Consumers to kill, on a region of their own."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +8,7 @@ import pytest
 
 import stack as embedded
 from contracts.settings import RegionSettings
-from tests.builders.consumer_process import Aftermath, ConsumerProcess, put, region_file
+from tests.builders.consumer_process import Aftermath, ConsumerProcess, put
 
 
 @dataclass(frozen=True)
@@ -32,18 +30,6 @@ class Ground:
     def put(self, count: int, first: int) -> set[str]:
         """Put records with event ids from `first` on."""
         return put(self.settings, count, first=first)
-
-
-@pytest.fixture(scope="package")
-def one_region() -> Iterator[Path]:
-    """A stack with one region of four shards."""
-    state = Path(tempfile.mkdtemp(prefix="fleetlake-consumer-"))
-    try:
-        embedded.up(state, region_file(state, shards=4))
-        yield state
-    finally:
-        embedded.down(state)
-        shutil.rmtree(state, ignore_errors=True)
 
 
 @pytest.fixture
