@@ -24,6 +24,7 @@ def ensure(service: Service, site: Site, named: Mapping[str, int], taken: set[in
     """
     if not _runs_as_configured(service, site):
         _stop(service, site)
+        taken.difference_update(site.ports[name] for name in service.port_names if name in site.ports)
         _start_on_free_ports(service, site, named, taken)
         progress(f"{service.name} runs on port {site.ports[service.name]}")
     service.provision()
@@ -59,6 +60,7 @@ def _start_on_free_ports(service: Service, site: Site, named: Mapping[str, int],
             return
         code = started.poll()
         _stop(service, site)
+        taken.difference_update(site.ports[name] for name in service.port_names)
         if attempt + 1 == _ATTEMPTS or code is None:
             how = f"did not answer within {START_S:.0f} s" if code is None else f"ended with code {code} while starting"
             raise ServiceFailed(f"{service.name} {how}; {log} ends with\n{processes.last_lines(log)}")

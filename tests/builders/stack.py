@@ -106,3 +106,8 @@ def eventually(condition: Callable[[], bool], within_s: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"still not so after {within_s:.0f} s: {condition}"
         time.sleep(0.02)
+
+
+def environment_of_a_user(**further: str) -> dict[str, str]:
+    """This process's environment as a user has it: of no region, and with these variables."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("FLEETLAKE_")} | further

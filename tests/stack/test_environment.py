@@ -11,6 +11,7 @@ import stack as embedded
 from cli import environment
 from contracts.errors import StackDown, UnknownRegion
 from contracts.settings import RegionSettings, WorldSettings
+from tests.builders.stack import environment_of_a_user
 
 _SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
 _ENTER = "import sys; from cli.environment import enter_region; enter_region(sys.argv[1]); " + _SHOW
@@ -20,7 +21,7 @@ def entered(region, state, **further):
     """The environment of a process that entered the region."""
     done = subprocess.run(
         [sys.executable, "-c", _ENTER, region],
-        env={**os.environ, "FLEETLAKE_STATE": str(state), **further},
+        env=environment_of_a_user(**({"FLEETLAKE_STATE": str(state)} | further)),
         capture_output=True,
         text=True,
         timeout=60,

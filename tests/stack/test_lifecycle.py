@@ -12,6 +12,7 @@ import psutil
 import psycopg
 import pytest
 import redis
+from botocore.exceptions import ClientError
 
 import stack
 from contracts.errors import BadRegionTable, Misuse, PortTaken, ServiceFailed, StackDown
@@ -213,17 +214,18 @@ def test_a_region_added_to_the_table_is_provisioned_and_the_others_stay(own_stac
     settings = own_stack.settings("us")
     added = own_stack.regions_file.with_name("three.toml")
     table = own_stack.regions_file.read_text(encoding="utf-8")
-    added.write_text(table + table.split("[us]")[1].join(["\n[ca]", ""]), encoding="utf-8")
+    added.write_text(table + table.split("[us]")[1].join(["\n[us1]", ""]), encoding="utf-8")
     try:
         monkeypatch.setenv("FLEETLAKE_REGIONS_FILE", str(added))
         stack.up(own_stack.state)
-        new = RegionSettings.load(stack.region_environment(own_stack.state, "ca", {}))
-        client_of(new, "s3").put_object(Bucket="lake-ca", Key="a", Body=b"")
-        assert redis.Redis.from_url(new.redis_url.get_secret_value()).set("ca:a", "1")
-        assert client_of(new, "kinesis").list_shards(StreamName="telemetry-ca")["Shards"]
-        assert stack.region_environment(own_stack.state, "us", {})["FLEETLAKE_S3_SECRET_KEY"] == (
-            settings.s3.secret_key.get_secret_value()
-        )
+        new = RegionSettings.load(stack.region_environment(own_stack.state, "us1", {}))
+        client_of(new, "s3").put_object(Bucket="lake-us1", Key="a", Body=b"")
+        assert redis.Redis.from_url(new.redis_url.get_secret_value()).set("us1:a", "1")
+        assert client_of(new, "kinesis").list_shards(StreamName="telemetry-us1")["Shards"]
+        assert own_stack.settings("us") == settings, "who runs already finds everything where it was"
+        for bucket, key in (("lake-us1", "a"), ("exchange", "region=us1/a")):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                client_of(settings, "s3").put_object(Bucket=bucket, Key=key, Body=b"a name that starts like ours")
     finally:
         own_stack.up()
 

@@ -1,7 +1,6 @@
 """What `status` says, to people and to programs."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,13 +14,14 @@ from contracts.ledger import LeaseRow, LedgerEntry, lease_item, ledger_item
 from contracts.regions import load_regions
 from stack.layout import Layout
 from stack.report import masked
+from tests.builders.stack import environment_of_a_user, kill, process_of
 
 
 def fleetlake(*words, state, **environment):
     """The command as a user runs it."""
     done = subprocess.run(
         [sys.executable, "-m", "cli.main", *words],
-        env={**os.environ, "FLEETLAKE_STATE": str(state), **environment},
+        env=environment_of_a_user(FLEETLAKE_STATE=str(state), **environment),
         capture_output=True,
         text=True,
         timeout=120,
@@ -79,8 +79,6 @@ def test_status_of_a_stack_that_is_down_says_so_and_fails(tmp_path):
 
 
 def test_status_while_one_service_is_down_still_tells_the_rest(own_stack):
-    from tests.builders.stack import kill, process_of
-
     kill(process_of(own_stack.state, "redis"))
     found = embedded.status(own_stack.state)
     assert found["services"]["redis"] == "down"
