@@ -7,11 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 _COUNTS = {
-    "user_records": "consumed",
     "landed": "landed",
     "rejected": "rejected",
     "history": "history",
-    "duplicates": "dups",
     "live_devices": "live",
 }
 
@@ -55,4 +53,4 @@ def _seconds(lag_ms: int | None) -> str:
 
 
 def _time(watermark: str | None) -> str:
-    return "-" if watermark is None else f"{datetime.fromisoformat(watermark):%m-%d %H:%M:%S}"
+    return "-" if watermark is None else f"{datetime.fromisoformat(watermark):%m-%d %H:%M}"
