@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from contracts.record import LANDING_SCHEMA, RejectReason
 from ingest.batch import Batch, KinesisRecord, ShardId
+from ingest.decode.collector import collector_paused
 from ingest.decode.part import Part, decode_part
 from ingest.decode.reader import FastReader
 from ingest.decode.rejected import Refusal, rejected_rows
@@ -45,9 +46,10 @@ class JsonDecoder:
         arrivals = np.frombuffer(array("q", [record[1] for record in records]), np.int64)
         sequences = pa.array([record[0] for record in records], pa.string())
         parts: list[Part] = []
-        for start in range(0, len(users.datas), self._part_rows):
-            stop = min(start + self._part_rows, len(users.datas))
-            parts += self._decode(shard_id, users, start, stop, arrivals, sequences)
+        with collector_paused():
+            for start in range(0, len(users.datas), self._part_rows):
+                stop = min(start + self._part_rows, len(users.datas))
+                parts += self._decode(shard_id, users, start, stop, arrivals, sequences)
         refusals = [refusal for part in parts for refusal in part.refusals]
         return Batch(
             shard_id=shard_id,

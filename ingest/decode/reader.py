@@ -95,9 +95,13 @@ class FastReader:
         struct, so that the exact reader decides on it."""
         rows = read.rows
         for getter in self._getters:
-            for index, row in enumerate(rows):
-                if row is not None and getter(row) is not msgspec.UNSET and _needs_a_look(bytes(getter(row))):
-                    rows[index] = None
+            values = [msgspec.UNSET if row is None else getter(row) for row in rows]
+            skipped = [bytes(value) for value in values if value is not msgspec.UNSET]
+            # Looked at together first: almost always none of them needs a closer look.
+            if skipped and _needs_a_look(b"".join(skipped)):
+                for index, value in enumerate(values):
+                    if value is not msgspec.UNSET and _needs_a_look(bytes(value)):
+                        rows[index] = None
         regular = [row for row in rows if row is not None]
         for name, getter in zip(self._learned, self._getters, strict=True):
             found = len(regular) - list(map(getter, regular)).count(msgspec.UNSET)
@@ -119,7 +123,7 @@ class FastReader:
 
 
 def _needs_a_look(skipped: bytes) -> bool:
-    """Whether a value that msgspec skipped may not be UTF-8 or may nest too deep."""
+    """Whether values that msgspec skipped may not be UTF-8 or may nest too deep."""
     if len(skipped) >= MAX_NESTING and skipped.count(b"[") + skipped.count(b"{") >= MAX_NESTING:
         return True
     if skipped.isascii():
