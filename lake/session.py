@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CATALOG_SCHEMA = "iceberg"
 _CORES = 2
+_FRUGAL_JAVA = "-XX:+UseSerialGC -XX:MinHeapFreeRatio=10 -XX:MaxHeapFreeRatio=30 -XX:TieredStopAtLevel=1"
+"""Most local runs are short, and spend more on compiling than they win by it: docs/adr/0024 has the figures."""
 
 
 def spark_session(settings: RegionSettings) -> "SparkSession":
@@ -79,7 +81,7 @@ def _local(settings: RegionSettings) -> dict[str, str]:
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.extraClassPath": classpath,
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{quiet} -Xss4m -XX:+UseParallelGC",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{quiet} -Xss4m {_FRUGAL_JAVA}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.local.dir": str(scratch),

@@ -1,0 +1,89 @@
+"""The entry point that EMR Serverless starts: it runs what the session runs, and tells what it did."""
+
+import base64
+import json
+import zlib
+from datetime import timedelta
+from pathlib import Path
+
+import boto3
+import msgspec
+import pytest
+from dagster_pipes import PipesContext
+
+from contracts.names import bucket
+from lake.jobs import DeriveDays, MergeLanding, decode, encode
+from lake.main import main
+from lake.report import ColumnReport, Report, TableReport
+from tests.builders.lake import NOON, landing_row
+
+
+def packed(params: dict) -> str:
+    return base64.b64encode(zlib.compress(json.dumps(params).encode())).decode()
+
+
+@pytest.fixture
+def in_region(stack, landing, monkeypatch):
+    for name, value in stack.environment("us").items():
+        monkeypatch.setenv(name, value)
+    landing.land([landing_row("a", NOON + timedelta(seconds=n), str(n)) for n in range(3)])
+    return landing
+
+
+def pipes(monkeypatch, messages: dict) -> None:
+    monkeypatch.setattr(PipesContext, "_instance", None)  # a process of its own would have none
+    context = {"asset_keys": ["us/history"], "run_id": "r", "extras": {}, "job_name": "j", "retry_number": 0}
+    empty = dict.fromkeys(("code_version_by_asset_key", "provenance_by_asset_key", "partition_key"))
+    empty |= dict.fromkeys(("partition_key_range", "partition_time_window"))
+    monkeypatch.setenv("DAGSTER_PIPES_CONTEXT", packed({"data": context | empty}))
+    monkeypatch.setenv("DAGSTER_PIPES_MESSAGES", packed(messages))
+
+
+def reports(lines: str) -> list[Report]:
+    messages = [json.loads(line) for line in lines.splitlines() if line]
+    told = [m["params"]["payload"] for m in messages if m["method"] == "report_custom_message"]
+    return [msgspec.convert(payload, Report) for payload in told]
+
+
+def test_a_job_tells_its_report_where_its_launcher_listens(spark, in_region, monkeypatch, tmp_path):
+    pipes(monkeypatch, {"path": str(tmp_path / "messages")})
+    job = MergeLanding("us", [NOON])
+    assert main(["--job", encode(job)]) == 0
+    (report,) = reports(Path(tmp_path / "messages").read_text(encoding="utf-8"))
+    assert report.job == job
+    assert report.counts["inserted"] == 3
+
+
+def test_messages_go_through_the_regions_bucket_where_the_launcher_says_so(spark, in_region, monkeypatch):
+    settings = in_region.settings
+    pipes(monkeypatch, {"bucket": bucket("us"), "key_prefix": "exports/messages"})
+    assert main(["--job", encode(MergeLanding("us", [NOON]))]) == 0
+    s3 = boto3.client("s3", **settings.s3.client_kwargs(settings.row.aws_region))
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket("us"), Prefix="exports/messages/")["Contents"]]
+    text = "\n".join(s3.get_object(Bucket=bucket("us"), Key=key)["Body"].read().decode() for key in sorted(keys))
+    assert [report.counts["inserted"] for report in reports(text)] == [3]
+
+
+def test_a_job_of_another_region_is_misuse(spark, in_region, capsys):
+    assert main(["--job", encode(DeriveDays("eu", [NOON.date()]))]) == 2
+    assert "'eu'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["{", '{"type": "nothing"}', '{"type": "derive_days", "region": "us"}'])
+def test_what_is_no_job_is_misuse(text, capsys):
+    assert main(["--job", text]) == 2
+    assert "Misuse: --job is no" in capsys.readouterr().err
+
+
+def test_without_settings_it_says_which_are_missing(monkeypatch, capsys):
+    monkeypatch.delenv("FLEETLAKE_REGION", raising=False)
+    assert main(["--job", encode(DeriveDays("us", []))]) == 2
+    assert "FLEETLAKE_REGION" in capsys.readouterr().err
+
+
+def test_jobs_and_reports_travel_as_json():
+    job = MergeLanding("us", [NOON], stragglers=True)
+    assert decode(encode(job)) == job
+    report = Report(job, "us", 1.5, {"inserted": 3}, {"t": TableReport(3, [ColumnReport("a", "string", "An a.")])})
+    assert Report.from_json(report.to_json()) == report
+    assert json.loads(json.dumps(report.metadata()))["inserted"] == 3
