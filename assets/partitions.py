@@ -10,6 +10,7 @@ from contracts.regions import Region
 
 FIRST_ARRIVAL = datetime(2024, 1, 1, tzinfo=UTC)
 """No deployment received anything before this hour."""
+DAYS_AHEAD = 3
 HOUR_FORMAT = "%Y-%m-%d-%H:%M"
 DAY_FORMAT = "%Y-%m-%d"
 
@@ -18,13 +19,13 @@ ARRIVAL_HOURS = HourlyPartitionsDefinition(start_date=FIRST_ARRIVAL, fmt=HOUR_FO
 
 
 def business_days(time_zone: str) -> DailyPartitionsDefinition:
-    """Days in that zone, from the earliest event time that the record contract allows until tomorrow.
+    """Days in that zone, from the earliest event time that the record contract allows until three days ahead.
 
-    Old days are there because a device may send what it kept for years; tomorrow is there because a clock may run
-    ahead by a few minutes around midnight.
+    Old days are there because a device may send what it kept for years. Days ahead are there because a record of
+    today, whose UTC day ends tomorrow in the region's zone, makes the day after its day stale too.
     """
     first = datetime.fromtimestamp(EARLIEST_TS_MS / 1000, UTC).strftime(DAY_FORMAT)
-    return DailyPartitionsDefinition(start_date=first, timezone=time_zone, fmt=DAY_FORMAT, end_offset=2)
+    return DailyPartitionsDefinition(start_date=first, timezone=time_zone, fmt=DAY_FORMAT, end_offset=1 + DAYS_AHEAD)
 
 
 def days_of(region: Region) -> DailyPartitionsDefinition:

@@ -150,7 +150,7 @@ def test_stragglers_alone_get_a_run(repository, instance, work, spark):
 
 def test_a_day_that_has_not_begun_waits_for_its_partition(repository, instance, work):
     work.landing.clear()
-    work.changed = {(datetime.now(UTC) + timedelta(days=4)).date(): 1}
+    work.changed = {(datetime.now(UTC) + timedelta(days=6)).date(): 1}
 
     assert tick(repository, instance, "eu_days").skip_message == "nothing is due"
 
