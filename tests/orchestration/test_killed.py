@@ -29,6 +29,8 @@ history_buckets = 2
 """
 WORKSPACE = "load_from: [{grpc_server: {location_name: af, host: 127.0.0.1, port: {env: FLEETLAKE_GRPC_AF}}}]"
 DEADLINE_S = 420
+STORED = [("event_logs", "event"), ("runs", "run_body"), ("run_tags", "value"), ("job_ticks", "tick_body")]
+"""Where Dagster keeps text."""
 ARRIVED = """
     select (select count(*) from ops.landing_object where on_time_merged is null or stragglers_merged is null) = 0
        and (select coalesce(sum(inserted), 0) from ops.merge) = (select coalesce(sum(records), 0) from marts.device_day)
@@ -51,8 +53,11 @@ class Site:
         reported(self.state, "consume", "--region", "af", "--until-idle")
 
     def one(self, query: str):
+        return self.rows(query)[0][0]
+
+    def rows(self, query: str) -> list[tuple]:
         with psycopg.connect(RegionSettings.load(self.region).postgres_dsn.get_secret_value()) as connection:
-            return connection.execute(query).fetchone()[0]
+            return connection.execute(query).fetchall()
 
     def merges(self) -> int:
         return self.one("select count(*) from ops.merge")
@@ -124,3 +129,16 @@ def test_daemon_killed_after_the_commit_and_started_again_loses_no_day(site):
         wait_until(lambda: site.one(ARRIVED), "every due day derived and in the marts")
 
     assert_everything_arrived(site)
+
+
+def test_no_device_is_named_in_dagster_s_storage(site):
+    devices = [f"%{device}%" for (device,) in site.rows("select device_id from registry.device")]
+    assert devices
+    with psycopg.connect(site.dagster["FLEETLAKE_DAGSTER_DSN"].replace("+psycopg2", "")) as connection:
+        for table, column in STORED:
+            held = connection.execute(
+                f"select count(*), count(*) filter (where {column} like any(%s)) from {table}", [devices]
+            )
+            rows, naming = held.fetchone()
+            assert rows > 0, table
+            assert naming == 0, table

@@ -1,0 +1,102 @@
+"""Checks tell counts and never values; faults are told by kind and place."""
+
+from datetime import timedelta
+
+import pandas as pd
+import psycopg
+import pytest
+from dagster import AssetKey, DagsterInstance, Definitions, ResourceDefinition
+
+from assets.checks import HOUR, hour_complete
+from assets.expectations import Expect, bounds_of, gx_check
+from assets.faults import StepFailed, safe_text, told_safely
+from contracts.columns import Privacy
+from contracts.errors import NotReconciled
+from contracts.record import LANDING, READINGS
+from tests.builders.orchestration import EU, MemoryWork
+from tests.builders.orchestration import HOUR as FIVE
+
+SECRET = "bus-4711"
+EXPECTED = [
+    Expect("ExpectColumnValuesToNotBeNull", {"column": "device_id"}, counted=False),
+    Expect("ExpectCompoundColumnsToBeUnique", {"column_list": ["device_id", "ts"]}, counted=False),
+    Expect("ExpectColumnValuesToBeBetween", {"column": "speed_kmh", "min_value": 0, "max_value": 300}),
+]
+GOOD = pd.DataFrame({"device_id": [SECRET, "b", "c"], "ts": [1, 2, 3], "speed_kmh": [1.0, 2.0, 3.0]})
+
+
+def outcome(check, work):
+    """What the check says."""
+    made = Definitions(asset_checks=[check], resources={"work": ResourceDefinition.hardcoded_resource(work)})
+    with DagsterInstance.ephemeral() as instance:
+        job = made.get_repository_def().get_job("__ASSET_JOB")
+        chosen = job.get_subset(asset_check_selection=set(check.check_keys))
+        (evaluation,) = chosen.execute_in_process(instance=instance).get_asset_check_evaluations()
+    return evaluation
+
+
+def validated(frame: pd.DataFrame):
+    return outcome(gx_check("keeps", AssetKey(["eu", "history"]), lambda _: frame, EXPECTED, "Holds."), MemoryWork())
+
+
+def test_rows_that_keep_their_contract_pass():
+    told = validated(GOOD)
+
+    assert told.passed
+    assert told.metadata["expectations"].value == len(EXPECTED)
+
+
+def test_a_breach_is_counted_and_none_of_its_values_is_told():
+    bad = pd.concat([GOOD, GOOD.assign(speed_kmh=987.25)])
+
+    told = validated(bad)
+
+    assert not told.passed
+    assert told.metadata["unmet"].value == 2
+    text = told.metadata["results"].value
+    assert "| ExpectColumnValuesToBeBetween | speed_kmh | **no** | 6 | 3 |" in text
+    assert SECRET not in text
+    assert "987" not in text
+
+
+def test_expectations_on_history_come_from_the_contract():
+    made = bounds_of(LANDING)
+
+    between = {e.arguments["column"] for e in made if e.kind == "ExpectColumnValuesToBeBetween"}
+    assert between == {column.name for column in READINGS}
+    uncounted = {e.arguments["column"] for e in made if not e.counted}
+    assert uncounted == {c.name for c in LANDING if c.privacy is Privacy.IDENTIFIER and c.required}
+
+
+@pytest.mark.parametrize(("late_by", "complete"), [(HOUR, True), (HOUR - timedelta(seconds=1), False)])
+def test_an_hour_is_complete_when_the_watermark_has_passed_its_end(late_by, complete):
+    work = MemoryWork(landing={FIVE: 10}, watermark_is=FIVE + late_by)
+
+    assert outcome(hour_complete(EU), work).passed is complete
+
+
+def test_without_a_watermark_no_hour_is_complete():
+    assert not outcome(hour_complete(EU), MemoryWork(landing={FIVE: 10})).passed
+    assert outcome(hour_complete(EU), MemoryWork()).passed
+
+
+def test_a_fault_is_told_without_its_text():
+    with pytest.raises(StepFailed) as told, told_safely("load"):
+        raise ValueError(f"row of {SECRET}")
+
+    assert SECRET not in str(told.value)
+    assert "builtins.ValueError" in str(told.value)
+    assert "tests/assets/test_checks.py" in str(told.value)
+    assert told.value.__suppress_context__
+
+
+def test_postgres_says_its_state_and_constraint_and_not_the_row():
+    error = psycopg.errors.UniqueViolation(f"Key (device_id)=({SECRET}) already exists.")
+
+    assert safe_text(error).startswith("psycopg.errors.UniqueViolation")
+    assert SECRET not in safe_text(error)
+
+
+def test_fleetlake_s_own_errors_pass_as_they_are():
+    with pytest.raises(NotReconciled, match="stages differ"), told_safely("check"):
+        raise NotReconciled("stages differ")
