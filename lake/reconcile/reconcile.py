@@ -22,7 +22,7 @@ from lake.reconcile.ledger import LedgerState, check_chain, check_sums, read_lea
 from lake.reconcile.marts import check_marts
 from lake.reconcile.model import STAGES, WAITING, Findings, Reconciliation
 from lake.reconcile.objects import check_objects
-from lake.reconcile.ops import Ops, read_derived, read_ops
+from lake.reconcile.ops import SUMMED, Ops, read_derived, read_ops
 from lake.reconcile.stream import check_stream
 from lake.trail.counted_files import object_store
 
@@ -42,8 +42,10 @@ def reconcile(settings: RegionSettings) -> Reconciliation:
 
     ops = read_ops(settings)
     history = _table(source, HISTORY_TABLE)
-    derived = {"device_day": _rows(source, DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA)}
-    derived["trip"] = _rows(source, TRIP_TABLE, TRIP_SCHEMA)
+    derived = {
+        "device_day": _rows(source, DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, ("device_id", "day", "records")),
+        "trip": _rows(source, TRIP_TABLE, TRIP_SCHEMA, ("day", "records")),
+    }
     rederived = {day for day, reached in read_derived(settings).items() if ops.derived.get(day) != reached}
     state = read_ledger(dynamodb, settings.region)
 
@@ -113,12 +115,14 @@ def _table(source: Catalog, name: str) -> Table | None:
         return None
 
 
-def _rows(source: Catalog, name: str, schema: pa.Schema) -> pa.Table:
+def _rows(source: Catalog, name: str, schema: pa.Schema, keys: tuple[str, ...]) -> pa.Table:
+    """Keys and summed columns of all rows: what the checks need, in the contract's types."""
+    columns = (*keys, *SUMMED[name.rpartition(".")[2]])
+    wanted = pa.schema([schema.field(column).with_nullable(True) for column in columns])
     table = _table(source, name)
     if table is None:
-        return schema.empty_table()
-    rows = table.scan().to_arrow()
-    return rows.select(schema.names).cast(pa.schema([field.with_nullable(True) for field in schema]))
+        return wanted.empty_table()
+    return table.scan(selected_fields=columns).to_arrow().select(columns).cast(wanted)
 
 
 def _record(settings: RegionSettings, result: Reconciliation) -> None:
