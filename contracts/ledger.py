@@ -88,6 +88,8 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     bytes_per_s: float = 0.0
     wanted_by: str | None = None
     """A worker that asks for a graceful hand-over."""
+    live_seq: str = ""
+    """Every record up to here has reached live state. A new owner offers what landed after it once more."""
 
 
 def ledger_item(entry: LedgerEntry) -> dict[str, Any]:
@@ -118,6 +120,7 @@ _LEASE_TYPES: dict[str, str] = {
     "records_per_s": "N",
     "bytes_per_s": "N",
     "wanted_by": "S",
+    "live_seq": "S",
 }
 
 

@@ -43,9 +43,9 @@ class DynamoLeases:
         change.put("owner", worker).add("fence", 1).add("heartbeat", 1).drop("wanted_by")
         return await self._update(seen.shard_id, change)
 
-    async def renew(self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float) -> LeaseRow:
+    async def renew(self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float, live_seq: str) -> LeaseRow:
         """Beat, and note the load."""
-        change = held_by(lease).add("heartbeat", 1)
+        change = held_by(lease).add("heartbeat", 1).put("live_seq", live_seq)
         change.put("records_per_s", round(records_per_s, 3)).put("bytes_per_s", round(bytes_per_s, 1))
         return await self._update_held(lease, change)
 
@@ -55,9 +55,9 @@ class DynamoLeases:
         row = await self._update(lease.shard_id, change)
         return row if row is not None else await self._held(lease)
 
-    async def release(self, lease: LeaseRow, *, to: WorkerId | None = None) -> None:
+    async def release(self, lease: LeaseRow, *, live_seq: str, to: WorkerId | None = None) -> None:
         """Let go, perhaps to someone."""
-        change = held_by(lease).add("heartbeat", 1).drop("owner")
+        change = held_by(lease).add("heartbeat", 1).drop("owner").put("live_seq", live_seq)
         if to is None:
             change.drop("wanted_by")
         else:

@@ -38,13 +38,12 @@ class MemoryLeases:
             return None
         return self._put(replace(row, owner=worker, fence=row.fence + 1, heartbeat=row.heartbeat + 1, wanted_by=None))
 
-    async def renew(self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float) -> LeaseRow:
+    async def renew(self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float, live_seq: str) -> LeaseRow:
         """Beat."""
         await asyncio.sleep(0)
         row = self._held(lease)
-        return self._put(
-            replace(row, heartbeat=row.heartbeat + 1, records_per_s=records_per_s, bytes_per_s=bytes_per_s)
-        )
+        load = {"records_per_s": records_per_s, "bytes_per_s": bytes_per_s}
+        return self._put(replace(row, heartbeat=row.heartbeat + 1, live_seq=live_seq, **load))
 
     async def advance(self, lease: LeaseRow, watermark_ms: int) -> LeaseRow:
         """Forward only."""
@@ -52,11 +51,11 @@ class MemoryLeases:
         row = self._held(lease)
         return self._put(replace(row, watermark_ms=max(row.watermark_ms, watermark_ms)))
 
-    async def release(self, lease: LeaseRow, *, to: WorkerId | None = None) -> None:
+    async def release(self, lease: LeaseRow, *, live_seq: str, to: WorkerId | None = None) -> None:
         """Let go."""
         await asyncio.sleep(0)
         row = self._held(lease)
-        self._put(replace(row, owner=None, heartbeat=row.heartbeat + 1, wanted_by=to))
+        self._put(replace(row, owner=None, heartbeat=row.heartbeat + 1, wanted_by=to, live_seq=live_seq))
 
     async def ask(self, seen: LeaseRow, worker: WorkerId) -> bool:
         """First come, first served."""

@@ -33,15 +33,15 @@ class LeaseTable(Protocol):
         """Own the shard if its row is still as `seen`; the row as taken, or None where someone was faster."""
         ...
 
-    async def renew(self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float) -> LeaseRow:
-        """Change the heartbeat and note the load; the row as it is now."""
+    async def renew(self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float, live_seq: str) -> LeaseRow:
+        """Change the heartbeat, note the load and how far live state is; the row as it is now."""
         ...
 
     async def advance(self, lease: LeaseRow, watermark_ms: int) -> LeaseRow:
         """Move the watermark forward; a smaller one changes nothing. The row as it is now."""
         ...
 
-    async def release(self, lease: LeaseRow, *, to: WorkerId | None = None) -> None:
+    async def release(self, lease: LeaseRow, *, live_seq: str, to: WorkerId | None = None) -> None:
         """Own the shard no more. `to` is the worker that it is meant for; without, anyone may take it at once."""
         ...
 

@@ -136,10 +136,15 @@ class Coordinator:
 
     async def _renew(self, shard: ShardTask) -> None:
         shard.load.settle()
-        rates = {"records_per_s": shard.load.records_per_s, "bytes_per_s": shard.load.bytes_per_s}
+        load = shard.load
         try:
             try:
-                row = await self._parts.leases.renew(shard.lease, **rates)
+                row = await self._parts.leases.renew(
+                    shard.lease,
+                    records_per_s=load.records_per_s,
+                    bytes_per_s=load.bytes_per_s,
+                    live_seq=shard.live_seq,
+                )
             except LeaseLost:
                 await self._drop_if_taken(shard)
                 return

@@ -100,9 +100,10 @@ class Delivery:
         elif self._children is None and self._watermark_due(0):
             await self._advance()
 
-    async def release(self, to: str | None) -> None:
+    async def release(self, live_seq: str, to: str | None) -> None:
         """Let the lease go."""
-        await self._persistence.until_done(LEASES, partial(self._parts.leases.release, self.lease, to=to))
+        release = partial(self._parts.leases.release, self.lease, live_seq=live_seq, to=to)
+        await self._persistence.until_done(LEASES, release)
 
     @property
     def _empty(self) -> bool:

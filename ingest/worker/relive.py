@@ -1,18 +1,25 @@
 """Live state from what landed, where it was lost or never built."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
 from contracts.errors import SinkUnavailable
-from contracts.ledger import LANDED
+from contracts.ledger import LANDED, LeaseRow
+from contracts.record import LANDING_SCHEMA
 from ingest.batch import ShardId
+from ingest.landing import ObjectStore
 from ingest.live import LiveState
-from ingest.worker.options import Parts
+from ingest.metrics import LANDING, LEASES
+from ingest.worker.live import LiveWriter
+from ingest.worker.options import Offload, Parts
+from ingest.worker.settle import Persistence
 
 _ROWS_A_WRITE = 50_000
+_NO_ROWS = pa.RecordBatch.from_pylist([], LANDING_SCHEMA)
 _log = structlog.get_logger()
 
 
@@ -74,10 +81,38 @@ class LiveMender:
 
     async def _write(self, key: str) -> bool:
         try:
-            data = await self._store.get(key)
+            batches = await landed_rows(self._store, self._offload, key)
         except KeyError:
             return False
-        table = await self._offload(pq.read_table, pa.BufferReader(data))
-        for batch in table.to_batches(_ROWS_A_WRITE):
+        for batch in batches:
             await self._live.write(batch)
         return True
+
+
+async def offer_again(live: LiveWriter, parts: Parts, lease: LeaseRow) -> None:
+    """Offer what landed after `lease.live_seq`: its last owner may have ended before live state had it.
+
+    Goes through the newer-than guard, so what live state has already changes nothing.
+    """
+    live.begin(lease.shard_id, lease.live_seq)
+    if lease.live_seq == lease.position:
+        return
+    persistence = Persistence(parts.clock, parts.metrics, lease.shard_id)
+    entries = await persistence.until_done(LEASES, partial(parts.leases.entries, lease.shard_id, lease.live_seq))
+    for entry in entries:
+        for key in [landed.key for landed in entry.objects if landed.kind == LANDED]:
+            try:
+                read = partial(landed_rows, parts.store, parts.encoding, key)
+                for batch in await persistence.until_done(LANDING, read):
+                    live.offer(batch, lease.shard_id, lease.live_seq)
+            except KeyError:
+                _log.warning("live.expired", shard=lease.shard_id)
+        live.offer(_NO_ROWS, lease.shard_id, entry.last_seq)
+
+
+async def landed_rows(store: ObjectStore, offload: Offload, key: str) -> list[pa.RecordBatch]:
+    """The rows of a landing object. Raises KeyError where it has expired, SinkUnavailable."""
+    data = await store.get(key)
+    table = await offload(pq.read_table, pa.BufferReader(data))
+    batches: list[pa.RecordBatch] = table.cast(LANDING_SCHEMA).to_batches(_ROWS_A_WRITE)
+    return batches

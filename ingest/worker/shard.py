@@ -19,10 +19,13 @@ from ingest.worker.live import LiveWriter
 from ingest.worker.load import Load
 from ingest.worker.options import Options, Parts
 from ingest.worker.poison import decode_around
+from ingest.worker.relive import offer_again
 from ingest.worker.totals import Totals
 
 _T = TypeVar("_T")
 _ALARM_AT = 0.5
+_LIVE_PATIENCE_S = 2.0
+"""How long letting go waits for live state, so that the next owner need not offer the last records again."""
 _log = structlog.get_logger()
 
 
@@ -76,6 +79,11 @@ class ShardTask:
         """At the shard's tip with everything committed."""
         return self.delivery.settled
 
+    @property
+    def live_seq(self) -> str:
+        """How far the shard has reached live state."""
+        return self.lease.live_seq if self._live is None else self._live.written(self.shard_id)
+
     def stop(self, *, to: str | None = None) -> None:
         """Read no more, flush, commit, and let go (`to` a worker, or to anyone)."""
         self.for_worker = to
@@ -105,6 +113,8 @@ class ShardTask:
             raise group.exceptions[0] from group
 
     async def _read(self) -> None:
+        if self._live is not None:
+            await offer_again(self._live, self._parts, self.lease)
         try:
             while not self._closing.is_set():
                 await self._unless_closing(self._budget.room())
@@ -147,8 +157,8 @@ class ShardTask:
 
     def _keep(self, batch: Batch) -> None:
         metrics, shard = self._parts.metrics, self.shard_id
-        if self._live is not None and batch.rows.num_rows:
-            self._live.offer(batch.rows)
+        if self._live is not None:
+            self._live.offer(batch.rows, shard, batch.last_seq)
         self._totals.user_records_read += batch.user_records
         metrics.records.labels(shard).inc(batch.kinesis_records)
         metrics.user_records.labels(shard).inc(batch.user_records)
@@ -176,7 +186,9 @@ class ShardTask:
     async def _release(self) -> None:
         try:
             async with asyncio.timeout(self._options.lease_ttl_s):
-                await self.delivery.release(self.for_worker)
+                if self._live is not None:
+                    await self._live.caught_up(self.shard_id, self.lease.position, _LIVE_PATIENCE_S)
+                await self.delivery.release(self.live_seq, self.for_worker)
         except (LeaseLost, TimeoutError):
             _log.warning("lease.not_released", shard=self.shard_id)
 

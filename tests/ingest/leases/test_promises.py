@@ -92,12 +92,12 @@ def test_of_sixteen_who_race_for_a_shard_one_gets_it(tell: Tell) -> None:
 def test_each_take_raises_the_fence_and_a_heartbeat_spoils_a_take(tell: Tell) -> None:
     async def story(leases: Leases, shard: str) -> None:
         first = await _taken(leases, shard)
-        await leases.renew(first, records_per_s=1.5, bytes_per_s=300)
+        await leases.renew(first, records_per_s=1.5, bytes_per_s=300, live_seq="7")
         assert await leases.take(first, "two") is None
         seen = await _row(leases, shard)
         second = await leases.take(seen, "two")
         assert second is not None
-        assert (second.fence, second.owner, second.records_per_s) == (2, "two", 1.5)
+        assert (second.fence, second.owner, second.records_per_s, second.live_seq) == (2, "two", 1.5, "7")
 
     tell(story)
 
@@ -108,9 +108,9 @@ def test_a_stale_owner_can_do_nothing(tell: Tell) -> None:
         assert await leases.take(stale, "two") is not None
         before = await _row(leases, shard)
         for forbidden in (
-            leases.renew(stale, records_per_s=0, bytes_per_s=0),
+            leases.renew(stale, records_per_s=0, bytes_per_s=0, live_seq=""),
             leases.advance(stale, 99),
-            leases.release(stale),
+            leases.release(stale, live_seq=""),
             leases.commit(stale, _entry(stale, "10")),
             leases.commit(stale, None, children=[]),
         ):
@@ -203,10 +203,10 @@ def test_a_hand_over_is_asked_for_once_and_released_to_the_one_who_asked(tell: T
         lease = await _taken(leases, shard)
         assert await leases.ask(lease, "two")
         assert not await leases.ask(lease, "three")
-        assert (await leases.renew(lease, records_per_s=0, bytes_per_s=0)).wanted_by == "two"
-        await leases.release(lease, to="two")
+        assert (await leases.renew(lease, records_per_s=0, bytes_per_s=0, live_seq="")).wanted_by == "two"
+        await leases.release(lease, live_seq="8", to="two")
         row = await _row(leases, shard)
-        assert (row.owner, row.wanted_by) == (None, "two")
+        assert (row.owner, row.wanted_by, row.live_seq) == (None, "two", "8")
         taken = await leases.take(row, "two")
         assert taken is not None
         assert (taken.fence, taken.wanted_by) == (2, None)

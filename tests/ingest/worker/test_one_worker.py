@@ -131,6 +131,28 @@ def test_while_live_state_is_down_landing_goes_on_and_live_state_catches_up() ->
     run_virtually(story())
 
 
+def test_what_landed_but_had_not_reached_live_state_is_offered_by_the_next_owner() -> None:
+    async def story() -> None:
+        live = MemoryLive()
+        world = World(shards=2, live=live)
+        await live.set_epoch("complete")
+        fill(world.stream, 100, devices=10)
+        away = Outage(live, "write")
+        away.down = True
+        first = await world.read_all(parts=world.parts(live=away))
+        assert first.landed == 100
+        assert first.live_missing
+        assert await live.latest("d3") is None
+        second = await world.read_all("second")
+        assert (second.read, second.live_missing) == (0, False)
+        assert b'"93"' in (await live.latest("d3") or b"")
+        reads = away.refused
+        await world.read_all("third", world.parts(live=away))
+        assert away.refused == reads
+
+    run_virtually(story())
+
+
 def test_live_state_that_was_lost_is_rebuilt_from_landing() -> None:
     async def story() -> None:
         world = World(shards=2)
