@@ -1,6 +1,7 @@
 """The demo's report: what went where, how long it took, and what there is to see."""
 
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,7 @@ def gather(state: Path, folder: Path, steps: Steps, peak_bytes: int) -> dict[str
     document = {
         "ok": all(result["ok"] for result in results.values()),
         "seconds": round(steps.elapsed_s(), 1),
+        "processor_s": _processor_s(),
         "peak_memory_gib": round(peak_bytes / 2**30, 2),
         "steps": [
             {
@@ -64,8 +66,8 @@ def show(document: dict[str, Any]) -> None:
     console.print("[bold]Where the time went, in seconds")
     console.print(_time_table(document))
     console.print(
-        f"{document['seconds']:.0f} s in all, two regions at a time; "
-        f"at most {document['peak_memory_gib']:.1f} GiB of memory for everything together.\n"
+        f"{document['seconds']:.0f} s in all, two regions at a time, {document['processor_s']:.0f} s of processor time "
+        f"in the commands; at most {document['peak_memory_gib']:.1f} GiB of memory for everything together.\n"
     )
     console.print("[bold]User records by stage, each counted from its own store")
     console.print(_stage_table(document["regions"]))
@@ -77,6 +79,12 @@ def show(document: dict[str, Any]) -> None:
     _show_query(console, f"A mart, read by bi_reader in fleet_{document['fleet_day']['region']}", document["fleet_day"])
     _show_query(console, "The world, from what the regions released", document["world"])
     _show_next(console, document)
+
+
+def _processor_s() -> float:
+    """Of all commands that have ended, and what they started."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return round(used.ru_utime + used.ru_stime, 1)
 
 
 def _time_table(document: dict[str, Any]) -> Table:
