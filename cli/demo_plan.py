@@ -1,7 +1,7 @@
 """Which records each region's demo sends: chosen once for a state folder, and carried on by later runs."""
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -10,11 +10,11 @@ from contracts.regions import Region
 
 RECORDS_A_REGION = 75_000
 SEED = 1
-LONGEST_H = 144.0
+LONGEST_H = 72.0
 """A window that has grown beyond this is begun anew."""
-_FEWEST, _MOST = 60, 400
+_FEWEST, _MOST = 60, 240
 """Devices. From 60 on there are at least 10 of each type, so that releases have cohorts."""
-_WORKDAY_RECORDS, _WEEKEND_RECORDS = 720.0, 110.0
+_WORKDAY_RECORDS, _WEEKEND_RECORDS = 700.0, 370.0
 """Records of one device in a day, about; they depend on what it is and on the day's work."""
 _FRIDAY = 4
 
@@ -48,15 +48,14 @@ def plan(regions: list[Region], file: Path, now: datetime) -> dict[str, Window]:
 
 
 def choose(region: Region, now: datetime) -> Window:
-    """From the start of the last whole working day to now: yesterday is always whole. Devices as its records need."""
+    """From yesterday's midnight in the region to now, so that yesterday is whole. Devices as its records need."""
     today = now.astimezone(region.zone).date()
     first = today - timedelta(days=1)
-    while first.weekday() > _FRIDAY:
-        first -= timedelta(days=1)
     start = datetime(first.year, first.month, first.day, tzinfo=region.zone).astimezone(UTC)
-    days = (now - start) / timedelta(days=1)
-    workdays = sum(1 for day in range(math.floor(days)) if (first + timedelta(days=day)).weekday() <= _FRIDAY)
-    workdays_now = days % 1 if today.weekday() <= _FRIDAY else 0.0
-    whole = workdays + workdays_now
-    a_device = whole * _WORKDAY_RECORDS + (days - whole) * _WEEKEND_RECORDS
+    midnight = datetime(today.year, today.month, today.day, tzinfo=region.zone)
+    a_device = _records(first) + _records(today) * ((now - midnight) / timedelta(days=1))
     return Window(start=start, devices=round(min(_MOST, max(_FEWEST, RECORDS_A_REGION / a_device))))
+
+
+def _records(day: date) -> float:
+    return _WORKDAY_RECORDS if day.weekday() <= _FRIDAY else _WEEKEND_RECORDS
