@@ -1,5 +1,6 @@
 """Which landing objects a spot query has to look into: listed by the ledger and not wholly in history."""
 
+from concurrent.futures import Executor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +20,12 @@ _CURSORS = "select shard_id, last_seq from ops.landing_cursor"
 
 
 def open_objects(
-    settings: RegionSettings, postgres: psycopg.Connection[Any], dynamodb: Any, shards: list[str], wanted: Wanted
+    settings: RegionSettings,
+    postgres: psycopg.Connection[Any],
+    dynamodb: Any,
+    shards: list[str],
+    wanted: Wanted,
+    pool: Executor,
 ) -> list[str]:
     """Keys of the landing objects that may hold wanted rows which history lacks.
 
@@ -27,11 +33,11 @@ def open_objects(
     ledger is asked before the table, so that an object which moves from one to the other meanwhile is not missed.
     """
     cursors = dict(postgres.execute(_CURSORS).fetchall())
-    newer = {
-        key
-        for shard in sorted({*shards, *cursors})
-        for key in _after_cursor(settings, dynamodb, shard, cursors.get(shard, ""), wanted)
-    }
+
+    def after_cursor(shard: str) -> list[str]:
+        return _after_cursor(settings, dynamodb, shard, cursors.get(shard, ""), wanted)
+
+    newer = {key for keys in pool.map(after_cursor, sorted({*shards, *cursors})) for key in keys}
     rows = postgres.execute(_OPEN, {"start": wanted.start, "end": wanted.end}).fetchall()
     return sorted(newer | {key for (key,) in rows})
 

@@ -11,6 +11,7 @@ import boto3
 import psycopg
 import pyarrow as pa
 import redis
+from botocore.config import Config
 
 from contracts.ledger import lease_row
 from contracts.names import bucket, leases_table
@@ -46,7 +47,11 @@ class SpotQuery:
         self._settings = settings
         self._store = object_store(settings)
         self._catalog = catalog(settings)
-        self._dynamodb = boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
+        self._dynamodb = boto3.client(
+            "dynamodb",
+            config=Config(max_pool_connections=READERS),
+            **settings.dynamodb.client_kwargs(settings.row.aws_region),
+        )
         self._postgres = psycopg.connect(settings.postgres_dsn.get_secret_value(), autocommit=True)
         self._redis = redis.Redis.from_url(settings.redis_url.get_secret_value())
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="trail")
@@ -79,7 +84,7 @@ class SpotQuery:
         )
 
     def _landing(self, wanted: Wanted, account: Account) -> list[Future[pa.Table]]:
-        keys = open_objects(self._settings, self._postgres, self._dynamodb, self._shards(), wanted)
+        keys = open_objects(self._settings, self._postgres, self._dynamodb, self._shards(), wanted, self._pool)
         prefix = bucket(self._settings.region)
         return [self._pool.submit(device_rows, self._store, f"{prefix}/{key}", wanted, account) for key in keys]
 
