@@ -8,7 +8,7 @@ from aiohttp import web
 
 from contracts.errors import PortTaken
 from ingest.metrics import Metrics
-from ingest.worker.worker import Health
+from ingest.worker import Health
 
 HOST = "127.0.0.1"
 _UNAVAILABLE = 503
@@ -17,7 +17,7 @@ _UNAVAILABLE = 503
 class HealthServer:
     """/healthz (200 while it works at all), /readyz (200 while nothing is missing), /metrics, on 127.0.0.1.
 
-    Both health pages are the JSON of ingest.worker.worker.Health. A store that is away makes a worker unready, not
+    Both health pages are the JSON of ingest.worker.Health. A store that is away makes a worker unready, not
     unhealthy: starting it again would not help.
     """
 

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
-import msgspec
 import structlog
 
 from contracts.ledger import LeaseRow
@@ -18,6 +17,7 @@ from ingest.worker.holdings import Holdings
 from ingest.worker.live import LiveWriter, sweep
 from ingest.worker.options import Options, Parts
 from ingest.worker.relive import LiveMender
+from ingest.worker.report import Health, Report
 from ingest.worker.settle import Persistence
 from ingest.worker.shard import ShardTask
 from ingest.worker.totals import Totals
@@ -29,41 +29,6 @@ _HOUR_MS = 3_600_000
 _LIVE_PATIENCE_S = 10.0
 _LIVE_LOOK_S = 15.0
 _STREAM_PATIENCE_S = 30.0
-
-
-class Report(msgspec.Struct, kw_only=True):
-    """What a worker did. Counts are of user records where they do not say otherwise."""
-
-    worker: str
-    seconds: float
-    read: int
-    kinesis_records: int
-    landed: int
-    rejected: dict[str, int]
-    suppressed: int
-    objects: int
-    flushes: int
-    records_per_s: float
-    lost: int = 0
-    not_committed: list[str] = []
-    """Shards that could not be flushed in time at the end; they are read again from their position."""
-    live_missing: bool = False
-    """Live state lacks records and must be rebuilt."""
-
-
-class Health(msgspec.Struct, kw_only=True):
-    """`alive`: it works at all. `ready`: and nothing that it needs is missing; `reasons` say what is."""
-
-    worker: str
-    alive: bool
-    ready: bool
-    reasons: list[str]
-    shards: list[str]
-    down_s: dict[str, float]
-    buffer_bytes: int
-    reading_paused_s: float
-    live_complete: bool
-    """Whether live state is known to lack nothing; where it does, it is being rebuilt."""
 
 
 class Worker:
