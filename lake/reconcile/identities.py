@@ -53,7 +53,7 @@ class Identities:
         for file, path in zip(self._files, self._paths, strict=True):
             file.flush()
             part = np.fromfile(path, DIGEST)
-            yield part[np.lexsort((part["low"], part["high"]))]
+            yield part[_order(part)]
 
 
 def parts_for(rows: int) -> int:
@@ -83,7 +83,7 @@ def missing(wanted: np.ndarray, present: np.ndarray) -> np.ndarray:
     """Rows of `wanted` whose identity `present` lacks; both sorted."""
     both = np.concatenate([present, wanted])
     mine = np.concatenate([np.zeros(len(present), bool), np.ones(len(wanted), bool)])
-    order = np.lexsort((mine, both["low"], both["high"]))
+    order = _order(both)
     both, mine = both[order], mine[order]
     group = np.cumsum(first_of_each(both)) - 1
     known = np.zeros(group[-1] + 1 if len(group) else 0, bool)
@@ -96,6 +96,15 @@ def days_of(digests: np.ndarray) -> list[str]:
     """The UTC event days of the rows, sorted."""
     days = np.unique(digests["ts_ms"].astype("datetime64[ms]").astype("datetime64[D]"))
     return [str(day) for day in days]
+
+
+def _order(digests: np.ndarray) -> np.ndarray:
+    """What sorts the digests: their first half alone, which is quicker, unless two differ in the second half only."""
+    order = np.argsort(digests["high"], kind="stable")
+    high, low = digests["high"][order], digests["low"][order]
+    if np.any((high[1:] == high[:-1]) & (low[1:] != low[:-1])):
+        order = np.lexsort((digests["low"], digests["high"]))
+    return order
 
 
 def _texts(column: pa.ChunkedArray | pa.Array, key: str) -> np.ndarray:

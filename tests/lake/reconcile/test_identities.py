@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.columns import TIMESTAMP
-from lake.reconcile.identities import Identities, days_of, digest, first_of_each, missing
+from lake.reconcile.identities import DIGEST, Identities, days_of, digest, first_of_each, missing
 
 Identity = tuple[str, int, str]
 IDENTITIES = st.lists(st.tuples(st.sampled_from(["a", "b", "ab"]), st.integers(0, 3), st.sampled_from(["", "b", "x"])))
@@ -62,3 +62,10 @@ def test_a_text_that_moves_to_the_next_column_is_another_identity() -> None:
 
 def test_days_are_named_in_order() -> None:
     assert days_of(digest(table([("a", 90_000, "x"), ("a", 0, "x")]))) == ["2023-11-14", "2023-11-15"]
+
+
+def test_identities_that_share_half_a_digest_stay_apart() -> None:
+    made = np.array([(7, 2, 0), (7, 1, 0), (7, 2, 0), (3, 9, 0)], DIGEST)
+    assert len(missing(made, made[:1])) == 2
+    assert len(missing(made, made)) == 0
+    assert len(missing(made, made[:0])) == 4
