@@ -9,7 +9,7 @@ from contextlib import contextmanager
 def collector_paused() -> Iterator[None]:
     """No collection of reference cycles inside; as it was afterwards.
 
-    A batch makes a dictionary a map and record, which the collector would walk again and again, a third of the time
+    A batch makes a dictionary a map and record, which the collector would walk again and again, a good part of the time
     of decoding; they hold no cycles and go by their reference counts when the batch is done.
     """
     if not gc.isenabled():

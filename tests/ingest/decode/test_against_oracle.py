@@ -108,7 +108,7 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 _LONG_LIVED = JsonDecoder(part_rows=7)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(payloads(), min_size=1, max_size=20))
 def test_fast_equals_slow_on_made_payloads(datas: list[bytes]) -> None:
     assert_as_expected(JsonDecoder(), datas)
@@ -155,6 +155,6 @@ def test_fast_equals_slow_on_real_payloads_whole_and_mutated() -> None:
         pytest.skip(f"no real telemetry below {folder}; set FLEETLAKE_REAL_DATA")
     chance, decoder = random.Random(3), JsonDecoder()
     for path in files:
-        datas = _real_payloads(path, 3000)
+        datas = _real_payloads(path, 1000)
         assert assert_as_expected(decoder, datas)["landed"] == len(datas)
         assert_as_expected(decoder, [mutated(chance, data) for data in datas])
