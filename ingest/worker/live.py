@@ -18,8 +18,11 @@ from ingest.worker.newest import newest_of_each
 from ingest.worker.settle import Persistence
 
 _log = structlog.get_logger()
-MOST_PENDING_ROWS = 200_000
-MOST_ROWS_A_WRITE = 50_000
+MOST_PENDING_ROWS = 500_000
+MOST_ROWS_A_WRITE = 200_000
+APART_S = 0.3
+"""Between the starts of two writes, so that under load a write has several records of a device, of which one counts.
+The first record after a rest is written at once."""
 
 
 @dataclass(slots=True)
@@ -87,7 +90,9 @@ class LiveWriter:
             await self._wake.wait()
             self._wake.clear()
             while self._pending:
+                started_s = self._clock.monotonic_s()
                 await self._write_some()
+                await self._clock.sleep(max(0.0, started_s + APART_S - self._clock.monotonic_s()))
 
     async def drained(self) -> None:
         """Come back once nothing waits."""
