@@ -74,7 +74,7 @@ def _spec(region: Region, table: str) -> AssetSpec:
         key=keys.derived(region.name, table),
         deps=[keys.history_day(region.name)],
         description=description,
-        group_name=keys.DAYS,
+        group_name=keys.group(region.name, keys.DAYS),
         kinds={"spark", "iceberg"},
         owners=keys.OWNERS,
         code_version=CODE_VERSION,

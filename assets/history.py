@@ -38,7 +38,7 @@ def history_asset(region: Region) -> AssetsDefinition:
         deps=[keys.landing(region.name)],
         partitions_def=ARRIVAL_HOURS,
         backfill_policy=BackfillPolicy.single_run(),
-        group_name=keys.HISTORY,
+        group_name=keys.group(region.name, keys.HISTORY),
         kinds={"spark", "iceberg"},
         owners=keys.OWNERS,
         code_version=CODE_VERSION,
@@ -83,7 +83,7 @@ def history_day_spec(region: Region) -> AssetSpec:
         description="History by business day of the region. A day is reported whenever a commit changed it, however "
         "late its records came.",
         partitions_def=days_of(region),
-        group_name=keys.HISTORY,
+        group_name=keys.group(region.name, keys.HISTORY),
         kinds={"iceberg"},
         owners=keys.OWNERS,
         metadata=table_metadata(LANDING, f"{region.name}.{HISTORY_TABLE}"),

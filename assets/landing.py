@@ -20,7 +20,7 @@ def landing_spec(region: Region) -> AssetSpec:
         description="Accepted records as they arrived: Parquet by arrival hour. The consumer writes it; an object "
         "counts only if the ledger lists it.",
         partitions_def=ARRIVAL_HOURS,
-        group_name=keys.LANDING,
+        group_name=keys.group(region.name, keys.LANDING),
         kinds={"kinesis", "s3", "parquet"},
         owners=keys.OWNERS,
         metadata=table_metadata(LANDING, f"s3://{bucket(region.name)}/landing/telemetry"),

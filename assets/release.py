@@ -22,7 +22,7 @@ def utilisation_day_asset(region: Region) -> AssetsDefinition:
         deps=[keys.mart(region.name, "device_day")],
         partitions_def=days_of(region),
         backfill_policy=BackfillPolicy.single_run(),
-        group_name=keys.RELEASE,
+        group_name=keys.group(region.name, keys.RELEASE),
         kinds={"s3", "parquet"},
         owners=keys.RELEASE_OWNERS,
         code_version=CODE_VERSION,

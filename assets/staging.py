@@ -58,7 +58,7 @@ def _spec(region: Region, table: str) -> AssetSpec:
         key=keys.staged(region.name, table),
         deps=[upstream],
         description=f"{description} A copy for dbt to read.",
-        group_name=keys.STAGING,
+        group_name=keys.group(region.name, keys.STAGING),
         kinds={"postgres", "table"},
         owners=keys.OWNERS,
         code_version=CODE_VERSION,

@@ -22,8 +22,8 @@ class RegionTranslator(DagsterDbtTranslator):
         return AssetKey([self._region, _layer(dbt_resource_props), dbt_resource_props["name"]])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        """The layer."""
-        return _layer(dbt_resource_props)
+        """The region and the layer."""
+        return keys.group(self._region, _layer(dbt_resource_props))
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str] | None:
         """Marts belong to analytics."""

@@ -81,7 +81,7 @@ def exchange_spec() -> AssetSpec:
         description="Aggregates that the regions released, one object a region and day. World may read it, no region "
         "may list it.",
         partitions_def=WORLD_DAYS,
-        group_name="exchange",
+        group_name=keys.group(WORLD, "exchange"),
         kinds={"s3", "parquet"},
         owners=keys.RELEASE_OWNERS,
         metadata=table_metadata(UTILISATION_DAY, f"s3://{EXCHANGE_BUCKET}"),
@@ -96,7 +96,7 @@ def staging_asset() -> AssetsDefinition:
         deps=[EXCHANGE],
         partitions_def=WORLD_DAYS,
         backfill_policy=BackfillPolicy.single_run(),
-        group_name=keys.STAGING,
+        group_name=keys.group(WORLD, keys.STAGING),
         kinds={"postgres", "table"},
         owners=keys.OWNERS,
         code_version=CODE_VERSION,

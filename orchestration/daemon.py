@@ -1,12 +1,12 @@
 """When Dagster's daemon runs, runs are its business: `process` only watches."""
 
 import time
-from collections.abc import Sequence
 
-from dagster import DagsterInstance, RepositoryDefinition, RunsFilter, SensorDefinition
+from dagster import DagsterInstance, RepositoryDefinition, RunsFilter
 
 from orchestration.attempts import WORK, attempts_of
 from orchestration.process import Processed, Tell, evaluate
+from orchestration.sensors import work_of
 
 SENSOR_DAEMON = "SENSOR"
 ALIVE_WITHIN_S = 75.0
@@ -52,7 +52,8 @@ def wait_for(name: str, repository: RepositoryDefinition, instance: DagsterInsta
 
 def _behind(repository: RepositoryDefinition, instance: DagsterInstance) -> list[str]:
     found = []
-    for work, sensor in _works(repository):
+    for sensor in repository.sensor_defs:
+        work = work_of(sensor)
         if attempts_of(instance, work).under_way:
             (run, *_) = instance.get_runs(RunsFilter(tags={WORK: work}), limit=1)
             found.append(f"{work} run {run.run_id[:8]} {run.status.value.lower()}")
@@ -60,7 +61,3 @@ def _behind(repository: RepositoryDefinition, instance: DagsterInstance) -> list
             requests = evaluate(sensor, repository, instance).run_requests or []
             found += [f"{work} {request.run_key}" for request in requests]
     return found
-
-
-def _works(repository: RepositoryDefinition) -> Sequence[tuple[str, SensorDefinition]]:
-    return [(sensor.name.replace("_", "/", 1), sensor) for sensor in repository.sensor_defs]

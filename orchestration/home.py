@@ -12,6 +12,8 @@ storage:
   postgres:
     postgres_url:
       env: FLEETLAKE_DAGSTER_DSN
+nux:
+  enabled: false
 telemetry:
   enabled: false
 # What a step prints may quote a record, so it stays in the code server's own output, within its region.

@@ -2,17 +2,13 @@
 
 import os
 
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DefaultRunLauncher, RunsFilter
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES, DagsterRunStatus
 
 from orchestration.attempts import WORK
 
 HERE = "fleetlake/process"
-"""Tag of a run executed by `fleetlake process`: the process that executes it."""
-
-
-_ENDED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
-_UNFINISHED = [status for status in DagsterRunStatus if status not in _ENDED]
-"""NOT_STARTED too: a process may be killed between making a run and starting it."""
+"""Tag of a run executed by `fleetlake process`: machine and process that execute it."""
 
 
 def here() -> dict[str, str]:
@@ -20,18 +16,40 @@ def here() -> dict[str, str]:
     return {HERE: f"{os.uname().nodename}:{os.getpid()}"}
 
 
-def fail_orphans(instance: DagsterInstance, region: str) -> list[str]:
-    """Fail the region's unfinished runs that a `process` on this machine left behind when it was killed; their ids."""
-    runs = instance.get_runs(RunsFilter(statuses=_UNFINISHED))
-    orphans = [run for run in runs if run.tags.get(WORK, "").startswith(f"{region}/") and _is_orphan(run)]
+def fail_orphans(instance: DagsterInstance, region: str | None = None) -> list[str]:
+    """Fail the unfinished runs whose process on this machine has died; their ids.
+
+    region: only its runs, and its queued ones too, which no daemon will launch; a daemon that starts takes those up.
+    Only for an instance that launches runs as processes of this machine, while no daemon runs.
+    """
+    if not isinstance(instance.run_launcher, DefaultRunLauncher):
+        return []
+    statuses = [*IN_PROGRESS_RUN_STATUSES, *([DagsterRunStatus.QUEUED] if region else [])]
+    runs = instance.get_runs(RunsFilter(statuses=statuses))
+    mine = [run for run in runs if region is None or run.tags.get(WORK, "").startswith(f"{region}/")]
+    orphans = [run for run in mine if _is_orphan(instance, run)]
     for run in orphans:
         instance.report_run_failed(run, "its process is gone; what it left undone is due again")
     return [run.run_id for run in orphans]
 
 
-def _is_orphan(run: DagsterRun) -> bool:
+def _is_orphan(instance: DagsterInstance, run: DagsterRun) -> bool:
     node, _, pid = run.tags.get(HERE, "").partition(":")
-    return node == os.uname().nodename and pid.isdecimal() and not _lives(int(pid))
+    if node:
+        return node == os.uname().nodename and not _lives(int(pid))
+    launched = _launched_as(instance, run)
+    if launched is None:
+        return run.status in (DagsterRunStatus.QUEUED, DagsterRunStatus.STARTING)
+    return not _lives(launched)
+
+
+def _launched_as(instance: DagsterInstance, run: DagsterRun) -> int | None:
+    """The process that a code server started for the run, as the run's first events tell."""
+    for record in instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
+        event = record.dagster_event
+        if event is not None and (pid := event.engine_event_data.metadata.get("pid")) is not None:
+            return int(str(pid.value))
+    return None
 
 
 def _lives(pid: int) -> bool:

@@ -20,10 +20,11 @@ from dagster import (
 )
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from orchestration.attempts import ATTEMPT, WORK
+from orchestration.attempts import ATTEMPT, WORK, attempts_of
 from orchestration.orphans import here
-from orchestration.sensors import AT_ONCE
+from orchestration.sensors import AT_ONCE, work_of
 
+_LOOK_EVERY_S = 2.0
 _ROUNDS = 20
 """Rounds after which something must be due for ever: no honest backlog needs as many."""
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -61,11 +62,12 @@ class Processed(msgspec.Struct, frozen=True):
 def process(name: str, repository: RepositoryDefinition, instance: DagsterInstance, tell: Tell) -> Processed:
     """Evaluate the location's sensors in the order of the data's flow, and run what they ask for, until nothing is due.
 
-    Stops at the first run that fails: asking again at once would fail again.
+    Stops at the first run that fails: asking again at once would fail again. A run that someone else launched is
+    waited for.
     """
     started, runs = time.monotonic(), list[RunDone]()
     for _ in range(_ROUNDS):
-        found = False
+        found = wait_for_others(repository, instance, tell)
         for sensor in repository.sensor_defs:
             for request in ask(sensor, repository, instance):
                 found = True
@@ -76,6 +78,18 @@ def process(name: str, repository: RepositoryDefinition, instance: DagsterInstan
         if not found:
             return Processed(name, True, runs, time.monotonic() - started)
     return Processed(name, False, runs, time.monotonic() - started)
+
+
+def wait_for_others(repository: RepositoryDefinition, instance: DagsterInstance, tell: Tell) -> bool:
+    """Whether runs of this location were under way; none is when it returns."""
+    works = [work_of(sensor) for sensor in repository.sensor_defs]
+    waited = False
+    while under_way := [work for work in works if attempts_of(instance, work).under_way]:
+        if not waited:
+            tell(f"waiting for the run of {', '.join(under_way)}")
+        waited = True
+        time.sleep(_LOOK_EVERY_S)
+    return waited
 
 
 def ask(sensor: SensorDefinition, repository: RepositoryDefinition, instance: DagsterInstance) -> list[RunRequest]:

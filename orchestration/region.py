@@ -35,11 +35,21 @@ def region_definitions(region: Region) -> Definitions:
 
 
 def levels(region: Region, found: RegionAssets) -> list[tuple[Level, Callable[[RegionWork], Ask]]]:
-    """The region's kinds of work in the order in which data flows."""
+    """The region's kinds of work in the order in which data flows.
+
+    Merging and deriving take turns: a derivation beside a merge would have to be done again, and each has a Spark
+    session of its own.
+    """
     merge, derive, load, publish = (f"{region.name}/{work}" for work in ("landing", "days", "marts", "release"))
     return [
         (
-            Level(merge, found.merge, found.quick_on(found.merge), description="Landed arrival hours into history."),
+            Level(
+                merge,
+                found.merge,
+                found.quick_on(found.merge),
+                after=[derive],
+                description="Landed arrival hours into history.",
+            ),
             partial(asks.to_merge, region),
         ),
         (
@@ -47,6 +57,7 @@ def levels(region: Region, found: RegionAssets) -> list[tuple[Level, Callable[[R
                 derive,
                 found.derive,
                 found.quick_on(found.derive),
+                after=[merge],
                 description="Changed business days into trips, device days, staging and marts.",
             ),
             partial(asks.to_derive, region),

@@ -48,9 +48,14 @@ class Level(msgspec.Struct, frozen=True):
     assets: Sequence[AssetKey]
     checks: Sequence[AssetCheckKey]
     after: Sequence[str] = ()
-    """Work that must not be under way at the same time, since it does this work too."""
+    """Work that this one waits for while it is under way."""
     every: timedelta = timedelta(seconds=30)
     description: str = ""
+
+
+def work_of(sensor: SensorDefinition) -> str:
+    """The work that a level sensor asks for: `eu_days` asks for `eu/days`."""
+    return sensor.name.replace("_", "/", 1)
 
 
 def level_sensor(level: Level, ask: Callable[..., Ask]) -> SensorDefinition:

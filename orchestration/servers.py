@@ -52,6 +52,10 @@ class Server(msgspec.Struct):
     words: list[str]
     environment: Mapping[str, str]
 
+    def __repr__(self) -> str:
+        """Without the environment, which holds secrets."""
+        return f"Server({self.name}, pid {self.process.pid}, port {self.port})"
+
 
 class Servers(msgspec.Struct):
     """All of Dagster's processes."""
@@ -108,6 +112,7 @@ def serving(
         ports = {grpc_variable(server.name): str(server.port) for server in started}
         for server in list(started):
             _wait(server, started, _answers)
+        _settle(dagster)
         started.append(_start("daemon", _daemon(workspace), shared | ports, None, logs))
         web = port or _free_port()
         started.append(_start("webserver", _webserver(web, workspace), shared | ports, web, logs))
@@ -130,6 +135,17 @@ def stop(servers: list[Server]) -> None:
         except subprocess.TimeoutExpired:
             server.process.kill()
             server.process.wait()
+
+
+def _settle(dagster: Mapping[str, str]) -> None:
+    """End the runs that an earlier daemon's code servers took with them."""
+    from dagster import DagsterInstance
+
+    from orchestration.orphans import fail_orphans
+
+    os.environ.update(dagster)
+    with DagsterInstance.get() as instance:
+        fail_orphans(instance)
 
 
 def _forget_daemon(dagster: Mapping[str, str]) -> None:

@@ -1,11 +1,14 @@
 """The sensors ask for what is due: once, again after a failure, and not while it is under way."""
 
+import os
+import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from dagster import AssetKey, DagsterRunStatus, RunsFilter
 
 from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of, rest_after
+from orchestration.orphans import HERE, fail_orphans, here
 from orchestration.process import ask, evaluate, execute, process
 from tests.builders.orchestration import DAY, HOUR, MemorySpark, MemoryWork, hours, small_definitions
 
@@ -30,10 +33,14 @@ def tick(repository, instance, name):
     return evaluate(repository.get_sensor_def(name), repository, instance, cursor=None)
 
 
-def begin(instance, repository, request):
-    """The run of a request, started and not ended."""
-    job = repository.get_job("__ASSET_JOB")
-    return instance.create_run_for_job(job, tags=dict(request.tags), asset_selection=frozenset(request.asset_selection))
+def begin(instance, repository, request, tags=None, status=DagsterRunStatus.STARTED):
+    """The run of a request, not ended."""
+    return instance.create_run_for_job(
+        repository.get_job("__ASSET_JOB"),
+        tags={**request.tags, **(tags or {})},
+        asset_selection=frozenset(request.asset_selection),
+        status=status,
+    )
 
 
 def test_contiguous_hours_are_one_run(repository, instance):
@@ -165,3 +172,24 @@ def test_no_value_of_a_record_reaches_the_storage(repository, instance, spark, t
     assert b"ValueError" in stored
     assert b"bus-4711" not in stored
     assert HOUR.strftime("%Y-%m-%d-%H:%M").encode() in stored
+
+
+@pytest.mark.parametrize("status", [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING])
+def test_a_run_whose_process_is_gone_is_failed_and_its_work_is_due_again(repository, instance, work, status):
+    (request,) = tick(repository, instance, "eu_landing").run_requests
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    tags = {HERE: f"{os.uname().nodename}:{gone.pid}"} if status is DagsterRunStatus.STARTED else {}
+    run = begin(instance, repository, request, tags=tags, status=status)
+
+    assert fail_orphans(instance, "eu") == [run.run_id]
+
+    assert process("eu", repository, instance, lambda _: None).ok
+    assert work.merged == set(hours(3))
+
+
+def test_a_run_whose_process_lives_is_left_alone(repository, instance):
+    (request,) = tick(repository, instance, "eu_landing").run_requests
+    begin(instance, repository, request, tags=here(), status=DagsterRunStatus.STARTED)
+
+    assert fail_orphans(instance, "eu") == []
