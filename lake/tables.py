@@ -38,6 +38,8 @@ _COMMON: Mapping[str, str] = {
 _HISTORY: Mapping[str, str] = {
     **_COMMON,
     "write.metadata.metrics.column.ts": "full",
+    # A spot query fetches whole row groups: small ones keep a device's day one small read (docs/adr/0053).
+    "write.parquet.row-group-size-bytes": str(2 * 2**20),
     "write.merge.mode": "merge-on-read",
     "write.merge.isolation-level": "serializable",
     "write.delete.mode": "copy-on-write",
