@@ -4,6 +4,7 @@ import json
 import resource
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ from cli.environment import process_environment
 from contracts.regions import WORLD
 from stack.environments import bi_dsn
 
+WIDTH = 120
 STEPS = ("up", "simulate", "consume", "process", "reconcile")
-FLEETS = """select fleet_id, day, devices_reporting, devices_active,
-       round((100 * utilisation_engine_s / nullif(utilisation_available_s, 0))::numeric, 1) as utilisation_pct,
-       round(distance_gps_km::numeric) as distance_km, trips
+FLEETS = """select fleet_id, day, devices_reporting as reporting, devices_active as active,
+       round((100 * utilisation_engine_s / nullif(utilisation_available_s, 0))::numeric, 1) as engine_on_pct,
+       round(distance_gps_km::numeric) as km, trips
 from marts.fleet_day
 where day = (select max(day) from marts.fleet_day where day < (select max(day) from marts.fleet_day))
 order by fleet_id"""
-WORLD_TOTALS = """select region, day, kinds_published, devices, records, engine_h, moving_h, distance_km
+WORLD_TOTALS = """select region, day, devices, records, engine_h, moving_h, distance_km
 from marts.daily_total
 order by day desc, region limit 8"""
 _LONGEST_DAY = """select device_id, day::text from marts.device_day where trips > 1
@@ -33,8 +35,9 @@ order by trips between 3 and 9 desc, distance_gps_km desc, device_id, day limit 
 
 def gather(state: Path, folder: Path, steps: Steps, peak_bytes: int) -> dict[str, Any]:
     """The whole report as JSON-able values. `ok` where every region reconciles."""
-    results = {step.region: step.document for step in steps.done if step.name == "reconcile"}
     site = stack.running_site(state)
+    found = {step.region: step.document for step in steps.done if step.name == "reconcile"}
+    results = {region: found[region] for region in site.regions if region in found}
     shown = next(iter(results))
     document = {
         "ok": all(result["ok"] for result in results.values()),
@@ -60,8 +63,8 @@ def gather(state: Path, folder: Path, steps: Steps, peak_bytes: int) -> dict[str
 
 
 def show(document: dict[str, Any]) -> None:
-    """Print it for a person."""
-    console = Console()
+    """Print it for a person: as wide as the terminal, and wide enough for its tables where there is none."""
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     console.print()
     console.print("[bold]Where the time went, in seconds")
     console.print(_time_table(document))
@@ -102,7 +105,7 @@ def _time_table(document: dict[str, Any]) -> Table:
 
 def _stage_table(results: dict[str, Any]) -> Table:
     table = Table()
-    table.add_column("stage")
+    table.add_column("stage", no_wrap=True)
     for region in results:
         table.add_column(region, justify="right")
     table.add_column("all", justify="right")
@@ -133,12 +136,14 @@ def _show_sights(console: Console, document: dict[str, Any]) -> None:
     if not sights:
         return
     live = sights["live"]
-    console.print(f"[bold]Live state: {live['devices']} devices in Redis as {live['key']}; those heard from last")
+    console.print(
+        f"[bold]Live state: {live['devices']} devices in Redis as {live['key']}; the fastest of those heard from last"
+    )
     table = Table()
     for name in ("device_id", "ts", "lat", "lon", "speed_kmh", "engine_on"):
         table.add_column(name, no_wrap=True)
     for record in live["newest"]:
-        table.add_row(*(str(record.get(name, "")) for name in table_names(table)))
+        table.add_row(*(str(record.get(name, "")) for name in _headings(table)))
     console.print(table)
     trail = sights["trail"]
     console.print(
@@ -150,7 +155,7 @@ def _show_sights(console: Console, document: dict[str, Any]) -> None:
     )
 
 
-def table_names(table: Table) -> list[str]:
+def _headings(table: Table) -> list[str]:
     """The headings of a table."""
     return [str(column.header) for column in table.columns]
 
@@ -164,9 +169,15 @@ def _show_query(console: Console, title: str, answer: dict[str, Any]) -> None:
         return
     table = Table(*rows[0])
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+        table.add_row(
+            *("" if value is None else f"{value:,}" if _is_number(value) else str(value) for value in row.values())
+        )
     console.print(table)
     console.print()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
 def _show_next(console: Console, document: dict[str, Any]) -> None:

@@ -16,19 +16,24 @@ from contracts.settings import RegionSettings
 from lake.trail.day_map import day_map
 from lake.trail.day_sources import device_day
 
-LIVE_SHOWN = 5
+LIVE_SHOWN, HEARD_LAST = 5, 200
 
 
 def live_sample(settings: RegionSettings) -> dict[str, Any]:
-    """The devices heard from last, read as any redis client would."""
+    """The fastest of the devices heard from last, read as any redis client would."""
     client = redis.Redis.from_url(settings.redis_url.get_secret_value(), decode_responses=True)
-    newest = client.zrevrange(redis_seen(settings.region), 0, LIVE_SHOWN - 1)
-    records = [json.loads(client.get(redis_latest(settings.region, device)) or "{}") for device in newest]
+    newest = client.zrevrange(redis_seen(settings.region), 0, HEARD_LAST - 1)
+    latest = client.mget([redis_latest(settings.region, device) for device in newest]) if newest else []
+    records = sorted((json.loads(record) for record in latest if record), key=_speed, reverse=True)[:LIVE_SHOWN]
     return {
         "devices": client.zcard(redis_seen(settings.region)),
         "key": redis_latest(settings.region, "*"),
         "newest": records,
     }
+
+
+def _speed(record: dict[str, Any]) -> float:
+    return float(record.get("speed_kmh") or 0)
 
 
 def main(file: str, device: str, day: str) -> None:

@@ -13,7 +13,7 @@ from lake.trail.day_sources import DeviceDay
 from lake.trail.formats import positions
 from lake.trail.projection import Frame, fit, graticule, scale_bar
 
-WIDTH, HEIGHTS, MARGIN = 1120.0, (400.0, 760.0), 56.0
+WIDTH, HEIGHTS, MARGIN = 1120.0, (400.0, 640.0), 56.0
 PROFILE_WIDTH, PROFILE_HEIGHT = 1120.0, 190.0
 PROFILE_LEFT, PROFILE_TOP, PROFILE_BOTTOM = 44.0, 26.0, 26.0
 GAP = timedelta(hours=1)
