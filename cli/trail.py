@@ -119,5 +119,5 @@ def _read(found: "Trail") -> str:
     sources = found.sources
     return (
         f"{sources.history:,} from history, {sources.landing:,} from landing, {sources.live:,} from live state; "
-        f"{found.files_read} files, {found.bytes_read:,} bytes read in {found.seconds:.2f} s"
+        f"{found.bytes_read:,} bytes of {found.files_read} files read in {found.seconds:.2f} s"
     )
