@@ -132,10 +132,17 @@ def _services(state: Path) -> list[psutil.Process]:
 
 
 def _bytes_of(process: psutil.Process) -> int:
-    """Its proportional share of memory where the system tells (Postgres' processes share theirs), else all it maps."""
+    """Its share of the memory that it maps where the kernel says so (Postgres' processes share theirs), else all."""
     try:
-        full = process.memory_full_info()
-        return int(getattr(full, "pss", full.uss))
+        rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii")
+        return next(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+    except (OSError, StopIteration):
+        return _resident(process)
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
     except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
         return 0
 
