@@ -92,7 +92,7 @@ class Steps:
 class MemoryWatch:
     """Samples the memory of this process, of all it started, and of the stack's services, until it is ended."""
 
-    def __init__(self, state: Path, every_s: float = 1.0) -> None:
+    def __init__(self, state: Path, every_s: float = 2.0) -> None:
         self._state = state
         self._ended = threading.Event()
         self._every_s = every_s
