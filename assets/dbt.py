@@ -1,15 +1,18 @@
 """dbt as Dagster calls it: one invocation builds the models of a window of business days and tests them."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
 
-from dagster import AssetExecutionContext
+from dagster import AssetExecutionContext, AssetKey, Output
 from dagster_dbt import DbtCliResource, DbtProject
 
 from assets.faults import told_safely
+from assets.partitions import day_key
 from lake.dbt import EXECUTABLE, PROJECT, target, target_path, window_arguments
 
 NO_UNIT_TESTS = "resource_type:unit_test"
@@ -21,10 +24,22 @@ def dbt_project(region: str) -> DbtProject:
     return DbtProject(project_dir=PROJECT, target_path=target_path(region), target=target(region))
 
 
-def built(
-    context: AssetExecutionContext, region: str, days: Sequence[date], environment: Callable[[], Mapping[str, str]]
-) -> Iterator[Any]:
-    """Build the models over the range of `days` and yield what dbt reports; nothing where no day is due.
+class Database(Protocol):
+    """What a build asks of the work whose database it builds in."""
+
+    def dbt_environment(self) -> Mapping[str, str]:
+        """The variables with which dbt reaches it."""
+        ...
+
+    def mart_rows(self, mart: str, days: Sequence[date]) -> Mapping[date, int]:
+        """Rows of a mart that has a column `day`, by day."""
+        ...
+
+
+def built(context: AssetExecutionContext, region: str, days: Sequence[date], work: Database) -> Iterator[Any]:
+    """Build the models over the range of `days` and yield what dbt reports, with the rows that each day has.
+
+    Nothing is done where no day is due.
 
     Raises StepFailed where a model or a test fails; dbt's own words stay in the code server's log, since they may
     quote a row.
@@ -35,8 +50,22 @@ def built(
     dbt = DbtCliResource(
         project_dir=dbt_project(region), dbt_executable=str(EXECUTABLE), global_config_flags=["--no-use-colors"]
     )
-    with told_safely("dbt build"), _variables(environment()):
-        yield from dbt.cli(["build", *window_arguments(days)], context=context).stream()
+    with (
+        told_safely("dbt build"),
+        _variables(work.dbt_environment()),
+        TemporaryDirectory(prefix=f"dbt-{region}-") as artifacts,
+    ):
+        building = dbt.cli(["build", *window_arguments(days)], context=context, target_path=Path(artifacts))
+        for event in building.stream():
+            if isinstance(event, Output):
+                _count(context, context.asset_key_for_output(event.output_name), days, work)
+            yield event
+
+
+def _count(context: AssetExecutionContext, key: AssetKey, days: Sequence[date], work: Database) -> None:
+    if context.assets_def.specs_by_key[key].partitions_def is not None:
+        for day, rows in work.mart_rows(key.path[-1], days).items():
+            context.add_asset_metadata({"dagster/partition_row_count": rows}, key, partition_key=day_key(day))
 
 
 @contextmanager

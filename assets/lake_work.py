@@ -120,6 +120,12 @@ class LakeWork:
 
         return dbt_environment(self._settings)
 
+    def mart_rows(self, mart: str, days: Sequence[date]) -> Mapping[date, int]:
+        """See RegionWork."""
+        from assets.mart_rows import mart_rows
+
+        return mart_rows(self._settings.postgres_dsn.get_secret_value(), mart, days)
+
     def due_releases(self) -> list[date]:
         """See RegionWork."""
         from lake.release import due_releases

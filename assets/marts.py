@@ -35,7 +35,7 @@ def marts_assets(region: Region) -> AssetsDefinition:
             if keys.DUE_ONLY in context.run.tags:
                 days = sorted(set(days) & set(work.due_marts()))
             sequences = work.staged_sequences(days)
-        yield from built(context, region.name, days, work.dbt_environment)
+        yield from built(context, region.name, days, work)
         with told_safely("mark marts"):
             work.mark_marts(days, sequences)
 

@@ -99,6 +99,10 @@ class RegionWork(Protocol):
         """The variables with which dbt reaches the region's database."""
         ...
 
+    def mart_rows(self, mart: str, days: Sequence[date]) -> Mapping[date, int]:
+        """Rows of a mart that has a column `day`, by day."""
+        ...
+
     def due_releases(self) -> list[date]:
         """Business days old enough to leave the region and not published at their present sequence."""
         ...

@@ -73,6 +73,10 @@ class WorldWork(Protocol):
         """The variables with which dbt reaches world's database."""
         ...
 
+    def mart_rows(self, mart: str, days: Sequence[date]) -> Mapping[date, int]:
+        """Rows of a mart that has a column `day`, by day."""
+        ...
+
 
 def exchange_spec() -> AssetSpec:
     """`world/exchange`: what the regions' releases have put there. The world sensor reports what is new."""
@@ -146,7 +150,7 @@ def marts_asset() -> AssetsDefinition:
             if keys.DUE_ONLY in context.run.tags:
                 days = sorted(set(days) & set(work.due_marts()))
             staged = work.staged(days)
-        yield from built(context, WORLD, days, work.dbt_environment)
+        yield from built(context, WORLD, days, work)
         with told_safely("mark marts"):
             work.mark_marts(staged)
 

@@ -59,6 +59,12 @@ class LakeWorldWork:
 
         return dbt_environment(self._settings)
 
+    def mart_rows(self, mart: str, days: Sequence[date]) -> Mapping[date, int]:
+        """See WorldWork."""
+        from assets.mart_rows import mart_rows
+
+        return mart_rows(self._settings.postgres_dsn.get_secret_value(), mart, days)
+
 
 def _day_of(key: str) -> date:
     from lake.release.exchange import parse_key
