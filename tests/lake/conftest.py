@@ -23,7 +23,11 @@ def spark(lake_region: RegionSettings) -> "SparkSession":
     """The process's session: it starts once, and ends with the process."""
     from lake.session import spark_session
 
-    return spark_session(lake_region)
+    session = spark_session(lake_region)
+    # Frames of a few rows: Spark would spend longer on generating code than on running it.
+    session.conf.set("spark.sql.codegen.wholeStage", "false")
+    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+    return session
 
 
 @pytest.fixture

@@ -73,9 +73,11 @@ def test_a_day_that_became_empty_is_emptied(spark, landing):
     assert stored(spark, landing, "trip") == stored(spark, landing, "device_day") == []
 
 
-def test_days_already_derived_are_skipped(spark, landing):
+def test_days_already_derived_are_skipped_and_commits_name_their_source(spark, landing):
     take_in(spark, landing, track("a", at(8), [36, 36, 0]))
     derive_due(spark, landing)
+    shown = spark.sql(f"select summary from {landing.settings.region}.history.trip.snapshots").collect()
+    assert [row["summary"]["fleetlake.source-sequence"] for row in shown] == ["1"]
     report = run(spark, landing.settings, DeriveDays(landing.settings.region, [DAY, DAY + ONE_DAY]))
     assert (report.counts["days"], report.counts["derived"]) == (2, 0)
     assert report.tables["history.device_day"].rows == 1
@@ -106,13 +108,6 @@ def test_two_derivations_at_once_end_with_one_row_a_device_day(spark, landing):
         list(pool.map(lambda session: derive_days(session, landing.settings, due), sessions))
     assert len(stored(spark, landing, "device_day")) == len(stored(spark, landing, "trip")) == 3
     assert due_days(landing.settings) == []
-
-
-def test_commits_carry_the_sequence_of_their_source(spark, landing):
-    take_in(spark, landing, track("a", at(8), [36, 36, 0]))
-    derive_due(spark, landing)
-    shown = spark.sql(f"select summary from {landing.settings.region}.history.trip.snapshots").collect()
-    assert [row["summary"]["fleetlake.source-sequence"] for row in shown] == ["1"]
 
 
 def test_a_rewrite_of_files_dirties_no_day(spark, landing):
