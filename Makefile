@@ -18,6 +18,8 @@ help: ## List these commands
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m lake.jars >/dev/null
+	@$(BIN)/python -m assets.manifests >/dev/null
 	@touch $@
 
 .PHONY: install
