@@ -34,6 +34,8 @@ def run(region: str) -> Processed:
 def _run(region: str, settings: RegionSettings | WorldSettings, tell: Tell) -> Processed:
     repository = definitions(region).get_repository_def()
     with only_one(settings.postgres_dsn.get_secret_value(), tell), DagsterInstance.get() as instance:
+        # The storage opens a connection for each statement else, which takes as long as the statement.
+        instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=10)
         done = wait_for(region, repository, instance, tell) if is_alive(instance) else None
         if done is None:
             fail_orphans(instance, region)
