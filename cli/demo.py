@@ -39,7 +39,7 @@ def _demo(
     """
     from cli.demo_plan import plan
     from cli.demo_report import gather, show
-    from cli.demo_steps import MemoryWatch, Steps
+    from cli.demo_steps import Steps, Watch
 
     # A demo that is asked to end must not leave its commands behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -47,7 +47,7 @@ def _demo(
     environment = _SETTINGS | dict(os.environ) | {"FLEETLAKE_STATE": str(state)}
     steps = Steps(report / "logs", environment, lambda line: typer.echo(line, err=True))
     regions = list(load_regions().values())
-    with MemoryWatch(state) as memory, ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="demo") as pool:
+    with Watch(state) as watch, ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="demo") as pool:
         try:
             steps.run("up", "", ["up", "--json"])
             windows = plan(regions, state / "demo.json", datetime.now(UTC))
@@ -59,7 +59,7 @@ def _demo(
             pool.shutdown(wait=False, cancel_futures=True)
             steps.end()
             raise
-    document = gather(state, report, steps, memory.peak_bytes)
+    document = gather(state, report, steps, watch)
     if as_json:
         typer.echo(json.dumps(document, default=str))
     else:

@@ -1,7 +1,6 @@
 """The demo's report: what went where, how long it took, and what there is to see."""
 
 import json
-import resource
 import subprocess
 import sys
 from decimal import Decimal
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import stack
-from cli.demo_steps import StepFailed, Steps
+from cli.demo_steps import StepFailed, Steps, Watch
 from cli.environment import process_environment
 from contracts.regions import WORLD
 from stack.environments import bi_dsn
@@ -33,7 +32,7 @@ _LONGEST_DAY = """select device_id, day::text from marts.device_day where trips 
 order by trips between 3 and 9 desc, distance_gps_km desc, device_id, day limit 1"""
 
 
-def gather(state: Path, folder: Path, steps: Steps, peak_bytes: int) -> dict[str, Any]:
+def gather(state: Path, folder: Path, steps: Steps, watch: Watch) -> dict[str, Any]:
     """The whole report as JSON-able values. `ok` where every region reconciles."""
     site = stack.running_site(state)
     found = {step.region: step.document for step in steps.done if step.name == "reconcile"}
@@ -42,8 +41,8 @@ def gather(state: Path, folder: Path, steps: Steps, peak_bytes: int) -> dict[str
     document = {
         "ok": all(result["ok"] for result in results.values()),
         "seconds": round(steps.elapsed_s(), 1),
-        "processor_s": _processor_s(),
-        "peak_memory_gib": round(peak_bytes / 2**30, 2),
+        "processor_s": round(watch.processor_s, 1),
+        "peak_memory_gib": round(watch.peak_bytes / 2**30, 2),
         "steps": [
             {
                 "step": step.name,
@@ -69,8 +68,8 @@ def show(document: dict[str, Any]) -> None:
     console.print("[bold]Where the time went, in seconds")
     console.print(_time_table(document))
     console.print(
-        f"{document['seconds']:.0f} s in all, two regions at a time, {document['processor_s']:.0f} s of processor time "
-        f"in the commands; at most {document['peak_memory_gib']:.1f} GiB of memory for everything together.\n"
+        f"{document['seconds']:.0f} s in all, two regions at a time, {document['processor_s']:.0f} s of processor "
+        f"time; at most {document['peak_memory_gib']:.1f} GiB of memory for everything together.\n"
     )
     console.print("[bold]User records by stage, each counted from its own store")
     console.print(_stage_table(document["regions"]))
@@ -82,12 +81,6 @@ def show(document: dict[str, Any]) -> None:
     _show_query(console, f"A mart, read by bi_reader in fleet_{document['fleet_day']['region']}", document["fleet_day"])
     _show_query(console, "The world, from what the regions released", document["world"])
     _show_next(console, document)
-
-
-def _processor_s() -> float:
-    """Of all commands that have ended, and what they started."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return round(used.ru_utime + used.ru_stime, 1)
 
 
 def _time_table(document: dict[str, Any]) -> Table:

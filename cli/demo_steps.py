@@ -89,17 +89,23 @@ class Steps:
         return process.returncode, output.decode(errors="replace")
 
 
-class MemoryWatch:
-    """Samples the memory of this process, of all it started, and of the stack's services, until it is ended."""
+class Watch:
+    """Samples memory and processor time of this process, of all it started, and of the stack's services."""
 
     def __init__(self, state: Path, every_s: float = 2.0) -> None:
         self._state = state
         self._ended = threading.Event()
         self._every_s = every_s
         self._thread = threading.Thread(target=self._watch, name="memory", daemon=True)
+        self._used_s: dict[tuple[int, float], tuple[float, float]] = {}
         self.peak_bytes = 0
 
-    def __enter__(self) -> "MemoryWatch":
+    @property
+    def processor_s(self) -> float:
+        """Processor time of all of them meanwhile, to within one sample of each."""
+        return sum(last - first for first, last in self._used_s.values())
+
+    def __enter__(self) -> "Watch":
         self._thread.start()
         return self
 
@@ -108,8 +114,15 @@ class MemoryWatch:
         self._thread.join()
 
     def _watch(self) -> None:
+        known = {_identity(process) for process in self._processes()}
         while not self._ended.wait(self._every_s):
-            self.peak_bytes = max(self.peak_bytes, sum(map(_bytes_of, self._processes())))
+            alive = self._processes()
+            self.peak_bytes = max(self.peak_bytes, sum(map(_bytes_of, alive)))
+            for process in alive:
+                key, used_s = _identity(process), _processor_s(process)
+                # What started meanwhile counts from its beginning, the services that ran before from here.
+                first = self._used_s[key][0] if key in self._used_s else (used_s if key in known else 0.0)
+                self._used_s[key] = (first, max(used_s, first))
 
     def _processes(self) -> list[psutil.Process]:
         roots = [psutil.Process(), *_services(self._state)]
@@ -138,6 +151,18 @@ def _bytes_of(process: psutil.Process) -> int:
         return next(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
     except (OSError, StopIteration):
         return _resident(process)
+
+
+def _identity(process: psutil.Process) -> tuple[int, float]:
+    return process.pid, process.create_time()
+
+
+def _processor_s(process: psutil.Process) -> float:
+    try:
+        used = process.cpu_times()
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        return 0.0
+    return float(used.user + used.system)
 
 
 def _resident(process: psutil.Process) -> int:

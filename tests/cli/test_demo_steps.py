@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from cli.demo_report import _holds
-from cli.demo_steps import MemoryWatch, StepFailed, Steps
+from cli.demo_steps import StepFailed, Steps, Watch
 
 
 @pytest.fixture
@@ -52,19 +52,20 @@ def _swallow(steps: Steps, words: list[str]) -> None:
         return
 
 
-def test_memory_of_children_counts(tmp_path: Path) -> None:
+def test_memory_and_processor_time_of_children_count(tmp_path: Path) -> None:
     hold = "x = bytearray(200 * 2**20); x[:] = b'1' * len(x); print('held', flush=True); input()"
     with (
-        MemoryWatch(tmp_path, every_s=0.05) as memory,
+        Watch(tmp_path, every_s=0.05) as watch,
         subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child,
     ):
         assert child.stdout is not None
         assert child.stdout.readline() == b"held\n"
         deadline = time.monotonic() + 30
-        while memory.peak_bytes < psutil.Process(child.pid).memory_info().rss and time.monotonic() < deadline:
+        while watch.peak_bytes < psutil.Process(child.pid).memory_info().rss and time.monotonic() < deadline:
             threading.Event().wait(0.05)
         child.communicate(b"\n")
-    assert memory.peak_bytes > 200 * 2**20
+    assert watch.peak_bytes > 200 * 2**20
+    assert watch.processor_s > 0
 
 
 def test_a_sum_that_does_not_hold_is_seen() -> None:
