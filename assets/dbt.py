@@ -65,7 +65,11 @@ def built(context: AssetExecutionContext, region: str, days: Sequence[date], wor
     if not days:
         context.log.info("nothing was due any more")
         return
-    dbt = Dbt(project_dir=dbt_project(region), dbt_executable=str(EXECUTABLE), global_config_flags=["--no-use-colors"])
+    dbt = Dbt(
+        project_dir=dbt_project(region),  # type: ignore[arg-type]
+        dbt_executable=str(EXECUTABLE),
+        global_config_flags=["--no-use-colors"],
+    )
     with (
         told_safely("dbt build"),
         _variables(work.dbt_environment()),

@@ -11,9 +11,9 @@ from dagster import (
     AssetSpec,
     BackfillPolicy,
     FreshnessPolicy,
+    LastPartitionMapping,
     MaterializeResult,
     ResourceParam,
-    TimeWindowPartitionMapping,
     asset,
 )
 
@@ -74,12 +74,11 @@ def history_day_spec(region: Region) -> AssetSpec:
     """`R/history_day`: which business days history's commits changed.
 
     It stands between hours of arrival and days of events, which no mapping of time can join: a record may arrive
-    months after its day. The mapping only draws the usual case, a day's records arriving on that day.
+    months after its day. Any day is history as of its newest hour.
     """
-    usual = TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
     return AssetSpec(
         key=keys.history_day(region.name),
-        deps=[AssetDep(keys.history(region.name), partition_mapping=usual)],
+        deps=[AssetDep(keys.history(region.name), partition_mapping=LastPartitionMapping())],
         description="History by business day of the region. A day is reported whenever a commit changed it, however "
         "late its records came.",
         partitions_def=days_of(region),

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dagster import AssetKey
+from dagster import AssetKey, DagsterInstance
+from dagster._core.definitions.partitions.context import partition_loading_context
 
 from contracts.errors import BadSettings, UnknownRegion
 from contracts.regions import WORLD, load_regions
@@ -127,3 +128,30 @@ def test_a_location_without_a_region_or_of_none_that_exists_says_so():
         definitions(None)
     with pytest.raises(UnknownRegion, match="mars"):
         definitions("mars")
+
+
+def test_partitions_map_along_every_edge_both_ways(tmp_path):
+    found = graph("eu")
+    with (
+        DagsterInstance.local_temp(str(tmp_path)) as instance,
+        partition_loading_context(dynamic_partitions_store=instance),
+    ):
+        edges = 0
+        for key in found.get_all_asset_keys():
+            for upstream in found.get(key).parent_keys:
+                if found.get(key).is_partitioned and found.get(upstream).is_partitioned:
+                    assert_maps(found, upstream, key)
+                    edges += 1
+    assert edges > 5
+
+
+def assert_maps(found, upstream, downstream):
+    """Both directions of one edge, from the newest partition on each side."""
+    above, below = found.get(upstream).partitions_def, found.get(downstream).partitions_def
+    mapping = found.get_partition_mapping(downstream, parent_asset_key=upstream)
+    newest_above, newest_below = (
+        definition.subset_with_partition_keys([definition.get_last_partition_key()]) for definition in (above, below)
+    )
+    up = mapping.get_upstream_mapped_partitions_result_for_partitions(newest_below, below, above)
+    assert len(up.partitions_subset) == 1
+    assert not mapping.get_downstream_partitions_for_partitions(newest_above, above, below).is_empty
