@@ -56,14 +56,17 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """cohort_size: contributors that a cell needs. dominance_share: of a sum, the most that one may add."""
+    """cohort_size: contributors, and devices, that a cell needs. dominance_share: of a sum, the most that one may add.
+
+    Devices count too: six vans of two drivers each have twelve contributors and would still single out a small fleet.
+    """
 
     cohort_size: int
     dominance_share: float
 
     def allows(self, cell: Cell) -> bool:
         """Whether the cell's values name nobody."""
-        return len(cell.contributors) >= self.cohort_size and not self._dominated(cell)
+        return min(cell.devices, len(cell.contributors)) >= self.cohort_size and not self._dominated(cell)
 
     def _dominated(self, cell: Cell) -> bool:
         distance_km = self.dominance_share * cell.total.distance_km

@@ -45,6 +45,11 @@ def test_a_cell_under_k_contributors_is_withheld():
     assert (pattern.published, pattern.with_total) == (frozenset(), False)
 
 
+def test_a_cell_under_k_devices_is_withheld_however_many_drive_them():
+    shared = [DeviceUse("van", (f"a{n}", f"b{n}"), 100, 3600.0, 3000.0, 10.0) for n in range(K - 1)]
+    assert choose(shared, POLICY).published == frozenset()
+
+
 def test_devices_of_one_subject_are_one_contributor():
     fleet = [DeviceUse("car", ("subject",), 100, 3600.0, 3000.0, 10.0) for _ in range(20)]
     assert not choose(fleet, POLICY).with_total
