@@ -6,9 +6,7 @@ from typing import Any
 from dagster import (
     AssetDep,
     AssetExecutionContext,
-    AssetMaterialization,
     AssetsDefinition,
-    AssetSpec,
     BackfillPolicy,
     FreshnessPolicy,
     LastPartitionMapping,
@@ -19,7 +17,7 @@ from dagster import (
 
 from assets import keys
 from assets.faults import told_safely
-from assets.partitions import ARRIVAL_HOURS, day_key, days_of, hour_key, hours_in
+from assets.partitions import ARRIVAL_HOURS, days_of, hour_key, hours_in
 from assets.spark import SparkJobs
 from assets.tables import report_metadata, same_columns, table_metadata
 from assets.work import RegionWork
@@ -70,28 +68,31 @@ def history_asset(region: Region) -> AssetsDefinition:
     return history
 
 
-def history_day_spec(region: Region) -> AssetSpec:
-    """`R/history_day`: which business days history's commits changed.
+def history_day_asset(region: Region) -> AssetsDefinition:
+    """`R/history_day`, which stands between hours of arrival and days of events.
 
-    It stands between hours of arrival and days of events, which no mapping of time can join: a record may arrive
-    months after its day. Any day is history as of its newest hour.
+    No mapping of time can join the two: a record may arrive months after its day. Any day is history as of its newest
+    hour. It is made, not only observed, since Dagster forgets the mappings of assets that nothing makes.
     """
-    return AssetSpec(
+
+    @asset(
         key=keys.history_day(region.name),
         deps=[AssetDep(keys.history(region.name), partition_mapping=LastPartitionMapping())],
-        description="History by business day of the region. A day is reported whenever a commit changed it, however "
-        "late its records came.",
         partitions_def=days_of(region),
+        backfill_policy=BackfillPolicy.single_run(),
         group_name=keys.group(region.name, keys.HISTORY),
         kinds={"iceberg"},
         owners=keys.OWNERS,
+        code_version=CODE_VERSION,
         metadata=table_metadata(LANDING, f"{region.name}.{HISTORY_TABLE}"),
     )
+    def history_day(work: ResourceParam[RegionWork]) -> MaterializeResult[None]:
+        """History by business day of the region: the days that its newest commits changed are marked to be derived."""
+        with told_safely("harvest"):
+            work.harvest()
+            return MaterializeResult(metadata={"days_to_derive": len(work.due_days())})
 
-
-def changed_events(region: str, days: list[Any]) -> list[AssetMaterialization]:
-    """One materialisation of `R/history_day` for each day that is behind."""
-    return [AssetMaterialization(asset_key=keys.history_day(region), partition=day_key(day)) for day in days]
+    return history_day
 
 
 def _to_merge(context: AssetExecutionContext, work: RegionWork) -> tuple[list[Any], bool]:

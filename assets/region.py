@@ -8,7 +8,7 @@ from dagster import AssetCheckKey, AssetChecksDefinition, AssetKey, AssetsDefini
 from assets import keys
 from assets.checks import quality_checks, region_checks
 from assets.days import TABLES, days_assets
-from assets.history import history_asset, history_day_spec
+from assets.history import history_asset, history_day_asset
 from assets.landing import landing_spec
 from assets.marts import marts_assets
 from assets.release import utilisation_day_asset
@@ -46,7 +46,7 @@ def region_assets(region: Region) -> RegionAssets:
         assets=[
             landing_spec(region),
             history_asset(region),
-            history_day_spec(region),
+            history_day_asset(region),
             days_assets(region),
             staging_assets(region),
             marts,
@@ -54,7 +54,7 @@ def region_assets(region: Region) -> RegionAssets:
         ],
         checks=[*quick, *slow],
         merge=[keys.history(region.name)],
-        derive=[*(keys.derived(region.name, table) for table in TABLES), *load],
+        derive=[keys.history_day(region.name), *(keys.derived(region.name, table) for table in TABLES), *load],
         load=load,
         publish=list(release.keys),
         quick=[*(key for check in quick for key in check.check_keys), *marts.check_keys],

@@ -2,7 +2,6 @@
 
 from datetime import UTC, date, datetime
 
-from assets.history import changed_events
 from assets.landing import landed_events
 from assets.partitions import FIRST_ARRIVAL, day_key, days_of, existing, hour_key
 from assets.work import RegionWork
@@ -27,7 +26,7 @@ def to_derive(region: Region, work: RegionWork) -> Ask:
     """Business days whose trips and device days are behind history."""
     work.harvest()
     days = existing(work.due_days(), days_of(region))
-    return Ask(_day_ranges(days), changed_events(region.name, days))
+    return Ask(_day_ranges(days))
 
 
 def to_load(region: Region, work: RegionWork) -> Ask:

@@ -10,7 +10,7 @@ from dagster import Definitions, ResourceDefinition, in_process_executor
 
 from assets import keys
 from assets.days import TABLES, days_assets
-from assets.history import history_asset, history_day_spec
+from assets.history import history_asset, history_day_asset
 from assets.landing import landing_spec
 from assets.staging import staging_assets
 from assets.work import LandedHour, Merges
@@ -117,7 +117,7 @@ class MemorySpark:
 def small_definitions(work: MemoryWork, spark: MemorySpark, region: Region = EU) -> Definitions:
     """A region without dbt: landing to staging, with the real factories and sensors."""
     staged = [keys.staged(region.name, table) for table in TABLES]
-    derive = [*(keys.derived(region.name, table) for table in TABLES), *staged]
+    derive = [keys.history_day(region.name), *(keys.derived(region.name, table) for table in TABLES), *staged]
     levels = [
         (Level(f"{region.name}/landing", [keys.history(region.name)], []), asks.to_merge),
         (Level(f"{region.name}/days", derive, []), asks.to_derive),
@@ -127,7 +127,7 @@ def small_definitions(work: MemoryWork, spark: MemorySpark, region: Region = EU)
         assets=[
             landing_spec(region),
             history_asset(region),
-            history_day_spec(region),
+            history_day_asset(region),
             days_assets(region),
             staging_assets(region),
         ],

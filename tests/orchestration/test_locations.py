@@ -145,6 +145,14 @@ def test_partitions_map_along_every_edge_both_ways(tmp_path):
     assert edges > 5
 
 
+def test_an_edge_whose_mapping_is_not_the_usual_one_is_of_an_asset_that_is_made():
+    found = graph("eu")
+
+    assert found.get(AssetKey(["eu", "history_day"])).partition_mappings
+    for key in found.get_all_asset_keys():
+        assert found.get(key).is_materializable or not found.get(key).partition_mappings
+
+
 def assert_maps(found, upstream, downstream):
     """Both directions of one edge, from the newest partition on each side."""
     above, below = found.get(upstream).partitions_def, found.get(downstream).partitions_def
