@@ -2,29 +2,34 @@
 
 import os
 
+import psutil
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DefaultRunLauncher, RunsFilter
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES, DagsterRunStatus
 
 from orchestration.attempts import WORK
 
 HERE = "fleetlake/process"
-"""Tag of a run executed by `fleetlake process`: machine and process that execute it."""
+"""Tag of a run executed by `fleetlake process`: machine, process and when that process began, as ids are reused."""
+
+
+_WAITING = (DagsterRunStatus.NOT_STARTED, DagsterRunStatus.QUEUED)
 
 
 def here() -> dict[str, str]:
     """The tag for runs of this process."""
-    return {HERE: f"{os.uname().nodename}:{os.getpid()}"}
+    return {HERE: f"{os.uname().nodename}:{os.getpid()}:{int(psutil.Process().create_time())}"}
 
 
 def fail_orphans(instance: DagsterInstance, region: str | None = None) -> list[str]:
     """Fail the unfinished runs whose process on this machine has died; their ids.
 
-    region: only its runs, and its queued ones too, which no daemon will launch; a daemon that starts takes those up.
+    region: only its runs, and those too that were queued or made and never started: no daemon will launch them, while
+    a daemon that starts takes them up.
     Only for an instance that launches runs as processes of this machine, while no daemon runs.
     """
     if not isinstance(instance.run_launcher, DefaultRunLauncher):
         return []
-    statuses = [*IN_PROGRESS_RUN_STATUSES, *([DagsterRunStatus.QUEUED] if region else [])]
+    statuses = [*IN_PROGRESS_RUN_STATUSES, *(_WAITING if region else [])]
     runs = instance.get_runs(RunsFilter(statuses=statuses))
     mine = [run for run in runs if region is None or run.tags.get(WORK, "").startswith(f"{region}/")]
     orphans = [run for run in mine if _is_orphan(instance, run)]
@@ -34,12 +39,13 @@ def fail_orphans(instance: DagsterInstance, region: str | None = None) -> list[s
 
 
 def _is_orphan(instance: DagsterInstance, run: DagsterRun) -> bool:
-    node, _, pid = run.tags.get(HERE, "").partition(":")
+    node, _, process = run.tags.get(HERE, "").partition(":")
     if node:
-        return node == os.uname().nodename and not _lives(int(pid))
+        pid, _, began = process.partition(":")
+        return node == os.uname().nodename and not _lives(int(pid), began)
     launched = _launched_as(instance, run)
     if launched is None:
-        return run.status in (DagsterRunStatus.QUEUED, DagsterRunStatus.STARTING)
+        return run.status in (*_WAITING, DagsterRunStatus.STARTING)
     return not _lives(launched)
 
 
@@ -52,11 +58,9 @@ def _launched_as(instance: DagsterInstance, run: DagsterRun) -> int | None:
     return None
 
 
-def _lives(pid: int) -> bool:
+def _lives(pid: int, began: str = "") -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        process = psutil.Process(pid)
+        return not began or int(process.create_time()) == int(began)
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
-        return True
-    return True

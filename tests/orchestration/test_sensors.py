@@ -174,7 +174,7 @@ def test_no_value_of_a_record_reaches_the_storage(repository, instance, spark, t
     assert HOUR.strftime("%Y-%m-%d-%H:%M").encode() in stored
 
 
-@pytest.mark.parametrize("status", [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING])
+@pytest.mark.parametrize("status", [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.NOT_STARTED])
 def test_a_run_whose_process_is_gone_is_failed_and_its_work_is_due_again(repository, instance, work, status):
     (request,) = tick(repository, instance, "eu_landing").run_requests
     gone = subprocess.Popen(["true"])
@@ -186,6 +186,14 @@ def test_a_run_whose_process_is_gone_is_failed_and_its_work_is_due_again(reposit
 
     assert process("eu", repository, instance, lambda _: None).ok
     assert work.merged == set(hours(3))
+
+
+def test_a_process_that_got_a_dead_ones_number_does_not_keep_its_run_alive(repository, instance):
+    (request,) = tick(repository, instance, "eu_landing").run_requests
+    reused = {HERE: f"{os.uname().nodename}:{os.getpid()}:1"}
+    run = begin(instance, repository, request, tags=reused, status=DagsterRunStatus.STARTED)
+
+    assert fail_orphans(instance, "eu") == [run.run_id]
 
 
 def test_a_run_whose_process_lives_is_left_alone(repository, instance):
