@@ -49,6 +49,10 @@ status: .venv/installed ## What runs, where, and how far behind it is
 test: .venv/installed ## All tests, on the real embedded services
 	@$(BIN)/python -m pytest
 
+.PHONY: test-real
+test-real: .venv/installed ## All real telemetry end to end, with kills; some 15 minutes
+	@FLEETLAKE_ALL_REAL_DATA=1 $(BIN)/python -m pytest tests/endtoend --timeout 1800
+
 .PHONY: check
 check: .venv/installed ## Lint, format, types, import rules
 	@$(BIN)/ruff check .

@@ -22,7 +22,12 @@ KILLS = 3
 SMALL_FLUSHES = {"FLEETLAKE_FLUSH_ROWS": "20000"}
 """So that a kill falls between, into and beside many flushes, not only before the first."""
 
-pytestmark = pytest.mark.real_data
+pytestmark = [
+    pytest.mark.real_data,
+    pytest.mark.skipif(
+        "FLEETLAKE_ALL_REAL_DATA" not in os.environ, reason="600,000 rows twice take minutes: `make test-real` runs it"
+    ),
+]
 
 
 def test_three_kills_leave_the_same_history_byte_for_byte(stack) -> None:
