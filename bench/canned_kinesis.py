@@ -25,27 +25,25 @@ class CannedShard:
 
     def __init__(self, index: int, of: int, payloads: list[Payload], arrival_ms: int) -> None:
         self.shard_id = f"shardId-{index:012d}"
+        # Each server has sequence numbers of its own, so that what two runs land is not the same objects.
+        self._base = _SEQUENCE_BASE + index * 10**40 + arrival_ms * 10**20
         width = HASH_SPACE // of
         self.description = {
             "ShardId": self.shard_id,
             "HashKeyRange": {"StartingHashKey": str(index * width), "EndingHashKey": str((index + 1) * width - 1)},
-            "SequenceNumberRange": {"StartingSequenceNumber": str(self._sequence(index, 0))},
+            "SequenceNumberRange": {"StartingSequenceNumber": str(self._base)},
         }
         reads = [payloads[i : i + RECORDS_A_READ] for i in range(0, len(payloads), RECORDS_A_READ)]
-        self.bodies = [self._body(index, k, read, len(reads), arrival_ms) for k, read in enumerate(reads)]
+        self.bodies = [self._body(k, read, len(reads), arrival_ms) for k, read in enumerate(reads)]
         self.last = json.dumps(
             {"Records": [], "NextShardIterator": f"{self.shard_id}:{len(reads)}", "MillisBehindLatest": 0}
         ).encode()
-        self._first = [self._sequence(index, k * RECORDS_A_READ) for k in range(len(reads))]
+        self._first = [self._base + k * RECORDS_A_READ for k in range(len(reads))]
 
-    @staticmethod
-    def _sequence(shard: int, number: int) -> int:
-        return _SEQUENCE_BASE + shard * 10**40 + number
-
-    def _body(self, shard: int, read: int, payloads: list[Payload], reads: int, arrival_ms: int) -> bytes:
+    def _body(self, read: int, payloads: list[Payload], reads: int, arrival_ms: int) -> bytes:
         records = [
             {
-                "SequenceNumber": str(self._sequence(shard, read * RECORDS_A_READ + i)),
+                "SequenceNumber": str(self._base + read * RECORDS_A_READ + i),
                 "ApproximateArrivalTimestamp": arrival_ms / 1000,
                 "Data": base64.b64encode(payload.data).decode(),
                 "PartitionKey": payload.key,

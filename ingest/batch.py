@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+import msgspec
 import pyarrow as pa
 
 ShardId = str
 
 
-class KinesisRecord(NamedTuple):
-    """One record as GetRecords gives it."""
+class KinesisRecord(msgspec.Struct, frozen=True, gc=False):
+    """One record as GetRecords gives it. It holds no cycles, so the garbage collector need not walk it."""
 
     sequence_number: str
     arrival_ms: int

@@ -43,8 +43,8 @@ class JsonDecoder:
         """Decode consecutive Kinesis records of one shard. `records` must not be empty."""
         version = self._suppression.version
         users = user_records(records)
-        arrivals = np.frombuffer(array("q", [record[1] for record in records]), np.int64)
-        sequences = pa.array([record[0] for record in records], pa.string())
+        arrivals = np.frombuffer(array("q", [record.arrival_ms for record in records]), np.int64)
+        sequences = pa.array([record.sequence_number for record in records], pa.string())
         parts: list[Part] = []
         with collector_paused():
             for start in range(0, len(users.datas), self._part_rows):
@@ -60,7 +60,7 @@ class JsonDecoder:
             rows=_together([part.rows for part in parts]),
             rejected=rejected_rows(shard_id, users, refusals),
             suppressed=sum(part.suppressed for part in parts),
-            bytes_read=sum([len(record[3]) for record in records]),
+            bytes_read=sum([len(record.data) for record in records]),
             max_arrival_ms=int(arrivals.max()),
             unknown_fields=_bounded(parts),
             suppression_version=version,

@@ -31,7 +31,7 @@ class UserRecords:
 
 def user_records(records: Sequence[KinesisRecord]) -> UserRecords:
     """Take all Kinesis records apart. An aggregate that does not decode is one user record of its own bytes."""
-    datas = [record[3] for record in records]
+    datas = [record.data for record in records]
     # JSON starts below MAGIC's first byte, so the greatest of all bytes tells whether there may be an aggregate.
     aggregated = [place for place, data in enumerate(datas) if is_aggregate(data)] if max(datas) >= MAGIC else []
     if not aggregated:

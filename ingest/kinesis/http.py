@@ -27,7 +27,7 @@ _HOUR_MS = 3_600_000
 _SHARDS_A_PAGE = 1_000
 
 
-class _Record(msgspec.Struct, rename="pascal"):
+class _Record(msgspec.Struct, rename="pascal", gc=False):
     sequence_number: str
     approximate_arrival_timestamp: float
     data: bytes

@@ -13,7 +13,7 @@ def runs_of_hours(records: Sequence[KinesisRecord], open_hours: int) -> list[Seq
     """
     if not records:
         return []
-    arrivals = [record[1] for record in records]
+    arrivals = [record.arrival_ms for record in records]
     if min(arrivals) // HOUR_MS == max(arrivals) // HOUR_MS:
         return [records]
     runs, start, hours = [], 0, set[int]()
