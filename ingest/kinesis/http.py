@@ -3,12 +3,11 @@
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
-import numpy as np
 
 from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
 from ingest.aws import AwsRefused, AwsUnanswered, JsonService
-from ingest.batch import KinesisRecord, ShardId
+from ingest.batch import ShardId
 from ingest.clock import Clock, SystemClock
 from ingest.kinesis.protocol import (
     IteratorExpired,
@@ -20,23 +19,12 @@ from ingest.kinesis.protocol import (
     StreamUnavailable,
     Throttled,
 )
+from ingest.kinesis.wire import ChildRow, HashRange, RecordRow, child_shard, kinesis_records
 
 _THROTTLES = {"ProvisionedThroughputExceededException", "ThrottlingException", "KMSThrottlingException"}
 _T = TypeVar("_T")
 _HOUR_MS = 3_600_000
 _SHARDS_A_PAGE = 1_000
-
-
-class _Record(msgspec.Struct, rename="pascal", gc=False):
-    sequence_number: str
-    approximate_arrival_timestamp: float
-    data: bytes
-    partition_key: str
-
-
-class _HashRange(msgspec.Struct, rename="pascal"):
-    starting_hash_key: str
-    ending_hash_key: str
 
 
 class _SequenceRange(msgspec.Struct, rename="pascal"):
@@ -45,23 +33,17 @@ class _SequenceRange(msgspec.Struct, rename="pascal"):
 
 class _Shard(msgspec.Struct, rename="pascal"):
     shard_id: str
-    hash_key_range: _HashRange
+    hash_key_range: HashRange
     sequence_number_range: _SequenceRange = msgspec.field(default_factory=_SequenceRange)
     parent_shard_id: str | None = None
     adjacent_parent_shard_id: str | None = None
 
 
-class _ChildShard(msgspec.Struct, rename="pascal"):
-    shard_id: str
-    parent_shards: list[str]
-    hash_key_range: _HashRange
-
-
 class _GetRecords(msgspec.Struct, rename="pascal"):
-    records: list[_Record]
+    records: list[RecordRow]
     next_shard_iterator: str | None = None
     millis_behind_latest: int | None = 0
-    child_shards: list[_ChildShard] | None = None
+    child_shards: list[ChildRow] | None = None
 
 
 class _ListShards(msgspec.Struct, rename="pascal"):
@@ -134,10 +116,10 @@ class HttpStream:
         except msgspec.DecodeError as error:
             raise StreamUnavailable(f"GetRecords' body of {len(body)} bytes does not decode: {error}") from error
         return Records(
-            records=_records(answer.records),
+            records=kinesis_records(answer.records),
             next_iterator=answer.next_shard_iterator or None,
             millis_behind_latest=answer.millis_behind_latest or 0,
-            child_shards=[_child(row) for row in answer.child_shards or ()],
+            child_shards=[child_shard(row) for row in answer.child_shards or ()],
             response_ms=server_ms if server_ms is not None else asked_ms,
             bytes_read=len(body),
         )
@@ -171,24 +153,8 @@ def _decoded(body: bytes, kind: type[_T]) -> _T:
         raise StreamUnavailable(f"{kind.__name__.strip('_')}: body does not decode: {error}") from error
 
 
-def _records(rows: list[_Record]) -> list[KinesisRecord]:
-    if not rows:
-        return []
-    seconds = np.fromiter((row.approximate_arrival_timestamp for row in rows), np.float64, len(rows))
-    arrivals = np.rint(seconds * 1000).astype(np.int64).tolist()
-    return [
-        KinesisRecord(row.sequence_number, arrival, row.partition_key, row.data)
-        for row, arrival in zip(rows, arrivals, strict=True)
-    ]
-
-
 def _shard(row: _Shard) -> Shard:
     parents = tuple(name for name in (row.parent_shard_id, row.adjacent_parent_shard_id) if name)
     keys = row.hash_key_range
     closed = bool(row.sequence_number_range.ending_sequence_number)
     return Shard(row.shard_id, parents, int(keys.starting_hash_key), int(keys.ending_hash_key), closed)
-
-
-def _child(row: _ChildShard) -> Shard:
-    keys = row.hash_key_range
-    return Shard(row.shard_id, tuple(row.parent_shards), int(keys.starting_hash_key), int(keys.ending_hash_key))
