@@ -20,8 +20,6 @@ from ingest.worker.options import Options, Parts
 from ingest.worker.settle import Persistence, commit_for_sure
 from ingest.worker.totals import Totals
 
-_LOOK_EVERY_S = 0.25
-
 
 class Delivery:
     """Takes a shard's batches and brings them into landing, each exactly once.
@@ -113,7 +111,7 @@ class Delivery:
         while not (self._sealed or self._closed or self._flush_due() or self._watermark_due()):
             self._wake.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_EVERY_S):
+                async with asyncio.timeout(self._options.look_every_s):
                     await self._wake.wait()
 
     def _flush_due(self) -> bool:

@@ -13,8 +13,9 @@ async def cancelled(tasks: Iterable["asyncio.Task[Any]"]) -> None:
     Once is not enough: a library that turns a cancellation into an error of its own (seen with a Redis client that was
     just connecting) leaves a task that goes on for ever.
     """
-    left = {task for task in tasks if not task.done()}
+    left = [task for task in tasks if not task.done()]
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=_AGAIN_S)
+        await asyncio.wait(left, timeout=_AGAIN_S)
+        left = [task for task in left if not task.done()]

@@ -56,6 +56,8 @@ class Options:
     watermark_behind_ms: int = 60_000
     sweep_every_s: float = 600.0
     stop_within_s: float = 25.0
+    look_every_s: float = 0.25
+    """How soon what time alone makes due is noticed: a flush by age, the end, idleness."""
     workers: int = 1
     """How many workers are expected at the start; each leaves the others their share of free shards."""
     until_idle: bool = False

@@ -23,7 +23,6 @@ from ingest.worker.shard import ShardTask
 from ingest.worker.totals import Totals
 
 _log = structlog.get_logger()
-_IDLE_LOOK_S = 0.1
 _LIVE_SWEEP_S = 3_600.0
 _HOUR_MS = 3_600_000
 _LIVE_PATIENCE_S = 10.0
@@ -153,7 +152,7 @@ class Worker:
                 await self._sweep()
                 return
             with suppress(TimeoutError):
-                async with asyncio.timeout(_IDLE_LOOK_S):
+                async with asyncio.timeout(self._options.look_every_s):
                     await self._stopping.wait()
 
     async def _nothing_more(self) -> bool:
