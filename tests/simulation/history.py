@@ -1,0 +1,214 @@
+"""One random history: a cluster drawn from a seed, what befalls it, how it heals, and what of its promises broke."""
+
+import asyncio
+import gc
+import random
+from dataclasses import dataclass, replace
+
+import structlog
+
+from ingest.kinesis.cursor import ReadLimits
+from ingest.worker import Options
+from tests.simulation.machines import ClusterLoop
+from tests.simulation.promises import broken_promises, leftovers, stale_devices
+from tests.simulation.remote import Fate, Weather
+from tests.simulation.trace import Trace
+from tests.simulation.world import Life, Made, Setting, World
+
+_HOUR_MS = 3_600_000
+_FIRST_HOUR_MS = 497_222 * _HOUR_MS
+_SETTLE_S = 400.0
+_LOOK_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a history went."""
+
+    seed: int
+    broken: list[str]
+    digest: str
+    lines: list[str]
+    records: int
+    virtual_s: float
+    commits: int
+
+
+def play(seed: int, made: Made | None = None) -> Outcome:
+    """Play the history of a seed to its end. `made` replaces parts, for mutants."""
+    chance = random.Random(f"fleetlake/{seed}")
+    loop = ClusterLoop(_FIRST_HOUR_MS - chance.randrange(90_000))
+    trace = Trace()
+    weather = Weather(chance)
+    setting = replace(_setting(chance), made=made or Made())
+    gc.disable()
+    try:
+        with structlog.testing.capture_logs():
+            asyncio.set_event_loop(loop)
+            world = World(loop, setting, weather, trace)
+            broken = loop.run_until_complete(_history(world))
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+        gc.enable()
+    return Outcome(
+        seed, broken, trace.digest(), trace.lines, len(world.devices.sent), loop.time(), world.audit.commits
+    )
+
+
+async def _history(world: World) -> list[str]:
+    await _trouble(world)
+    settled = await _settled(world)
+    broken = broken_promises(world)
+    world.trace.lines.append(f"audit {world.audit.commits} commits, {len(world.devices.sent)} records, {broken}")
+    await world.clear()
+    return broken if settled else [*broken, "it does not settle"]
+
+
+def _setting(chance: random.Random) -> Setting:
+    options = Options(
+        flush_rows=chance.choice((10, 40, 1_000)),
+        flush_age_s=chance.choice((3.0, 8.0, 15.0)),
+        buffer_bytes=chance.choice((20_000, 1_000_000)),
+        open_hours=chance.choice((1, 2, 6)),
+        watermark_every_s=5.0,
+        watermark_behind_ms=15_000,
+        sweep_every_s=20.0,
+        look_every_s=2.0,
+        limits=ReadLimits(reads_per_s=5.0, idle_wait_s=2.0),
+        workers=chance.choice((1, 2, 3)),
+    )
+    return Setting(
+        options=options,
+        shards=chance.randint(1, 3),
+        jitter_ms=chance.choice((0, 4_000, 60_000)),
+        retention_ms=chance.choice((24, 24, 24, 1)) * _HOUR_MS,
+        throttle=chance.random() < 0.2,
+        hollow_every=chance.choice((0, 0, 3)),
+        skews_ms=[chance.choice((0, -7_200_000, 300_000, 86_400_000)) for _ in range(4)],
+        paces=[chance.choice((1.0, 0.9, 1.1)) for _ in range(4)],
+        slow_encoding=chance.random() < 0.3,
+    )
+
+
+_WORST = {
+    Fate.SLOW: 0.1,
+    Fate.FAIL: 0.05,
+    Fate.LOST: 0.05,
+    Fate.LATE: 0.04,
+    Fate.TWICE: 0.05,
+    Fate.CRASH_BEFORE: 0.004,
+    Fate.CRASH_AFTER: 0.004,
+    Fate.PAUSE_BEFORE: 0.004,
+    Fate.PAUSE_AFTER: 0.004,
+}
+
+
+async def _trouble(world: World) -> None:
+    """Records are put while things happen to the cluster."""
+    chance, weather = world.chance, world.weather
+    weather.rates = {fate: chance.random() * most for fate, most in _WORST.items() if chance.random() < 0.5}
+    weather.crashes_left = chance.randint(0, 3)
+    weather.late_s = chance.choice((5.0, 30.0))
+    slots = chance.randint(2, 4)
+    for slot in range(slots):
+        world.start(slot)
+    for _ in range(chance.randint(4, 9)):
+        await asyncio.sleep(chance.random() * 10)
+        world.devices.put(chance.randint(0, 25))
+        _befall(world, chance.choice(_EVENTS), slots)
+        for slot in range(slots):
+            if chance.random() < 0.3 and not any(life.slot == slot for life in world.running):
+                world.start(slot)
+
+
+_EVENTS = ("", "", "crash", "crash", "stop", "pause", "pause", "outage", "outage", "split", "split", "merge", "suspend",
+           "wipe", "join")  # fmt: skip
+
+
+def _befall(world: World, event: str, slots: int) -> None:
+    chance = world.chance
+    life = chance.choice(world.running) if world.running else None
+    if event == "crash" and life is not None:
+        world.crash(life.machine)
+    elif event == "stop" and life is not None:
+        world.note(life.machine.name, "is asked to stop")
+        _stop(life)
+    elif event == "pause" and life is not None:
+        world.pause(life.machine, chance.choice((5.0, 15.0, 30.0)))
+    elif event == "join" and len(world.running) < 4:
+        world.start(chance.randrange(slots))
+    elif event == "outage":
+        _outage(world)
+    elif event in {"split", "merge"}:
+        _reshard(world, event)
+    elif event == "suspend":
+        _suspend(world)
+    elif event == "wipe" and chance.random() < 0.5:
+        world.note("live", "is wiped")
+        world.live.wipe()
+
+
+def _stop(life: Life) -> None:
+    life.machine.call(life.worker.stop)
+
+
+def _outage(world: World) -> None:
+    part, seconds = world.chance.choice(("landing", "leases", "live", "stream")), world.chance.choice((3.0, 12.0, 30.0))
+    world.note(part, f"is away for {seconds:.0f} s")
+    world.weather.away.add(part)
+    world.loop.outside(seconds, lambda: world.weather.away.discard(part))
+
+
+def _reshard(world: World, event: str) -> None:
+    opened, pairs = world.stream.open_shards(), world.stream.neighbours()
+    if event == "split" and len(opened) < 6:
+        shard = world.chance.choice(opened)
+        world.note("stream", f"{shard} is split into {world.stream.split(shard)}")
+    elif event == "merge" and pairs:
+        pair = world.chance.choice(pairs)
+        world.note("stream", f"{pair[0]} and {pair[1]} are merged into {world.stream.merge(*pair)}")
+
+
+def _suspend(world: World) -> None:
+    """Everything stands still for minutes or hours, while devices go on."""
+    frozen = [life.machine for life in world.running if not life.machine.frozen]
+    for machine in frozen:
+        machine.freeze()
+    minutes = world.chance.choice((6, 50, 100, 300))
+    world.note("cluster", f"is suspended for {minutes} min")
+    for _ in range(world.chance.randint(1, 4)):
+        world.loop.jump(world.chance.random() * minutes * 30)
+        world.devices.put(world.chance.randint(0, 10))
+    world.loop.jump(minutes * 30)
+    for machine in frozen:
+        world.loop.outside(world.chance.random() * 5, machine.thaw)
+
+
+async def _settled(world: World) -> bool:
+    """Heal everything, let it run until nothing is left to do, and stop all workers; False where that never comes."""
+    world.note("world", "heals")
+    world.weather.calm()
+    for life in world.lives:
+        life.machine.thaw()
+    world.start(0)
+    until_s = world.loop.time() + _SETTLE_S
+    while not _done(world):
+        if world.loop.time() > until_s:
+            return False
+        await asyncio.sleep(_LOOK_S)
+    for life in world.running:
+        _stop(life)
+    while world.running and world.loop.time() <= until_s + _SETTLE_S:
+        await asyncio.sleep(_LOOK_S)
+    return not world.running
+
+
+def _done(world: World) -> bool:
+    rows = world.plain._rows
+    for shard_id, closed in world.stream.shards():
+        row, put = rows.get(shard_id), world.stream.put_ms.get(shard_id)
+        if row is None or row.ended != closed or (put and int(row.position or 0) < put[-1][0] and not closed):
+            return False
+    live = world.live._epoch is not None and not stale_devices(world)
+    return live and not world.weather.under_way and not leftovers(world)

@@ -1,0 +1,113 @@
+"""What must hold once a history is over and everything has settled: each promise a function that names what breaks it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from hashlib import sha256
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from contracts.ledger import LANDED, LandedObject, LedgerEntry
+from tests.builders.consumer import broken_chains
+from tests.simulation.world import World
+
+_NUMBER = b'"event_id":"'
+
+
+def broken_promises(world: World) -> list[str]:
+    """All of them, those noted on the way first; empty where everything was kept."""
+    entries = [world.plain._entries[key] for key in sorted(world.plain._entries)]
+    return [
+        *world.audit.broken,
+        *_chain(world, entries),
+        *_once(world, entries),
+        *_counts(entries),
+        *_no_leftovers(world, entries),
+        *_live(world),
+    ]
+
+
+def _chain(world: World, entries: list[LedgerEntry]) -> list[str]:
+    """R1: each entry follows its predecessor, the last is the lease's position, fences only grow."""
+    rows = [world.plain._rows[name] for name in sorted(world.plain._rows)]
+    return [f"chain: {fault}" for fault in broken_chains(rows, entries)]
+
+
+def _once(world: World, entries: list[LedgerEntry]) -> Iterator[str]:
+    """Every record put is landed or rejected exactly once, or trimmed in a shard whose ledger says lost."""
+    found: Counter[int] = Counter()
+    for entry in entries:
+        for described in entry.objects:
+            data = world.store.objects.get(described.key)
+            if data is None or sha256(data).hexdigest() != described.sha256:
+                yield f"{described.key} is listed but is not there as described"
+                continue
+            numbers = _numbers(described, data)
+            if len(numbers) != described.rows:
+                yield f"R2: {described.key} has {len(numbers)} rows, the ledger says {described.rows}"
+            found.update(numbers)
+    lost = {entry.shard_id for entry in entries if entry.lost}
+    kept = {shard_id: world.stream.kept(shard_id) for shard_id in {sent.shard_id for sent in world.devices.sent.values()}}
+    for number, sent in world.devices.sent.items():
+        times = found.pop(number, 0)
+        trimmed = sent.sequence_number not in kept[sent.shard_id]
+        if times != 1 and not (times == 0 and trimmed and sent.shard_id in lost):
+            about = f"{sent.sequence_number} of {sent.shard_id}{', trimmed' if trimmed else ''}"
+            yield f"record {number} ({about}) is in landing or rejected {times} times"
+    if found:
+        yield f"records that nobody put: {dict(found)}"
+
+
+def _numbers(described: LandedObject, data: bytes) -> list[int]:
+    column = "event_id" if described.kind == LANDED else "data"
+    values = pq.ParquetFile(pa.BufferReader(data)).read([column], use_threads=False)[column].to_pylist()
+    if described.kind == LANDED:
+        return [int(value) for value in values]
+    return [int(value.partition(_NUMBER)[2].partition(b'"')[0]) for value in values]
+
+
+def _counts(entries: list[LedgerEntry]) -> Iterator[str]:
+    """R2: user records are landed, rejected and suppressed; so are the rows of the objects."""
+    for entry in entries:
+        rows: dict[str, int] = defaultdict(int)
+        for described in entry.objects:
+            rows[described.kind] += described.rows
+        landed = rows.pop(LANDED, 0)
+        if landed != entry.landed or sum(rows.values()) != entry.rejected_total:
+            yield f"R2: {entry.shard_id} {entry.last_seq}: rows of objects are not the entry's counts"
+        if entry.user_records != entry.landed + entry.rejected_total + entry.suppressed:
+            yield f"R2: {entry.shard_id} {entry.last_seq}: user records are not landed + rejected + suppressed"
+
+
+def leftovers(world: World) -> set[str]:
+    """Objects that no ledger entry lists."""
+    listed = {described.key for entry in world.plain._entries.values() for described in entry.objects}
+    return set(world.store.objects) - listed
+
+
+def _no_leftovers(world: World, entries: list[LedgerEntry]) -> list[str]:
+    """R3, after the janitor."""
+    return [f"R3: {key} is no entry's object" for key in sorted(leftovers(world))]
+
+
+def stale_devices(world: World) -> list[str]:
+    """Devices whose live state is not their newest landed record; none is judged where the stream lost some."""
+    if any(entry.lost for entry in world.plain._entries.values()):
+        return []
+    listed = defaultdict(int)
+    for (shard_id, _), entry in world.plain._entries.items():
+        listed[shard_id] = max(listed[shard_id], int(entry.last_seq))
+    newest: dict[str, str] = {}
+    for sent in world.devices.sent.values():
+        if sent.order and int(sent.sequence_number) <= listed[sent.shard_id]:
+            newest[sent.device] = max(sent.order, newest.get(sent.device, ""))
+    devices = sorted(newest.keys() | world.live.orders.keys())
+    return [device for device in devices if world.live.orders.get(device) != newest.get(device)]
+
+
+def _live(world: World) -> list[str]:
+    """P2: live state is the greatest order key."""
+    return [
+        f"live: {device} shows {world.live.orders.get(device)}, which is not its newest"
+        for device in stale_devices(world)
+    ]

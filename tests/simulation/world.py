@@ -1,0 +1,170 @@
+"""One simulated cluster: a stream with devices, the shared stores, and workers that come and go."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ingest.decode import JsonDecoder
+from ingest.landing import MemoryStore
+from ingest.leases.memory import MemoryLeases
+from ingest.metrics import LANDING, LEASES, LIVE, STREAM, Metrics
+from ingest.worker import Options, Parts, Report, Worker
+from tests.simulation.audit import Audit
+from tests.simulation.devices import Devices
+from tests.simulation.machines import ClusterLoop, Machine, dismiss
+from tests.simulation.remote import Remote, Weather
+from tests.simulation.stores import CityStream, NewestOnly, WatchedLeases
+from tests.simulation.trace import Trace
+
+_METRICS: list[Metrics] = []
+"""Used again from history to history: making the registries would cost as much as running."""
+
+
+@dataclass(slots=True)
+class Made:
+    """The kinds of which a cluster is made; a mutant replaces one."""
+
+    leases: Callable[[], MemoryLeases] = MemoryLeases
+    live: Callable[[], NewestOnly] = NewestOnly
+
+
+@dataclass(slots=True)
+class Life:
+    """One life of a worker."""
+
+    slot: int
+    machine: Machine
+    worker: Worker
+    running: "asyncio.Task[Report]"
+
+
+@dataclass(slots=True)
+class Setting:
+    """How a history's cluster is set up."""
+
+    options: Options
+    shards: int
+    jitter_ms: int
+    retention_ms: int
+    throttle: bool
+    hollow_every: int
+    skews_ms: Sequence[int]
+    paces: Sequence[float]
+    slow_encoding: bool = False
+    made: Made = field(default_factory=Made)
+
+
+class World:
+    """Holds everything that a history plays on. Promise: all that happens follows from the seed."""
+
+    def __init__(self, loop: ClusterLoop, setting: Setting, weather: Weather, trace: Trace) -> None:
+        self.loop = loop
+        self.setting = setting
+        self.weather = weather
+        self.trace = trace
+        self.chance = weather.chance
+        self.stream = CityStream(
+            setting.shards,
+            jitter_ms=setting.jitter_ms,
+            chance=self.chance,
+            now_ms=loop.true_ms,
+            retention_ms=setting.retention_ms,
+            throttle=setting.throttle,
+            hollow_every=setting.hollow_every,
+        )
+        self.devices = Devices(self.stream, self.chance, loop.true_ms)
+        self.store = MemoryStore()
+        self.plain = setting.made.leases()
+        self.audit = Audit(lambda: list(self.plain._rows.values()), self.store, self.stream)
+        self.leases = WatchedLeases(self.plain, self.audit, self.chance)
+        self.live = setting.made.live()
+        self.lives: list[Life] = []
+        self.ended: list[Life] = []
+        self._born = 0
+
+    def note(self, who: str, what: str) -> None:
+        """Write to the trace."""
+        self.trace.add(self.loop.time(), who, what)
+
+    def start(self, slot: int) -> Life:
+        """A new life of the worker in a slot."""
+        self._born += 1
+        name = f"w{slot}.{self._born}"
+        at = slot % len(self.setting.skews_ms)
+        machine = Machine(self.loop, name, skew_ms=self.setting.skews_ms[at], pace=self.setting.paces[at])
+        worker = Worker(self._parts(machine), self.setting.options, name, is_dead=lambda other: self._died(slot, other))
+        life = Life(slot, machine, worker, machine.start(worker.run()))
+        self.lives.append(life)
+        self.note(name, "starts")
+        life.running.add_done_callback(lambda done: self._over(life, done))
+        return life
+
+    def crash(self, machine: Machine) -> None:
+        """Kill -9."""
+        self.note(machine.name, "dies")
+        machine.die()
+
+    def pause(self, machine: Machine, seconds: float) -> None:
+        """Freeze it for a while."""
+        self.note(machine.name, f"is frozen for {seconds:.1f} s")
+        machine.freeze()
+        self.loop.outside(seconds, machine.thaw)
+
+    @property
+    def running(self) -> list[Life]:
+        """Lives that neither died nor ended."""
+        return [life for life in self.lives if not life.machine.dead and not life.running.done()]
+
+    async def clear(self) -> None:
+        """End all tasks: the history is over."""
+        for life in self.lives:
+            life.machine.leave()
+        own = asyncio.current_task()
+        await dismiss([task for task in asyncio.all_tasks() if task is not own])
+
+    def _over(self, life: Life, done: "asyncio.Task[Report]") -> None:
+        self.ended.append(life)
+        if done.cancelled():
+            return
+        error = done.exception()
+        self.note(life.machine.name, "has ended" if error is None else f"failed: {error!r}")
+        if error is not None:
+            self.audit.broken.append(f"{life.machine.name} failed: {error!r}")
+
+    def _died(self, slot: int, name: str) -> bool:
+        """What the lock of a slot tells its next life."""
+        return any(life.slot == slot and life.machine.name == name and life.machine.dead for life in self.lives)
+
+    def _parts(self, machine: Machine) -> Parts:
+        def remote(part: str, inner: Any) -> Any:
+            return Remote(self, machine, part, inner)
+
+        return Parts(
+            stream=remote(STREAM, self.stream),
+            leases=remote(LEASES, self.leases),
+            store=remote(LANDING, self.store),
+            live=remote(LIVE, self.live),
+            decoder=JsonDecoder(),
+            clock=machine,
+            encoding=self._encoding(machine),
+            metrics=self._metrics(machine),
+        )
+
+    def _encoding(self, machine: Machine) -> Callable[..., Awaitable[Any]]:
+        async def encoding(work: Callable[..., Any], /, *args: Any) -> Any:
+            if self.setting.slow_encoding:
+                await machine.sleep(self.chance.random() * 3)
+            return work(*args)
+
+        return encoding
+
+    def _metrics(self, machine: Machine) -> Metrics:
+        place = len(self.lives)
+        while len(_METRICS) <= place:
+            _METRICS.append(Metrics())
+        metrics = _METRICS[place]
+        metrics.down_since_s.clear()
+        metrics._clock = machine
+        return metrics
