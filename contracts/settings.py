@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.sources.utils import parse_env_vars
 
@@ -107,6 +107,11 @@ class RegionSettings(_FromMapping):
     state: Path = Path(".fleetlake")
     """A folder of this machine for caches (jars, Java) and local Spark scratch."""
 
+    reading: Literal["polling", "fan-out"] = "polling"
+    """How shards are read: GetRecords, or enhanced fan-out as the registered consumer `fan_out_consumer`."""
+    fan_out_consumer: str = Field(default="fleetlake", pattern=r"^[A-Za-z0-9_.-]{1,128}$")
+    start: Literal["TRIM_HORIZON", "LATEST"] | AwareDatetime = "TRIM_HORIZON"
+    """Where a stream that has no leases yet is read from: its oldest record, its newest, or an arrival time."""
     flush_rows: int = Field(default=500_000, ge=1)
     flush_mib: int = Field(default=128, ge=1)
     flush_age_s: float = Field(default=60.0, gt=0)

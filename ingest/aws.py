@@ -31,6 +31,7 @@ _PASSING = {
 }
 _SKEW_WORTH_MENDING_S = 30.0
 _SERVER_ERROR = 500
+_BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
 
 
 class AwsRefused(FleetlakeError):
@@ -76,13 +77,20 @@ class JsonService:
 
     async def call(self, action: str, body: bytes) -> Answer:
         """Do one action; `body` is its JSON."""
+        response = await self._opened(action, body, self._timeout)
         try:
-            return await self._attempt(action, body)
-        except AwsRefused as refusal:
-            if refusal.code not in _SKEWED or not self._signer.corrected:
-                raise
-            self._signer.corrected = False
-            return await self._attempt(action, body)
+            async with response:
+                return Answer(await response.read(), server_ms(response))
+        except _BROKEN as error:
+            raise self._unanswered(action, error) from error
+
+    async def open(self, action: str, body: bytes, *, silence_s: float) -> aiohttp.ClientResponse:
+        """Do one action whose answer is a stream without end: its response, head read, which the caller closes.
+
+        silence_s: reading fails after so long without a byte.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=silence_s)
+        return await self._opened(action, body, timeout)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -90,18 +98,29 @@ class JsonService:
             await self._http.close()
             self._http = None
 
-    async def _attempt(self, action: str, body: bytes) -> Answer:
+    async def _opened(self, action: str, body: bytes, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        try:
+            return await self._attempt(action, body, timeout)
+        except AwsRefused as refusal:
+            if refusal.code not in _SKEWED or not self._signer.corrected:
+                raise
+            self._signer.corrected = False
+            return await self._attempt(action, body, timeout)
+
+    async def _attempt(self, action: str, body: bytes, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         headers = await self._signed(action, body)
         try:
-            async with self._session().post(self._url, data=body, headers=headers) as response:
+            response = await self._session().post(self._url, data=body, headers=headers, timeout=timeout)
+            if response.status == 200:  # noqa: PLR2004
+                return response
+            async with response:
                 data = await response.read()
-                served = _server_time(response.headers.get("Date"))
-                status = response.status
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise AwsUnanswered(f"{self._service} did not answer {action}: {type(error).__name__}: {error}") from error
-        if status == 200:  # noqa: PLR2004
-            return Answer(data, None if served is None else int(served.timestamp() * 1000))
-        raise self._failure(action, status, data, served)
+        except _BROKEN as error:
+            raise self._unanswered(action, error) from error
+        raise self._failure(action, response.status, data, _server_time(response.headers.get("Date")))
+
+    def _unanswered(self, action: str, error: Exception) -> AwsUnanswered:
+        return AwsUnanswered(f"{self._service} did not answer {action}: {type(error).__name__}: {error}")
 
     def _failure(self, action: str, status: int, data: bytes, served: datetime | None) -> FleetlakeError:
         code, message = _error_of(data)
@@ -177,6 +196,12 @@ def _error_of(data: bytes) -> tuple[str, str]:
         return "", data[:200].decode("utf-8", "replace")
     code = str(body.get("__type", "")).rsplit("#", 1)[-1]
     return code, str(body.get("message") or body.get("Message") or "")
+
+
+def server_ms(response: aiohttp.ClientResponse) -> int | None:
+    """The server's own time of an answer in epoch milliseconds (whole seconds), where it told it."""
+    served = _server_time(response.headers.get("Date"))
+    return None if served is None else int(served.timestamp() * 1000)
 
 
 def _server_time(header: str | None) -> datetime | None:

@@ -12,6 +12,7 @@ from contracts.names import stream
 from contracts.settings import RegionSettings
 from ingest.decode import JsonDecoder
 from ingest.health import HOST, HealthServer
+from ingest.kinesis.fan_out import FanOut
 from ingest.kinesis.http import HttpStream
 from ingest.landing import S3Store
 from ingest.leases.dynamodb import DynamoLeases
@@ -76,6 +77,7 @@ def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
     aws_region = settings.row.aws_region
     return Parts(
         stream=HttpStream(stream(settings.region), aws_region, settings.kinesis),
+        fan_out=_fan_out(settings),
         leases=DynamoLeases(settings.region, aws_region, settings.dynamodb),
         store=S3Store.of(settings),
         live=RedisLive.of(settings),
@@ -86,9 +88,18 @@ def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
     )
 
 
+def _fan_out(settings: RegionSettings) -> FanOut | None:
+    if settings.reading == "polling":
+        return None
+    aws_region = settings.row.aws_region
+    return FanOut(stream(settings.region), aws_region, settings.kinesis, settings.fan_out_consumer)
+
+
 async def close(parts: Parts) -> None:
     """Close every connection of the parts."""
     await asyncio.gather(parts.stream.close(), parts.leases.close(), parts.store.close())
+    if parts.fan_out is not None:
+        await parts.fan_out.close()
     if parts.live is not None:
         await parts.live.close()
 

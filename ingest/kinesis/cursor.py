@@ -26,11 +26,10 @@ class ReadLimits:
 
 
 class ShardCursor:
-    """Reads one shard from `start` on.
+    """A ShardReader that polls.
 
     Promises
-    - `read` gives each record once and in order, whatever the stream answers in between; it comes back only with an
-      answer, raises ShardGone, or FleetlakeError where asking again cannot help.
+    - All of ShardReader's.
     - Stays below `limits`, and lets `wait_s` tell how long that is, so that a caller can do other things meanwhile.
     """
 
@@ -73,6 +72,9 @@ class ShardCursor:
                 self.failing_since_s = None
                 self._moved(answer)
                 return answer
+
+    def close(self) -> None:
+        """Nothing is held between reads."""
 
     async def _try(self) -> Records:
         if self._iterator is None:

@@ -75,11 +75,11 @@ class HttpStream:
         self._decode_records = msgspec.json.Decoder(_GetRecords)
 
     async def describe(self) -> StreamDescription:
-        """The stream's retention."""
-        body, _ = await self._call("DescribeStreamSummary", {"StreamName": self._stream})
+        """The stream's retention and time."""
+        body, server_ms = await self._call("DescribeStreamSummary", {"StreamName": self._stream})
         found = _decoded(body, _DescribeSummary).stream_description_summary
         self._arn = found.arn
-        return StreamDescription(found.retention * _HOUR_MS)
+        return StreamDescription(found.retention * _HOUR_MS, server_ms or 0)
 
     async def list_shards(self) -> list[Shard]:
         """All shards that the stream still has, closed ones included."""

@@ -115,9 +115,9 @@ class MemoryStream:
     # The reader's side: StreamClient.
 
     async def describe(self) -> StreamDescription:
-        """The stream's retention."""
+        """The stream's retention and time."""
         await asyncio.sleep(0)
-        return StreamDescription(self._retention_ms)
+        return StreamDescription(self._retention_ms, self._now_ms())
 
     async def list_shards(self) -> list[Shard]:
         """All shards, closed ones until their records are trimmed."""

@@ -82,9 +82,23 @@ class Records:
 
 
 class StreamDescription(NamedTuple):
-    """How long the stream keeps records (ms)."""
+    """How long the stream keeps records (ms), and its own epoch time (ms; 0 is unknown), not later than the truth."""
 
     retention_ms: int
+    now_ms: int = 0
+
+
+class ShardReader(Protocol):
+    """One shard from a place on, by asking for records or by having them pushed.
+
+    Promises
+    - `read` gives each record once and in order, whatever the stream answers in between; it comes back only with an
+      answer, raises ShardGone, or FleetlakeError where asking again cannot help. It may be cancelled while it waits.
+    - What is given keeps the promises of Records; `next_iterator` is None after the shard's last record only.
+    """
+
+    async def read(self) -> Records: ...
+    def close(self) -> None: ...
 
 
 class StreamClient(Protocol):

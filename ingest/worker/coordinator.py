@@ -40,6 +40,8 @@ class Coordinator:
         self._observer = Observer(parts.clock)
         self._listed: Sequence[Shard] = ()
         self._listed_at_s: float | None = None
+        self.start_ms = 0
+        """Where a stream that has no rows yet is read from, as in Options, LATEST_MS resolved."""
         self.closing = False
         """Set once this worker lets its shards go: it takes no more."""
         self.rows: list[LeaseRow] = []
@@ -86,7 +88,9 @@ class Coordinator:
         self._listed = await self._parts.stream.list_shards()
         self._parts.metrics.sink_worked(STREAM)
         now_ms = self._parts.clock.wall_ms()
-        new = rows_to_insert(self._listed, self.rows, now_ms=now_ms, start_ms=self._options.start_ms)
+        # Where reading has begun, a shard that turns up late is part of it, whatever this worker was started with.
+        start_ms = min((row.start_ms for row in self.rows), default=self.start_ms)
+        new = rows_to_insert(self._listed, self.rows, now_ms=now_ms, start_ms=start_ms)
         if new:
             await self._parts.leases.insert(new)
             _log.info("shards.found", shards=[row.shard_id for row in new])

@@ -10,11 +10,13 @@ from contracts.settings import RegionSettings
 from ingest.batch import Decoder
 from ingest.clock import Clock, SystemClock
 from ingest.kinesis.cursor import ReadLimits
+from ingest.kinesis.fan_out import FanOut
 from ingest.kinesis.protocol import StreamClient
 from ingest.landing import ObjectStore
 from ingest.leases.protocol import Leases
 from ingest.live.protocol import LiveState
 from ingest.metrics import Metrics
+from ingest.worker.start import start_ms_of
 
 _MIB = 1024 * 1024
 
@@ -62,7 +64,8 @@ class Options:
     """How many workers are expected at the start; each leaves the others their share of free shards."""
     until_idle: bool = False
     start_ms: int = 0
-    """Where the first reading of a stream starts: 0 is the oldest record, else the first that arrived then."""
+    """Where the first reading of a stream starts: 0 is the oldest record, LATEST_MS what arrives from the worker's own
+    start on, else the first record that arrived then."""
     limits: ReadLimits = field(default_factory=ReadLimits)
 
     @classmethod
@@ -77,6 +80,7 @@ class Options:
             lease_ttl_s=settings.lease_ttl_s,
             workers=workers,
             until_idle=until_idle,
+            start_ms=start_ms_of(settings.start),
             limits=ReadLimits(reads_per_s=settings.shard_reads_s, bytes_per_s=settings.shard_mb_s * 1e6),
         )
 
@@ -90,6 +94,8 @@ class Parts:
     store: ObjectStore
     live: LiveState | None
     decoder: Decoder
+    fan_out: FanOut | None = None
+    """Where given, shards are read by enhanced fan-out; the stream is asked for everything else."""
     region: str = ""
     clock: Clock = field(default_factory=SystemClock)
     decoding: Offload = inline

@@ -10,7 +10,7 @@ import structlog
 from contracts.errors import LeaseLost, PositionMoved
 from contracts.ledger import LeaseRow
 from ingest.batch import Batch
-from ingest.kinesis import Records, Shard, ShardCursor, ShardGone, Start, StreamUnavailable
+from ingest.kinesis import Records, Shard, ShardGone, StreamUnavailable
 from ingest.landing import runs_of_hours
 from ingest.worker.budget import Budget
 from ingest.worker.delivery import Delivery
@@ -19,6 +19,7 @@ from ingest.worker.live import LiveWriter
 from ingest.worker.load import Load
 from ingest.worker.options import Options, Parts
 from ingest.worker.poison import decode_around
+from ingest.worker.reading import shard_reader
 from ingest.worker.relive import offer_again
 from ingest.worker.totals import Totals
 
@@ -64,8 +65,7 @@ class ShardTask:
         self._budget = budget
         self._live = live
         self._closing = asyncio.Event()
-        start = _start(lease)
-        self._cursor = ShardCursor(parts.stream, lease.shard_id, start, clock=parts.clock, limits=options.limits)
+        self._reader = shard_reader(parts, options, lease)
         self._horizon = Horizon(lease.shard_id, retention_ms, lease.watermark_ms, lease.position)
         self._alarmed = False
 
@@ -118,7 +118,7 @@ class ShardTask:
         try:
             while not self._closing.is_set():
                 await self._unless_closing(self._budget.room())
-                answer = await self._unless_closing(self._cursor.read())
+                answer = await self._unless_closing(self._reader.read())
                 if answer is None:
                     break
                 await self._take_in(answer)
@@ -130,6 +130,8 @@ class ShardTask:
             self.delivery.mark_lost()
             self.delivery.end(await self._children([]))
             return
+        finally:
+            self._reader.close()
         self.delivery.close()
 
     async def _take_in(self, answer: Records) -> None:
@@ -203,9 +205,3 @@ class ShardTask:
             for waiting in (task, closing):
                 waiting.cancel()
             await asyncio.gather(task, closing, return_exceptions=True)
-
-
-def _start(lease: LeaseRow) -> Start:
-    if lease.position:
-        return Start.after(lease.position)
-    return Start.arrived(lease.start_ms) if lease.start_ms else Start.oldest()

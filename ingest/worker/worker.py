@@ -8,7 +8,6 @@ from typing import Any
 import structlog
 
 from contracts.ledger import LeaseRow
-from ingest.kinesis import StreamUnavailable
 from ingest.worker import janitor
 from ingest.worker.budget import Budget
 from ingest.worker.coordinator import Coordinator
@@ -20,6 +19,7 @@ from ingest.worker.relive import LiveMender
 from ingest.worker.report import Health, Report
 from ingest.worker.settle import Persistence
 from ingest.worker.shard import ShardTask
+from ingest.worker.start import resolved, stream_described
 from ingest.worker.totals import Totals
 
 _log = structlog.get_logger()
@@ -27,7 +27,6 @@ _LIVE_SWEEP_S = 3_600.0
 _HOUR_MS = 3_600_000
 _LIVE_PATIENCE_S = 10.0
 _LIVE_LOOK_S = 15.0
-_STREAM_PATIENCE_S = 30.0
 
 
 class Worker:
@@ -67,7 +66,9 @@ class Worker:
         late: list[str] = []
         loops: list[asyncio.Task[None]] = []
         try:
-            self._retention_ms = await self._retention()
+            found = await stream_described(self._parts, self._options, self._stopping)
+            self._retention_ms = found.retention_ms
+            self._coordinator.start_ms = resolved(self._options.start_ms, found)
             if self._stopping.is_set():
                 return self._report(self._parts.clock.monotonic_s() - started_s, late)
             loops = [asyncio.create_task(loop, name=name) for name, loop in self._loops().items()]
@@ -189,19 +190,6 @@ class Worker:
             return None
         in_hand_s = self._options.flush_age_s + self._options.lease_ttl_s
         return LiveMender(parts.live, parts, worker=self.name, in_hand_s=in_hand_s)
-
-    async def _retention(self) -> int:
-        """The stream's retention: the first thing asked, so the place to wait for a stream that is not there yet."""
-        since_s = self._parts.clock.monotonic_s()
-        while not self._stopping.is_set():
-            try:
-                return (await self._parts.stream.describe()).retention_ms
-            except StreamUnavailable as error:
-                _log.warning("stream.unavailable", error=str(error))
-                if self._options.until_idle and self._parts.clock.monotonic_s() - since_s > _STREAM_PATIENCE_S:
-                    raise
-                await self._parts.clock.sleep(1.0)
-        return 0
 
     async def _sweep(self) -> None:
         # A first fence has no predecessor that could have left anything.

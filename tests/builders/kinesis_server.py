@@ -7,14 +7,15 @@ import asyncio
 import base64
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from contracts.errors import Misuse
+from contracts.errors import FleetlakeError, Misuse
+from ingest.batch import KinesisRecord
 from ingest.kinesis import IteratorExpired, Shard, ShardGone, Start, Throttled
 from ingest.kinesis.memory import MemoryStream
 
@@ -40,6 +41,8 @@ class KinesisServer:
     def __init__(self, stream: MemoryStream) -> None:
         self.stream = stream
         self.calls: list[str] = []
+        self.reads: list[tuple[float, str]] = []
+        """When each shard was read (seconds of the monotonic clock), oldest first."""
         self.spoil: Callable[[web.Request, str], Any] | None = None
         self._actions: dict[str, Callable[[dict[str, Any]], Any]] = {
             "DescribeStreamSummary": self._describe,
@@ -50,6 +53,7 @@ class KinesisServer:
             "SplitShard": self._split_shard,
             "MergeShards": self._merge_shards,
         }
+        self._streams: dict[str, Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]] = {}
 
     def app(self) -> web.Application:
         """The application, to be run anywhere."""
@@ -64,7 +68,12 @@ class KinesisServer:
         if self.spoil is not None and (answer := await self.spoil(request, action)) is not None:
             return answer
         try:
-            answer = await self._actions[action](msgspec.json.decode(body or b"{}"))
+            wanted = msgspec.json.decode(body or b"{}")
+            if action in self._streams:
+                return await self._streams[action](request, wanted)
+            answer = await self._actions[action](wanted)
+        except Refused as error:
+            return refusal(error.code, str(error))
         except tuple(kind for kind, _ in _ERRORS) as error:
             code = next(code for kind, code in _ERRORS if isinstance(error, kind))
             return refusal(code, str(error))
@@ -84,23 +93,13 @@ class KinesisServer:
 
     async def _get_records(self, body: dict[str, Any]) -> Any:
         answer = await self.stream.get_records(body["ShardIterator"], body.get("Limit", 10_000))
-        records = [
-            {
-                "SequenceNumber": record.sequence_number,
-                "ApproximateArrivalTimestamp": record.arrival_ms / 1000,
-                "Data": record.data,
-                "PartitionKey": record.partition_key,
-            }
-            for record in answer.records
-        ]
+        self.reads.append((time.monotonic(), body["ShardIterator"].partition("/")[0]))
+        records = [record_json(record) for record in answer.records]
         whole: dict[str, Any] = {"Records": records, "MillisBehindLatest": answer.millis_behind_latest}
         if answer.next_iterator is not None:
             whole["NextShardIterator"] = answer.next_iterator
         if answer.child_shards:
-            whole["ChildShards"] = [
-                {"ShardId": child.shard_id, "ParentShards": list(child.parents), "HashKeyRange": _range(child)}
-                for child in answer.child_shards
-            ]
+            whole["ChildShards"] = [child_json(child) for child in answer.child_shards]
         return whole
 
     async def _put_records(self, body: dict[str, Any]) -> Any:
@@ -121,6 +120,29 @@ class KinesisServer:
     async def _merge_shards(self, body: dict[str, Any]) -> Any:
         self.stream.merge(body["ShardToMerge"], body["AdjacentShardToMerge"])
         return {}
+
+
+class Refused(FleetlakeError):
+    """An answer that is a refusal; `code` is AWS's name for it."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def record_json(record: KinesisRecord) -> dict[str, Any]:
+    """A record as Kinesis writes it."""
+    return {
+        "SequenceNumber": record.sequence_number,
+        "ApproximateArrivalTimestamp": record.arrival_ms / 1000,
+        "Data": record.data,
+        "PartitionKey": record.partition_key,
+    }
+
+
+def child_json(child: Shard) -> dict[str, Any]:
+    """A child shard as Kinesis writes it."""
+    return {"ShardId": child.shard_id, "ParentShards": list(child.parents), "HashKeyRange": _range(child)}
 
 
 def refusal(code: str, message: str = "", status: int = 400) -> web.Response:

@@ -1,0 +1,84 @@
+"""AWS's event stream (application/vnd.amazon.eventstream): framed messages with checksums in an answer without end."""
+
+import struct
+from typing import Any, NamedTuple
+
+import aiohttp
+from botocore.eventstream import EventStreamBuffer, ParserError
+
+from ingest.clock import Clock
+from ingest.kinesis.protocol import StreamUnavailable
+
+_UNREADABLE = (ParserError, KeyError, ValueError, IndexError, struct.error)
+_BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
+_REAL_WAIT_S = 0.1
+"""A shorter wait may have been for bytes that lay in this machine's buffers; they may be old."""
+
+
+class Message(NamedTuple):
+    """One message. kind: `event`, `exception` or `error`; name: its type or AWS's code."""
+
+    kind: str
+    name: str
+    payload: bytes
+
+
+class EventMessages:
+    """The messages of one answer, in order.
+
+    Promises
+    - A message is given whole and with both checksums right, or not at all. `next` raises StreamUnavailable for
+      anything else: broken checksum or header, half a message, a lost connection, silence.
+    - `next` may be cancelled while it waits, and nothing is lost by that.
+    - What this answer holds was sent after `waited_s`, on `clock`: it is the last time that nothing had come yet.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, clock: Clock) -> None:
+        self._response = response
+        self._clock = clock
+        self._frames: Any = EventStreamBuffer()
+        self._half = 0
+        self.waited_s = clock.monotonic_s()
+
+    async def next(self) -> Message | None:
+        """The next message, or None where the answer has ended between two messages."""
+        while (message := self._parsed()) is None:
+            data = await self._more()
+            if not data:
+                if self._half:
+                    raise StreamUnavailable(f"the event stream ended {self._half} bytes into a message")
+                return None
+            self._frames.add_data(data)
+            self._half += len(data)
+        return message
+
+    def close(self) -> None:
+        """Hang up."""
+        self._response.close()
+
+    def _parsed(self) -> Message | None:
+        try:
+            found = next(self._frames, None)
+        except _UNREADABLE as error:
+            raise StreamUnavailable(f"unreadable event stream: {type(error).__name__}: {error}") from error
+        if found is None:
+            return None
+        self._half -= found.prelude.total_length
+        kind = str(found.headers.get(":message-type", "event"))
+        name = found.headers.get({"event": ":event-type", "exception": ":exception-type"}.get(kind, ":error-code"), "")
+        payload = found.payload or str(found.headers.get(":error-message", "")).encode()
+        return Message(kind, str(name), payload)
+
+    async def _more(self) -> bytes:
+        """Bytes as they come; none at the end."""
+        content = self._response.content
+        try:
+            if data := content.read_nowait():
+                return data
+            since_s = self._clock.monotonic_s()
+            data = await content.readany()
+        except _BROKEN as error:
+            raise StreamUnavailable(f"the event stream broke: {type(error).__name__}: {error}") from error
+        if self._clock.monotonic_s() - since_s >= _REAL_WAIT_S:
+            self.waited_s = since_s
+        return data

@@ -1,0 +1,188 @@
+"""Enhanced fan-out over HTTP: a registered consumer, and shards that push their records to it."""
+
+import asyncio
+from typing import Any, NoReturn
+
+import msgspec
+
+from contracts.errors import FleetlakeError
+from contracts.settings import AwsService
+from ingest.aws import AwsRefused, AwsUnanswered, JsonService, server_ms
+from ingest.batch import ShardId
+from ingest.clock import Clock, SystemClock
+from ingest.kinesis.event_stream import EventMessages, Message
+from ingest.kinesis.protocol import Records, ShardGone, Start, StreamUnavailable, Throttled
+from ingest.kinesis.wire import ChildRow, RecordRow, child_shard, kinesis_records
+
+_SILENCE_S = 20.0
+"""Kinesis sends something every five seconds, even where there are no records."""
+_LOOK_S = 0.5
+_THROTTLES = {"LimitExceededException", "ThrottlingException", "KMSThrottlingException"}
+_NOT_FOUND = "ResourceNotFoundException"
+_IN_USE = "ResourceInUseException"
+
+
+class SubscriptionInUse(StreamUnavailable):
+    """Another subscribed to the shard as the same consumer less than five seconds ago, or has just taken over."""
+
+
+class _Event(msgspec.Struct, rename="pascal"):
+    records: list[RecordRow]
+    continuation_sequence_number: str | None = None
+    millis_behind_latest: int | None = 0
+    child_shards: list[ChildRow] | None = None
+
+
+class _Consumer(msgspec.Struct):
+    arn: str = msgspec.field(name="ConsumerARN")
+    status: str = msgspec.field(name="ConsumerStatus")
+
+
+class _Registered(msgspec.Struct):
+    consumer: _Consumer = msgspec.field(name="Consumer")
+
+
+class _Described(msgspec.Struct):
+    consumer: _Consumer = msgspec.field(name="ConsumerDescription")
+
+
+class _StreamSummary(msgspec.Struct):
+    arn: str = msgspec.field(name="StreamARN")
+
+
+class _StreamDescribed(msgspec.Struct):
+    stream: _StreamSummary = msgspec.field(name="StreamDescriptionSummary")
+
+
+class FanOut:
+    """One registered consumer of one stream, shared by all workers that name it.
+
+    Promises
+    - The consumer is registered at first use, by whoever comes first, and never deregistered: others may be using it.
+    - `subscribe` makes one attempt. It raises SubscriptionInUse, Throttled or StreamUnavailable (ask again), ShardGone,
+      and FleetlakeError where access is refused or the stream does not exist.
+    """
+
+    def __init__(
+        self, stream: str, aws_region: str, access: AwsService, consumer: str, *, clock: Clock | None = None
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self._stream = stream
+        self._consumer = consumer
+        self._arn = ""
+        self._registering = asyncio.Lock()
+        self._service = JsonService("kinesis", "Kinesis_20131202", aws_region, access, version="1.1")
+
+    async def subscribe(self, shard_id: ShardId, start: Start) -> "Subscription":
+        """Have the shard push its records from `start` on, for five minutes at most."""
+        arn = self._arn or await self._active("")
+        position: dict[str, Any] = {"Type": start.kind}
+        if start.sequence_number:
+            position["SequenceNumber"] = start.sequence_number
+        if start.arrival_ms:
+            position["Timestamp"] = start.arrival_ms / 1000
+        body = msgspec.json.encode({"ConsumerARN": arn, "ShardId": shard_id, "StartingPosition": position})
+        try:
+            response = await self._service.open("SubscribeToShard", body, silence_s=_SILENCE_S)
+        except AwsUnanswered as error:
+            raise StreamUnavailable(str(error)) from error
+        except AwsRefused as refusal:
+            if refusal.code == _NOT_FOUND and await self._active(arn) != arn:
+                raise StreamUnavailable(f"consumer {self._consumer} was registered anew") from refusal
+            self._explain(refusal.code, str(refusal), shard_id)
+        served_ms = server_ms(response)
+        served_ms = self.clock.wall_ms() if served_ms is None else served_ms
+        return Subscription(self, shard_id, EventMessages(response, self.clock), served_ms)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._service.close()
+
+    def explain(self, message: Message, shard_id: ShardId) -> NoReturn:
+        """Raise what a message says that is no event."""
+        text = message.payload[:500].decode("utf-8", "replace")
+        if message.kind == "error" or message.name in {"InternalFailureException", "KMSAccessDeniedException"}:
+            raise StreamUnavailable(f"stream {self._stream}: {message.name}: {text}")
+        self._explain(message.name, f"kinesis pushed {message.name}: {text}", shard_id)
+
+    async def _active(self, stale: str) -> str:
+        """The consumer's ARN, asked for anew where `stale` is what is known; it is active then."""
+        async with self._registering:
+            if self._arn == stale:
+                self._arn = await self._registered()
+        return self._arn
+
+    async def _registered(self) -> str:
+        summary = await self._ask("DescribeStreamSummary", {"StreamName": self._stream}, _StreamDescribed)
+        names = {"StreamARN": summary.stream.arn, "ConsumerName": self._consumer}
+        try:
+            found = (await self._ask("RegisterStreamConsumer", names, _Registered)).consumer
+        except SubscriptionInUse:  # the name is registered already
+            found = (await self._ask("DescribeStreamConsumer", names, _Described)).consumer
+        while found.status == "CREATING":
+            await self.clock.sleep(_LOOK_S)
+            found = (await self._ask("DescribeStreamConsumer", names, _Described)).consumer
+        if found.status != "ACTIVE":
+            raise StreamUnavailable(f"consumer {self._consumer} of stream {self._stream} is {found.status}")
+        return str(found.arn)
+
+    async def _ask(self, action: str, request: dict[str, Any], kind: type[Any]) -> Any:
+        try:
+            answer = await self._service.call(action, msgspec.json.encode(request))
+            return msgspec.json.decode(answer.body, type=kind)
+        except (AwsUnanswered, msgspec.DecodeError) as error:
+            raise StreamUnavailable(f"{action}: {error}") from error
+        except AwsRefused as refusal:
+            self._explain(refusal.code, str(refusal), "")
+
+    def _explain(self, code: str, text: str, shard_id: ShardId) -> NoReturn:
+        if code in _THROTTLES:
+            raise Throttled(text)
+        if code == _IN_USE:
+            raise SubscriptionInUse(text)
+        if code == _NOT_FOUND and shard_id:
+            raise ShardGone(f"stream {self._stream} has no {shard_id}: {text}")
+        raise FleetlakeError(f"stream {self._stream}: {text}")
+
+
+class Subscription:
+    """What one shard pushes, until five minutes have passed, the shard ends, or another takes over."""
+
+    def __init__(self, fan_out: FanOut, shard_id: ShardId, messages: EventMessages, served_ms: int) -> None:
+        self.fruitful = False
+        """Whether an event came."""
+        self._fan_out = fan_out
+        self._shard_id = shard_id
+        self._messages = messages
+        self._served_ms = served_ms
+        self._opened_s = messages.waited_s
+
+    async def next(self) -> Records | None:
+        """The next event, its `next_iterator` being the sequence number to go on after; None once it has expired."""
+        while (message := await self._messages.next()) is not None:
+            if message.kind != "event":
+                self._fan_out.explain(message, self._shard_id)
+            if message.name == "SubscribeToShardEvent":
+                self.fruitful = True
+                return self._records(message.payload)
+        return None
+
+    def close(self) -> None:
+        """Hang up."""
+        self._messages.close()
+
+    def _records(self, payload: bytes) -> Records:
+        try:
+            event = msgspec.json.decode(payload, type=_Event)
+        except msgspec.DecodeError as error:
+            raise StreamUnavailable(f"a pushed event of {len(payload)} bytes does not decode: {error}") from error
+        # The stream's time at the last moment that this event had not come yet: never later than the truth.
+        response_ms = self._served_ms + int((self._messages.waited_s - self._opened_s) * 1000)
+        return Records(
+            records=kinesis_records(event.records),
+            next_iterator=event.continuation_sequence_number or None,
+            millis_behind_latest=event.millis_behind_latest or 0,
+            child_shards=[child_shard(row) for row in event.child_shards or ()],
+            response_ms=response_ms,
+            bytes_read=len(payload),
+        )

@@ -1,0 +1,269 @@
+"""Enhanced fan-out against a server that speaks its event stream: every record once, whatever happens to it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from contracts.errors import FleetlakeError
+from contracts.settings import AwsService
+from ingest.batch import KinesisRecord
+from ingest.clock import SystemClock
+from ingest.kinesis import Records, Start
+from ingest.kinesis.fan_out import FanOut
+from ingest.kinesis.http import HttpStream
+from ingest.kinesis.memory import MemoryStream
+from ingest.kinesis.subscriber import ShardSubscriber
+from ingest.worker import Options, Worker
+from tests.builders.consumer import World, broken_chains, fill, until
+from tests.builders.fan_out_server import FanOutServer, Timing, failure, frame
+from tests.builders.kinesis_server import now_ms, refusal, served
+
+SHARD = "shardId-000000000000"
+QUICK = {"apart_s": 0.0, "heartbeat_s": 0.02}
+
+
+class Impatient(SystemClock):
+    """Waits a thousandth of what it is asked to."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait briefly."""
+        await asyncio.sleep(seconds / 1000)
+
+
+@asynccontextmanager
+async def _fan_out(server: FanOutServer, clock: SystemClock | None = None) -> AsyncIterator[FanOut]:
+    async with served(server) as url:
+        client = FanOut("double", "eu-central-1", _access(url), "tests", clock=clock or Impatient())
+        try:
+            yield client
+        finally:
+            await client.close()
+
+
+def _access(url: str) -> AwsService:
+    return AwsService.model_validate({"endpoint": url, "access_key": "key", "secret_key": "secret"})
+
+
+def _server(records: int = 50, *, ended: bool = True, **timing: Any) -> FanOutServer:
+    double = MemoryStream(1, now_ms=now_ms)
+    for number in range(records):
+        double.put("key", f"{number}".encode())
+    if ended:
+        double.split(SHARD)
+    return FanOutServer(double, Timing(**{**QUICK, "events": 7, **timing}))
+
+
+async def _read(server: FanOutServer, start: Start | None = None) -> tuple[list[str], Records]:
+    """All data of the shard, to its end, and the last answer."""
+    found: list[str] = []
+    async with _fan_out(server) as client:
+        reader = ShardSubscriber(client, SHARD, start or Start.oldest())
+        while True:
+            answer = await reader.read()
+            found += [record.data.decode() for record in answer.records]
+            if answer.next_iterator is None:
+                return found, answer
+
+
+ALL = [f"{number}" for number in range(50)]
+
+
+def test_a_shard_is_read_to_its_end_and_names_its_children() -> None:
+    server = _server()
+    found, last = asyncio.run(_read(server))
+    assert found == ALL
+    assert [child.parents for child in last.child_shards] == [(SHARD,), (SHARD,)]
+    assert server.calls.count("SubscribeToShard") == 1
+    assert server.calls.count("RegisterStreamConsumer") == 1
+
+
+def test_an_expired_subscription_is_followed_by_one_that_goes_on_after_it() -> None:
+    server = _server(40, ended=False, expires_s=0.1)
+
+    async def story() -> list[KinesisRecord]:
+        found: list[KinesisRecord] = []
+        async with _fan_out(server) as client:
+            reader = ShardSubscriber(client, SHARD, Start.oldest())
+            while len(server.positions) < 4:
+                found += (await reader.read()).records
+            server.stream.put("key", b"40")
+            while len(found) < 41:
+                found += (await reader.read()).records
+        return found
+
+    found = asyncio.run(story())
+    assert [record.data.decode() for record in found] == ALL[:41]
+    assert server.positions[0] == {"Type": "TRIM_HORIZON"}
+    again = {"Type": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": found[39].sequence_number}
+    assert server.positions[1:4] == [again] * 3
+
+
+def _each_nth(spoilt: Callable[[bytes], bytes | None], *, step: int = 3) -> Callable[[bytes], bytes | None]:
+    numbers = count()
+    return lambda data: spoilt(data) if next(numbers) % step == 1 else data
+
+
+def _flipped(data: bytes) -> bytes:
+    """One bit of the payload is wrong: the message's checksum tells."""
+    return data[:-20] + bytes([data[-20] ^ 4]) + data[-19:]
+
+
+def _long(data: bytes) -> bytes:
+    """The length is wrong: the prelude's checksum tells."""
+    return bytes([data[0] | 1]) + data[1:]
+
+
+FAULTS: dict[str, Callable[[bytes], bytes | None]] = {
+    "half a message, then gone": lambda _: None,
+    "a flipped bit": _flipped,
+    "a wrong length": _long,
+    "an exception": lambda _: failure("InternalFailureException", "sorry"),
+    "taken over": lambda _: failure("ResourceInUseException", "another"),
+    "throttled": lambda _: failure("LimitExceededException", "slower"),
+    "an error": lambda _: frame({":message-type": "error", ":error-code": "500", ":error-message": "oh"}, b""),
+    "not JSON": lambda _: frame({":message-type": "event", ":event-type": "SubscribeToShardEvent"}, b'{"Rec'),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_record_is_read_once_through(fault: str) -> None:
+    server = _server()
+    server.spoil_frame = _each_nth(FAULTS[fault])
+    found, _ = asyncio.run(_read(server))
+    assert found == ALL
+    assert len(server.positions) >= 3
+
+
+def test_messages_of_no_known_type_are_passed_over() -> None:
+    server = _server()
+    server.spoil_frame = lambda data: frame({":message-type": "event", ":event-type": "New"}, b"?") + data
+    assert asyncio.run(_read(server))[0] == ALL
+
+
+def test_a_subscription_in_use_is_asked_for_again_until_it_is_free() -> None:
+    server = _server(expires_s=30, apart_s=0.2)
+
+    async def story() -> list[str]:
+        async with _fan_out(server) as other:
+            first = ShardSubscriber(other, SHARD, Start.oldest())
+            await first.read()
+            return (await _read(server))[0]
+
+    assert asyncio.run(story()) == ALL
+    assert server.calls.count("SubscribeToShard") > len(server.positions) == 2
+
+
+def test_a_subscription_refused_for_passing_reasons_is_asked_for_again() -> None:
+    server = _server()
+    left = [refusal("LimitExceededException"), refusal("InternalFailure", status=500), web.Response(status=503)]
+
+    async def spoil(_: web.Request, action: str) -> Any:
+        return left.pop() if action == "SubscribeToShard" and left else None
+
+    server.spoil = spoil
+    assert asyncio.run(_read(server))[0] == ALL
+    assert left == []
+
+
+def test_access_denied_is_raised() -> None:
+    server = _server()
+
+    async def spoil(_: web.Request, action: str) -> Any:
+        return refusal("AccessDeniedException", "not yours") if action == "SubscribeToShard" else None
+
+    server.spoil = spoil
+    with pytest.raises(FleetlakeError, match="AccessDenied"):
+        asyncio.run(_read(server))
+
+
+def test_a_consumer_that_was_deregistered_is_registered_anew() -> None:
+    server = _server()
+
+    async def story() -> list[str]:
+        async with _fan_out(server) as client:
+            await client.subscribe(SHARD, Start.oldest())
+            server.consumers.clear()
+            return (await _read(server))[0]
+
+    assert asyncio.run(story()) == ALL
+
+
+def test_a_read_that_is_cancelled_loses_nothing() -> None:
+    server = _server(0, ended=False, heartbeat_s=100)
+
+    async def story() -> list[bytes]:
+        async with _fan_out(server) as client:
+            reader = ShardSubscriber(client, SHARD, Start.oldest())
+            await reader.read()
+            for number in range(20):
+                reading = asyncio.create_task(reader.read())
+                await asyncio.sleep(0)
+                reading.cancel()
+                await asyncio.wait([reading])
+                assert reading.cancelled()
+                server.stream.put("key", f"{number}".encode())
+            found: list[bytes] = []
+            while len(found) < 20:
+                found += [record.data for record in (await reader.read()).records]
+            return found
+
+    assert asyncio.run(story()) == [f"{number}".encode() for number in range(20)]
+    assert len(server.positions) == 1
+
+
+def test_an_answers_time_is_never_later_than_when_it_was_sent() -> None:
+    server = _server(0, ended=False)
+    sent_ms: list[int] = []
+
+    def noting(data: bytes) -> bytes:
+        sent_ms.append(now_ms())
+        return data
+
+    async def story() -> list[int]:
+        server.spoil_frame = noting
+        told_ms = []
+        async with _fan_out(server, SystemClock()) as client:
+            reader = ShardSubscriber(client, SHARD, Start.oldest())
+            for _ in range(5):
+                told_ms.append((await reader.read()).response_ms)
+                ahead = len(sent_ms) + 3
+                await until(lambda ahead=ahead: len(sent_ms) >= ahead)  # events pile up in the connection meanwhile
+        return told_ms
+
+    told_ms = asyncio.run(story())
+    assert len(sent_ms) > len(told_ms) == 5
+    assert [told - sent for told, sent in zip(told_ms, sent_ms, strict=False) if told > sent] == []
+
+
+@pytest.mark.parametrize("faulty", [False, True])
+def test_a_whole_worker_consumes_through_expiries_faults_and_a_split(faulty: bool) -> None:
+    async def story() -> None:
+        world = World(shards=2)
+        world.stream = MemoryStream(2, now_ms=now_ms)
+        sent = fill(world.stream, 2_000)
+        server = FanOutServer(world.stream, Timing(expires_s=0.3, apart_s=0.05, heartbeat_s=0.05, events=100))
+        if faulty:
+            server.spoil_frame = _each_nth(_flipped, step=12)
+        async with served(server) as url:
+            access = _access(url)
+            stream, fan_out = HttpStream("double", "eu-central-1", access), FanOut("double", "eu", access, "tests")
+            parts = world.parts(stream=stream, fan_out=fan_out, clock=SystemClock())
+            worker = Worker(parts, Options(until_idle=True, lease_ttl_s=1.0), "reader")
+            running = asyncio.create_task(worker.run())
+            await until(lambda: worker.totals.user_records_read >= 1_000)
+            world.stream.split(SHARD)
+            sent |= fill(world.stream, 2_000, first=2_000)
+            report = await running
+            await fan_out.close()
+            await stream.close()
+        assert (report.read, report.landed) == (4_000, 4_000)
+        assert sorted(await world.landed_ids()) == sorted(sent)
+        assert broken_chains(await world.leases.rows(), await world.entries()) == []
+        assert "GetRecords" not in server.calls
+
+    asyncio.run(story())
