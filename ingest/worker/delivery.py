@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
+import structlog
 from msgspec.structs import replace
 
 from contracts.errors import SinkUnavailable
@@ -19,6 +20,8 @@ from ingest.worker.discovery import child_rows
 from ingest.worker.options import Options, Parts
 from ingest.worker.settle import Persistence, commit_for_sure
 from ingest.worker.totals import Totals
+
+_log = structlog.get_logger()
 
 
 class Delivery:
@@ -216,6 +219,16 @@ class Delivery:
         metrics.flush_rows.observe(entry.user_records)
         metrics.flush_bytes.observe(flush.bytes)
         metrics.flush_seconds.observe(seconds)
+        _log.info(
+            "flush.committed",
+            trace_id=entry.trace_id,
+            shard=entry.shard_id,
+            after_seq=entry.after_seq,
+            last_seq=entry.last_seq,
+            landed=entry.landed,
+            rejected=entry.rejected_total,
+            seconds=round(seconds, 3),
+        )
 
     def _show_watermark(self) -> None:
         self._parts.metrics.watermark.labels(self.lease.shard_id).set(self.lease.watermark_ms)
