@@ -1,7 +1,7 @@
-"""Removes objects of flushes that were never committed: unlisted, and of a fence that is no longer the shard's."""
+"""Removes objects of flushes that were never committed: unlisted, and of a fence that can commit no more."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -10,59 +10,106 @@ from contracts.errors import SinkUnavailable
 from contracts.ledger import LeaseRow, hour_of
 from contracts.names import landing_key, rejected_key
 from contracts.record import RejectReason
+from ingest.batch import ShardId
+from ingest.clock import Clock
 from ingest.landing import ObjectStore
-from ingest.leases.protocol import Ledger
+from ingest.leases.protocol import Leases
 
 _HOUR_MS = 3_600_000
 _MOST_HOURS_ONE_BY_ONE = 48
-_KEY = re.compile(r"/(?P<shard>[^/]+)-(?P<first>\d+)-(?P<last>\d+)-(?P<fence>\d+)\.parquet$")
+_AT_ONCE = 1_000
+_KEY = re.compile(r"/(?P<shard>[^/]+)-\d+-(?P<last>\d+)-(?P<fence>\d+)\.parquet$")
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class _Leftover:
     key: str
-    shard_id: str
-    first_seq: str
+    shard_id: ShardId
+    last_seq: str
     fence: int
 
 
-async def sweep(store: ObjectStore, ledger: Ledger, leases: list[LeaseRow], *, from_ms: int, to_ms: int) -> int:
-    """Delete what earlier owners of these shards left in the hours between two epoch times; says how many objects.
+class Janitor:
+    """Keeps the bucket to what the ledger lists.
 
-    leases: shards as this worker holds them now. from_ms 0 looks through everything. A store that is away now is left
-    for the next time.
+    Promises
+    - Deletes only what can never be listed: rows and ledger are read after the object was seen, an owner's own fence is
+      spared, an ended shard's is not.
+    - `sweep` covers the hours in which earlier owners of the shards held may have left something, `sweep_all` every
+      object: what ended shards left, and what a process wrote that woke up after its shards had been swept.
+    - A store that is away is left for the next time.
     """
-    fences = {lease.shard_id: lease.fence for lease in leases}
-    try:
-        suspects = [
-            found
-            async for found in _objects(store, from_ms, to_ms)
-            if found.shard_id in fences and found.fence < fences[found.shard_id]
-        ]
-        listed = await _listed(ledger, suspects)
+
+    def __init__(self, store: ObjectStore, leases: Leases, clock: Clock) -> None:
+        self._store = store
+        self._leases = leases
+        self._clock = clock
+        self._swept_ms: dict[ShardId, int] = {}
+
+    def taken(self, lease: LeaseRow) -> None:
+        """What an earlier fence left behind lies in the hours from this watermark on. A first fence has none before."""
+        if lease.fence > 1:
+            self._swept_ms[lease.shard_id] = lease.watermark_ms
+
+    async def sweep(self, held: Collection[ShardId]) -> int:
+        """Look through the shards held now; says how many objects were removed."""
+        shards = {shard_id for shard_id in held if shard_id in self._swept_ms}
+        if not shards:
+            return 0
+        now_ms = self._clock.wall_ms()
+        from_ms = min(self._swept_ms[shard_id] for shard_id in shards)
+        removed = await self._remove(from_ms, now_ms + _HOUR_MS, shards)
+        if removed is not None:
+            self._swept_ms.update(dict.fromkeys(shards, now_ms - _HOUR_MS))
+        return removed or 0
+
+    async def sweep_all(self, held: Collection[ShardId]) -> int:
+        """Look through everything, where that falls to this worker: it holds the first shard that anyone holds."""
+        try:
+            owned = [row.shard_id for row in await self._leases.rows() if row.owner is not None]
+        except SinkUnavailable:
+            return 0
+        if not owned or min(owned) not in held:
+            return 0
+        return await self._remove(0, 0, None) or 0
+
+    async def _remove(self, from_ms: int, to_ms: int, shards: Collection[ShardId] | None) -> int | None:
+        removed, seen = 0, list[_Leftover]()
+        try:
+            async for found in _objects(self._store, from_ms, to_ms):
+                if shards is None or found.shard_id in shards:
+                    seen.append(found)
+                if len(seen) >= _AT_ONCE:
+                    removed += await self._judge(seen)
+                    seen = []
+            removed += await self._judge(seen)
+        except SinkUnavailable as error:
+            _log.info("janitor.later", error=str(error))
+            return None
+        if removed:
+            _log.info("janitor.removed", objects=removed)
+        return removed
+
+    async def _judge(self, seen: list[_Leftover]) -> int:
+        rows = {row.shard_id: row for row in await self._leases.rows()} if seen else {}
         removed = 0
-        for found in suspects:
-            if found.key not in listed:
-                await store.delete(found.key)
+        for found in seen:
+            if _is_over(found, rows.get(found.shard_id)) and not await self._is_listed(found):
+                await self._store.delete(found.key)
                 removed += 1
-    except SinkUnavailable as error:
-        _log.info("janitor.later", error=str(error))
-        return 0
-    if removed:
-        _log.info("janitor.removed", objects=removed)
-    return removed
+        return removed
+
+    async def _is_listed(self, found: _Leftover) -> bool:
+        entry = await self._leases.find(found.shard_id, found.last_seq)
+        return entry is not None and any(landed.key == found.key for landed in entry.objects)
 
 
-async def _listed(ledger: Ledger, suspects: list[_Leftover]) -> set[str]:
-    first: dict[str, int] = {}
-    for found in suspects:
-        first[found.shard_id] = min(first.get(found.shard_id, int(found.first_seq)), int(found.first_seq))
-    keys: set[str] = set()
-    for shard_id, sequence in first.items():
-        for entry in await ledger.entries(shard_id, str(max(0, sequence - 1))):
-            keys.update(landed.key for landed in entry.objects)
-    return keys
+def _is_over(found: _Leftover, row: LeaseRow | None) -> bool:
+    """Whether nothing of that fence can be committed any more. What has no row is not ours to judge."""
+    if row is None:
+        return False
+    return found.fence < row.fence or (row.ended and found.fence == row.fence)
 
 
 async def _objects(store: ObjectStore, from_ms: int, to_ms: int) -> AsyncIterator[_Leftover]:
@@ -70,7 +117,7 @@ async def _objects(store: ObjectStore, from_ms: int, to_ms: int) -> AsyncIterato
         async for key in store.list(prefix):
             match = _KEY.search(key)
             if match:
-                yield _Leftover(key, match["shard"], match["first"], int(match["fence"]))
+                yield _Leftover(key, match["shard"], match["last"], int(match["fence"]))
 
 
 def _prefixes(from_ms: int, to_ms: int) -> Iterator[str]:

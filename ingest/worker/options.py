@@ -57,6 +57,7 @@ class Options:
     watermark_every_s: float = 15.0
     watermark_behind_ms: int = 60_000
     sweep_every_s: float = 600.0
+    sweep_all_every_s: float = 21_600.0
     stop_within_s: float = 25.0
     look_every_s: float = 0.25
     """How soon what time alone makes due is noticed: a flush by age, the end, idleness."""

@@ -8,11 +8,11 @@ from typing import Any
 import structlog
 
 from contracts.ledger import LeaseRow
-from ingest.worker import janitor
 from ingest.worker.budget import Budget
 from ingest.worker.coordinator import Coordinator
 from ingest.worker.ending import cancelled
 from ingest.worker.holdings import Holdings
+from ingest.worker.janitor import Janitor
 from ingest.worker.live import LiveWriter, sweep
 from ingest.worker.options import Options, Parts
 from ingest.worker.relive import LiveMender
@@ -24,7 +24,6 @@ from ingest.worker.totals import Totals
 
 _log = structlog.get_logger()
 _LIVE_SWEEP_S = 3_600.0
-_HOUR_MS = 3_600_000
 _LIVE_PATIENCE_S = 10.0
 _LIVE_LOOK_S = 15.0
 
@@ -53,7 +52,7 @@ class Worker:
         self._holdings = Holdings(self._shard_task, parts.metrics)
         self._coordinator = Coordinator(parts, options, name, self._holdings, is_dead=is_dead)
         self._retention_ms = 0
-        self._swept_ms: dict[str, int] = {}
+        self._janitor = Janitor(parts.store, parts.leases, parts.clock)
         parts.metrics.buffer_limit.set(options.buffer_bytes)
 
     def stop(self) -> None:
@@ -133,6 +132,7 @@ class Worker:
             "tend": self._every(ttl_s / 8, self._tend),
             "beat": self._every(ttl_s / 3, self._coordinator.beat),
             "janitor": self._every(self._options.sweep_every_s, self._sweep, first_s=ttl_s),
+            "great sweep": self._every(self._options.sweep_all_every_s, self._sweep_all, first_s=3 * ttl_s),
         }
         if self._live is not None:
             loops["live"] = self._live.run()
@@ -166,8 +166,7 @@ class Worker:
         self.show()
 
     def _shard_task(self, lease: LeaseRow) -> ShardTask:
-        # What an earlier fence left behind lies in the hours from this watermark on.
-        self._swept_ms[lease.shard_id] = lease.watermark_ms if lease.fence > 1 else self._parts.clock.wall_ms()
+        self._janitor.taken(lease)
         return ShardTask(
             self._parts,
             self._options,
@@ -192,15 +191,10 @@ class Worker:
         return LiveMender(parts.live, parts, worker=self.name, in_hand_s=in_hand_s)
 
     async def _sweep(self) -> None:
-        # A first fence has no predecessor that could have left anything.
-        leases = [shard.lease for shard in self._holdings if shard.lease.fence > 1]
-        if not leases:
-            return
-        now_ms = self._parts.clock.wall_ms()
-        from_ms = min(self._swept_ms.get(lease.shard_id, now_ms) for lease in leases)
-        await janitor.sweep(self._parts.store, self._parts.leases, leases, from_ms=from_ms, to_ms=now_ms + _HOUR_MS)
-        for lease in leases:
-            self._swept_ms[lease.shard_id] = now_ms - _HOUR_MS
+        await self._janitor.sweep([shard.shard_id for shard in self._holdings])
+
+    async def _sweep_all(self) -> None:
+        await self._janitor.sweep_all([shard.shard_id for shard in self._holdings])
 
     async def _sweep_live(self) -> None:
         if self._parts.live is not None:
