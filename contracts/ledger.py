@@ -88,6 +88,8 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     bytes_per_s: float = 0.0
     wanted_by: str | None = None
     """A worker that asks for a graceful hand-over."""
+    lost: bool = False
+    """The stream had trimmed records before they were read, and no entry says so yet: the next one will."""
     live_seq: str = ""
     """Every record up to here has reached live state. A new owner offers what landed after it once more."""
 
@@ -121,6 +123,7 @@ _LEASE_TYPES: dict[str, str] = {
     "bytes_per_s": "N",
     "wanted_by": "S",
     "live_seq": "S",
+    "lost": "BOOL",
 }
 
 

@@ -52,6 +52,8 @@ class DynamoLeases:
     async def advance(self, lease: LeaseRow, watermark_ms: int) -> LeaseRow:
         """Move the watermark if that is forward."""
         change = held_by(lease).below("watermark_ms", watermark_ms).put("watermark_ms", watermark_ms)
+        if lease.lost:
+            change.put("lost", True)
         row = await self._update(lease.shard_id, change)
         return row if row is not None else await self._held(lease)
 
@@ -86,7 +88,7 @@ class DynamoLeases:
                 put = {"Item": ledger_item(entry), "ConditionExpression": "attribute_not_exists(shard_id)"}
                 writes.append({"Put": {"TableName": self._ledger, **put}})
             own = len(writes)
-            writes.extend([await self._child(child) for child in children or ()])
+            writes.extend([write for child in children or () if (write := await self._child(child))])
             refused = await self._wire.transact(writes)
             if not refused:
                 return after
@@ -143,13 +145,16 @@ class DynamoLeases:
         where = row.position or "its start"
         raise PositionMoved(f"{lease.shard_id} is at {where}, or the ledger has this flush's last record already")
 
-    async def _child(self, child: LeaseRow) -> dict[str, Any]:
+    async def _child(self, child: LeaseRow) -> dict[str, Any] | None:
+        """The write that gives a child its row, or lowers its watermark unless someone has read by it already."""
         known = await self._row(child.shard_id)
         if known is None:
             put = {"Item": lease_item(child), "ConditionExpression": "attribute_not_exists(shard_id)"}
             return {"Put": {"TableName": self._leases, **put}}
+        if known.fence > 0:
+            return None
         smaller = min(known.watermark_ms, child.watermark_ms)
-        change = Change().when("watermark_ms", known.watermark_ms).put("watermark_ms", smaller)
+        change = Change().when("watermark_ms", known.watermark_ms).when("fence", 0).put("watermark_ms", smaller)
         return {"Update": self._keyed(child.shard_id, change)}
 
 
@@ -162,6 +167,7 @@ def _after(lease: LeaseRow, entry: LedgerEntry | None, *, ended: bool) -> LeaseR
             position=entry.last_seq,
             watermark_ms=max(lease.watermark_ms, entry.watermark_ms),
             suppression_version=entry.suppression_version,
+            lost=lease.lost and not entry.lost,
         )
     return replace(lease, ended=ended, owner=None) if ended else lease
 

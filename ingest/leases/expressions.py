@@ -93,6 +93,7 @@ def commit_of(lease: LeaseRow, after: LeaseRow) -> Change:
     change = held_by(lease).when("position", lease.position).add("heartbeat", 1)
     change.put("position", after.position).put("suppression_version", after.suppression_version)
     change.at_most("watermark_ms", after.watermark_ms).put("watermark_ms", after.watermark_ms)
+    change.put("lost", after.lost)
     if after.ended:
-        change.put("ended", True).drop("owner").drop("wanted_by")
+        change.put("ended", True).put("live_seq", lease.live_seq).drop("owner").drop("wanted_by")
     return change

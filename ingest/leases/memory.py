@@ -49,7 +49,9 @@ class MemoryLeases:
         """Forward only."""
         await asyncio.sleep(0)
         row = self._held(lease)
-        return self._put(replace(row, watermark_ms=max(row.watermark_ms, watermark_ms)))
+        if watermark_ms <= row.watermark_ms:
+            return row
+        return self._put(replace(row, watermark_ms=watermark_ms, lost=row.lost or lease.lost))
 
     async def release(self, lease: LeaseRow, *, live_seq: str, to: WorkerId | None = None) -> None:
         """Let go."""
@@ -94,13 +96,16 @@ class MemoryLeases:
                 position=entry.last_seq,
                 watermark_ms=max(row.watermark_ms, entry.watermark_ms),
                 suppression_version=entry.suppression_version,
+                lost=row.lost and not entry.lost,
             )
         for child in children or ():
             known = self._rows.get(child.shard_id, child)
-            self._put(replace(known, watermark_ms=min(known.watermark_ms, child.watermark_ms)))
-        ended = children is not None
-        owner = None if ended else row.owner
-        return self._put(replace(row, heartbeat=row.heartbeat + 1, ended=ended, owner=owner))
+            if known.fence == 0:
+                self._put(replace(known, watermark_ms=min(known.watermark_ms, child.watermark_ms)))
+        row = replace(row, heartbeat=row.heartbeat + 1)
+        if children is not None:
+            row = replace(row, ended=True, owner=None, wanted_by=None, live_seq=lease.live_seq)
+        return self._put(row)
 
     async def find(self, shard_id: ShardId, last_seq: str) -> LedgerEntry | None:
         """By key."""

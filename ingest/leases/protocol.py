@@ -38,7 +38,7 @@ class LeaseTable(Protocol):
         ...
 
     async def advance(self, lease: LeaseRow, watermark_ms: int) -> LeaseRow:
-        """Move the watermark forward; a smaller one changes nothing. The row as it is now."""
+        """Move the watermark forward, and with it note `lease.lost`; a smaller one changes nothing. The row after."""
         ...
 
     async def release(self, lease: LeaseRow, *, live_seq: str, to: WorkerId | None = None) -> None:
@@ -59,8 +59,8 @@ class Ledger(Protocol):
 
     Promises
     - `commit` does all or nothing, in one step: the lease's position and watermark move, the entry is added, and, with
-      `children`, the shard ends and its children get rows. It does so only if owner, fence and position are still the
-      lease's and no entry stands at (shard_id, last_seq).
+      `children`, the shard ends, live state being at `lease.live_seq`, and its children get rows. It does so only if
+      owner, fence and position are still the lease's and no entry stands at (shard_id, last_seq).
     - Otherwise it changes nothing and raises LeaseLost where the owner or the fence is another, else PositionMoved.
     - SinkUnavailable means that it may have been done or not: `find` tells, and repeating the same call is harmless.
     - A child's row has the smallest watermark of the parents that ended before it was taken.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -47,9 +47,11 @@ class Delivery:
         self._sealed: deque[tuple[Pending, int]] = deque()
         self._flushing = False
         self._tip_ms: int | None = None
-        self._lost = False
+        self._losses = int(lease.lost)
+        self._losses_told = 0
         self._closed = False
         self._children: Sequence[Shard] | None = None
+        self._live_seq: Callable[[], str] = lambda: lease.live_seq
         self._wake = asyncio.Event()
 
     @property
@@ -73,11 +75,12 @@ class Delivery:
         self._wake.set()
 
     def mark_lost(self) -> None:
-        """The next entry says that records were lost before it."""
-        self._lost = True
+        """The next entry says that records were lost before it; until then the lease does, once its watermark moves."""
+        self._losses += 1
 
-    def end(self, children: Sequence[Shard]) -> None:
-        """The shard was read to its end; the last commit ends it and gives its children rows."""
+    def end(self, children: Sequence[Shard], live_seq: Callable[[], str]) -> None:
+        """Read to its end: the last commit says so, how far live state is, and gives its children rows."""
+        self._live_seq = live_seq
         self._children = children
         self.close()
 
@@ -105,6 +108,10 @@ class Delivery:
         """Let the lease go."""
         release = partial(self._parts.leases.release, self.lease, live_seq=live_seq, to=to)
         await self._persistence.until_done(LEASES, release)
+
+    @property
+    def _lost(self) -> bool:
+        return self._losses > self._losses_told
 
     @property
     def _empty(self) -> bool:
@@ -139,14 +146,14 @@ class Delivery:
             return
         target_ms = (self._tip_ms or 0) - self._options.watermark_behind_ms
         try:
-            row = await self._parts.leases.advance(self.lease, target_ms)
+            row = await self._parts.leases.advance(replace(self.lease, lost=self._lost), target_ms)
         except SinkUnavailable:
             # It may have been done: file from here on as if it was. The claim holds either way.
             self._parts.metrics.sink_failed(LEASES)
-            self.lease = replace(self.lease, watermark_ms=max(self.lease.watermark_ms, target_ms))
+            row = replace(self.lease, watermark_ms=target_ms, lost=self._lost)
         else:
             self._persistence.worked(LEASES)
-            self.lease = replace(self.lease, watermark_ms=max(self.lease.watermark_ms, row.watermark_ms))
+        self.lease = replace(self.lease, watermark_ms=max(self.lease.watermark_ms, row.watermark_ms), lost=row.lost)
         self._show_watermark()
 
     def _seal(self) -> None:
@@ -161,9 +168,10 @@ class Delivery:
         flush: Flush = await self._parts.encoding(pending.encode, lease.watermark_ms, lease.fence, self._worker)
         for landed, data in flush.objects:
             await self._persistence.until_done(LANDING, partial(self._parts.store.put_new, landed.key, data))
+        losses = self._losses
         entry = replace(flush.entry(lease.position, self._parts.clock.wall_ms()), lost=self._lost)
         await self._commit(entry, self._children if self._closed and self._empty else None)
-        self._lost = False
+        self._losses_told = losses
         self._flushing = False
         self._budget.free(lease.shard_id, size)
         self._measure(flush, entry, self._parts.clock.monotonic_s() - started_s)
@@ -196,13 +204,15 @@ class Delivery:
                 position=entry.last_seq,
                 watermark_ms=max(after.watermark_ms, entry.watermark_ms),
                 suppression_version=entry.suppression_version,
+                lost=after.lost and not entry.lost,
             )
-        rows = None
+        lease, rows = self.lease, None
         if children is not None:
+            lease = replace(lease, live_seq=self._live_seq())
             rows = child_rows(after.shard_id, children, after)
             after = replace(after, ended=True, owner=None)
         self.lease = await commit_for_sure(
-            self._parts.leases, self._persistence, self.lease, entry, children=rows, committed=after
+            self._parts.leases, self._persistence, lease, entry, children=rows, committed=after
         )
         if entry is not None:
             self._totals.add(entry)

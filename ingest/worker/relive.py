@@ -55,8 +55,10 @@ class LiveMender:
             _log.warning("live.later", error=str(error))
 
     async def _mend(self) -> None:
-        positions = {row.shard_id: row.position for row in await self._leases.rows()}
-        fresh = self._first and not any(positions.values())
+        rows = await self._leases.rows()
+        positions = {row.shard_id: row.position for row in rows}
+        # Where someone has taken a shard, live state may have held what has not landed yet.
+        fresh = self._first and not any(row.fence for row in rows)
         if not fresh:
             _log.warning("live.rebuilding")
             whole = await self._write_after(dict.fromkeys(positions, ""))
@@ -90,24 +92,37 @@ class LiveMender:
 
 
 async def offer_again(live: LiveWriter, parts: Parts, lease: LeaseRow) -> None:
-    """Offer what landed after `lease.live_seq`: its last owner may have ended before live state had it.
+    """Offer what landed but may have missed live state, as its last owner ended first: of the shard after its live_seq,
+    and before that, where nothing of the shard itself has got there yet, of the ended shards that it came from.
 
-    Goes through the newer-than guard, so what live state has already changes nothing.
+    Goes through the newer-than guard, so what live state has already changes nothing. Live state takes in what it is
+    offered in order: once anything of a shard is there, so is all of its ancestors.
     """
     live.begin(lease.shard_id, lease.live_seq)
-    if lease.live_seq == lease.position:
-        return
     persistence = Persistence(parts.clock, parts.metrics, lease.shard_id)
-    entries = await persistence.until_done(LEASES, partial(parts.leases.entries, lease.shard_id, lease.live_seq))
-    for entry in entries:
-        for key in [landed.key for landed in entry.objects if landed.kind == LANDED]:
-            try:
-                read = partial(landed_rows, parts.store, parts.encoding, key)
-                for batch in await persistence.until_done(LANDING, read):
-                    live.offer(batch, lease.shard_id, lease.live_seq)
-            except KeyError:
-                _log.warning("live.expired", shard=lease.shard_id)
-        live.offer(_NO_ROWS, lease.shard_id, entry.last_seq)
+    for behind in await _behind(parts, persistence, lease):
+        after = partial(parts.leases.entries, behind.shard_id, behind.live_seq)
+        for entry in await persistence.until_done(LEASES, after):
+            for key in [landed.key for landed in entry.objects if landed.kind == LANDED]:
+                try:
+                    read = partial(landed_rows, parts.store, parts.encoding, key)
+                    for batch in await persistence.until_done(LANDING, read):
+                        live.offer(batch, lease.shard_id, lease.live_seq)
+                except KeyError:
+                    _log.warning("live.expired", shard=behind.shard_id)
+            if behind is lease:
+                live.offer(_NO_ROWS, lease.shard_id, entry.last_seq)
+
+
+async def _behind(parts: Parts, persistence: Persistence, lease: LeaseRow) -> list[LeaseRow]:
+    """The shard and those before it, the oldest first, of which live state may lack something."""
+    lines = [lease]
+    if not lease.live_seq and lease.parents:
+        rows = {row.shard_id: row for row in await persistence.until_done(LEASES, parts.leases.rows)}
+        for row in lines:
+            if not row.live_seq:
+                lines += [rows[parent] for parent in row.parents if parent in rows and rows[parent] not in lines]
+    return [row for row in reversed(lines) if row.live_seq != row.position]
 
 
 async def landed_rows(store: ObjectStore, offload: Offload, key: str) -> list[pa.RecordBatch]:

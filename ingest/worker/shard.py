@@ -84,6 +84,9 @@ class ShardTask:
         """How far the shard has reached live state."""
         return self.lease.live_seq if self._live is None else self._live.written(self.shard_id)
 
+    def _live_now(self) -> str:
+        return self.live_seq
+
     def stop(self, *, to: str | None = None) -> None:
         """Read no more, flush, commit, and let go (`to` a worker, or to anyone)."""
         self.for_worker = to
@@ -123,12 +126,12 @@ class ShardTask:
                     break
                 await self._take_in(answer)
                 if answer.next_iterator is None:
-                    self.delivery.end(await self._children(answer.child_shards))
+                    self.delivery.end(await self._children(answer.child_shards), self._live_now)
                     return
         except ShardGone:
             _log.error("shard.gone", shard=self.shard_id)
             self.delivery.mark_lost()
-            self.delivery.end(await self._children([]))
+            self.delivery.end(await self._children([]), self._live_now)
             return
         finally:
             self._reader.close()

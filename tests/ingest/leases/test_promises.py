@@ -224,3 +224,43 @@ def test_only_ended_shards_are_forgotten(tell: Tell) -> None:
         assert shard not in [row.shard_id for row in await leases.rows()]
 
     tell(story)
+
+
+def test_the_watermark_of_a_child_that_was_taken_stays(tell: Tell) -> None:
+    async def story(leases: Leases, shard: str) -> None:
+        one, child = await _taken(leases, shard + "-1"), shard + "-3"
+        await leases.commit(one, _entry(one, "10", 900), children=[LeaseRow(shard_id=child, watermark_ms=900)])
+        taken = await leases.take(await _row(leases, child), "two")
+        other = await _taken(leases, shard + "-2")
+        await leases.commit(other, _entry(other, "11", 300), children=[LeaseRow(shard_id=child, watermark_ms=300)])
+        assert taken is not None
+        assert (await _row(leases, child)).watermark_ms == 900
+        assert (await _row(leases, shard + "-2")).ended
+
+    tell(story)
+
+
+def test_a_loss_stays_with_the_lease_until_an_entry_tells_it(tell: Tell) -> None:
+    async def story(leases: Leases, shard: str) -> None:
+        lease = await _taken(leases, shard)
+        assert (await leases.advance(replace(lease, lost=True), 500)).lost
+        heir = await leases.take(await _row(leases, shard), "two")
+        assert heir is not None
+        assert heir.lost
+        heir = await leases.commit(heir, _entry(heir, "10", 600))
+        assert heir.lost
+        heir = await leases.commit(heir, _entry(heir, "11", 600, lost=True))
+        assert not heir.lost
+        assert not (await _row(leases, shard)).lost
+
+    tell(story)
+
+
+def test_the_end_of_a_shard_notes_how_far_live_state_was(tell: Tell) -> None:
+    async def story(leases: Leases, shard: str) -> None:
+        lease = await _taken(leases, shard)
+        await leases.commit(replace(lease, live_seq="9"), _entry(lease, "10"), children=[])
+        ended = await _row(leases, shard)
+        assert (ended.ended, ended.live_seq, ended.position) == (True, "9", "10")
+
+    tell(story)

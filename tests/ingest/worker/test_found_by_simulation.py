@@ -1,0 +1,141 @@
+"""Faults that the simulated cluster found, each as the shortest history that shows it."""
+
+import asyncio
+from typing import Any
+
+from contracts.ledger import LeaseRow
+from contracts.names import landing_key
+from ingest.live import MemoryLive
+from ingest.worker.janitor import Janitor
+from tests.builders.consumer import Outage, World, fill, until
+from tests.builders.virtual_time import VirtualClock, run_virtually, true_ms
+
+
+async def _run_for(world: World, seconds: float, *, name: str = "w", parts: Any = None, **options: Any) -> None:
+    """A worker that is killed, with all of its stores, after a while."""
+    running = asyncio.create_task(world.worker(name, parts, **options).run())
+    await asyncio.sleep(seconds)
+    running.cancel()
+    await asyncio.wait([running])
+
+
+def test_what_an_ended_shard_had_not_brought_to_live_state_is_offered_by_the_owner_of_its_child() -> None:
+    async def story() -> None:
+        live = MemoryLive()
+        await live.set_epoch("complete")
+        world = World(shards=1, live=live)
+        fill(world.stream, 100, devices=10)
+        world.stream.split("shardId-000000000000")
+        away = Outage(live, "write")
+        away.down = True
+        await _run_for(world, 8, parts=world.parts(live=away), flush_age_s=1)
+        ended = next(row for row in await world.leases.rows() if row.shard_id.endswith("0"))
+        assert ended.ended
+        assert await live.latest("d3") is None
+        await world.read_all("next")
+        assert b'"93"' in (await live.latest("d3") or b"")
+
+    run_virtually(story())
+
+
+def test_a_loss_is_remembered_though_its_finder_died_and_the_shard_stayed_quiet() -> None:
+    async def story() -> None:
+        world = World(shards=1, retention_ms=3_600_000)
+        fill(world.stream, 10)
+        await world.read_all()
+        await asyncio.sleep(60)
+        fill(world.stream, 10, first=10)
+        await asyncio.sleep(4_000)
+        await _run_for(world, 30, name="finder")
+        (row,) = await world.leases.rows()
+        assert true_ms() - row.watermark_ms < 120_000
+        assert row.lost
+        fill(world.stream, 10, first=20)
+        await world.read_all("next")
+        assert [entry.lost for entry in await world.entries()] == [False, True]
+        assert not (await world.leases.rows())[0].lost
+
+    run_virtually(story())
+
+
+def test_leftovers_of_an_ended_shard_and_of_a_late_write_are_removed_and_nothing_else() -> None:
+    async def story() -> None:
+        world = World(shards=2)
+        fill(world.stream, 100)
+        world.stream.split("shardId-000000000000")
+        await world.read_all()
+        kept = set(world.store.objects)
+        rows = {row.shard_id: row for row in await world.leases.rows()}
+        long_ago = true_ms() - 30 * 3_600_000
+        ended = _left(rows["shardId-000000000000"], long_ago, fence=rows["shardId-000000000000"].fence)
+        former = _left(rows["shardId-000000000001"], long_ago, fence=0)
+        current = _left(rows["shardId-000000000001"], true_ms(), fence=1)
+        unknown = landing_key(_hour(long_ago), "shardId-000000000099", "1", "2", 1)
+        for key in (ended, former, current, unknown):
+            await world.store.put_new(key, b"of a flush that was never committed")
+        holder = await world.leases.take(rows["shardId-000000000001"], "janitor")
+        assert holder is not None
+        janitor = Janitor(world.store, world.leases, VirtualClock(skew_ms=-7_200_000))
+        assert await janitor.sweep_all({"shardId-000000000002"}) == 0
+        assert await janitor.sweep_all({"shardId-000000000001"}) == 3
+        assert set(world.store.objects) == kept | {unknown}
+
+    run_virtually(story())
+
+
+def test_a_sweep_that_failed_is_done_again_from_where_it_began() -> None:
+    async def story() -> None:
+        world = World(shards=1)
+        fill(world.stream, 10)
+        await world.read_all()
+        (row,) = await world.leases.rows()
+        taken = await world.leases.take(row, "janitor")
+        assert taken is not None
+        left = _left(row, true_ms() - 10 * 3_600_000, fence=1)
+        await world.store.put_new(left, b"left")
+        leases = Outage(world.leases, "find")
+        janitor = Janitor(world.store, leases, VirtualClock())
+        janitor.taken(LeaseRow(shard_id=row.shard_id, fence=2, watermark_ms=true_ms() - 11 * 3_600_000))
+        leases.down = True
+        assert await janitor.sweep({row.shard_id}) == 0
+        leases.down = False
+        assert await janitor.sweep({row.shard_id}) == 1
+
+    run_virtually(story())
+
+
+def test_live_state_is_not_called_complete_while_others_hold_what_it_lost() -> None:
+    async def story() -> None:
+        live = MemoryLive()
+        world = World(shards=1, live=live)
+        fill(world.stream, 10, devices=10)
+        first = asyncio.create_task(world.worker("first", flush_age_s=8).run())
+
+        async def arrived() -> bool:
+            return await live.latest("d3") is not None
+
+        await until(arrived)
+        await live.forget([f"d{number}" for number in range(10)])
+        live._epoch = None
+        late = asyncio.create_task(world.worker("late", flush_age_s=8).run())
+
+        async def complete() -> bool:
+            return await live.epoch() is not None
+
+        await until(complete)
+        assert await live.latest("d3") is not None
+        for running in (first, late):
+            running.cancel()
+        await asyncio.wait([first, late])
+
+    run_virtually(story())
+
+
+def _left(row: LeaseRow, at_ms: int, *, fence: int) -> str:
+    return landing_key(_hour(at_ms), row.shard_id, "1", "2", fence)
+
+
+def _hour(at_ms: int) -> Any:
+    from contracts.ledger import hour_of
+
+    return hour_of(at_ms)
