@@ -16,15 +16,18 @@ class StreamTruth(Protocol):
     put_ms: dict[ShardId, list[tuple[int, int]]]
     parents: dict[ShardId, tuple[ShardId, ...]]
 
+    def has(self, shard_id: ShardId) -> bool: ...
+    def trimmed(self, shard_id: ShardId, sequence: int) -> bool: ...
+
 
 class Audit:
     """Follows leases and ledger by their effects alone, and notes every promise that one breaks.
 
     - Only the newest taker of a shard that has not let go commits or moves its watermark; a fence is used once.
     - Each entry follows its predecessor, and its objects are there.
-    - A watermark never goes back, and no record that was put before it is uncommitted.
+    - A watermark never goes back, and no record that was put before it is uncommitted, unless the stream has trimmed it.
     - Nothing is filed into an hour that the region's watermark, as anyone read it, had closed.
-    - A child commits only after its parents have ended.
+    - A child commits only after its parents have ended, or the stream has forgotten them.
     """
 
     def __init__(self, rows: Callable[[], list[LeaseRow]], store: MemoryStore, stream: StreamTruth) -> None:
@@ -73,7 +76,8 @@ class Audit:
             self._position[shard] = entry.last_seq
             self._objects(entry)
             if entry.kinesis_records:
-                waiting = [parent for parent in self._stream.parents.get(shard, ()) if parent not in self._ended]
+                there = [parent for parent in self._stream.parents.get(shard, ()) if self._stream.has(parent)]
+                waiting = [parent for parent in there if parent not in self._ended]
                 self._demand(not waiting, f"{shard} commits before its parents {waiting} have ended")
         if ended:
             self._ended.add(shard)
@@ -109,7 +113,7 @@ class Audit:
         while place < len(puts) and puts[place][0] <= int(row.position or 0):
             place += 1
         self._read[shard] = place
-        true = place == len(puts) or puts[place][1] >= row.watermark_ms
+        true = place == len(puts) or puts[place][1] >= row.watermark_ms or self._stream.trimmed(shard, puts[place][0])
         self._demand(true, f"{shard}: {what} moves the watermark to {row.watermark_ms} beyond an uncommitted record")
 
     def _objects(self, entry: LedgerEntry) -> None:

@@ -57,12 +57,13 @@ def play(seed: int, made: Made | None = None) -> Outcome:
 
 
 async def _history(world: World) -> list[str]:
+    world.loop.create_task(world.watch())
     await _trouble(world)
-    settled = await _settled(world)
+    unsettled = await _settle(world)
     broken = broken_promises(world)
     world.trace.lines.append(f"audit {world.audit.commits} commits, {len(world.devices.sent)} records, {broken}")
     await world.clear()
-    return broken if settled else [*broken, "it does not settle"]
+    return [*broken, f"it does not settle: {unsettled}"] if unsettled else broken
 
 
 def _setting(chance: random.Random) -> Setting:
@@ -74,6 +75,7 @@ def _setting(chance: random.Random) -> Setting:
         watermark_every_s=5.0,
         watermark_behind_ms=15_000,
         sweep_every_s=20.0,
+        sweep_all_every_s=60.0,
         look_every_s=2.0,
         limits=ReadLimits(reads_per_s=5.0, idle_wait_s=2.0),
         workers=chance.choice((1, 2, 3)),
@@ -185,30 +187,36 @@ def _suspend(world: World) -> None:
         world.loop.outside(world.chance.random() * 5, machine.thaw)
 
 
-async def _settled(world: World) -> bool:
-    """Heal everything, let it run until nothing is left to do, and stop all workers; False where that never comes."""
+async def _settle(world: World) -> str:
+    """Heal everything, let it run until nothing is left to do, and stop all workers; what is left where it never is."""
     world.note("world", "heals")
     world.weather.calm()
     for life in world.lives:
         life.machine.thaw()
     world.start(0)
     until_s = world.loop.time() + _SETTLE_S
-    while not _done(world):
+    while left := _left(world):
         if world.loop.time() > until_s:
-            return False
+            return left
         await asyncio.sleep(_LOOK_S)
     for life in world.running:
         _stop(life)
     while world.running and world.loop.time() <= until_s + _SETTLE_S:
         await asyncio.sleep(_LOOK_S)
-    return not world.running
+    return f"{[life.machine.name for life in world.running]} do not end" if world.running else ""
 
 
-def _done(world: World) -> bool:
+def _left(world: World) -> str:
+    """What is still to be done; empty where nothing is."""
     rows = world.plain._rows
     for shard_id, closed in world.stream.shards():
-        row, put = rows.get(shard_id), world.stream.put_ms.get(shard_id)
-        if row is None or row.ended != closed or (put and int(row.position or 0) < put[-1][0] and not closed):
-            return False
-    live = world.live._epoch is not None and not stale_devices(world)
-    return live and not world.weather.under_way and not leftovers(world)
+        row = rows.get(shard_id)
+        if row is None or row.ended != closed:
+            return f"{shard_id} {'is not ended' if row and closed else 'has no row' if row is None else 'is ended'}"
+        if not closed and int(row.position or 0) < world.stream.last(shard_id):
+            return f"{shard_id} is at {row.position}"
+    if world.live._epoch is None:
+        return "live state has no epoch"
+    if stale := stale_devices(world):
+        return f"live state of {stale}"
+    return "writes under way" if world.weather.under_way else ", ".join(sorted(leftovers(world)))

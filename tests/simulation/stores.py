@@ -45,9 +45,23 @@ class CityStream(MemoryStream):
         """The record put last."""
         return self._logs[shard_id].records[-1]
 
+    def last(self, shard_id: ShardId) -> int:
+        """Sequence number of the newest record that the shard still has, or 0."""
+        return self._logs[shard_id].sequences[-1] if self._logs[shard_id].sequences else 0
+
     def kept(self, shard_id: ShardId) -> set[str]:
         """Sequence numbers that are still there."""
         return {record.sequence_number for record in self.everything(shard_id)} if shard_id in self._logs else set()
+
+    def has(self, shard_id: ShardId) -> bool:
+        """Whether the stream still has that shard."""
+        self._trim()
+        return shard_id in self._logs
+
+    def trimmed(self, shard_id: ShardId, sequence: int) -> bool:
+        """Whether the stream has that record no more."""
+        self._trim()
+        return shard_id not in self._logs or sequence not in self._logs[shard_id].sequences
 
     def shards(self) -> list[tuple[ShardId, bool]]:
         """Every shard that the stream still has, and whether it is closed."""

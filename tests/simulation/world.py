@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from ingest.decode import JsonDecoder
 from ingest.landing import MemoryStore
 from ingest.leases.memory import MemoryLeases
@@ -13,13 +15,15 @@ from ingest.metrics import LANDING, LEASES, LIVE, STREAM, Metrics
 from ingest.worker import Options, Parts, Report, Worker
 from tests.simulation.audit import Audit
 from tests.simulation.devices import Devices
+from tests.simulation.landed import Landed
 from tests.simulation.machines import ClusterLoop, Machine, dismiss
 from tests.simulation.remote import Remote, Weather
 from tests.simulation.stores import CityStream, NewestOnly, WatchedLeases
 from tests.simulation.trace import Trace
 
 _METRICS: list[Metrics] = []
-"""Used again from history to history: making the registries would cost as much as running."""
+_DECODERS: list[JsonDecoder] = []
+"""Used again from history to history: making them would cost as much as running."""
 
 
 @dataclass(slots=True)
@@ -79,6 +83,7 @@ class World:
         self.plain = setting.made.leases()
         self.audit = Audit(lambda: list(self.plain._rows.values()), self.store, self.stream)
         self.leases = WatchedLeases(self.plain, self.audit, self.chance)
+        self.landed = Landed()
         self.live = setting.made.live()
         self.lives: list[Life] = []
         self.ended: list[Life] = []
@@ -117,6 +122,14 @@ class World:
         """Lives that neither died nor ended."""
         return [life for life in self.lives if not life.machine.dead and not life.running.done()]
 
+    async def watch(self) -> None:
+        """Read the region's watermark for ever, as the lake does: off a scan, which is no snapshot."""
+        while True:
+            await asyncio.sleep(3.0)
+            rows = await self.leases.rows()
+            if rows:
+                self.audit.region_seen(rows, "a scan", exactly=False)
+
     async def clear(self) -> None:
         """End all tasks: the history is over."""
         for life in self.lives:
@@ -146,7 +159,7 @@ class World:
             leases=remote(LEASES, self.leases),
             store=remote(LANDING, self.store),
             live=remote(LIVE, self.live),
-            decoder=JsonDecoder(),
+            decoder=_decoder(),
             clock=machine,
             encoding=self._encoding(machine),
             metrics=self._metrics(machine),
@@ -156,7 +169,7 @@ class World:
         async def encoding(work: Callable[..., Any], /, *args: Any) -> Any:
             if self.setting.slow_encoding:
                 await machine.sleep(self.chance.random() * 3)
-            return work(*args)
+            return self.landed.table(args[0].read_buffer()) if work is pq.read_table else work(*args)
 
         return encoding
 
@@ -168,3 +181,9 @@ class World:
         metrics.down_since_s.clear()
         metrics._clock = machine
         return metrics
+
+
+def _decoder() -> JsonDecoder:
+    if not _DECODERS:
+        _DECODERS.append(JsonDecoder())
+    return _DECODERS[0]
