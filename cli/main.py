@@ -7,7 +7,20 @@ import typer
 
 from contracts.errors import FleetlakeError
 
-COMMANDS = ("stack", "simulate", "replay", "consume", "process", "reconcile", "trail", "bench", "demo", "ui")
+COMMANDS = (
+    "stack",
+    "simulate",
+    "replay",
+    "consume",
+    "top",
+    "replay_rejected",
+    "process",
+    "reconcile",
+    "trail",
+    "bench",
+    "demo",
+    "ui",
+)
 """Modules of cli/ that add their commands, in the order of the help text."""
 
 app = typer.Typer(

@@ -58,6 +58,7 @@ async def serve(
     beside: list[asyncio.Task[None]] = []
     try:
         port = await health.start(settings.metrics_port if metrics_port is None else metrics_port)
+        slot.announce(f"http://{HOST}:{port}")
         _log.info("worker.started", region=settings.region, worker=slot.worker, metrics=f"http://{HOST}:{port}/metrics")
         beside = [asyncio.create_task(_copy_watermarks(settings, worker)), asyncio.create_task(_show_progress(worker))]
         report = await worker.run()
@@ -75,14 +76,15 @@ async def serve(
 def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
     """The real parts of a region's worker."""
     aws_region = settings.row.aws_region
+    decoding = Threads(1)
     return Parts(
-        stream=HttpStream(stream(settings.region), aws_region, settings.kinesis),
+        stream=HttpStream(stream(settings.region), aws_region, settings.kinesis, decoding=decoding),
         fan_out=_fan_out(settings),
         leases=DynamoLeases(settings.region, aws_region, settings.dynamodb),
         store=S3Store.of(settings),
         live=RedisLive.of(settings),
         decoder=JsonDecoder(),
-        decoding=Threads(1),
+        decoding=decoding,
         encoding=Threads(2),
         metrics=metrics,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 _SLOTS = 256
+_PAGES = ".url"
 
 
 class Slot:
@@ -18,8 +19,9 @@ class Slot:
     folders have other names; a paused process keeps its lock.
     """
 
-    def __init__(self, descriptor: int, name: str) -> None:
+    def __init__(self, descriptor: int, name: str, pages: Path) -> None:
         self._descriptor = descriptor
+        self._pages = pages
         self._name = name
         self.worker = f"{name}.{uuid.uuid4().hex[:8]}"
 
@@ -35,16 +37,27 @@ class Slot:
             except BlockingIOError:
                 os.close(descriptor)
                 continue
-            return cls(descriptor, f"{socket.gethostname()}.{_mark(descriptor)}")
+            pages = folder / f"{region}-{number}{_PAGES}"
+            return cls(descriptor, f"{socket.gethostname()}.{_mark(descriptor)}", pages)
         raise OSError(f"all {_SLOTS} worker slots of {region} in {folder} are taken")
 
     def is_dead(self, worker: str) -> bool:
         """Whether that worker is an earlier life of this slot."""
         return worker.rpartition(".")[0] == self._name and worker != self.worker
 
+    def announce(self, url: str) -> None:
+        """Tell programs of this machine where this worker's pages are."""
+        self._pages.write_text(url, encoding="utf-8")
+
     def free(self) -> None:
         """Let others have it."""
+        self._pages.unlink(missing_ok=True)
         os.close(self._descriptor)
+
+
+def announced(state: Path, region: str) -> list[str]:
+    """Where the pages of a region's workers on this machine are, those of dead ones among them."""
+    return [path.read_text(encoding="utf-8") for path in sorted((state / "workers").glob(f"{region}-*{_PAGES}"))]
 
 
 def _mark(descriptor: int) -> str:

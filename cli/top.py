@@ -1,0 +1,156 @@
+"""`fleetlake top`: a live view of a region's workers, shards and lag."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cli.environment import enter_region
+from contracts.settings import RegionSettings
+
+if TYPE_CHECKING:
+    from ingest.overview import Overlook, Overview, ShardView, WorkerView
+
+_LATE_MS = 60_000
+_TIGHT = 0.5
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("top")(_top)
+
+
+def _top(
+    region: Annotated[str, typer.Option(help="A region of regions.toml.")],
+    worker: Annotated[
+        list[str] | None, typer.Option(help="Pages of a worker elsewhere, such as http://host:9100; may be repeated.")
+    ] = None,
+    every: Annotated[float, typer.Option(min=0.2, help="Seconds between looks.")] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Two looks, one report as JSON.")] = False,
+) -> None:
+    """Workers, shards, owners, lag and rates of the consumer, live. Ctrl-C ends it; it changes nothing."""
+    enter_region(region)
+    asyncio.run(_watch(RegionSettings.load(), worker or [], every, as_json=as_json))
+
+
+async def _watch(settings: RegionSettings, elsewhere: list[str], every_s: float, *, as_json: bool) -> None:
+    from ingest.leases.dynamodb import DynamoLeases
+    from ingest.overview import Overlook
+
+    leases = DynamoLeases(settings.region, settings.row.aws_region, settings.dynamodb)
+    overlook = Overlook(settings.region, leases)
+    try:
+        if as_json:
+            await _look(overlook, settings, elsewhere)
+            await asyncio.sleep(every_s)
+            typer.echo(msgspec.json.encode(await _look(overlook, settings, elsewhere)).decode())
+            return
+        with Live(console=Console(), screen=True, auto_refresh=False) as live:
+            while True:
+                live.update(view(await _look(overlook, settings, elsewhere)), refresh=True)
+                await asyncio.sleep(every_s)
+    finally:
+        await leases.close()
+
+
+async def _look(overlook: "Overlook", settings: RegionSettings, elsewhere: list[str]) -> "Overview":
+    from ingest.worker.slot import announced
+
+    return await overlook.look([*announced(Path(settings.state), settings.region), *elsewhere])
+
+
+def view(overview: "Overview") -> Group:
+    """The picture of a moment."""
+    at = datetime.fromtimestamp(overview.at_ms / 1000, UTC)
+    lags = [shard.lag_ms for shard in overview.shards if shard.lag_ms is not None]
+    line = Text.assemble(
+        (f" {overview.region} ", "reverse bold"),
+        f"  {at:%Y-%m-%d %H:%M:%S} UTC   {len(overview.workers)} workers   {len(overview.shards)} shards",
+        f" (+{overview.ended_shards} ended)   read {_figure(_sum(w.read_per_s for w in overview.workers))}/s",
+        f"   landed {_figure(_sum(w.landed_per_s for w in overview.workers))}/s   largest lag ",
+        _lag(max(lags, default=None)),
+    )
+    return Group(line, Text(), _workers(overview), Text(), _shards(overview))
+
+
+def _workers(overview: "Overview") -> Table:
+    table = _table("worker", "state", shards=1, read_s=1, landed_s=1, live_s=1, live_waits=1, rejected=1, buffer=1)
+    for worker in overview.workers:
+        table.add_row(
+            worker.worker,
+            _state(worker),
+            str(worker.shards),
+            *map(_figure, (worker.read_per_s, worker.landed_per_s, worker.live_per_s)),
+            *map(_figure, (worker.live_pending, worker.rejected)),
+            _share(worker.buffer_share),
+        )
+    return table
+
+
+def _shards(overview: "Overview") -> Table:
+    table = _table("shard", "owner", lag=1, records_s=1, kB_s=1, watermark=1, retention=1)
+    for shard in overview.shards:
+        watermark_s = (overview.at_ms - shard.watermark_ms) / 1000
+        table.add_row(
+            shard.shard.removeprefix("shardId-").lstrip("0") or "0",
+            _owner(shard),
+            _lag(shard.lag_ms),
+            _figure(shard.records_per_s),
+            _figure(shard.bytes_per_s / 1000),
+            f"{watermark_s:,.0f} s ago" if shard.watermark_ms else "-",
+            _share(shard.retention_used),
+        )
+    return table
+
+
+def _table(*words: str, **figures: int) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
+    for word in words:
+        table.add_column(word, no_wrap=True)
+    for name in figures:
+        heading = f"{name.removesuffix('_s')}/s" if name.endswith("_s") else name.replace("_", " ")
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _state(worker: "WorkerView") -> Text:
+    if worker.ready is None:
+        return Text("no pages", style="yellow")
+    if worker.ready:
+        return Text("ready", style="green")
+    return Text("; ".join(worker.reasons), style="red")
+
+
+def _owner(shard: "ShardView") -> Text:
+    if shard.owner is None:
+        return Text("waits for parents" if shard.waits_for_parents else "nobody", style="yellow")
+    wanted = f" -> {shard.wanted_by}" if shard.wanted_by else ""
+    return Text(shard.owner + wanted)
+
+
+def _lag(lag_ms: float | None) -> Text:
+    if lag_ms is None:
+        return Text("?", style="dim")
+    style = "green" if lag_ms < 1_000 else "yellow" if lag_ms < _LATE_MS else "red"  # noqa: PLR2004
+    return Text(f"{lag_ms / 1000:,.1f} s", style=style)
+
+
+def _share(share: float | None) -> Text:
+    return Text("?", style="dim") if share is None else Text(f"{share:.0%}", style="red" if share > _TIGHT else "")
+
+
+def _figure(value: float | None) -> str:
+    return "?" if value is None else f"{value:,.0f}"
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
