@@ -66,6 +66,16 @@ def rejected_key(reason: str, hour: datetime, shard_id: str, first_seq: str, las
     return f"rejected/telemetry/reason={reason}/{_dated(hour)}/{shard_id}-{first_seq}-{last_seq}-{fence}.parquet"
 
 
+def reason_of_key(key: str) -> str:
+    """The reason in the key of a rejected object."""
+    return key.partition("/reason=")[2].partition("/")[0]
+
+
+def replayed_prefix(rejected_object: str) -> str:
+    """Prefix of the marks that say which records of that rejected object (its key) were put back on the stream."""
+    return f"replayed/{rejected_object.removeprefix('rejected/').removesuffix('.parquet')}/"
+
+
 def redis_latest(region: str, device_id: str) -> str:
     """JSON of the device's newest record."""
     return f"{region}:latest:{device_id}"

@@ -1,0 +1,61 @@
+"""`fleetlake replay-rejected`: rejected records back on the stream."""
+
+import json
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.environment import ALL, each_region, enter_region, exit_code_of, run_in_each_region
+from contracts.settings import RegionSettings
+
+_FAILED = 1
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("replay-rejected")(_replay_rejected)
+
+
+def _replay_rejected(
+    region: Annotated[str, typer.Option(help="A region of regions.toml, or 'all': one process each.")],
+    reason: Annotated[str | None, typer.Option(help="Of this reason only, for example poison.")] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also what was put back before and was rejected again.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Put rejected records back on the stream, once each, with their origin: after whatever rejected them is mended."""
+    if region == ALL:
+        _everywhere(reason, again=again, as_json=as_json)
+        return
+    enter_region(region)
+    from ingest.replay import replay_rejected
+
+    report = msgspec.to_builtins(replay_rejected(RegionSettings.load(), reason=reason, again=again))
+    _show([report], as_json=as_json, single=True)
+    if report["refused"]:
+        raise typer.Exit(_FAILED)
+
+
+def _everywhere(reason: str | None, *, again: bool, as_json: bool) -> None:
+    words = ["replay-rejected", "--json", *(["--reason", reason] if reason else []), *(["--again"] if again else [])]
+    runs = run_in_each_region(each_region(ALL), words, capture=True)
+    _show([json.loads(run.output) for run in runs if run.output.strip()], as_json=as_json, single=False)
+    raise typer.Exit(exit_code_of(runs))
+
+
+def _show(reports: list[dict[str, Any]], *, as_json: bool, single: bool) -> None:
+    if as_json:
+        whole = reports[0] if single else {"regions": {report["region"]: report for report in reports}}
+        typer.echo(json.dumps(whole))
+        return
+    table = Table(title="rejected records")
+    names = ("region", "found", "put", "replayed_before", "rejected_again", "refused", "gone")
+    for name in names:
+        table.add_column(name.replace("_", " "), justify="left" if name == "region" else "right")
+    for report in reports:
+        table.add_row(report["region"], *(f"{report[name]:,}" for name in names[1:]))
+    Console().print(table)
