@@ -66,7 +66,7 @@ class ShardTask:
         self._live = live
         self._closing = asyncio.Event()
         self._reader = shard_reader(parts, options, lease)
-        self._horizon = Horizon(lease.shard_id, retention_ms, lease.watermark_ms, lease.position)
+        self._horizon = Horizon(lease.shard_id, retention_ms, lease.watermark_ms, lease.position, parts.clock)
         self._alarmed = False
 
     @property
