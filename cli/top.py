@@ -82,11 +82,14 @@ def view(overview: "Overview") -> Group:
 
 
 def _workers(overview: "Overview") -> Table:
-    table = _table("worker", "state", shards=1, read_s=1, landed_s=1, live_s=1, live_waits=1, rejected=1, buffer=1)
+    table = _table(
+        "worker", "state", "sinks", shards=1, read_s=1, landed_s=1, live_s=1, live_waits=1, rejected=1, buffer=1
+    )
     for worker in overview.workers:
         table.add_row(
             worker.worker,
             _state(worker),
+            _sinks(worker),
             str(worker.shards),
             *map(_figure, (worker.read_per_s, worker.landed_per_s, worker.live_per_s)),
             *map(_figure, (worker.live_pending, worker.rejected)),
@@ -96,7 +99,7 @@ def _workers(overview: "Overview") -> Table:
 
 
 def _shards(overview: "Overview") -> Table:
-    table = _table("shard", "owner", lag=1, records_s=1, kB_s=1, watermark=1, retention=1)
+    table = _table("shard", "owner", lag=1, kinesis_records_s=1, kB_s=1, watermark=1, retention=1)
     for shard in overview.shards:
         watermark_s = (overview.at_ms - shard.watermark_ms) / 1000
         table.add_row(
@@ -116,7 +119,7 @@ def _table(*words: str, **figures: int) -> Table:
     for word in words:
         table.add_column(word, no_wrap=True)
     for name in figures:
-        heading = f"{name.removesuffix('_s')}/s" if name.endswith("_s") else name.replace("_", " ")
+        heading = f"{name.removesuffix('_s').replace('_', ' ')}/s" if name.endswith("_s") else name.replace("_", " ")
         table.add_column(heading, justify="right")
     return table
 
@@ -127,6 +130,13 @@ def _state(worker: "WorkerView") -> Text:
     if worker.ready:
         return Text("ready", style="green")
     return Text("; ".join(worker.reasons), style="red")
+
+
+def _sinks(worker: "WorkerView") -> Text:
+    if worker.ready is None:
+        return Text("?", style="dim")
+    away = ", ".join(f"{sink} away {for_s:,.0f} s" for sink, for_s in sorted(worker.down_s.items()))
+    return Text(away or "up", style="red" if away else "green")
 
 
 def _owner(shard: "ShardView") -> Text:

@@ -140,7 +140,8 @@ def _shards(rows: Sequence[LeaseRow], pages: Mapping[str, _Page]) -> list[ShardV
     for row in sorted(rows, key=lambda row: row.shard_id):
         if row.ended:
             continue
-        values = pages[row.owner].values if row.owner in pages else {}
+        page = pages.get(row.owner or "")
+        values = {} if page is None else page.values
         views.append(
             ShardView(
                 shard=row.shard_id,
