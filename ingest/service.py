@@ -18,9 +18,9 @@ from ingest.landing import S3Store
 from ingest.leases.dynamodb import DynamoLeases
 from ingest.live import RedisLive
 from ingest.metrics import Metrics
+from ingest.offload import Threads
 from ingest.watermarks import copy_watermarks
 from ingest.worker import Options, Parts, Report, Worker
-from ingest.worker.options import Threads
 from ingest.worker.slot import Slot
 
 _COPY_EVERY_S = 10.0

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any, cast
 
@@ -38,24 +39,27 @@ def optional_column(values: list[Any], kind: pa.DataType) -> pa.Array:
 
 def list_column(values: list[list[str] | None], kind: pa.DataType) -> pa.Array:
     """Lists of strings with nulls."""
-    offsets, present = _offsets(values)
-    if not present:
+    if not any(values) and values.count(None) == len(values):
         return pa.nulls(len(values), kind)
+    offsets, present = _offsets(values)
     return pa.ListArray.from_arrays(offsets, pa.array(list(chain.from_iterable(present)), pa.string()), type=kind)
 
 
 def map_column(values: list[dict[str, Any] | None], kind: pa.MapType) -> pa.Array:
     """Maps with nulls, entries in the order in which they were sent."""
-    offsets, present = _offsets(values)
-    if not present:
+    if not any(values) and values.count(None) == len(values):
         return pa.nulls(len(values), kind)
+    offsets, present = _offsets(values)
     keys = pa.array(list(chain.from_iterable(present)), pa.string())
     items = list(chain.from_iterable([entries.values() for entries in present]))
     return pa.MapArray.from_arrays(offsets, keys, pa.array(items, kind.item_type), type=kind)
 
 
 def times_column(values: list[int | str]) -> tuple[np.ndarray, np.ndarray]:
-    """Epoch milliseconds, and which values are times."""
+    """Epoch milliseconds, and which values are times. Almost always all are integers, or all are texts."""
+    if values and isinstance(values[0], int):
+        with suppress(TypeError, OverflowError):
+            return np.frombuffer(array("q", cast(list[int], values)), np.int64), np.ones(len(values), bool)
     try:
         return parse_texts(pa.array(values, pa.string()))
     except (pa.ArrowTypeError, pa.ArrowInvalid):

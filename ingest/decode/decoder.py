@@ -18,8 +18,8 @@ from ingest.decode.users import UserRecords, user_records
 
 DECODER_VERSION = 1
 """Grows whenever the same bytes would give other rows; every ledger entry names it."""
-PART_ROWS = 8192
-"""User records that are taken through all steps together: few enough to stay in the processor's cache."""
+PART_ROWS = 16_384
+"""User records that are taken through all steps together: one whole answer of GetRecords."""
 MAX_UNKNOWN_NAMES = 1000
 OTHER_NAMES = "*"
 _MAX_NAME = 128

@@ -7,7 +7,7 @@ import msgspec
 from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
 from ingest.aws import AwsRefused, AwsUnanswered, JsonService
-from ingest.batch import ShardId
+from ingest.batch import KinesisRecord, ShardId
 from ingest.clock import Clock, SystemClock
 from ingest.kinesis.protocol import (
     IteratorExpired,
@@ -20,6 +20,7 @@ from ingest.kinesis.protocol import (
     Throttled,
 )
 from ingest.kinesis.wire import ChildRow, HashRange, RecordRow, child_shard, kinesis_records
+from ingest.offload import Offload, inline
 
 _THROTTLES = {"ProvisionedThroughputExceededException", "ThrottlingException", "KMSThrottlingException"}
 _T = TypeVar("_T")
@@ -67,11 +68,20 @@ class _DescribeSummary(msgspec.Struct, rename="pascal"):
 class HttpStream:
     """A StreamClient of Kinesis itself, or of anything that speaks its JSON protocol."""
 
-    def __init__(self, stream: str, aws_region: str, access: AwsService, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        stream: str,
+        aws_region: str,
+        access: AwsService,
+        *,
+        clock: Clock | None = None,
+        decoding: Offload = inline,
+    ) -> None:
         self._stream = stream
         self._arn = ""
         self._clock = clock or SystemClock()
         self._service = JsonService("kinesis", "Kinesis_20131202", aws_region, access, version="1.1")
+        self._decoding = decoding
         self._decode_records = msgspec.json.Decoder(_GetRecords)
 
     async def describe(self) -> StreamDescription:
@@ -111,12 +121,10 @@ class HttpStream:
         # An iterator does not say whose stream it is to whoever checks permissions; the ARN does.
         request = {"ShardIterator": iterator, "Limit": limit, "StreamARN": self._arn}
         body, server_ms = await self._call("GetRecords", request, gone="its shard")
-        try:
-            answer = self._decode_records.decode(body)
-        except msgspec.DecodeError as error:
-            raise StreamUnavailable(f"GetRecords' body of {len(body)} bytes does not decode: {error}") from error
+        # Megabytes of JSON: decoded on the loop they would hold up every other shard, and live state's writes.
+        answer, records = await self._decoding(self._decoded_records, body)
         return Records(
-            records=kinesis_records(answer.records),
+            records=records,
             next_iterator=answer.next_shard_iterator or None,
             millis_behind_latest=answer.millis_behind_latest or 0,
             child_shards=[child_shard(row) for row in answer.child_shards or ()],
@@ -127,6 +135,13 @@ class HttpStream:
     async def close(self) -> None:
         """Close the connections."""
         await self._service.close()
+
+    def _decoded_records(self, body: bytes) -> tuple[_GetRecords, list[KinesisRecord]]:
+        try:
+            answer = self._decode_records.decode(body)
+        except msgspec.DecodeError as error:
+            raise StreamUnavailable(f"GetRecords' body of {len(body)} bytes does not decode: {error}") from error
+        return answer, kinesis_records(answer.records)
 
     async def _call(self, action: str, request: dict[str, Any], *, gone: str = "") -> tuple[bytes, int | None]:
         try:

@@ -1,10 +1,6 @@
 """What a worker is made of, and how it is set."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 from contracts.settings import RegionSettings
 from ingest.batch import Decoder
@@ -16,31 +12,10 @@ from ingest.landing import ObjectStore
 from ingest.leases.protocol import Leases
 from ingest.live.protocol import LiveState
 from ingest.metrics import Metrics
+from ingest.offload import Offload, inline
 from ingest.worker.start import start_ms_of
 
 _MIB = 1024 * 1024
-
-
-class Offload(Protocol):
-    """Runs a function that computes for a while without holding up the event loop."""
-
-    def __call__(self, work: Callable[..., Any], /, *args: Any) -> Awaitable[Any]: ...
-
-
-class Threads:
-    """An Offload on threads of its own, for work that lets go of the interpreter."""
-
-    def __init__(self, threads: int = 2) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ingest")
-
-    async def __call__(self, work: Callable[..., Any], /, *args: Any) -> Any:
-        """The function's result."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
-
-
-async def inline(work: Callable[..., Any], /, *args: Any) -> Any:
-    """An Offload that computes at once: for tests, which want no threads."""
-    return work(*args)
 
 
 @dataclass(frozen=True, slots=True)
