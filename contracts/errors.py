@@ -59,6 +59,14 @@ class SinkUnavailable(FleetlakeError):
     """A store that the consumer writes to is down, full, read-only or denying."""
 
 
+class RecordsRefused(FleetlakeError):
+    """A store answers, but does not take these very records, however often they are sent."""
+
+
+class QuarantineFailed(FleetlakeError):
+    """A record that broke a step could not be set aside: the shard stops rather than lose it."""
+
+
 class ObjectConflict(FleetlakeError):
     """An object of that key exists with other bytes; nothing was written."""
 

@@ -47,6 +47,7 @@ class Metrics:
         self.live_rows = self._counter("live_rows_total", "Records offered to live state and taken.")
         self.live_seconds = self._histogram("live_seconds", "From decoding to live state.", _SECONDS)
         self.live_pending = self._gauge("live_pending_rows", "Records that live state has not taken yet.")
+        self.live_refused = self._counter("live_refused_total", "Records that live state does not take.", "error")
         self.live_dirty = self._gauge("live_dirty", "1 where live state missed records and must be rebuilt.")
 
     def _define_state(self) -> None:

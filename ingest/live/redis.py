@@ -21,9 +21,10 @@ from redis.exceptions import (
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
+    ResponseError,
 )
 
-from contracts.errors import SinkUnavailable
+from contracts.errors import RecordsRefused, SinkUnavailable
 from contracts.names import redis_epoch, redis_geo, redis_latest, redis_seen, redis_trail
 from contracts.settings import RegionSettings
 from ingest.live.choice import choose
@@ -180,6 +181,8 @@ class RedisLive:
         try:
             return await call()
         except (RedisError, OSError, TimeoutError) as error:
+            if _is_about_the_rows(error):
+                raise RecordsRefused(f"Redis of region {self._region}: cannot {what}: {error}") from error
             _log.warning("redis unavailable", region=self._region, action=what, error=type(error).__name__)
             raise SinkUnavailable(f"Redis of region {self._region}: cannot {what}: {_explained(error)}") from error
 
@@ -192,6 +195,12 @@ def _sum(first: LiveReport, second: LiveReport) -> LiveReport:
         first.points + second.points,
         first.complete and second.complete,
     )
+
+
+def _is_about_the_rows(error: Exception) -> bool:
+    """Whether the script ran and could not take what it was given: sending it again ends in the same way."""
+    text = str(error)
+    return isinstance(error, ResponseError) and "script:" in text and text.startswith(("ERR ", "WRONGTYPE "))
 
 
 def _explained(error: Exception) -> str:

@@ -18,6 +18,7 @@ from ingest.metrics import LANDING, LEASES
 from ingest.worker.budget import Budget
 from ingest.worker.discovery import child_rows
 from ingest.worker.options import Options, Parts
+from ingest.worker.quarantine import taken_apart
 from ingest.worker.settle import Persistence, commit_for_sure
 from ingest.worker.totals import Totals
 
@@ -165,7 +166,12 @@ class Delivery:
         self._flushing = True
         pending, size = self._sealed.popleft()
         lease = self.lease
-        flush: Flush = await self._parts.encoding(pending.encode, lease.watermark_ms, lease.fence, self._worker)
+        try:
+            flush: Flush = await self._parts.encoding(pending.encode, lease.watermark_ms, lease.fence, self._worker)
+        except Exception as error:  # noqa: BLE001 - whatever one record broke, it is found
+            parted = await taken_apart(self._parts, pending, error)
+            self._sealed.extendleft(zip(reversed(parted), (size, 0), strict=False))
+            return
         for landed, data in flush.objects:
             await self._persistence.until_done(LANDING, partial(self._parts.store.put_new, landed.key, data))
         losses = self._losses
@@ -229,16 +235,9 @@ class Delivery:
         metrics.flush_rows.observe(entry.user_records)
         metrics.flush_bytes.observe(flush.bytes)
         metrics.flush_seconds.observe(seconds)
-        _log.info(
-            "flush.committed",
-            trace_id=entry.trace_id,
-            shard=entry.shard_id,
-            after_seq=entry.after_seq,
-            last_seq=entry.last_seq,
-            landed=entry.landed,
-            rejected=entry.rejected_total,
-            seconds=round(seconds, 3),
-        )
+        place = {"trace_id": entry.trace_id, "shard": entry.shard_id, "after_seq": entry.after_seq}
+        counts = {"landed": entry.landed, "rejected": entry.rejected_total, "seconds": round(seconds, 3)}
+        _log.info("flush.committed", **place, last_seq=entry.last_seq, **counts)
 
     def _show_watermark(self) -> None:
         self._parts.metrics.watermark.labels(self.lease.shard_id).set(self.lease.watermark_ms)

@@ -15,6 +15,7 @@ from ingest.clock import Clock
 from ingest.live.protocol import LiveState
 from ingest.metrics import LIVE, Metrics
 from ingest.worker.newest import newest_of_each
+from ingest.worker.refusal import write_around
 from ingest.worker.settle import Persistence
 
 _log = structlog.get_logger()
@@ -103,7 +104,7 @@ class LiveWriter:
         item = self._taken()
         self._writing = item.rows.num_rows
         if self._writing:
-            await self._persistence.until_done(LIVE, partial(self._live.write, item.rows))
+            await self._persistence.until_done(LIVE, partial(write_around, self._live.write, item.rows, self._metrics))
             self._metrics.live_rows.inc(self._writing)
             self._metrics.live_seconds.observe(self._clock.monotonic_s() - item.since_s)
         self._writing = 0

@@ -4,19 +4,27 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from contracts.errors import FleetlakeError
 from contracts.record import LANDING_SCHEMA, REJECTED_SCHEMA, RejectReason
 from ingest.batch import Batch, Decoder, KinesisRecord
+
+
+class CountsDiffer(FleetlakeError):
+    """A decoder broke its promise: user records are not rows + rejected + suppressed."""
 
 
 def decode_around(decoder: Decoder, shard_id: str, records: Sequence[KinesisRecord]) -> list[Batch]:
     """The records decoded, in order: one batch, or several around those that break the decoder.
 
-    A decoder promises not to raise for what a record holds; this holds where it does not keep the promise.
+    A decoder promises not to raise for what a record holds and to account for each; this holds where it does not keep
+    the promise. Raises MemoryError where a single record finds no memory: that is no fault of the record.
     """
     try:
-        return [decoder.decode(shard_id, records)]
-    except Exception as error:  # noqa: BLE001 - whatever a decoder raises, one bad record must not stop a shard
+        return [_checked(decoder.decode(shard_id, records))]
+    except Exception as error:
         if len(records) == 1:
+            if isinstance(error, MemoryError):
+                raise
             return [poisoned(shard_id, records[0], error)]
     middle = len(records) // 2
     return decode_around(decoder, shard_id, records[:middle]) + decode_around(decoder, shard_id, records[middle:])
@@ -24,18 +32,6 @@ def decode_around(decoder: Decoder, shard_id: str, records: Sequence[KinesisReco
 
 def poisoned(shard_id: str, record: KinesisRecord, error: Exception) -> Batch:
     """A batch of one rejected record: its bytes whole, and the class of what it raised."""
-    row = {
-        "reason": RejectReason.POISON.value,
-        "error": type(error).__name__,
-        "data": record.data,
-        "partition_key": record.partition_key,
-        "arrival_ts": record.arrival_ms * 1000,
-        "shard_id": shard_id,
-        "sequence_number": record.sequence_number,
-        "sub_sequence": 0,
-        "replayed_at": None,
-    }
-    columns = [pa.array([row[name]]).cast(REJECTED_SCHEMA.field(name).type) for name in REJECTED_SCHEMA.names]
     return Batch(
         shard_id=shard_id,
         first_seq=record.sequence_number,
@@ -43,7 +39,32 @@ def poisoned(shard_id: str, record: KinesisRecord, error: Exception) -> Batch:
         kinesis_records=1,
         user_records=1,
         rows=pa.RecordBatch.from_pylist([], LANDING_SCHEMA),
-        rejected=pa.RecordBatch.from_arrays(columns, schema=REJECTED_SCHEMA),
+        rejected=poison_row(shard_id, record, error),
         bytes_read=len(record.data),
         max_arrival_ms=record.arrival_ms,
     )
+
+
+def poison_row(
+    shard_id: str, record: KinesisRecord, error: Exception, *, data: bytes | None = None, sub_sequence: int = 0
+) -> pa.RecordBatch:
+    """A row of contracts.record.REJECTED_SCHEMA. data: of the user record, where it is not the whole Kinesis record."""
+    row = {
+        "reason": RejectReason.POISON.value,
+        "error": type(error).__name__,
+        "data": record.data if data is None else data,
+        "partition_key": record.partition_key,
+        "arrival_ts": record.arrival_ms * 1000,
+        "shard_id": shard_id,
+        "sequence_number": record.sequence_number,
+        "sub_sequence": sub_sequence,
+        "replayed_at": None,
+    }
+    columns = [pa.array([row[name]]).cast(REJECTED_SCHEMA.field(name).type) for name in REJECTED_SCHEMA.names]
+    return pa.RecordBatch.from_arrays(columns, schema=REJECTED_SCHEMA)
+
+
+def _checked(batch: Batch) -> Batch:
+    if batch.user_records != batch.rows.num_rows + batch.rejected.num_rows + batch.suppressed:
+        raise CountsDiffer(f"{batch.user_records} user records are not landed + rejected + suppressed")
+    return batch

@@ -14,8 +14,10 @@ from ingest.batch import ShardId
 from ingest.landing import ObjectStore
 from ingest.live import LiveState
 from ingest.metrics import LANDING, LEASES
+from ingest.offload import Offload
 from ingest.worker.live import LiveWriter
-from ingest.worker.options import Offload, Parts
+from ingest.worker.options import Parts
+from ingest.worker.refusal import write_around
 from ingest.worker.settle import Persistence
 
 _ROWS_A_WRITE = 50_000
@@ -37,6 +39,7 @@ class LiveMender:
         self._leases = parts.leases
         self._store = parts.store
         self._clock = parts.clock
+        self._metrics = parts.metrics
         self._offload = parts.encoding
         self._worker = worker
         self._in_hand_s = in_hand_s
@@ -87,7 +90,7 @@ class LiveMender:
         except KeyError:
             return False
         for batch in batches:
-            await self._live.write(batch)
+            await write_around(self._live.write, batch, self._metrics)
         return True
 
 

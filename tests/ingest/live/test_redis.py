@@ -9,8 +9,10 @@ from uuid import uuid4
 import pytest
 import redis
 
-from contracts.errors import SinkUnavailable
+from contracts.errors import RecordsRefused, SinkUnavailable
 from ingest.live import RedisLive
+from ingest.metrics import Metrics
+from ingest.worker.refusal import write_around
 from tests.builders.ingest import ARRIVAL_MS, landing_rows
 
 
@@ -51,6 +53,26 @@ def test_a_server_that_lost_its_scripts_is_told_them_again(stack: Any) -> None:
         await live.close()
 
     asyncio.run(scenario())
+
+
+def test_rows_that_the_script_cannot_take_are_left_out_and_the_rest_is_written(stack: Any) -> None:
+    settings, devices = stack.settings("eu"), [uuid4().hex for _ in range(5)]
+
+    async def scenario() -> None:
+        live, metrics = RedisLive.of(settings), Metrics()
+        rows = landing_rows([at_munich(device) for device in devices])
+        with pytest.raises(RecordsRefused, match="WRONGTYPE"):
+            await live.write(rows)
+        await write_around(live.write, rows, metrics)
+        assert 'live_refused_total{error="RecordsRefused"} 1.0' in metrics.page().decode()
+        await live.close()
+
+    with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        client.set(f"eu:trail:{devices[3]}", "not a sorted set")
+        asyncio.run(scenario())
+        held = [client.get(f"eu:latest:{device}") is not None for device in devices]
+        client.delete(f"eu:trail:{devices[3]}")
+    assert held == [True, True, True, False, True]
 
 
 def test_a_region_cannot_write_another_regions_devices(stack: Any) -> None:
