@@ -46,8 +46,8 @@ status: .venv/installed ## What runs, where, and how far behind it is
 	@$(BIN)/fleetlake status
 
 .PHONY: test
-test: .venv/installed ## All tests, on the real embedded services
-	@$(BIN)/python -m pytest
+test: .venv/installed ## All tests, on the real embedded services; two processes share the files
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-real
 test-real: .venv/installed ## All real telemetry end to end, with kills; some 15 minutes

@@ -20,7 +20,7 @@ def test_what_a_session_is_started_with_holds_no_secret(lake_region, secrets):
 
 
 def test_the_command_line_of_its_java_holds_no_secret(spark, secrets):
-    lines = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+    lines = [_command_line(child) for child in psutil.Process().children(recursive=True)]
     assert any("org.apache.spark.deploy.SparkSubmit" in line for line in lines)
     assert not [line for line in lines for secret in secrets if secret in line]
 
@@ -47,3 +47,11 @@ def test_spark_and_pyiceberg_see_the_same_tables(spark, landing):
     }
     assert seen == {".".join(name) for name in catalog(settings).list_tables("history")}
     assert seen == {"history.telemetry", "history.trip", "history.device_day"}
+
+
+def _command_line(process: psutil.Process) -> str:
+    """Empty for a process that has ended meanwhile."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""

@@ -56,7 +56,7 @@ def test_a_parquet_file_without_rows(tmp_path: Path) -> None:
     [
         ("file.parquet", b"PAR1 no, not really", "is no readable Parquet file"),
         ("file.csv.gz", b"plain text, not gzip", "is no readable CSV file"),
-        ("file.jsonl.gz", gzip.compress(b'{"device_id":"a","ts":1}\n' * 9)[:-9], "is damaged"),
+        ("file.jsonl.gz", gzip.compress(b'{"device_id":"a","ts":1}\n' * 9, mtime=0)[:-9], "is damaged"),
         ("file.csv", b"device_id,ts\na,1700000000000\na,1,2,3\n", "Expected 2 columns, got 4"),
     ],
 )
