@@ -8,7 +8,7 @@ Value = str | int | float | bool
 
 
 class Change:
-    """A conditional update of one item. Every attribute is named by a placeholder, as many are reserved words."""
+    """A conditional update of one item. Attributes are named by substitution tokens, as many names are reserved."""
 
     def __init__(self) -> None:
         self._conditions: list[str] = []
@@ -73,14 +73,14 @@ class Change:
         return f"#{name}"
 
     def _value(self, value: Value) -> str:
-        placeholder = f":v{len(self._values)}"
+        token = f":v{len(self._values)}"
         if isinstance(value, bool):
-            self._values[placeholder] = {"BOOL": value}
+            self._values[token] = {"BOOL": value}
         elif isinstance(value, str):
-            self._values[placeholder] = {"S": value}
+            self._values[token] = {"S": value}
         else:
-            self._values[placeholder] = {"N": repr(value)}
-        return placeholder
+            self._values[token] = {"N": repr(value)}
+        return token
 
 
 def held_by(lease: LeaseRow) -> Change:

@@ -16,6 +16,8 @@ from lake.load import due_loads, due_marts, load_days, mark_applied, staged_sequ
 from tests.builders.marts import connect, derive, device_day, empty, fetch, trip
 
 DAY, NEXT = date(2026, 3, 2), date(2026, 3, 3)
+TABLES = """select table_schema, table_name, column_name, data_type, is_nullable from information_schema.columns
+    where table_schema in ('registry', 'staging', 'ops', 'privacy') order by 1, 2, ordinal_position"""
 
 
 @pytest.fixture
@@ -160,7 +162,10 @@ def test_staging_has_the_columns_of_the_contract(
 
 
 def test_the_ddl_may_run_again(region, world):
+    before = [fetch(database, TABLES) for database in (region, world)]
     with connect(region) as connection:
         connection.execute(ddl.fleet())
     with connect(world) as connection:
         connection.execute(ddl.world())
+    assert [fetch(database, TABLES) for database in (region, world)] == before
+    assert all(before)

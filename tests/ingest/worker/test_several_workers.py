@@ -112,6 +112,7 @@ def test_a_new_worker_of_the_same_slot_does_not_wait_for_the_lease_of_its_dead_s
         heir = Worker(world.parts(), Options(), "slot.2", is_dead=lambda name: name == "slot.1")
         running = asyncio.create_task(heir.run())
         await until(lambda: len(heir.health().shards) == 2, within_s=1)
+        assert {row.owner for row in await world.leases.rows()} == {"slot.2"}
         await _ended(heir, running)
         dead.cancel()
 
