@@ -19,11 +19,18 @@ from bench.team import REGION, Producer, Team, name_of, quantile, reconciled, st
 
 SHARDS, WORKERS = 8, 4
 RECORDS_PER_S = 2_000
-_KILL_EVERY_S = (3.0, 6.0)
-_RESHARD_EVERY_S = 4.0
-_AWAY_S = (0.0, 12.0)
 _IN_FLIGHT_S = 0.25
 """A dead worker's last request may reach the server so late."""
+
+
+class Pace(NamedTuple):
+    """How soon things happen, in seconds; ranges are drawn from evenly."""
+
+    kill_every_s: tuple[float, float] = (3.0, 6.0)
+    reshard_every_s: float = 4.0
+    away_s: tuple[float, float] = (0.0, 12.0)
+    """Until another machine has taken a dead one's place."""
+    lease_ttl_s: float = 10.0
 
 
 class Kill(NamedTuple):
@@ -69,7 +76,7 @@ def run() -> list[Row]:
     """Figures of a run; raises AssertionError where a promise was broken."""
     seconds = float(os.environ.get("FLEETLAKE_BENCH_CHAOS_S", "180"))
     with stack_of_one_region() as state:
-        outcome = asyncio.run(chaos(state, REGION, seconds))
+        outcome = asyncio.run(chaos(state, REGION, seconds, Pace()))
     check(outcome)
     return _rows(outcome)
 
@@ -83,15 +90,15 @@ def check(outcome: Outcome) -> None:
     assert not outcome.gaps.never, f"not read again: {outcome.gaps.never}"
 
 
-async def chaos(state: Path, region: str, seconds: float, *, seed: int = 1) -> Outcome:
+async def chaos(state: Path, region: str, seconds: float, pace: Pace, *, seed: int = 1) -> Outcome:
     """Run it, wait until everything is committed, and look at what stands in the stores."""
     reading = os.environ.get("FLEETLAKE_BENCH_READING", "polling")
-    async with team_on(state, region, SHARDS, flush_age_s=2, reading=reading) as team:
+    async with team_on(state, region, SHARDS, flush_age_s=2, lease_ttl_s=pace.lease_ttl_s, reading=reading) as team:
         producer = Producer(team.stream, RECORDS_PER_S, broken_every=997)
         for number in range(WORKERS):
             team.start(f"m{number}")
         await _until_all_owned(team)
-        trouble = _Trouble(team, random.Random(seed))
+        trouble = _Trouble(team, pace, random.Random(seed))
         tasks = [asyncio.create_task(work) for work in (producer.run(), trouble.kill_some(), trouble.reshard())]
         done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -109,11 +116,12 @@ async def chaos(state: Path, region: str, seconds: float, *, seed: int = 1) -> O
 class _Trouble:
     """What befalls the team."""
 
-    def __init__(self, team: Team, chance: random.Random) -> None:
+    def __init__(self, team: Team, pace: Pace, chance: random.Random) -> None:
         self.kills: list[Kill] = []
         self.splits = self.merges = 0
         self.stopping = False
         self._team = team
+        self._pace = pace
         self._chance = chance
         self._machines = WORKERS
 
@@ -121,7 +129,7 @@ class _Trouble:
         """Kill a worker every few seconds; a machine starts another in its place, itself at once or another later."""
         starting: list[asyncio.Task[None]] = []
         while not self.stopping:
-            await self._sleep(self._chance.uniform(*_KILL_EVERY_S))
+            await self._sleep(self._chance.uniform(*self._pace.kill_every_s))
             owners = await self._team.owners()
             alive = [process for process in self._team.processes if name_of(process) in owners]
             if self.stopping or not alive:
@@ -137,7 +145,7 @@ class _Trouble:
     async def reshard(self) -> None:
         """Split and merge in turn, so that about as many shards stay open."""
         while not self.stopping:
-            await self._sleep(_RESHARD_EVERY_S)
+            await self._sleep(self._pace.reshard_every_s)
             shards = sorted(
                 (shard for shard in await self._team.stream.list_shards() if not shard.closed),
                 key=lambda shard: shard.first_hash,
@@ -152,9 +160,10 @@ class _Trouble:
 
     async def _start_again(self, machine: str, *, same_machine: bool) -> None:
         if not same_machine:
-            await self._sleep(self._chance.uniform(*_AWAY_S))
+            await self._sleep(self._chance.uniform(*self._pace.away_s))
             machine, self._machines = f"m{self._machines}", self._machines + 1
-        self._team.start(machine)
+        if not self.stopping or not self._team.processes:
+            self._team.start(machine)
 
     async def _sleep(self, seconds: float) -> None:
         until_s = time.monotonic() + seconds

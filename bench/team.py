@@ -88,6 +88,7 @@ class Team:
     async def stop(self, processes: Sequence[Member]) -> None:
         """SIGTERM, and wait until they have let their shards go."""
         for process in processes:
+            await asyncio.to_thread(process.wait_for, "worker.started")
             process.send(signal.SIGTERM)
         for process in list(processes):
             code = await asyncio.to_thread(process.end, 120)

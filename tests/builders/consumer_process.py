@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,10 @@ from contracts.settings import RegionSettings
 from ingest.landing import S3Store
 from ingest.leases.dynamodb import DynamoLeases
 
+CHAOTIC = "us"
+"""The region whose stream, leases and ledger one test has for itself."""
+_AWS_REGIONS = {"eu": "eu-central-1", CHAOTIC: "us-east-2"}
+"""As in the project's own region table, which a test's process reads."""
 _RUN = (
     "from contracts.settings import RegionSettings; from ingest.service import consume; consume(RegionSettings.load())"
 )
@@ -140,14 +144,15 @@ def wait_until(condition: Callable[[], bool], within_s: float, failure: Callable
         time.sleep(0.05)
 
 
-def region_file(folder: Path, *, shards: int) -> Path:
-    """A region table of one region, `eu`, with a stream of that many shards."""
+def region_file(folder: Path, *, shards: int, regions: Sequence[str] = ("eu",)) -> Path:
+    """A region table of regions that are alike, each with a stream of that many shards."""
     path = folder / "regions.toml"
-    path.write_text(
-        f'[eu]\naws_region = "eu-central-1"\ntime_zone = "Europe/Berlin"\nlegal_regime = "GDPR"\n'
-        f"retention_days = 30\nstream_shards = {shards}\nhistory_buckets = 2\n",
-        encoding="utf-8",
-    )
+    tables = [
+        f'[{region}]\naws_region = "{_AWS_REGIONS[region]}"\ntime_zone = "Europe/Berlin"\nlegal_regime = "GDPR"\n'
+        f"retention_days = 30\nstream_shards = {shards}\nhistory_buckets = 2\n"
+        for region in regions
+    ]
+    path.write_text("\n".join(tables), encoding="utf-8")
     return path
 
 

@@ -9,15 +9,15 @@ import pytest
 
 import stack as embedded
 from contracts.settings import RegionSettings
-from tests.builders.consumer_process import region_file
+from tests.builders.consumer_process import CHAOTIC, region_file
 
 
 @pytest.fixture(scope="session")
 def one_region() -> Iterator[Path]:
-    """A stack with one region of four shards."""
+    """A stack with one region of four shards, and CHAOTIC beside it, whose ledger is one test's own."""
     state = Path(tempfile.mkdtemp(prefix="fleetlake-consumer-"))
     try:
-        embedded.up(state, region_file(state, shards=4))
+        embedded.up(state, region_file(state, shards=4, regions=("eu", CHAOTIC)))
         yield state
     finally:
         embedded.down(state)
