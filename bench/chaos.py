@@ -50,13 +50,13 @@ class Gaps:
     """The machine started a worker again at once."""
     another_s: list[float] = field(default_factory=list)
     """It did not: its leases had to expire."""
-    heir_killed_s: list[float] = field(default_factory=list)
-    """The next owner was killed as well before it read, and its death counts anew in one of the others."""
+    compounded_s: list[float] = field(default_factory=list)
+    """The next owner was killed too before it read, or all who had seen the dead one's last sign of life were."""
     never: list[str] = field(default_factory=list)
 
     def of(self, how: str) -> list[float]:
         """The gaps of one kind."""
-        return {"same machine": self.same_machine_s, "another machine": self.another_s}.get(how, self.heir_killed_s)
+        return {"same machine": self.same_machine_s, "another machine": self.another_s}.get(how, self.compounded_s)
 
 
 @dataclass
@@ -188,8 +188,11 @@ def _gaps(team: Team, kills: Sequence[Kill]) -> Gaps:
                 if not rows[shard].ended:  # else its end was committed just before
                     gaps.never.append(shard)
                 continue
-            heir_killed = any(shard in later.shards and later.at_s < read_s for later in kills[place + 1 :])
-            how = "heir killed" if heir_killed else "same machine" if kill.same_machine else "another machine"
+            how = "same machine" if kill.same_machine else "another machine"
+            if any(shard in later.shards and later.at_s < read_s for later in kills[place + 1 :]):
+                how = "next owner killed"
+            elif not any(member.lived_through(kill.at_s, read_s) for member in team.ended):
+                how = "nobody lived through"
             gaps.of(how).append(read_s - kill.at_s)
             print(f"kill {place + 1}: {shard} read again after {read_s - kill.at_s:.1f} s ({how})", file=sys.stderr)
     return gaps
@@ -202,7 +205,8 @@ def _first_read(team: Team, shard: str, after_s: float) -> float | None:
 def _rows(outcome: Outcome) -> list[Row]:
     gaps = outcome.gaps
     once_s = gaps.same_machine_s + gaps.another_s
-    kinds = {"same machine": gaps.same_machine_s, "another machine": gaps.another_s, "all": once_s}
+    kinds = {"same machine": gaps.same_machine_s, "another machine": gaps.another_s, "all of these": once_s}
+    kinds["heirs killed as well"] = gaps.compounded_s
     rows = [
         Row(what="user records put", value=outcome.put + outcome.broken, unit="records"),
         Row(what="landed exactly once", value=outcome.counts["landed"], unit="records"),
@@ -211,7 +215,7 @@ def _rows(outcome: Outcome) -> list[Row]:
         Row(what="kill -9", value=len(outcome.kills), unit="kills"),
         Row(what="splits and merges", value=outcome.splits + outcome.merges, unit="reshardings"),
         Row(what="shards of killed workers read again", value=len(once_s), unit="shards"),
-        Row(what="... whose next owner was killed too before it read", value=len(gaps.heir_killed_s), unit="shards"),
+        Row(what="... and where the heirs were killed as well", value=len(gaps.compounded_s), unit="shards"),
     ]
     for how, some in kinds.items():
         for label, share in (("p50", 0.5), ("p90", 0.9), ("max", 1.0)):

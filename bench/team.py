@@ -4,7 +4,6 @@ The double and the handling of processes are the tests' own; tests/ is not insta
 """
 
 import asyncio
-import json
 import random
 import signal
 import sys
@@ -21,7 +20,7 @@ from contracts.kpl import aggregate
 from contracts.settings import RegionSettings
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
-from bench.payloads import record
+from bench.bodies import bodies
 from ingest.kinesis.memory import MemoryStream
 from tests.builders.consumer import broken_chains, landed_ids
 from tests.builders.consumer_process import Aftermath, ConsumerProcess, region_file
@@ -47,11 +46,17 @@ def stack_of_one_region(shards: int = 1) -> Iterator[Path]:
 
 
 class Member(ConsumerProcess):
-    """A worker process and the machine that it is on."""
+    """A worker process, the machine that it is on, and when it lived (seconds of the monotonic clock)."""
 
     def __init__(self, machine: str, environment: Mapping[str, str], **tuning: object) -> None:
         super().__init__(environment, **tuning)
         self.machine = machine
+        self.started_s = time.monotonic()
+        self.killed_s: float | None = None
+
+    def lived_through(self, from_s: float, to_s: float) -> bool:
+        """Whether it was there all that time."""
+        return self.started_s < from_s and (self.killed_s is None or self.killed_s > to_s)
 
 
 @dataclass
@@ -66,6 +71,7 @@ class Team:
     tuning: dict[str, object]
     processes: list[Member] = field(default_factory=list)
     ended: list[Member] = field(default_factory=list)
+    """Workers that were killed or stopped."""
 
     def __post_init__(self) -> None:
         self._environment = stack.region_environment(self.state, self.region, {})
@@ -83,7 +89,9 @@ class Team:
     def kill(self, process: Member) -> None:
         """kill -9."""
         process.kill()
+        process.killed_s = time.monotonic()
         self.processes.remove(process)
+        self.ended.append(process)
 
     async def stop(self, processes: Sequence[Member]) -> None:
         """SIGTERM, and wait until they have let their shards go."""
@@ -143,6 +151,7 @@ class Producer:
     stream: MemoryStream
     records_per_s: int
     broken_every: int = 0
+    bodies: Iterator[tuple[str, bytes]] = field(default_factory=bodies)
     sent: list[str] = field(default_factory=list)
     broken: int = 0
     stopping: bool = False
@@ -161,21 +170,20 @@ class Producer:
             await asyncio.sleep(max(0.0, next_s - time.monotonic()))
 
     def _put(self, chance: random.Random, count: int) -> None:
-        made = [self._record(chance) for _ in range(count)]
+        made = [self._record() for _ in range(count)]
         for key, data in made[: count // 2]:
             self.stream.put(key, data)
         for start in range(count // 2, count, A_RECORD):
             self.stream.put(f"a{chance.random()}", aggregate(made[start : start + A_RECORD]))
 
-    def _record(self, chance: random.Random) -> tuple[str, bytes]:
+    def _record(self) -> tuple[str, bytes]:
         number = self.user_records
         if self.broken_every and number % self.broken_every == 1:
             self.broken += 1
             return f"b{number}", b'{"device_id": "b", "ts"'
-        device, body = record(chance, 0, number, now_ms())
+        key, body = next(self.bodies)
         self.sent.append(f"n{number:09d}")
-        body |= {"ts": now_ms(), "event_id": self.sent[-1]}
-        return device, json.dumps(body, separators=(",", ":")).encode()
+        return key, body[:-1] + b',"event_id":"%s"}' % self.sent[-1].encode()
 
 
 def reconciled(team: Team, producer: Producer) -> dict[str, int]:
@@ -203,5 +211,5 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 def total(processes: Sequence[Member], name: str) -> int:
     """Sum of a figure in the last words of workers that ended by themselves."""
-    words: list[dict[str, Any]] = [process.events("worker.ended")[-1] for process in processes]
+    words: list[dict[str, Any]] = [word for process in processes for word in process.events("worker.ended")]
     return sum(int(word[name]) for word in words)
