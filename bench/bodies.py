@@ -1,6 +1,6 @@
 """What the producers of the process benchmarks send: made-up vehicles, or real telemetry where there is any.
 
-FLEETLAKE_REAL_DATA names a folder with published files for which there is a mapping; those of FILES are replayed in turn.
+FLEETLAKE_REAL_DATA names a folder with published files for which there is a mapping; FILES are replayed in turn.
 """
 
 import json
