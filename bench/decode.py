@@ -21,6 +21,7 @@ from contracts.kpl import aggregate
 from contracts.record import Record
 from ingest.batch import Batch, KinesisRecord
 from ingest.decode import JsonDecoder
+from ingest.kinesis.wire import RecordRow, kinesis_records
 from ingest.landing import ShardBuffer
 from ingest.live.choice import choose
 from ingest.live.frames import frames
@@ -112,6 +113,10 @@ def stages(count: int) -> dict[str, float]:
     for name, (datas, per_record) in cases.items():
         stream, decoder = records(datas, per_record), JsonDecoder()
         out[name] = cpu_us(count, lambda s=stream, d=decoder, n=READ // per_record: decoded(d, s, n))
+    bodies, read_body = _bodies(records(plain)), msgspec.json.Decoder(GetRecordsRows).decode
+    out["fetch: an answer's JSON to records"] = cpu_us(
+        count, lambda: [kinesis_records(read_body(b).records) for b in bodies]
+    )
     batches = decoded(JsonDecoder(), records(plain), READ)
     buffer = ShardBuffer("shardId-000000000001")
     out["landing: append"] = cpu_us(count, lambda: [ShardBuffer(buffer.shard_id).append(batch) for batch in batches])
@@ -124,6 +129,18 @@ def stages(count: int) -> dict[str, float]:
     many = pa.concat_batches([b.rows for b in decoded(JsonDecoder(), records(payloads(50_000, 50_000)), READ)])
     out[f"live: choose and frame, {_devices(many)} devices"] = cpu_us(many.num_rows, lambda: _live(many))
     return out
+
+
+class GetRecordsRows(msgspec.Struct, rename="pascal"):
+    """An answer of GetRecords, as far as it is records."""
+
+    records: list[RecordRow]
+
+
+def _bodies(read: list[KinesisRecord]) -> list[bytes]:
+    """The answers of GetRecords that hold these records."""
+    rows = [RecordRow(row.sequence_number, row.arrival_ms / 1000, row.data, row.partition_key) for row in read]
+    return [msgspec.json.encode(GetRecordsRows(rows[i : i + READ])) for i in range(0, len(rows), READ)]
 
 
 def _joined(datas: list[bytes], read: Callable[[bytes], Any]) -> None:
