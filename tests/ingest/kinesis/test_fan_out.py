@@ -15,11 +15,9 @@ from ingest.batch import KinesisRecord
 from ingest.clock import SystemClock
 from ingest.kinesis import Records, Start
 from ingest.kinesis.fan_out import FanOut
-from ingest.kinesis.http import HttpStream
 from ingest.kinesis.memory import MemoryStream
 from ingest.kinesis.subscriber import ShardSubscriber
-from ingest.worker import Options, Worker
-from tests.builders.consumer import World, broken_chains, fill, until
+from tests.builders.consumer import until
 from tests.builders.fan_out_server import FanOutServer, Timing, failure, frame
 from tests.builders.kinesis_server import now_ms, refusal, served
 
@@ -238,32 +236,3 @@ def test_an_answers_time_is_never_later_than_when_it_was_sent() -> None:
     told_ms = asyncio.run(story())
     assert len(sent_ms) > len(told_ms) == 5
     assert [told - sent for told, sent in zip(told_ms, sent_ms, strict=False) if told > sent] == []
-
-
-@pytest.mark.parametrize("faulty", [False, True])
-def test_a_whole_worker_consumes_through_expiries_faults_and_a_split(faulty: bool) -> None:
-    async def story() -> None:
-        world = World(shards=2)
-        world.stream = MemoryStream(2, now_ms=now_ms)
-        sent = fill(world.stream, 2_000)
-        server = FanOutServer(world.stream, Timing(expires_s=0.3, apart_s=0.05, heartbeat_s=0.05, events=100))
-        if faulty:
-            server.spoil_frame = _each_nth(_flipped, step=12)
-        async with served(server) as url:
-            access = _access(url)
-            stream, fan_out = HttpStream("double", "eu-central-1", access), FanOut("double", "eu", access, "tests")
-            parts = world.parts(stream=stream, fan_out=fan_out, clock=SystemClock())
-            worker = Worker(parts, Options(until_idle=True, lease_ttl_s=1.0), "reader")
-            running = asyncio.create_task(worker.run())
-            await until(lambda: worker.totals.user_records_read >= 1_000)
-            world.stream.split(SHARD)
-            sent |= fill(world.stream, 2_000, first=2_000)
-            report = await running
-            await fan_out.close()
-            await stream.close()
-        assert (report.read, report.landed) == (4_000, 4_000)
-        assert sorted(await world.landed_ids()) == sorted(sent)
-        assert broken_chains(await world.leases.rows(), await world.entries()) == []
-        assert "GetRecords" not in server.calls
-
-    asyncio.run(story())
