@@ -56,11 +56,7 @@ def decode_part(
     """
     refusals: list[Refusal] = []
     read = _read(reader, users, refusals)
-    placed = _place(read, users, arrivals, refusals)
-    keep = _allowed(suppression, placed.device_ids)
-    suppressed = len(placed.rows) - int(keep.sum())
-    if suppressed:
-        placed = _filtered(placed, keep)
+    placed, suppressed = _place(read, users, arrivals, refusals, suppression)
     columns = _columns(shard_id, users, placed, sequences)
     rows = pa.RecordBatch.from_arrays([columns[name] for name in LANDING_SCHEMA.names], schema=LANDING_SCHEMA)
     moved = [refusal._replace(place=refusal.place + first_place) for refusal in refusals]
@@ -81,8 +77,12 @@ def _read(reader: FastReader, users: UserRecords, refusals: list[Refusal]) -> Re
     return read
 
 
-def _place(read: Read, users: UserRecords, arrivals: np.ndarray, refusals: list[Refusal]) -> _Placed:
-    """Check device and time of every row; those that fail become refusals."""
+def _place(
+    read: Read, users: UserRecords, arrivals: np.ndarray, refusals: list[Refusal], suppression: Suppression
+) -> tuple[_Placed, int]:
+    """Check device and time of every row; those that fail become refusals. Also counts what is suppressed: an erased
+    device's record leaves no bytes, wherever its time would have taken it.
+    """
     places = np.asarray(read.places, np.int64)
     wrong = np.zeros(len(places), bool)
     wrong[read.wrong] = True
@@ -91,12 +91,13 @@ def _place(read: Read, users: UserRecords, arrivals: np.ndarray, refusals: list[
     placed = _Placed(read.rows, places, wrong, device_ids, ts_ms, arrivals[users.parents[places]])
     good_id = good_device_ids(device_ids)
     possible = (ts_ms >= EARLIEST_TS_MS) & (ts_ms <= placed.arrival_ms + LATEST_AHEAD_MS)
-    good = good_id & is_time & possible
+    kept = _allowed(suppression, device_ids)
+    good = good_id & is_time & possible & kept
     if good.all():
-        return placed
-    for index in np.flatnonzero(~good).tolist():
+        return placed, 0
+    for index in np.flatnonzero(~good & kept).tolist():
         refusals.append(_refusal(int(places[index]), bool(good_id[index]), bool(is_time[index])))
-    return _filtered(placed, good)
+    return _filtered(placed, good), len(kept) - int(kept.sum())
 
 
 def _refusal(place: int, good_id: bool, is_time: bool) -> Refusal:
