@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +47,20 @@ def stack_of_one_region(shards: int = 1) -> Iterator[Path]:
 
 
 class Member(ConsumerProcess):
-    """A worker process, the machine that it is on, and when it lived (seconds of the monotonic clock)."""
+    """A worker process, the machine that it is on, and when it was killed (seconds of the monotonic clock)."""
 
     def __init__(self, machine: str, environment: Mapping[str, str], **tuning: object) -> None:
         super().__init__(environment, **tuning)
         self.machine = machine
-        self.started_s = time.monotonic()
         self.killed_s: float | None = None
 
     def lived_through(self, from_s: float, to_s: float) -> bool:
-        """Whether it was there all that time."""
-        return self.started_s < from_s and (self.killed_s is None or self.killed_s > to_s)
+        """Whether it was at work all that time."""
+        started = self.events("worker.started")
+        if not started or (self.killed_s is not None and self.killed_s < to_s):
+            return False
+        ago_s = time.time() - datetime.fromisoformat(started[0]["timestamp"]).timestamp()
+        return time.monotonic() - ago_s < from_s
 
 
 @dataclass

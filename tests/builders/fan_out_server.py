@@ -80,8 +80,8 @@ class FanOutServer(KinesisServer):
         self.reads.append((time.monotonic(), shard_id))
         mine = self._held[body["ConsumerARN"], shard_id] = _Held(time.monotonic())
         response = web.StreamResponse(headers={"Content-Type": "application/vnd.amazon.eventstream"})
-        await response.prepare(request)
-        with contextlib.suppress(ConnectionError, FleetlakeError):
+        with contextlib.suppress(ConnectionError, FleetlakeError):  # a reader may be gone at any moment
+            await response.prepare(request)
             await self._push(request, response, iterator, mine)
         return response
 
