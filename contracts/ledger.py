@@ -159,9 +159,16 @@ def lease_row(item: dict[str, Any]) -> LeaseRow:
 
 
 def region_watermark_ms(rows: list[LeaseRow]) -> int:
-    """The region's watermark: the smallest over the shards that have not ended; over all where all have."""
-    live = [row.watermark_ms for row in rows if not row.ended] or [row.watermark_ms for row in rows]
-    return min(live, default=0)
+    """The region's watermark: the smallest over the shards that have not ended; over all where all have.
+
+    The rows of a scan are not all of one moment. Where a shard is seen as ended and its child is not seen, or as it was
+    before that end, the shard's own watermark counts: it is what the child starts with.
+    """
+    seen = {row.shard_id: row.watermark_ms for row in rows}
+    parents = {parent for row in rows for parent in row.parents}
+    live = [row.watermark_ms for row in rows if not row.ended or row.shard_id not in parents]
+    live += [seen[parent] for row in rows if row.fence == 0 and not row.ended for parent in row.parents if parent in seen]
+    return min(live or seen.values(), default=0)
 
 
 def hour_of(ms: int) -> datetime:
