@@ -51,13 +51,18 @@ class Devices:
     def _body(self, number: int) -> tuple[str, int, bytes]:
         kind, device = self._chance.random(), f"d{self._chance.randrange(12)}"
         ts_ms = self._now_ms() - self._chance.randrange(20_000)
-        if kind < 0.03:
+        if kind < 0.015:
             return "", ts_ms, b'{"event_id":"%d","ts":%d}' % (number, ts_ms)
-        if kind < 0.05:
+        if kind < 0.03:
             return "", ts_ms, b'{"event_id":"%d"' % number
         if kind < 0.15:
             ts_ms += self._chance.randrange(200_000)
         elif kind < 0.2:
             ts_ms -= self._chance.randrange(20_000_000)
-        data = b'{"device_id":"%s","ts":%d,"event_id":"%d","speed_kmh":%d}' % (device.encode(), ts_ms, number, number % 90)
+        data = b'{"device_id":"%s","ts":%d,"event_id":"%d","speed_kmh":%d}' % (
+            device.encode(),
+            ts_ms,
+            number,
+            number % 90,
+        )
         return device, ts_ms, data

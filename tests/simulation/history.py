@@ -3,12 +3,14 @@
 import asyncio
 import gc
 import random
+import traceback
 from dataclasses import dataclass, replace
 
 import structlog
 
 from ingest.kinesis.cursor import ReadLimits
 from ingest.worker import Options
+from tests.simulation.landed import encoding
 from tests.simulation.machines import ClusterLoop
 from tests.simulation.promises import broken_promises, leftovers, stale_devices
 from tests.simulation.remote import Fate, Weather
@@ -43,17 +45,18 @@ def play(seed: int, made: Made | None = None) -> Outcome:
     setting = replace(_setting(chance), made=made or Made())
     gc.disable()
     try:
-        with structlog.testing.capture_logs():
+        with structlog.testing.capture_logs(), encoding(parquet=setting.parquet):
             asyncio.set_event_loop(loop)
             world = World(loop, setting, weather, trace)
             broken = loop.run_until_complete(_history(world))
+    except Exception as error:  # noqa: BLE001 - whatever breaks a history, its seed must be told
+        trace.lines.append(traceback.format_exc())
+        broken = [f"the history itself failed: {error!r}"]
     finally:
         asyncio.set_event_loop(None)
         loop.close()
         gc.enable()
-    return Outcome(
-        seed, broken, trace.digest(), trace.lines, len(world.devices.sent), loop.time(), world.audit.commits
-    )
+    return Outcome(seed, broken, trace.digest(), trace.lines, len(world.devices.sent), loop.time(), world.audit.commits)
 
 
 async def _history(world: World) -> list[str]:
@@ -70,14 +73,14 @@ def _setting(chance: random.Random) -> Setting:
     options = Options(
         flush_rows=chance.choice((10, 40, 1_000)),
         flush_age_s=chance.choice((3.0, 8.0, 15.0)),
-        buffer_bytes=chance.choice((20_000, 1_000_000)),
+        buffer_bytes=chance.choice((4_000, 1_000_000)),
         open_hours=chance.choice((1, 2, 6)),
         watermark_every_s=5.0,
         watermark_behind_ms=15_000,
         sweep_every_s=20.0,
         sweep_all_every_s=60.0,
-        look_every_s=2.0,
-        limits=ReadLimits(reads_per_s=5.0, idle_wait_s=2.0),
+        look_every_s=2.5,
+        limits=ReadLimits(reads_per_s=5.0, idle_wait_s=2.5),
         workers=chance.choice((1, 2, 3)),
     )
     return Setting(
@@ -90,6 +93,7 @@ def _setting(chance: random.Random) -> Setting:
         skews_ms=[chance.choice((0, -7_200_000, 300_000, 86_400_000)) for _ in range(4)],
         paces=[chance.choice((1.0, 0.9, 1.1)) for _ in range(4)],
         slow_encoding=chance.random() < 0.3,
+        parquet=chance.random() < 0.05,
     )
 
 
@@ -112,11 +116,11 @@ async def _trouble(world: World) -> None:
     weather.rates = {fate: chance.random() * most for fate, most in _WORST.items() if chance.random() < 0.5}
     weather.crashes_left = chance.randint(0, 3)
     weather.late_s = chance.choice((5.0, 30.0))
-    slots = chance.randint(2, 4)
+    slots = chance.choice((2, 2, 3, 3, 4))
     for slot in range(slots):
         world.start(slot)
-    for _ in range(chance.randint(4, 9)):
-        await asyncio.sleep(chance.random() * 10)
+    for _ in range(chance.randint(3, 7)):
+        await asyncio.sleep(chance.random() * 8)
         world.devices.put(chance.randint(0, 25))
         _befall(world, chance.choice(_EVENTS), slots)
         for slot in range(slots):
@@ -125,7 +129,7 @@ async def _trouble(world: World) -> None:
 
 
 _EVENTS = ("", "", "crash", "crash", "stop", "pause", "pause", "outage", "outage", "split", "split", "merge", "suspend",
-           "wipe", "join")  # fmt: skip
+           "wipe", "join", "flood")  # fmt: skip
 
 
 def _befall(world: World, event: str, slots: int) -> None:
@@ -146,7 +150,9 @@ def _befall(world: World, event: str, slots: int) -> None:
         _reshard(world, event)
     elif event == "suspend":
         _suspend(world)
-    elif event == "wipe" and chance.random() < 0.5:
+    elif event == "flood" and chance.random() < 0.3:
+        _flood(world)
+    elif event == "wipe" and world.live._epoch and all(life.worker._live_complete for life in world.lives):
         world.note("live", "is wiped")
         world.live.wipe()
 
@@ -160,6 +166,21 @@ def _outage(world: World) -> None:
     world.note(part, f"is away for {seconds:.0f} s")
     world.weather.away.add(part)
     world.loop.outside(seconds, lambda: world.weather.away.discard(part))
+
+
+def _flood(world: World) -> None:
+    """Landing is away while more comes than a worker may hold."""
+    world.note("landing", "is away in a flood")
+    world.weather.away.add("landing")
+    world.loop.outside(25.0, lambda: world.weather.away.discard("landing"))
+    for place in range(4):
+        world.weather.under_way += 1
+        world.loop.outside(1.0 + 3 * place, lambda: _pour(world))
+
+
+def _pour(world: World) -> None:
+    world.weather.under_way -= 1
+    world.devices.put(25)
 
 
 def _reshard(world: World, event: str) -> None:
@@ -215,6 +236,12 @@ def _left(world: World) -> str:
             return f"{shard_id} {'is not ended' if row and closed else 'has no row' if row is None else 'is ended'}"
         if not closed and int(row.position or 0) < world.stream.last(shard_id):
             return f"{shard_id} is at {row.position}"
+    living = {life.machine.name for life in world.running}
+    for row in rows.values():
+        if not row.ended and row.owner not in living:
+            return f"{row.shard_id} has no living owner"
+        if not row.ended and not world.stream.has(row.shard_id):
+            return f"{row.shard_id} is trimmed and not ended"
     if world.live._epoch is None:
         return "live state has no epoch"
     if stale := stale_devices(world):

@@ -50,7 +50,9 @@ def _once(world: World, entries: list[LedgerEntry]) -> Iterator[str]:
     # Of a shard that nothing was ever committed of, what was trimmed before may have been trimmed before we came.
     begun = dict.fromkeys((shard for shard, parents in world.stream.parents.items() if parents), 0)
     begun |= {entry.shard_id: int(entry.last_seq) for entry in entries if not entry.after_seq}
-    kept = {shard_id: world.stream.kept(shard_id) for shard_id in {sent.shard_id for sent in world.devices.sent.values()}}
+    kept = {
+        shard_id: world.stream.kept(shard_id) for shard_id in {sent.shard_id for sent in world.devices.sent.values()}
+    }
     for number, sent in world.devices.sent.items():
         times = found.pop(number, 0)
         trimmed = sent.sequence_number not in kept[sent.shard_id]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from ingest.batch import Batch, KinesisRecord, ShardId
 from ingest.decode import JsonDecoder
 from ingest.landing import MemoryStore
 from ingest.leases.memory import MemoryLeases
@@ -57,6 +58,7 @@ class Setting:
     skews_ms: Sequence[int]
     paces: Sequence[float]
     slow_encoding: bool = False
+    parquet: bool = True
     made: Made = field(default_factory=Made)
 
 
@@ -159,7 +161,7 @@ class World:
             leases=remote(LEASES, self.leases),
             store=remote(LANDING, self.store),
             live=remote(LIVE, self.live),
-            decoder=_decoder(),
+            decoder=Measured(self, machine),
             clock=machine,
             encoding=self._encoding(machine),
             metrics=self._metrics(machine),
@@ -183,7 +185,32 @@ class World:
         return metrics
 
 
-def _decoder() -> JsonDecoder:
-    if not _DECODERS:
-        _DECODERS.append(JsonDecoder())
-    return _DECODERS[0]
+class Measured:
+    """The decoder, and with it the bound on what a worker holds: its limit, and what one read of each shard brings."""
+
+    def __init__(self, world: World, machine: Machine) -> None:
+        if not _DECODERS:
+            _DECODERS.append(JsonDecoder())
+        self.version = _DECODERS[0].version
+        self._world = world
+        self._machine = machine
+        self._record_bytes = 0.0
+        self._most_records = 0
+        self._read: tuple[ShardId, float, int] = ("", 0.0, 0)
+
+    def decode(self, shard_id: ShardId, records: Sequence[KinesisRecord]) -> Batch:
+        """Decode; what is held already must be within bounds."""
+        batch = _DECODERS[0].decode(shard_id, records)
+        size = batch.rows.nbytes + batch.rejected.nbytes
+        self._record_bytes = max(self._record_bytes, size / len(records))
+        # An answer that spans hours is decoded in parts, at one moment.
+        shard, at_s, before = self._read
+        same = (shard, at_s) == (shard_id, self._world.loop.time())
+        self._read = (shard_id, self._world.loop.time(), len(records) + (before if same else 0))
+        self._most_records = max(self._most_records, self._read[2])
+        worker = next(life.worker for life in self._world.lives if life.machine is self._machine)
+        reads = len(worker._holdings) * self._most_records * self._record_bytes
+        if worker._budget.used_bytes > self._world.setting.options.buffer_bytes + reads:
+            held = f"{worker._budget.used_bytes} bytes"
+            self._world.audit.broken.append(f"{self._machine.name} holds {held}, and reads on")
+        return batch

@@ -1,0 +1,75 @@
+"""Thousands of random histories of a cluster keep every promise, and the simulation catches it where one is broken.
+
+FLEETLAKE_SIMULATION_HISTORIES: how many histories (10,000), over two processes; more for a longer hunt.
+FLEETLAKE_SIMULATION_FIRST: the first seed (0); another explores other histories.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.history import play
+from tests.simulation.hunt import Found, hunt
+from tests.simulation.mutants import MUTANTS, mutated
+
+_FOUND_FAULTS = (8, 25, 37, 74, 76, 164, 313, 320, 486, 524, 563, 585, 588, 595, 599, 687, 1953, 2338)
+"""Seeds of histories that showed a fault once, of the consumer or of the simulation."""
+_HISTORIES = int(os.environ.get("FLEETLAKE_SIMULATION_HISTORIES", "10000"))
+_FIRST = int(os.environ.get("FLEETLAKE_SIMULATION_FIRST", "0"))
+_SEEDS_A_MUTANT = 600
+
+
+@pytest.mark.timeout(0 if _HISTORIES > 10_000 else 600)
+def test_no_history_breaks_a_promise(capfd: pytest.CaptureFixture[str]) -> None:
+    found = hunt(_FIRST, _HISTORIES, processes=2)
+    with capfd.disabled():
+        print(f"\n{found.text()}")
+    assert found.histories == _HISTORIES
+    assert found.commits > found.histories
+    assert found.failures == {}, found.text()
+
+
+@pytest.mark.parametrize("seed", _FOUND_FAULTS)
+def test_what_once_showed_a_fault_shows_none(seed: int) -> None:
+    assert play(seed).broken == []
+
+
+@pytest.mark.parametrize("mutant", sorted(MUTANTS))
+def test_a_fault_put_in_on_purpose_is_caught(mutant: str) -> None:
+    with mutated(mutant) as made:
+        caught = next((seed for seed in range(_SEEDS_A_MUTANT) if play(seed, made).broken), None)
+    assert caught is not None, f"{mutant}: {_SEEDS_A_MUTANT} histories show nothing"
+    assert play(caught).broken == []
+
+
+def test_a_seed_gives_the_same_history_in_every_process() -> None:
+    code = "from tests.simulation.history import play; print([play(seed).digest for seed in range(40)])"
+    here = str([play(seed).digest for seed in range(40)])
+    for salt in ("0", "4711"):
+        environment = {**os.environ, "PYTHONHASHSEED": salt}
+        root = Path(__file__).parents[2]
+        answer = subprocess.run(
+            [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, check=True
+        )
+        assert answer.stdout.strip() == here
+    assert len(set(here.split(","))) == 40
+
+
+def test_histories_are_eventful() -> None:
+    text = "\n".join(line for seed in range(60) for line in play(seed).lines)
+    for event in ("dies", "is frozen", "came too late", "took effect late", "lost", "twice", "is split", "are merged",
+                  "is suspended", "is asked to stop", "is away", "is wiped"):  # fmt: skip
+        assert event in text, f"in 60 histories nothing {event}"
+
+
+def test_a_broken_promise_is_told_with_the_command_that_plays_it_again() -> None:
+    with mutated("no guard") as made:
+        found = hunt(0, 3, made=made)
+        again = play(min(found.failures), made)
+    assert found.failures
+    assert f"python -m tests.simulation --seed {min(found.failures)} --trace" in found.text()
+    assert again.broken == found.failures[again.seed]
+    assert Found().text().startswith("0 histories")
