@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,7 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 import boto3
+import pyarrow.parquet as pq
+from pyarrow import BufferReader
 
+import stack as embedded
+from contracts.identity import IDENTITY
+from contracts.ledger import LANDED
 from contracts.names import stream
 from ingest.decode import JsonDecoder
 from ingest.metrics import Metrics
@@ -38,6 +44,34 @@ def _consumed_by_the_old(settings: Any) -> Report:
     return asyncio.run(work())
 
 
+_DIES_BEFORE_MARKING = """
+import os, signal
+from contracts.settings import RegionSettings
+from ingest.replay import replay_rejected
+from ingest.replay.marks import Marks
+Marks.add = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+replay_rejected(RegionSettings.load(), reason="poison")
+"""
+
+
+def _put(ground: Any, kind: str, count: int) -> None:
+    client = boto3.client("kinesis", **ground.settings.kinesis.client_kwargs(ground.settings.row.aws_region))
+    now_ms = int(time.time() * 1000)
+    for number in range(count):
+        name = f"newer-{kind}{number}"
+        body = json.dumps({"device_id": name, "ts": now_ms, "event_id": name})
+        client.put_record(StreamName=stream("eu"), Data=body.encode(), PartitionKey=name)
+
+
+def _landed_identities(ground: Any, kind: str) -> list[tuple[Any, ...]]:
+    _, entries = ground.aftermath.ledger()
+    objects = ground.aftermath.objects()
+    keys = [one.key for entry in entries for one in entry.objects if one.kind == LANDED]
+    tables = [pq.read_table(BufferReader(objects[key]), columns=list(IDENTITY)) for key in keys]
+    rows = [tuple(row.values()) for table in tables for row in table.to_pylist()]
+    return [row for row in rows if row[0].startswith(f"newer-{kind}")]
+
+
 def _fleetlake(ground: Any, *words: str) -> dict[str, Any]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FLEETLAKE_")}
     environment = {**kept, "FLEETLAKE_STATE": str(ground.state)}
@@ -49,11 +83,7 @@ def _fleetlake(ground: Any, *words: str) -> dict[str, Any]:
 
 def test_what_an_old_decoder_rejected_lands_after_a_replay_and_counts_agree(ground) -> None:  # type: ignore[no-untyped-def]
     consume(ground.settings, until_idle=True)
-    client = boto3.client("kinesis", **ground.settings.kinesis.client_kwargs(ground.settings.row.aws_region))
-    now_ms = int(time.time() * 1000)
-    for number in range(25):
-        body = json.dumps({"device_id": f"newer-{number}", "ts": now_ms, "event_id": f"newer-{number}"})
-        client.put_record(StreamName=stream("eu"), Data=body.encode(), PartitionKey=f"newer-{number}")
+    _put(ground, "a", 25)
 
     old = _consumed_by_the_old(ground.settings)
     assert (old.landed, old.rejected) == (0, {"poison": 25})
@@ -68,3 +98,20 @@ def test_what_an_old_decoder_rejected_lands_after_a_replay_and_counts_agree(grou
     assert counted["differences"] == []
     assert stages["stream"] == stages["landed"] + stages["rejected"] + stages["suppressed"]
     assert stages["rejected"] >= 25
+
+
+def test_killed_between_put_and_mark_the_next_run_puts_again_and_identities_stay_single(ground) -> None:  # type: ignore[no-untyped-def]
+    consume(ground.settings, until_idle=True)
+    _put(ground, "b", 20)
+    assert _consumed_by_the_old(ground.settings).rejected == {"poison": 20}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FLEETLAKE_")}
+    environment = {**kept, **embedded.region_environment(ground.state, "eu", {})}
+    died = subprocess.run([sys.executable, "-c", _DIES_BEFORE_MARKING], env=environment, check=False)
+    assert died.returncode == -signal.SIGKILL
+
+    assert _fleetlake(ground, "replay-rejected", "--reason", "poison")["put"] == 20
+    report = consume(ground.settings, until_idle=True)
+    assert _fleetlake(ground, "replay-rejected", "--reason", "poison")["put"] == 0
+    found = _landed_identities(ground, "b")
+    assert 20 < report.landed == len(found) <= 40
+    assert len(set(found)) == 20
