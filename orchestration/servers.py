@@ -5,24 +5,20 @@ and the daemon, which hold no region's secret. All listen on 127.0.0.1 and end w
 import ctypes
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from http import HTTPStatus
+from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import msgspec
 
 from contracts.errors import PortTaken, ServiceFailed
+from orchestration.ports import HOST, answers, free_port, is_free, serves
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKSPACE = ROOT / "workspace.yaml"
-HOST = "127.0.0.1"
 KEPT = (
     "PATH",
     "HOME",
@@ -101,22 +97,22 @@ def serving(
     workspace: names those code servers, with their ports from FLEETLAKE_GRPC_NAME. Raises PortTaken, ServiceFailed.
     """
     logs.mkdir(parents=True, exist_ok=True)
-    if port is not None and not _is_free(port):
+    if port is not None and not is_free(port):
         raise PortTaken(f"port {port} is in use; leave out --port and a free one is taken")
     shared = of_machine() | dict(dagster)
     started: list[Server] = []
     try:
         for name, variables in locations.items():
-            own = _free_port()
+            own = free_port()
             started.append(_start(name, _code_server(own), shared | dict(variables), own, logs))
         ports = {grpc_variable(server.name): str(server.port) for server in started}
         for server in list(started):
-            _wait(server, started, _answers)
+            _wait(server, started, answers)
         _settle(dagster)
         started.append(_start("daemon", _daemon(workspace), shared | ports, None, logs))
-        web = port or _free_port()
+        web = port or free_port()
         started.append(_start("webserver", _webserver(web, workspace), shared | ports, web, logs))
-        _wait(started[-1], started, _serves)
+        _wait(started[-1], started, serves)
         yield Servers(url=f"http://{HOST}:{web}", all=started)
     finally:
         stop(started)
@@ -222,37 +218,3 @@ def _wait(server: Server, started: list[Server], answers: Callable[[int], bool])
         if time.monotonic() > deadline:
             raise ServiceFailed(f"{server.name} does not answer after {_UP_WITHIN_S} s; see {server.log}")
         time.sleep(0.2)
-
-
-def _answers(port: int) -> bool:
-    from dagster._core.errors import DagsterUserCodeUnreachableError
-    from dagster._grpc.client import DagsterGrpcClient
-
-    try:
-        return bool(DagsterGrpcClient(port=port, host=HOST).ping("up")["echo"] == "up")
-    except DagsterUserCodeUnreachableError:
-        return False
-
-
-def _serves(port: int) -> bool:
-    try:
-        with urlopen(f"http://{HOST}:{port}/server_info", timeout=2) as answer:
-            return bool(answer.status == HTTPStatus.OK)
-    except (URLError, OSError):
-        return False
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def _is_free(port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from contracts.errors import Misuse
-from contracts.record import EARLIEST_TS_MS
 from contracts.regions import Region
 from contracts.settings import RegionSettings
 from devices.fleet.calendar import Calendar, calendar_start, make_calendar
@@ -17,6 +15,7 @@ from devices.fleet.mess import AHEAD, BEHIND, DUPLICATE, LATE, REJECTED, WEIGHTS
 from devices.fleet.messages import Messages
 from devices.fleet.noise import Moments, uniform
 from devices.fleet.roster import Vehicle, make_roster
+from devices.fleet.window import check
 from devices.outgoing import Outgoing
 from devices.producer import Producer
 from devices.registry import register
@@ -25,7 +24,6 @@ from devices.send import Progress, Sent, iso_ms, send
 SLICE_MS, BIG_FLEET_SLICE_MS = 4 * 3_600_000, 3_600_000
 """Time that is made at once: longer is faster, shorter needs less memory."""
 BIG_FLEET = 1_000
-MAX_DEVICES = 9_999
 _KINDS = (*WEIGHTS, "")
 
 
@@ -79,7 +77,7 @@ class Simulation:
         self, region: Region, *, devices: int, hours: float, seed: int, start: datetime, mess: Mess | None = None
     ) -> None:
         """start: with a zone. Raises Misuse for a number or time that cannot be."""
-        _check(devices, hours, seed, start)
+        check(devices, hours, seed, start)
         self.tally = Tally()
         self.roster = make_roster(region, devices, seed)
         self._region, self._mess = region, mess
@@ -196,36 +194,6 @@ def simulate(
     with Producer.open(settings, aggregated=aggregated) as producer:
         sent = send(simulation.outgoing(), producer, rate=rate, progress=progress)
     return SimulationReport(settings.region, len(roster.vehicles), sent, simulation.tally)
-
-
-def default_start(now: datetime, hours: float, rate: float | None) -> datetime:
-    """The latest start, on the minute, at which no record leaves before its time: at full speed `hours` ago; at rate 1
-    now; between them such that the last record leaves at its own time."""
-    back = timedelta(hours=hours) * (1.0 if rate is None else max(0.0, 1.0 - 1.0 / rate))
-    return (now - back).astimezone(UTC).replace(second=0, microsecond=0)
-
-
-def check_not_ahead(start: datetime, hours: float, rate: float | None, now: datetime) -> None:
-    """Raises Misuse where records would leave before their event times: a consumer rejects what lies ahead of it."""
-    spent = timedelta(hours=hours) * (0.0 if rate is None else 1.0 / rate)
-    if start > now or start + timedelta(hours=hours) > now + spent + timedelta(minutes=1):
-        raise Misuse(
-            f"--start {start.isoformat()} with {hours:g} hours runs ahead of the clock; "
-            "start earlier, or leave --start out"
-        )
-
-
-def _check(devices: int, hours: float, seed: int, start: datetime) -> None:
-    if not 1 <= devices <= MAX_DEVICES:
-        raise Misuse(f"--devices {devices}: give 1 to {MAX_DEVICES}")
-    if not 0 < hours <= 24 * 366:
-        raise Misuse(f"--hours {hours:g}: give more than 0, at most {24 * 366}")
-    if seed < 0:
-        raise Misuse(f"--seed {seed}: give 0 or more")
-    if start.tzinfo is None:
-        raise Misuse(f"--start {start.isoformat()} has no zone; write one, such as {start.isoformat()}Z")
-    if start.timestamp() * 1000 < EARLIEST_TS_MS + 86_400_000:
-        raise Misuse(f"--start {start.isoformat()}: no record may be older than 2000-01-02")
 
 
 def _plan(vehicle: Vehicle, calendar: Calendar, day: Any, region: Region, mess: Mess | None) -> _Planned:
