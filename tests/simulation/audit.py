@@ -25,7 +25,7 @@ class Audit:
 
     - Only the newest taker of a shard that has not let go commits or moves its watermark; a fence is used once.
     - Each entry follows its predecessor, and its objects are there.
-    - A watermark never goes back, and no record that was put before it is uncommitted, unless the stream has trimmed it.
+    - A watermark never goes back, and no record put before it is uncommitted, unless the stream has trimmed it.
     - Nothing is filed into an hour that the region's watermark, as anyone read it, had closed.
     - A child commits only after its parents have ended, or the stream has forgotten them.
     """

@@ -12,8 +12,9 @@ from ingest.kinesis.cursor import ReadLimits
 from ingest.worker import Options
 from tests.simulation.landed import encoding
 from tests.simulation.machines import ClusterLoop
-from tests.simulation.promises import broken_promises, leftovers, stale_devices
+from tests.simulation.promises import broken_promises
 from tests.simulation.remote import Fate, Weather
+from tests.simulation.settling import left
 from tests.simulation.trace import Trace
 from tests.simulation.world import Life, Made, Setting, World
 
@@ -216,34 +217,12 @@ async def _settle(world: World) -> str:
         life.machine.thaw()
     world.start(0)
     until_s = world.loop.time() + _SETTLE_S
-    while left := _left(world):
+    while rest := left(world):
         if world.loop.time() > until_s:
-            return left
+            return rest
         await asyncio.sleep(_LOOK_S)
     for life in world.running:
         _stop(life)
     while world.running and world.loop.time() <= until_s + _SETTLE_S:
         await asyncio.sleep(_LOOK_S)
     return f"{[life.machine.name for life in world.running]} do not end" if world.running else ""
-
-
-def _left(world: World) -> str:
-    """What is still to be done; empty where nothing is."""
-    rows = world.plain._rows
-    for shard_id, closed in world.stream.shards():
-        row = rows.get(shard_id)
-        if row is None or row.ended != closed:
-            return f"{shard_id} {'is not ended' if row and closed else 'has no row' if row is None else 'is ended'}"
-        if not closed and int(row.position or 0) < world.stream.last(shard_id):
-            return f"{shard_id} is at {row.position}"
-    living = {life.machine.name for life in world.running}
-    for row in rows.values():
-        if not row.ended and row.owner not in living:
-            return f"{row.shard_id} has no living owner"
-        if not row.ended and not world.stream.has(row.shard_id):
-            return f"{row.shard_id} is trimmed and not ended"
-    if world.live._epoch is None:
-        return "live state has no epoch"
-    if stale := stale_devices(world):
-        return f"live state of {stale}"
-    return "writes under way" if world.weather.under_way else ", ".join(sorted(leftovers(world)))

@@ -4,8 +4,8 @@ Each replaces one part of what runs, never the product's own files.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from typing import Any, ContextManager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -93,7 +93,7 @@ def _own_rows(shards: Sequence[Any], rows: Sequence[LeaseRow], *, now_ms: int, s
     return [LeaseRow(shard_id=shard.shard_id) for shard in shards if shard.shard_id not in known]
 
 
-Mutant = Callable[[], tuple[Made, ContextManager[Any]]]
+Mutant = Callable[[], tuple[Made, AbstractContextManager[Any]]]
 
 
 def _replaced(made: Made) -> Mutant:

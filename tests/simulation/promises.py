@@ -1,4 +1,4 @@
-"""What must hold once a history is over and everything has settled: each promise a function that names what breaks it."""
+"""What must hold once a history is over and everything has settled: a function a promise."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -71,7 +72,7 @@ class CityStream(MemoryStream):
     def neighbours(self) -> list[tuple[ShardId, ShardId]]:
         """Open shards that can be merged."""
         logs = sorted(self._open(), key=lambda log: log.first_hash)
-        pairs = zip(logs, logs[1:], strict=False)
+        pairs = pairwise(logs)
         return [(one.shard_id, other.shard_id) for one, other in pairs if one.last_hash + 1 == other.first_hash]
 
     def _bear(self, parents: tuple[ShardId, ...], first_hash: int, last_hash: int) -> ShardId:

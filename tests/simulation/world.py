@@ -1,7 +1,6 @@
 """One simulated cluster: a stream with devices, the shared stores, and workers that come and go."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,0 +1,31 @@
+"""Whether a healed cluster has done all that it has to do."""
+
+from tests.simulation.promises import leftovers, stale_devices
+from tests.simulation.world import World
+
+
+def left(world: World) -> str:
+    """What is still to be done; empty where nothing is."""
+    if shards := _shards_left(world):
+        return shards
+    if world.live._epoch is None:
+        return "live state has no epoch"
+    if stale := stale_devices(world):
+        return f"live state of {stale}"
+    return "writes under way" if world.weather.under_way else ", ".join(sorted(leftovers(world)))
+
+
+def _shards_left(world: World) -> str:
+    """Which shard is not where it should be: read to its end, and ended or in living hands."""
+    rows = world.plain._rows
+    for shard_id, closed in world.stream.shards():
+        row = rows.get(shard_id)
+        if row is None or row.ended != closed:
+            return f"{shard_id} {'has no row' if row is None else 'is not ended' if closed else 'is ended'}"
+        if not closed and int(row.position or 0) < world.stream.last(shard_id):
+            return f"{shard_id} is at {row.position}"
+    living = {life.machine.name for life in world.running}
+    for row in rows.values():
+        if not row.ended and not (row.owner in living and world.stream.has(row.shard_id)):
+            return f"{row.shard_id} is not ended and has no living owner"
+    return ""
