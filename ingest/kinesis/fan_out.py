@@ -101,7 +101,8 @@ class FanOut:
     def explain(self, message: Message, shard_id: ShardId) -> NoReturn:
         """Raise what a message says that is no event."""
         text = message.payload[:500].decode("utf-8", "replace")
-        if message.kind == "error" or message.name in {"InternalFailureException", "KMSAccessDeniedException"}:
+        # What is not found may be the consumer, deregistered a moment ago: subscribing again tells.
+        if message.kind == "error" or message.name in {"InternalFailureException", _NOT_FOUND}:
             raise StreamUnavailable(f"stream {self._stream}: {message.name}: {text}")
         self._explain(message.name, f"kinesis pushed {message.name}: {text}", shard_id)
 

@@ -47,7 +47,10 @@ class FanOutServer(KinesisServer):
         self.timing = timing or Timing()
         self.spoil_frame: Callable[[bytes], bytes | None] | None = None
         self.positions: list[dict[str, Any]] = []
-        self.consumers: dict[str, int] = {}
+        self.consumers: dict[str, str] = {}
+        """The ARN of each registered consumer."""
+        self._registrations = 0
+        self._creating: set[str] = set()
         self._held: dict[tuple[str, str], _Held] = {}
         self._actions |= {"RegisterStreamConsumer": self._register, "DescribeStreamConsumer": self._describe_consumer}
         self._streams["SubscribeToShard"] = self._subscribe
@@ -56,18 +59,21 @@ class FanOutServer(KinesisServer):
         name = body["ConsumerName"]
         if name in self.consumers:
             raise Refused("ResourceInUseException", f"{name} exists")
-        self.consumers[name] = 1
-        return {"Consumer": {"ConsumerName": name, "ConsumerARN": _arn(name), "ConsumerStatus": "CREATING"}}
+        self._registrations += 1
+        self.consumers[name] = f"{ARN}/consumer/{name}:{self._registrations}"
+        self._creating.add(name)
+        return {"Consumer": {"ConsumerName": name, "ConsumerARN": self.consumers[name], "ConsumerStatus": "CREATING"}}
 
     async def _describe_consumer(self, body: dict[str, Any]) -> Any:
         name = body["ConsumerName"]
-        status = "CREATING" if self.consumers[name] > 0 else "ACTIVE"
-        self.consumers[name] -= 1
-        return {"ConsumerDescription": {"ConsumerName": name, "ConsumerARN": _arn(name), "ConsumerStatus": status}}
+        status = "CREATING" if name in self._creating else "ACTIVE"
+        self._creating.discard(name)
+        arn = self.consumers[name]
+        return {"ConsumerDescription": {"ConsumerName": name, "ConsumerARN": arn, "ConsumerStatus": status}}
 
     async def _subscribe(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         position, shard_id = body["StartingPosition"], body["ShardId"]
-        if body["ConsumerARN"] not in map(_arn, self.consumers):
+        if body["ConsumerARN"] not in self.consumers.values():
             return refusal("ResourceNotFoundException", "no such consumer")
         held = self._held.get((body["ConsumerARN"], shard_id))
         if held is not None and time.monotonic() - held.since_s < self.timing.apart_s:
@@ -143,7 +149,3 @@ def frame(headers: dict[str, str], payload: bytes) -> bytes:
     prelude = struct.pack(">II", 16 + len(packed) + len(payload), len(packed))
     body = prelude + struct.pack(">I", zlib.crc32(prelude)) + packed + payload
     return body + struct.pack(">I", zlib.crc32(body))
-
-
-def _arn(name: str) -> str:
-    return f"{ARN}/consumer/{name}:1"

@@ -13,7 +13,7 @@ from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
 from ingest.batch import KinesisRecord
 from ingest.clock import SystemClock
-from ingest.kinesis import Records, Start
+from ingest.kinesis import Records, ShardGone, Start
 from ingest.kinesis.fan_out import FanOut
 from ingest.kinesis.memory import MemoryStream
 from ingest.kinesis.subscriber import ShardSubscriber
@@ -56,11 +56,11 @@ def _server(records: int = 50, *, ended: bool = True, **timing: Any) -> FanOutSe
     return FanOutServer(double, Timing(**{**QUICK, "events": 7, **timing}))
 
 
-async def _read(server: FanOutServer, start: Start | None = None) -> tuple[list[str], Records]:
+async def _read(server: FanOutServer, shard_id: str = SHARD) -> tuple[list[str], Records]:
     """All data of the shard, to its end, and the last answer."""
     found: list[str] = []
     async with _fan_out(server) as client:
-        reader = ShardSubscriber(client, SHARD, start or Start.oldest())
+        reader = ShardSubscriber(client, shard_id, Start.oldest())
         while True:
             answer = await reader.read()
             found += [record.data.decode() for record in answer.records]
@@ -123,6 +123,7 @@ FAULTS: dict[str, Callable[[bytes], bytes | None]] = {
     "an exception": lambda _: failure("InternalFailureException", "sorry"),
     "taken over": lambda _: failure("ResourceInUseException", "another"),
     "throttled": lambda _: failure("LimitExceededException", "slower"),
+    "not found": lambda _: failure("ResourceNotFoundException", "no such consumer"),
     "an error": lambda _: frame({":message-type": "error", ":error-code": "500", ":error-message": "oh"}, b""),
     "not JSON": lambda _: frame({":message-type": "event", ":event-type": "SubscribeToShardEvent"}, b'{"Rec'),
 }
@@ -180,15 +181,26 @@ def test_access_denied_is_raised() -> None:
 
 
 def test_a_consumer_that_was_deregistered_is_registered_anew() -> None:
-    server = _server()
+    server = _server(expires_s=0.1, ended=False)
 
     async def story() -> list[str]:
+        found: list[str] = []
         async with _fan_out(server) as client:
-            await client.subscribe(SHARD, Start.oldest())
+            reader = ShardSubscriber(client, SHARD, Start.oldest())
+            while len(found) < 50:
+                found += [record.data.decode() for record in (await reader.read()).records]
             server.consumers.clear()
-            return (await _read(server))[0]
+            while len(server.positions) < 2:
+                found += [record.data.decode() for record in (await reader.read()).records]
+        return found
 
     assert asyncio.run(story()) == ALL
+    assert server.calls.count("RegisterStreamConsumer") == 2
+
+
+def test_a_shard_that_is_gone_is_told_from_a_consumer_that_is() -> None:
+    with pytest.raises(ShardGone):
+        asyncio.run(_read(_server(), "shardId-000000000099"))
 
 
 def test_a_read_that_is_cancelled_loses_nothing() -> None:
