@@ -1,6 +1,6 @@
 """Four workers on eight shards; one is killed (kill -9) every few seconds while shards split and merge.
 
-FLEETLAKE_BENCH_CHAOS_S (180) is how long; FLEETLAKE_BENCH_READING (polling) may be fan-out. Fails where a record is
+FLEETLAKE_BENCH_CHAOS_S (60) is how long; FLEETLAKE_BENCH_READING (polling) may be fan-out. Fails where a record is
 missing or there twice, where a chain of the ledger is broken, or where a shard is not read again.
 """
 
@@ -28,7 +28,7 @@ class Pace(NamedTuple):
 
     kill_every_s: tuple[float, float] = (3.0, 6.0)
     reshard_every_s: float = 4.0
-    away_s: tuple[float, float] = (0.0, 12.0)
+    away_s: tuple[float, float] = (0.0, 3.0)
     """Until another machine has taken a dead one's place."""
     lease_ttl_s: float = 10.0
 
@@ -74,7 +74,7 @@ class Outcome:
 
 def run() -> list[Row]:
     """Figures of a run; raises AssertionError where a promise was broken."""
-    seconds = float(os.environ.get("FLEETLAKE_BENCH_CHAOS_S", "180"))
+    seconds = float(os.environ.get("FLEETLAKE_BENCH_CHAOS_S", "60"))
     with stack_of_one_region() as state:
         outcome = asyncio.run(chaos(state, REGION, seconds, Pace()))
     check(outcome)
