@@ -39,6 +39,7 @@ class Coordinator:
         self._is_dead = is_dead
         self._observer = Observer(parts.clock)
         self._listed: Sequence[Shard] = ()
+        self._known_when_listed: set[str] = set()
         self._listed_at_s: float | None = None
         self.start_ms = 0
         """Where a stream that has no rows yet is read from, as in Options, LATEST_MS resolved."""
@@ -85,7 +86,9 @@ class Coordinator:
         self._observer.see(self.rows)
 
     async def _discover(self) -> None:
+        known = {row.shard_id for row in self.rows}
         self._listed = await self._parts.stream.list_shards()
+        self._known_when_listed = known
         self._parts.metrics.sink_worked(STREAM)
         now_ms = self._parts.clock.wall_ms()
         # Where reading has begun, a shard that turns up late is part of it, whatever this worker was started with.
@@ -114,6 +117,9 @@ class Coordinator:
         return waiting
 
     def _may_take(self, row: LeaseRow) -> bool:
+        if self._parents_unsure(row):
+            self._listed_at_s = None
+            return False
         if not readable(row, self.rows, {shard.shard_id for shard in self._listed}):
             return False
         still_s, ttl_s = self._observer.still_s(row), self._options.lease_ttl_s
@@ -123,6 +129,11 @@ class Coordinator:
             done_with_own = self._options.until_idle and len(self._holdings) > 0 and self._holdings.idle
             return len(self._holdings) < share or done_with_own or still_s >= ttl_s / 2
         return still_s >= ttl_s
+
+    def _parents_unsure(self, row: LeaseRow) -> bool:
+        """Whether a parent has no row in sight and the list of shards is older than the row: it need not be gone."""
+        known = {other.shard_id for other in self.rows}
+        return row.shard_id not in self._known_when_listed and not known.issuperset(row.parents)
 
     def _is_living(self, row: LeaseRow) -> bool:
         """Whether someone else owns the shard and lives, as far as one can tell."""

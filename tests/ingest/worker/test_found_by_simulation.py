@@ -104,6 +104,50 @@ def test_a_sweep_that_failed_is_done_again_from_where_it_began() -> None:
     run_virtually(story())
 
 
+class Unseeing:
+    """Leases whose scans miss a row, as a scan may that began before the row was there."""
+
+    def __init__(self, inner: Any, shard_id: str) -> None:
+        self._inner = inner
+        self._shard_id = shard_id
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def rows(self) -> list[LeaseRow]:
+        return [row for row in await self._inner.rows() if row.shard_id != self._shard_id]
+
+
+def test_a_parent_that_a_scan_has_missed_is_not_taken_for_gone() -> None:
+    async def story() -> None:
+        world = World(shards=2)
+        leases = Unseeing(world.leases, "shardId-000000000003")
+        running = asyncio.create_task(world.worker("w", world.parts(leases=leases), flush_age_s=1).run())
+        await asyncio.sleep(2)
+        fill(world.stream, 100)
+        world.stream.split("shardId-000000000000")
+        child = world.stream.merge("shardId-000000000003", "shardId-000000000001")
+
+        async def there() -> bool:
+            return any(row.shard_id == child for row in await world.leases.rows())
+
+        await until(there)
+        await asyncio.sleep(4)
+        rows = {row.shard_id: row for row in await world.leases.rows()}
+        assert not rows["shardId-000000000003"].ended
+        assert rows[child].fence == 0
+        leases._shard_id = ""
+
+        async def taken() -> bool:
+            return any(row.shard_id == child and row.fence > 0 for row in await world.leases.rows())
+
+        await until(taken)
+        running.cancel()
+        await asyncio.wait([running])
+
+    run_virtually(story())
+
+
 def test_live_state_is_not_called_complete_while_others_hold_what_it_lost() -> None:
     async def story() -> None:
         live = MemoryLive()
