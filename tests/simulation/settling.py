@@ -24,6 +24,10 @@ def _shards_left(world: World) -> str:
             return f"{shard_id} {'has no row' if row is None else 'is not ended' if closed else 'is ended'}"
         if not closed and int(row.position or 0) < world.stream.last(shard_id):
             return f"{shard_id} is at {row.position}"
+    for life in world.running:
+        for shard in life.worker._holdings:
+            if rows[shard.shard_id].owner != life.machine.name:
+                return f"{life.machine.name} still reads {shard.shard_id}"
     living = {life.machine.name for life in world.running}
     for row in rows.values():
         if not row.ended and not (row.owner in living and world.stream.has(row.shard_id)):
