@@ -4,6 +4,7 @@ The ledger of a region says which objects exist: the consumer writes it, compact
 read it. Each entry is one flush of one shard, from just after `after_seq` to `last_seq`.
 """
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -161,12 +162,14 @@ def lease_row(item: dict[str, Any]) -> LeaseRow:
 def region_watermark_ms(rows: list[LeaseRow]) -> int:
     """The region's watermark: the smallest over the shards that have not ended; over all where all have.
 
-    The rows of a scan are not all of one moment. Where a shard is seen as ended and its child is not seen, or as it was
-    before that end, the shard's own watermark counts: it is what the child starts with.
+    The rows of a scan are not all of one moment. Where a shard is seen as ended and a child is not seen, or as it was
+    before that end, the shard's own watermark counts: it is what the child starts with. A split gives two children.
     """
     seen = {row.shard_id: row.watermark_ms for row in rows}
-    parents = {parent for row in rows for parent in row.parents}
-    live = [row.watermark_ms for row in rows if not row.ended or row.shard_id not in parents]
+    children = Counter(parent for row in rows for parent in row.parents)
+    merged = {parent for row in rows if len(row.parents) > 1 for parent in row.parents}
+    followed = merged | {parent for parent, count in children.items() if count > 1}
+    live = [row.watermark_ms for row in rows if not row.ended or row.shard_id not in followed]
     live += [seen[parent] for row in rows if row.fence == 0 and not row.ended for parent in row.parents if parent in seen]
     return min(live or seen.values(), default=0)
 
