@@ -8,13 +8,14 @@ def _row(shard: str, watermark_ms: int, *, ended: bool = False, fence: int = 1, 
 
 
 def test_it_is_the_smallest_over_shards_that_have_not_ended() -> None:
-    rows = [_row("a", 100, ended=True), _row("b", 500, parents="a"), _row("c", 400)]
+    rows = [_row("a", 100, ended=True), _row("b", 500, parents="a"), _row("c", 400, parents="a")]
     assert region_watermark_ms(rows) == 400
     assert region_watermark_ms([]) == 0
 
 
 def test_an_ended_shard_counts_while_the_row_of_its_child_is_not_seen() -> None:
     assert region_watermark_ms([_row("a", 100, ended=True), _row("c", 400)]) == 100
+    assert region_watermark_ms([_row("a", 100, ended=True), _row("b", 500, parents="a"), _row("c", 400)]) == 100
 
 
 def test_a_merged_shard_seen_before_its_second_parent_ended_counts_with_that_parents_watermark() -> None:
