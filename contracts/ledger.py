@@ -170,7 +170,8 @@ def region_watermark_ms(rows: list[LeaseRow]) -> int:
     merged = {parent for row in rows if len(row.parents) > 1 for parent in row.parents}
     followed = merged | {parent for parent, count in children.items() if count > 1}
     live = [row.watermark_ms for row in rows if not row.ended or row.shard_id not in followed]
-    live += [seen[parent] for row in rows if row.fence == 0 and not row.ended for parent in row.parents if parent in seen]
+    untaken = [row for row in rows if row.fence == 0 and not row.ended]
+    live += [seen[parent] for row in untaken for parent in row.parents if parent in seen]
     return min(live or seen.values(), default=0)
 
 
