@@ -48,8 +48,7 @@ def _once(world: World, entries: list[LedgerEntry]) -> Iterator[str]:
     lost = {entry.shard_id for entry in entries if entry.lost}
     lost |= {row.shard_id for row in world.plain._rows.values() if row.lost}
     # Of a shard that nothing was ever committed of, what was trimmed before may have been trimmed before we came.
-    begun = dict.fromkeys((shard for shard, parents in world.stream.parents.items() if parents), 0)
-    begun |= {entry.shard_id: int(entry.last_seq) for entry in entries if not entry.after_seq}
+    begun = {entry.shard_id: int(entry.last_seq) for entry in entries if not entry.after_seq}
     kept = {
         shard_id: world.stream.kept(shard_id) for shard_id in {sent.shard_id for sent in world.devices.sent.values()}
     }
@@ -85,9 +84,10 @@ def _counts(entries: list[LedgerEntry]) -> Iterator[str]:
 
 
 def leftovers(world: World) -> set[str]:
-    """Objects that no ledger entry lists."""
+    """Objects that no ledger entry lists, of shards that still have a row: the janitor judges no others."""
     listed = {described.key for entry in world.plain._entries.values() for described in entry.objects}
-    return set(world.store.objects) - listed
+    rows = world.plain._rows
+    return {key for key in world.store.objects if key not in listed and key.rsplit("/", 1)[1].rsplit("-", 3)[0] in rows}
 
 
 def _no_leftovers(world: World, entries: list[LedgerEntry]) -> list[str]:
