@@ -6,11 +6,16 @@ import random
 import signal
 import subprocess
 import time
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pyarrow as pa
 import pytest
 
+import stack as embedded
+from contracts.names import ledger_table
 from contracts.record import CONTRACT
 from contracts.settings import RegionSettings
 from lake.catalog import catalog
@@ -19,7 +24,7 @@ from tests.builders.real_data import BUS
 
 UNDISTURBED, DISTURBED = "us", "af"
 KILLS = 3
-SMALL_FLUSHES = {"FLEETLAKE_FLUSH_ROWS": "20000"}
+SMALL_FLUSHES = {"FLEETLAKE_FLUSH_ROWS": "5000"}
 """So that a kill falls between, into and beside many flushes, not only before the first."""
 
 pytestmark = [
@@ -56,7 +61,7 @@ def consume_with_kills(state: Path, rng: random.Random) -> int:
         consumer = subprocess.Popen(
             words, env=environment(state, **SMALL_FLUSHES), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        wait_for_commits(state, consumer, before + rng.randrange(1, 4))
+        wait_for_commits(state, consumer, before + rng.randrange(1, 9))
         time.sleep(rng.random() * 0.2)  # the moment itself is what is random, nothing is awaited
         consumer.send_signal(signal.SIGKILL)
         killed += consumer.wait() == -signal.SIGKILL
@@ -73,14 +78,13 @@ def wait_for_commits(state: Path, consumer: subprocess.Popen, wanted: int) -> No
 
 def committed(state: Path) -> int:
     """Ledger entries of the disturbed region."""
-    import boto3
+    return int(_ledger(state).scan(TableName=ledger_table(DISTURBED), Select="COUNT")["Count"])
 
-    import stack as embedded
-    from contracts.names import ledger_table
 
+@cache
+def _ledger(state: Path) -> Any:
     settings = RegionSettings.load(embedded.region_environment(state, DISTURBED, os.environ))
-    client = boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
-    return int(client.scan(TableName=ledger_table(DISTURBED), Select="COUNT")["Count"])
+    return boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
 
 
 def exported(settings: RegionSettings) -> tuple[int, str]:
