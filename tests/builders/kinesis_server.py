@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from contracts.errors import FleetlakeError, Misuse
+from contracts.settings import AwsService
 from ingest.batch import KinesisRecord
 from ingest.kinesis import IteratorExpired, Shard, ShardGone, Start, Throttled
 from ingest.kinesis.memory import MemoryStream
@@ -149,6 +150,11 @@ def refusal(code: str, message: str = "", status: int = 400) -> web.Response:
     """An error as Kinesis writes it."""
     body = msgspec.json.encode({"__type": code, "message": message})
     return web.Response(body=body, status=status, content_type="application/x-amz-json-1.1")
+
+
+def access(url: str) -> AwsService:
+    """How a client reaches a server that checks no signatures."""
+    return AwsService.model_validate({"endpoint": url, "access_key": "key", "secret_key": "secret"})
 
 
 @asynccontextmanager

@@ -10,7 +10,6 @@ import pytest
 from aiohttp import web
 
 from contracts.errors import FleetlakeError
-from contracts.settings import AwsService
 from ingest.batch import KinesisRecord
 from ingest.clock import SystemClock
 from ingest.kinesis import Records, ShardGone, Start
@@ -19,7 +18,7 @@ from ingest.kinesis.memory import MemoryStream
 from ingest.kinesis.subscriber import ShardSubscriber
 from tests.builders.consumer import until
 from tests.builders.fan_out_server import FanOutServer, Timing, failure, frame
-from tests.builders.kinesis_server import now_ms, refusal, served
+from tests.builders.kinesis_server import access, now_ms, refusal, served
 
 SHARD = "shardId-000000000000"
 QUICK = {"apart_s": 0.0, "heartbeat_s": 0.02}
@@ -36,15 +35,11 @@ class Impatient(SystemClock):
 @asynccontextmanager
 async def _fan_out(server: FanOutServer, clock: SystemClock | None = None) -> AsyncIterator[FanOut]:
     async with served(server) as url:
-        client = FanOut("double", "eu-central-1", _access(url), "tests", clock=clock or Impatient())
+        client = FanOut("double", "eu-central-1", access(url), "tests", clock=clock or Impatient())
         try:
             yield client
         finally:
             await client.close()
-
-
-def _access(url: str) -> AwsService:
-    return AwsService.model_validate({"endpoint": url, "access_key": "key", "secret_key": "secret"})
 
 
 def _server(records: int = 50, *, ended: bool = True, **timing: Any) -> FanOutServer:

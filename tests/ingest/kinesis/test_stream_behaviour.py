@@ -1,4 +1,7 @@
-"""What a stream promises: the double, the double over HTTP, and (outside resharding) the embedded Kinesis."""
+"""What a stream promises: the double, the double over HTTP, npm's kinesis-local, and the embedded Kinesis.
+
+Resharding, which the embedded Kinesis does not do faithfully, is in test_resharding.
+"""
 
 import asyncio
 import time
@@ -6,42 +9,53 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from typing import Any
 
 import boto3
 import pytest
 
 from contracts.errors import FleetlakeError
 from contracts.names import stream as stream_name
-from contracts.settings import AwsService, RegionSettings
+from contracts.settings import RegionSettings
 from ingest.batch import KinesisRecord
 from ingest.clock import SystemClock
 from ingest.kinesis import IteratorExpired, ReadLimits, ShardCursor, ShardGone, Start, StreamClient
 from ingest.kinesis.http import HttpStream
 from ingest.kinesis.memory import ITERATOR_TTL_MS, MemoryStream
-from tests.builders.kinesis_server import KinesisServer, now_ms, served
+from tests.builders.kinesis_local import REGION, client_of, create
+from tests.builders.kinesis_server import KinesisServer, access, now_ms, served
 
 Put = Callable[[str, bytes], Awaitable[tuple[str, str]]]
 Story = Callable[[StreamClient, Put], Awaitable[None]]
 Tell = Callable[[Story], None]
 
 
-@pytest.fixture(params=["memory", "http", "embedded"])
+@pytest.fixture(params=["memory", "http", "kinesis-local", "embedded"])
 def tell(request: pytest.FixtureRequest) -> Iterator[Tell]:
     """Runs a story with a client and a way to put a record, over each implementation."""
     settings = request.getfixturevalue("own_settings") if request.param == "embedded" else None
+    url = request.getfixturevalue("kinesis_local_url") if request.param == "kinesis-local" else ""
 
     async def told(story: Story) -> None:
-        async with _opened(request.param, settings) as (client, put):
+        async with _opened(request.param, settings, url) as (client, put):
             await story(client, put)
 
     yield lambda story: asyncio.run(told(story))
 
 
 @asynccontextmanager
-async def _opened(kind: str, settings: RegionSettings | None) -> AsyncIterator[tuple[StreamClient, Put]]:
+async def _opened(kind: str, settings: RegionSettings | None, url: str) -> AsyncIterator[tuple[StreamClient, Put]]:
     if settings is not None:
         client = HttpStream(stream_name(settings.region), settings.row.aws_region, settings.kinesis)
-        yield client, _embedded_put(settings)
+        kinesis = boto3.client("kinesis", **settings.kinesis.client_kwargs(settings.row.aws_region))
+        yield client, _putting(kinesis, stream_name(settings.region))
+        await client.close()
+        return
+    if url:
+        name = uuid.uuid4().hex
+        create(client_of(url), name, 4)
+        client = HttpStream(name, REGION, access(url))
+        yield client, _putting(client_of(url), name)
         await client.close()
         return
     double = MemoryStream(4, now_ms=now_ms)
@@ -52,26 +66,18 @@ async def _opened(kind: str, settings: RegionSettings | None) -> AsyncIterator[t
     if kind == "memory":
         yield double, put
         return
-    async with served(KinesisServer(double)) as url:
-        client = HttpStream("double", "eu-central-1", _access(url))
+    async with served(KinesisServer(double)) as own_url:
+        client = HttpStream("double", "eu-central-1", access(own_url))
         yield client, put
         await client.close()
 
 
-def _embedded_put(settings: RegionSettings) -> Put:
-    client = boto3.client("kinesis", **settings.kinesis.client_kwargs(settings.row.aws_region))
-
+def _putting(client: Any, stream: str) -> Put:
     async def put(key: str, data: bytes) -> tuple[str, str]:
-        done = await asyncio.to_thread(
-            client.put_record, StreamName=stream_name(settings.region), PartitionKey=key, Data=data
-        )
+        done = await asyncio.to_thread(client.put_record, StreamName=stream, PartitionKey=key, Data=data)
         return done["ShardId"], done["SequenceNumber"]
 
     return put
-
-
-def _access(url: str) -> AwsService:
-    return AwsService.model_validate({"endpoint": url, "access_key": "key", "secret_key": "secret"})
 
 
 async def _all_from(client: StreamClient, shard: str, start: Start) -> list[KinesisRecord]:
@@ -207,46 +213,11 @@ def tell_double(request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]
             await story(double, double, clock)
             return
         async with served(KinesisServer(double)) as url:
-            client = HttpStream("double", "eu-central-1", _access(url))
+            client = HttpStream("double", "eu-central-1", access(url))
             await story(client, double, clock)
             await client.close()
 
     yield lambda story, **options: asyncio.run(told(story, **options))
-
-
-def test_a_split_shard_stays_readable_and_names_its_children_at_its_end(tell_double: Callable[..., None]) -> None:
-    async def story(client: StreamClient, double: MemoryStream, _: Stopped) -> None:
-        for number in range(100):
-            double.put(str(number), b"before")
-        parent = "shardId-000000000000"
-        before = len(double.everything(parent))
-        children = double.split(parent)
-        for number in range(100):
-            double.put(str(number), b"after")
-        answer = await client.get_records(await client.get_shard_iterator(parent, Start.oldest()))
-        assert (len(answer.records), answer.next_iterator) == (before, None)
-        assert [(child.shard_id, child.parents) for child in answer.child_shards] == [
-            (child, (parent,)) for child in children
-        ]
-        closed = {shard.shard_id: shard.closed for shard in await client.list_shards()}
-        assert closed == {parent: True, "shardId-000000000001": False, children[0]: False, children[1]: False}
-        last = max(int(record.sequence_number) for record in answer.records)
-        for child in children:
-            assert all(int(record.sequence_number) > last for record in double.everything(child))
-
-    tell_double(story)
-
-
-def test_a_merged_shard_has_two_parents(tell_double: Callable[..., None]) -> None:
-    async def story(client: StreamClient, double: MemoryStream, _: Stopped) -> None:
-        child = double.merge("shardId-000000000001", "shardId-000000000000")
-        found = {shard.shard_id: shard for shard in await client.list_shards()}
-        assert sorted(found[child].parents) == ["shardId-000000000000", "shardId-000000000001"]
-        assert (found[child].first_hash, found[child].last_hash) == (0, 2**128 - 1)
-        answer = await client.get_records(await client.get_shard_iterator("shardId-000000000001", Start.oldest()))
-        assert [shard.shard_id for shard in answer.child_shards] == [child]
-
-    tell_double(story)
 
 
 def test_records_are_trimmed_after_retention_and_closed_shards_with_them(tell_double: Callable[..., None]) -> None:
