@@ -68,7 +68,7 @@ async def _later() -> float:
 def _unread_s(team: Team, from_s: float, to_s: float) -> float:
     """The longest time between two reads of a shard. A read takes all there is, so nothing waits longer than that."""
     reads: dict[str, list[float]] = {}
-    for at_s, shard in team.server.reads:
+    for at_s, shard in team.reads:
         if from_s <= at_s <= to_s:
             reads.setdefault(shard, [from_s]).append(at_s)
     return max(later - earlier for times in reads.values() for earlier, later in pairwise([*times, to_s]))

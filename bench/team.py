@@ -4,6 +4,7 @@ The double and the handling of processes are the tests' own; tests/ is not insta
 """
 
 import asyncio
+import os
 import random
 import signal
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import stack
+from contracts import names
 from contracts.kpl import aggregate
 from contracts.settings import RegionSettings
 
@@ -26,6 +28,7 @@ from ingest.kinesis.memory import MemoryStream
 from tests.builders.consumer import broken_chains, landed_ids
 from tests.builders.consumer_process import Aftermath, ConsumerProcess, region_file
 from tests.builders.fan_out_server import FanOutServer
+from tests.builders.kinesis_local import KinesisLocal, kinesis_local
 from tests.builders.kinesis_server import now_ms, served
 
 REGION = "eu"
@@ -65,13 +68,14 @@ class Member(ConsumerProcess):
 
 @dataclass
 class Team:
-    """Workers of one region, each on a machine of its own (a state folder), reading the double."""
+    """Workers of one region, each on a machine of its own (a state folder), reading one stream."""
 
     state: Path
     region: str
     url: str
-    stream: MemoryStream
-    server: FanOutServer
+    stream: MemoryStream | KinesisLocal
+    server: FanOutServer | None
+    """What serves the double, with its log of reads; kinesis-local keeps none."""
     tuning: dict[str, object]
     processes: list[Member] = field(default_factory=list)
     ended: list[Member] = field(default_factory=list)
@@ -80,6 +84,11 @@ class Team:
     def __post_init__(self) -> None:
         self._environment = stack.region_environment(self.state, self.region, {})
         self.aftermath = Aftermath(RegionSettings.load(self._environment))
+
+    @property
+    def reads(self) -> Sequence[tuple[float, str]]:
+        """When each shard was read, by the stream's own log; nothing where it keeps none."""
+        return self.server.reads if self.server else ()
 
     def start(self, machine: str) -> Member:
         """Start a worker there."""
@@ -136,11 +145,12 @@ def name_of(process: Member) -> str | None:
 
 @asynccontextmanager
 async def team_on(state: Path, region: str, shards: int, **tuning: object) -> AsyncIterator[Team]:
-    """A team without workers on a double of so many shards; whatever runs at the end is killed."""
-    double = MemoryStream(shards, now_ms=now_ms)
-    server = FanOutServer(double)
-    async with served(server) as url:
-        team = Team(state, region, url, double, server, tuning)
+    """A team without workers on a stream of so many shards; whatever runs at the end is killed.
+
+    The stream is the double, or kinesis-local's where FLEETLAKE_BENCH_STREAM says `kinesis-local`.
+    """
+    async with _stream_of(region, shards) as (url, stream, server):
+        team = Team(state, region, url, stream, server, tuning)
         try:
             yield team
         finally:
@@ -148,11 +158,28 @@ async def team_on(state: Path, region: str, shards: int, **tuning: object) -> As
                 team.kill(process)
 
 
+@asynccontextmanager
+async def _stream_of(
+    region: str, shards: int
+) -> AsyncIterator[tuple[str, MemoryStream | KinesisLocal, FanOutServer | None]]:
+    if os.environ.get("FLEETLAKE_BENCH_STREAM") == "kinesis-local":
+        with (
+            tempfile.TemporaryDirectory(prefix="fleetlake-kinesis-local-") as folder,
+            kinesis_local(Path(folder)) as url,
+        ):
+            yield url, KinesisLocal(url, names.stream(region), shards), None
+        return
+    double = MemoryStream(shards, now_ms=now_ms)
+    server = FanOutServer(double)
+    async with served(server) as url:
+        yield url, double, server
+
+
 @dataclass
 class Producer:
     """Puts user records with numbers of their own at a rate: half plain, half in aggregates, a few of them broken."""
 
-    stream: MemoryStream
+    stream: MemoryStream | KinesisLocal
     records_per_s: int
     broken_every: int = 0
     bodies: Iterator[tuple[str, bytes]] = field(default_factory=bodies)

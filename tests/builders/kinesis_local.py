@@ -17,6 +17,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ingest.kinesis import Shard
+
 VERSION = "0.6.2"
 REGION = "eu-central-1"
 _ON_LOOPBACK = """
@@ -65,23 +67,59 @@ def client_of(url: str) -> Any:
     )  # fmt: skip
 
 
-def create(client: Any, stream: str, shards: int) -> None:
-    """A stream that is ready for use."""
-    client.create_stream(StreamName=stream, ShardCount=shards)
-    active(client, stream)
+class KinesisLocal:
+    """One stream there: what tests do to it beside reading it, as ingest.kinesis.memory.MemoryStream has it."""
 
+    def __init__(self, url: str, name: str, shards: int) -> None:
+        self.name = name
+        self._client = client_of(url)
+        self._client.create_stream(StreamName=name, ShardCount=shards)
+        self._active()
 
-def active(client: Any, stream: str, within_s: float = 30.0) -> None:
-    """Come back once the stream may be used or resharded again."""
-    deadline = time.monotonic() + within_s
-    while (status := _status(client, stream)) != "ACTIVE":
-        assert time.monotonic() < deadline, f"stream {stream} is {status} after {within_s} s"
-        time.sleep(0.02)
+    def put(self, key: str, data: bytes) -> tuple[str, str]:
+        """Shard and sequence number."""
+        done = self._client.put_record(StreamName=self.name, PartitionKey=key, Data=data)
+        return done["ShardId"], done["SequenceNumber"]
 
+    def split(self, shard: str) -> list[str]:
+        """In the middle of its hashes; its children."""
+        hashes = next(row for row in self._rows() if row["ShardId"] == shard)["HashKeyRange"]
+        middle = (int(hashes["StartingHashKey"]) + int(hashes["EndingHashKey"])) // 2 + 1
+        self._client.split_shard(StreamName=self.name, ShardToSplit=shard, NewStartingHashKey=str(middle))
+        self._active()
+        return sorted(row["ShardId"] for row in self._rows() if row.get("ParentShardId") == shard)
 
-def _status(client: Any, stream: str) -> str:
-    summary = client.describe_stream_summary(StreamName=stream)
-    return str(summary["StreamDescriptionSummary"]["StreamStatus"])
+    def merge(self, one: str, other: str) -> str:
+        """Their child."""
+        self._client.merge_shards(StreamName=self.name, ShardToMerge=one, AdjacentShardToMerge=other)
+        self._active()
+        return next(row["ShardId"] for row in self._rows() if row.get("ParentShardId") == one)
+
+    async def list_shards(self) -> list[Shard]:
+        """All of them, closed ones too."""
+        return [
+            Shard(
+                row["ShardId"],
+                tuple(row[name] for name in ("ParentShardId", "AdjacentParentShardId") if row.get(name)),
+                int(row["HashKeyRange"]["StartingHashKey"]),
+                int(row["HashKeyRange"]["EndingHashKey"]),
+                bool(row["SequenceNumberRange"].get("EndingSequenceNumber")),
+            )
+            for row in self._rows()
+        ]
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return list(self._client.list_shards(StreamName=self.name)["Shards"])
+
+    def _active(self, within_s: float = 30.0) -> None:
+        deadline = time.monotonic() + within_s
+        while (status := self._status()) != "ACTIVE":
+            assert time.monotonic() < deadline, f"stream {self.name} is {status} after {within_s} s"
+            time.sleep(0.02)
+
+    def _status(self) -> str:
+        summary = self._client.describe_stream_summary(StreamName=self.name)
+        return str(summary["StreamDescriptionSummary"]["StreamStatus"])
 
 
 def _wait(server: "subprocess.Popen[bytes]", client: Any, log: Path, within_s: float = 60.0) -> None:

@@ -5,14 +5,14 @@ import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 import pytest
 
 from ingest.kinesis import Records, Start, StreamClient
 from ingest.kinesis.http import HttpStream
 from ingest.kinesis.memory import MemoryStream
-from tests.builders.kinesis_local import REGION, active, client_of, create
+from tests.builders.kinesis_local import REGION, KinesisLocal
 from tests.builders.kinesis_server import KinesisServer, access, now_ms, served
 
 FIRST, SECOND = "shardId-000000000000", "shardId-000000000001"
@@ -25,37 +25,6 @@ class Resharding(Protocol):
     def put(self, key: str, data: bytes) -> tuple[str, str]: ...
     def split(self, shard: str) -> list[str]: ...
     def merge(self, one: str, other: str) -> str: ...
-
-
-class KinesisLocal:
-    """A stream of two shards on kinesis-local."""
-
-    def __init__(self, url: str) -> None:
-        self.stream = uuid.uuid4().hex
-        self._client = client_of(url)
-        create(self._client, self.stream, 2)
-
-    def put(self, key: str, data: bytes) -> tuple[str, str]:
-        """Shard and sequence number."""
-        done = self._client.put_record(StreamName=self.stream, PartitionKey=key, Data=data)
-        return done["ShardId"], done["SequenceNumber"]
-
-    def split(self, shard: str) -> list[str]:
-        """In the middle of its hashes; its children."""
-        hashes = next(row for row in self._shards() if row["ShardId"] == shard)["HashKeyRange"]
-        middle = (int(hashes["StartingHashKey"]) + int(hashes["EndingHashKey"])) // 2 + 1
-        self._client.split_shard(StreamName=self.stream, ShardToSplit=shard, NewStartingHashKey=str(middle))
-        active(self._client, self.stream)
-        return sorted(row["ShardId"] for row in self._shards() if row.get("ParentShardId") == shard)
-
-    def merge(self, one: str, other: str) -> str:
-        """Their child."""
-        self._client.merge_shards(StreamName=self.stream, ShardToMerge=one, AdjacentShardToMerge=other)
-        active(self._client, self.stream)
-        return next(row["ShardId"] for row in self._shards() if row.get("ParentShardId") == one)
-
-    def _shards(self) -> list[dict[str, Any]]:
-        return list(self._client.list_shards(StreamName=self.stream)["Shards"])
 
 
 Story = Callable[[StreamClient, Resharding], Awaitable[None]]
@@ -76,8 +45,8 @@ def tell(request: pytest.FixtureRequest) -> Callable[[Story], None]:
 @asynccontextmanager
 async def _opened(kind: str, url: str) -> AsyncIterator[tuple[StreamClient, Resharding]]:
     if kind == "kinesis-local":
-        stream = KinesisLocal(url)
-        client = HttpStream(stream.stream, REGION, access(url))
+        stream = KinesisLocal(url, uuid.uuid4().hex, 2)
+        client = HttpStream(stream.name, REGION, access(url))
         yield client, stream
         await client.close()
         return

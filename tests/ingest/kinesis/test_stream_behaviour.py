@@ -22,7 +22,7 @@ from ingest.clock import SystemClock
 from ingest.kinesis import IteratorExpired, ReadLimits, ShardCursor, ShardGone, Start, StreamClient
 from ingest.kinesis.http import HttpStream
 from ingest.kinesis.memory import ITERATOR_TTL_MS, MemoryStream
-from tests.builders.kinesis_local import REGION, client_of, create
+from tests.builders.kinesis_local import REGION, KinesisLocal, client_of
 from tests.builders.kinesis_server import KinesisServer, access, now_ms, served
 
 Put = Callable[[str, bytes], Awaitable[tuple[str, str]]]
@@ -53,7 +53,7 @@ async def _opened(kind: str, settings: RegionSettings | None, url: str) -> Async
         return
     if url:
         name = uuid.uuid4().hex
-        create(client_of(url), name, 4)
+        KinesisLocal(url, name, 4)
         client = HttpStream(name, REGION, access(url))
         yield client, _putting(client_of(url), name)
         await client.close()
