@@ -101,6 +101,11 @@ def redis_epoch(region: str) -> str:
     return f"{region}:epoch"
 
 
+def redis_rebuild(region: str, token: str) -> str:
+    """Stands while a rebuild of live state goes on; missing at its end means that live state was lost meanwhile."""
+    return f"{region}:rebuild:{token}"
+
+
 def padded_sequence(sequence_number: str) -> str:
     """A sequence number that sorts as text the way it does as an integer."""
     return sequence_number.zfill(SEQUENCE_DIGITS)

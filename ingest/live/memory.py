@@ -28,6 +28,7 @@ class MemoryLive:
         self._trails: dict[str, set[tuple[int, bytes]]] = {}
         self._seen: dict[str, int] = {}
         self._epoch: str | None = None
+        self._rebuilds: set[str] = set()
 
     async def write(self, rows: pa.RecordBatch) -> LiveReport:
         """Take in rows, one by one."""
@@ -82,6 +83,18 @@ class MemoryLive:
     async def set_epoch(self, epoch: str) -> None:
         """Say that live state is complete."""
         self._epoch = epoch
+
+    async def begin_rebuild(self, token: str) -> None:
+        """Remember the rebuild."""
+        self._rebuilds.add(token)
+
+    async def end_rebuild(self, token: str) -> bool:
+        """Complete, if the rebuild is remembered."""
+        if token not in self._rebuilds:
+            return False
+        self._rebuilds.remove(token)
+        self._epoch = token
+        return True
 
     async def close(self) -> None:
         """Nothing to close."""

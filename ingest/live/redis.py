@@ -27,7 +27,7 @@ from redis.exceptions import (
 )
 
 from contracts.errors import RecordsRefused, SinkUnavailable
-from contracts.names import redis_epoch, redis_geo, redis_latest, redis_seen, redis_trail
+from contracts.names import redis_epoch, redis_geo, redis_latest, redis_rebuild, redis_seen, redis_trail
 from contracts.settings import RegionSettings
 from ingest.live.choice import Choice, choose
 from ingest.live.frames import Frames, frames
@@ -43,6 +43,12 @@ _BYTES_AT_ONCE = 64 * 1024 * 1024
 """Decoded bytes that are framed together; keeps buffers far below Arrow's 2 GiB."""
 _SWEPT_AT_ONCE = 500
 _DAY_MS = 86_400_000
+_REBUILT_WITHIN_S = 7 * 86_400
+_END_REBUILD = """
+if redis.call('DEL', KEYS[1]) == 0 then return 0 end
+redis.call('SET', KEYS[2], ARGV[1])
+return 1
+"""
 
 
 class RedisLive:
@@ -147,6 +153,17 @@ class RedisLive:
     async def set_epoch(self, epoch: str) -> None:
         """Say that live state is complete."""
         await self._guarded("write", lambda: self._redis.set(redis_epoch(self._region), epoch))
+
+    async def begin_rebuild(self, token: str) -> None:
+        """A key that is lost with everything else; of a rebuild that never ends it goes by itself."""
+        key = redis_rebuild(self._region, token)
+        await self._guarded("write", lambda: self._redis.set(key, token, ex=_REBUILT_WITHIN_S))
+
+    async def end_rebuild(self, token: str) -> bool:
+        """The key is taken away and the epoch set, both or neither."""
+        keys = [redis_rebuild(self._region, token), redis_epoch(self._region)]
+        ended = await self._guarded("write", lambda: self._redis.eval(_END_REBUILD, len(keys), *keys, token))
+        return bool(ended)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -29,8 +29,9 @@ class LiveMender:
     """Makes live state complete where its epoch is missing, while consumers go on.
 
     Every landing object that the ledger lists is written again through the newer-than guard; then, once what workers
-    held in hand has landed as well, that; the epoch is set last. Where some objects have expired already, live state
-    stays incomplete: what only history knows has to be loaded from there.
+    held in hand has landed as well, that; the epoch is set last, and only if live state was not lost again meanwhile.
+    Where some objects have expired already, live state stays incomplete: what only history knows has to be loaded from
+    there.
     """
 
     def __init__(self, live: LiveState, parts: Parts, *, worker: str, in_hand_s: float) -> None:
@@ -44,6 +45,7 @@ class LiveMender:
         self._worker = worker
         self._in_hand_s = in_hand_s
         self._first = True
+        self._attempts = 0
 
     async def look(self, *, dirty: bool = False) -> None:
         """Rebuild if it is needed (`dirty` says so although the epoch stands); sets `complete`."""
@@ -62,6 +64,9 @@ class LiveMender:
         positions = {row.shard_id: row.position for row in rows}
         # Where someone has taken a shard, live state may have held what has not landed yet.
         fresh = self._first and not any(row.fence for row in rows)
+        self._attempts += 1
+        token = f"{self._worker}.{self._attempts}"
+        await self._live.begin_rebuild(token)
         if not fresh:
             _log.warning("live.rebuilding")
             whole = await self._write_after(dict.fromkeys(positions, ""))
@@ -70,7 +75,9 @@ class LiveMender:
             if not whole:
                 _log.error("live.incomplete", why="landing objects have expired; rebuild from history")
                 return
-        await self._live.set_epoch(self._worker)
+        if not await self._live.end_rebuild(token):
+            _log.warning("live.lost_again")
+            return
         self.complete = True
         _log.info("live.complete")
 

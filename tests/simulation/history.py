@@ -167,7 +167,7 @@ def _befall(world: World, event: str, slots: int) -> None:
         _suspend(world)
     elif event == "flood" and chance.random() < 0.3:
         _flood(world)
-    elif event == "wipe" and world.live._epoch and all(life.worker._live_complete for life in world.lives):
+    elif event == "wipe":
         world.note("live", "is wiped")
         world.live.wipe()
 

@@ -148,6 +148,7 @@ class NewestOnly:
     def __init__(self) -> None:
         self.orders: dict[str, str] = {}
         self._epoch: str | None = None
+        self._rebuilds: set[str] = set()
 
     async def write(self, rows: pa.RecordBatch) -> LiveReport:
         """Take in rows through the guard."""
@@ -182,9 +183,23 @@ class NewestOnly:
         await asyncio.sleep(0)
         self._epoch = epoch
 
+    async def begin_rebuild(self, token: str) -> None:
+        """Remembered until all is lost."""
+        await asyncio.sleep(0)
+        self._rebuilds.add(token)
+
+    async def end_rebuild(self, token: str) -> bool:
+        """Complete, unless all was lost meanwhile."""
+        await asyncio.sleep(0)
+        if token not in self._rebuilds:
+            return False
+        self._rebuilds.remove(token)
+        self._epoch = token
+        return True
+
     def wipe(self) -> None:
-        """All is lost, the epoch too."""
-        self.orders, self._epoch = {}, None
+        """All is lost, the epoch and what was begun too."""
+        self.orders, self._epoch, self._rebuilds = {}, None, set()
 
     async def close(self) -> None:
         """Nothing to close."""

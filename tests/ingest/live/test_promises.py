@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contracts.names import redis_rebuild
 from contracts.record import BAD_POSITION, Flag
 from ingest.live import LiveState, MemoryLive, RedisLive, rebuild
 from ingest.live.protocol import LiveReport
@@ -351,3 +352,28 @@ def test_no_rows_are_no_write(kind: str, request: pytest.FixtureRequest) -> None
             assert (await live.write(pa.RecordBatch.from_pylist([], schema=landing_rows([]).schema))).devices == 0
 
     asyncio.run(scenario())
+
+
+@KINDS
+def test_a_rebuild_during_which_everything_is_lost_sets_no_epoch(kind: str, request: pytest.FixtureRequest) -> None:
+    async def scenario() -> None:
+        async with opened(kind, request) as live:
+            token = uuid4().hex
+            await live.begin_rebuild(token)
+            await lose_everything(live, token)
+            assert not await live.end_rebuild(token)
+            assert await live.epoch() is None
+            await live.begin_rebuild(token)
+            assert await live.end_rebuild(token)
+            assert await live.epoch() == token
+            assert not await live.end_rebuild(token)
+
+    asyncio.run(scenario())
+
+
+async def lose_everything(live: LiveState, token: str) -> None:
+    """As a store does that comes back empty; of the shared Redis, what says that live state is complete."""
+    if isinstance(live, MemoryLive):
+        live.__init__()  # type: ignore[misc]
+        return
+    await live._redis.delete("eu:epoch", redis_rebuild("eu", token))  # type: ignore[attr-defined]

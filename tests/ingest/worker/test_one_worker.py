@@ -110,7 +110,7 @@ def test_while_landing_is_down_memory_is_bounded_reading_pauses_and_health_says_
 def test_while_live_state_is_down_landing_goes_on_and_live_state_catches_up() -> None:
     async def story() -> None:
         world = World(shards=2, live=MemoryLive())
-        live = Outage(world.live, "write", "epoch", "set_epoch")
+        live = Outage(world.live, "write", "epoch", "begin_rebuild", "end_rebuild")
         live.down = True
         fill(world.stream, 200, devices=10)
         worker = world.worker("w", world.parts(live=live), flush_age_s=5)
