@@ -94,7 +94,8 @@ class ShardCursor:
             rest_s = max(rest_s, self._limits.idle_wait_s)
         if self._limits.bytes_per_s:
             refill = (now_s - self._refilled_s) * self._limits.bytes_per_s
-            self._allowance = min(self._limits.burst_bytes, self._allowance + refill) - answer.bytes_read
+            allowance = min(self._limits.burst_bytes, self._allowance + refill) - answer.bytes_read
+            self._allowance = max(-self._limits.burst_bytes, allowance)
             rest_s = max(rest_s, -self._allowance / self._limits.bytes_per_s)
         self._refilled_s = now_s
         self._next_read_s = now_s + rest_s

@@ -25,7 +25,7 @@ from tests.builders.real_data import BUS
 UNDISTURBED, DISTURBED = "us", "af"
 KILLS = 3
 SMALL_FLUSHES = {"FLEETLAKE_FLUSH_ROWS": "5000"}
-"""So that a kill falls between, into and beside many flushes, not only before the first."""
+"""With records that are read by the 10,000, so that a kill falls between, into and beside many flushes."""
 
 pytestmark = [
     pytest.mark.real_data,
@@ -38,7 +38,7 @@ pytestmark = [
 def test_three_kills_leave_the_same_history_byte_for_byte(stack) -> None:
     replay(stack.state, UNDISTURBED)
     reported(stack.state, "consume", "--region", UNDISTURBED, "--until-idle")
-    replay(stack.state, DISTURBED)
+    replay(stack.state, DISTURBED, "--plain")
     killed = consume_with_kills(stack.state, random.Random(7))
     for region in (UNDISTURBED, DISTURBED):
         reported(stack.state, "process", "--region", region)
@@ -48,8 +48,8 @@ def test_three_kills_leave_the_same_history_byte_for_byte(stack) -> None:
     assert exported(stack.settings(UNDISTURBED)) == exported(stack.settings(DISTURBED))
 
 
-def replay(state: Path, region: str) -> None:
-    reported(state, "replay", str(BUS.path), "--region", region, "--mapping", BUS.name, "--rate", "max")
+def replay(state: Path, region: str, *more: str) -> None:
+    reported(state, "replay", str(BUS.path), "--region", region, "--mapping", BUS.name, "--rate", "max", *more)
 
 
 def consume_with_kills(state: Path, rng: random.Random) -> int:
