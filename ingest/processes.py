@@ -117,9 +117,11 @@ class _Team:
 
 def _work(settings: RegionSettings, workers: int, until_idle: bool, port: int, results: Connection) -> None:
     """One worker process. It ends gracefully where its parent is gone."""
+    from ingest.memory import keep_freed_memory
     from ingest.service import log_to_stderr, serve
 
     log_to_stderr()
+    keep_freed_memory()
     _end_with_parent()
     try:
         report = asyncio.run(serve(settings, workers=workers, until_idle=until_idle, metrics_port=port))

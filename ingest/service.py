@@ -17,6 +17,7 @@ from ingest.kinesis.http import HttpStream
 from ingest.landing import S3Store
 from ingest.leases.dynamodb import DynamoLeases
 from ingest.live import RedisLive
+from ingest.memory import keep_freed_memory
 from ingest.metrics import Metrics
 from ingest.offload import Threads
 from ingest.watermarks import copy_watermarks
@@ -41,6 +42,7 @@ def consume(
 
         return consume_together(settings, workers, until_idle=until_idle)
     log_to_stderr()
+    keep_freed_memory()
     return asyncio.run(serve(settings, until_idle=until_idle, metrics_port=metrics_port))
 
 

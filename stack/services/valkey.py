@@ -18,11 +18,18 @@ dir {folder}
 aclfile {folder}/users.acl
 appendonly yes
 appendfsync everysec
+auto-aof-rewrite-percentage 100
+auto-aof-rewrite-min-size 512mb
+rdbcompression no
 save ""
 maxmemory 1gb
 maxmemory-policy noeviction
 set-proc-title no
 """
+
+_MALLOC = "glibc.malloc.tcache_count=4000:glibc.malloc.trim_threshold=268435456:glibc.malloc.mmap_threshold=33554432"
+"""A write of live state allocates thousands of small strings at once: with them at hand a trail point costs 1.5 us
+instead of 2.0 to 3.4."""
 
 
 class Valkey:
@@ -51,7 +58,7 @@ class Valkey:
         config = _CONFIG.format(host=HOST, port=self._site.ports[self.name], folder=self._folder)
         write_private(self._folder / "valkey.conf", config)
         arguments = [str(get_binary_path()), str(self._folder / "valkey.conf")]
-        return Command(arguments, {"PATH": "/usr/bin:/bin"}, self._folder)
+        return Command(arguments, {"PATH": "/usr/bin:/bin", "GLIBC_TUNABLES": _MALLOC}, self._folder)
 
     def healthy(self) -> bool:
         """It answers PING, which it does only once its data is loaded."""
