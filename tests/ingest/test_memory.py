@@ -11,8 +11,9 @@ import pyarrow as pa
 from ingest.memory import keep_freed_memory
 
 kept = keep_freed_memory() if {keep} else False
-held = [bytes(4_000_000) for _ in range(8)]
-del held
+for _ in range(3):
+    held = [bytes(4_000_000) for _ in range(8)]
+    del held
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(50):
     held = [bytes(4_000_000) for _ in range(8)]
