@@ -6,6 +6,8 @@ from ingest.clock import Clock
 from ingest.kinesis.protocol import Records, ShardGone, Start, StreamClient, StreamUnavailable
 
 _AGAIN_S = 1.0
+_APPROXIMATE_MS = 60_000
+"""How far a record's arrival, which the stream gives approximately and trims by, may lie before its true time."""
 
 
 @dataclass(slots=True)
@@ -37,7 +39,7 @@ class Horizon:
         return max(0, response_ms - self.known_ms) / self.retention_ms if self.known_ms else 0.0
 
     def _too_old(self, response_ms: int) -> bool:
-        return self.known_ms > 0 and response_ms - self.known_ms > self.retention_ms
+        return self.known_ms > 0 and response_ms - self.known_ms > self.retention_ms - _APPROXIMATE_MS
 
     async def _still_there(self, stream: StreamClient) -> bool:
         """The record at the position is there, so nothing after it was trimmed."""

@@ -60,13 +60,14 @@ class LiveMender:
             _log.warning("live.later", error=str(error))
 
     async def _mend(self) -> None:
+        self._attempts += 1
+        token = f"{self._worker}.{self._attempts}"
+        await self._live.begin_rebuild(token)
+        # From here on a loss takes the token with it, so what the rows say now is what this rebuild has to make good.
         rows = await self._leases.rows()
         positions = {row.shard_id: row.position for row in rows}
         # Where someone has taken a shard, live state may have held what has not landed yet.
         fresh = self._first and not any(row.fence for row in rows)
-        self._attempts += 1
-        token = f"{self._worker}.{self._attempts}"
-        await self._live.begin_rebuild(token)
         if not fresh:
             _log.warning("live.rebuilding")
             whole = await self._write_after(dict.fromkeys(positions, ""))

@@ -47,20 +47,34 @@ def _once(world: World, entries: list[LedgerEntry]) -> Iterator[str]:
             found.update(numbers)
     lost = {entry.shard_id for entry in entries if entry.lost}
     lost |= {row.shard_id for row in world.plain._rows.values() if row.lost}
-    # Of a shard that nothing was ever committed of, what was trimmed before may have been trimmed before we came.
-    begun = {entry.shard_id: int(entry.last_seq) for entry in entries if not entry.after_seq}
-    kept = {
-        shard_id: world.stream.kept(shard_id) for shard_id in {sent.shard_id for sent in world.devices.sent.values()}
-    }
+    trimmed, unseen = _trimmed(world), _trimmed_unseen(world)
     for number, sent in world.devices.sent.items():
         times = found.pop(number, 0)
-        trimmed = sent.sequence_number not in kept[sent.shard_id]
-        before = int(sent.sequence_number) < begun.get(sent.shard_id, 10**60)
-        if times != 1 and not (times == 0 and trimmed and (sent.shard_id in lost or before)):
-            about = f"{sent.sequence_number} of {sent.shard_id}{', trimmed' if trimmed else ''}"
+        excused = number in unseen or (number in trimmed and sent.shard_id in lost)
+        if times != 1 and not (times == 0 and excused):
+            about = f"{sent.sequence_number} of {sent.shard_id}{', trimmed' if number in trimmed else ''}"
             yield f"record {number} ({about}) is in landing or rejected {times} times"
     if found:
         yield f"records that nobody put: {dict(found)}"
+
+
+def _trimmed(world: World) -> set[int]:
+    """Numbers of the records that the stream has no more."""
+    sent = world.devices.sent.items()
+    kept = {shard_id: world.stream.kept(shard_id) for shard_id in {record.shard_id for _, record in sent}}
+    return {number for number, record in sent if record.sequence_number not in kept[record.shard_id]}
+
+
+def _trimmed_unseen(world: World) -> set[int]:
+    """Those that precede all that was ever committed of their shard: as if they had been trimmed before anyone came."""
+    entries = world.plain._entries.values()
+    begun = {entry.shard_id: int(entry.last_seq) for entry in entries if not entry.after_seq}
+    sent = world.devices.sent
+    return {
+        number
+        for number in _trimmed(world)
+        if int(sent[number].sequence_number) < begun.get(sent[number].shard_id, 10**60)
+    }
 
 
 def _numbers(described: LandedObject, table: pa.Table) -> list[int]:
@@ -96,7 +110,8 @@ def _no_leftovers(world: World, entries: list[LedgerEntry]) -> list[str]:
 
 
 def stale_devices(world: World) -> list[str]:
-    """Devices whose live state is not their newest landed record; none is judged where the stream lost some."""
+    """Devices whose live state is not their newest landed record. None is judged where the stream lost some, and no
+    device of which it trimmed records before anything of their shard was committed: live state may have seen those."""
     if any(item.lost for item in (*world.plain._entries.values(), *world.plain._rows.values())):
         return []
     listed = defaultdict(int)
@@ -106,7 +121,8 @@ def stale_devices(world: World) -> list[str]:
     for sent in world.devices.sent.values():
         if sent.order and int(sent.sequence_number) <= listed[sent.shard_id]:
             newest[sent.device] = max(sent.order, newest.get(sent.device, ""))
-    devices = sorted(newest.keys() | world.live.orders.keys())
+    unsure = {world.devices.sent[number].device for number in _trimmed_unseen(world)}
+    devices = sorted((newest.keys() | world.live.orders.keys()) - unsure)
     return [device for device in devices if world.live.orders.get(device) != newest.get(device)]
 
 

@@ -1,5 +1,6 @@
 """Whether a healed cluster has done all that it has to do."""
 
+from contracts.ledger import LeaseRow
 from tests.simulation.promises import leftovers, stale_devices
 from tests.simulation.world import World
 
@@ -24,6 +25,8 @@ def _shards_left(world: World) -> str:
             return f"{shard_id} {'has no row' if row is None else 'is not ended' if closed else 'is ended'}"
         if not closed and int(row.position or 0) < world.stream.last(shard_id):
             return f"{shard_id} is at {row.position}"
+        if not closed and row.position and _trimmed_unnoticed(world, row):
+            return f"{shard_id} has lost records and does not say so"
     for life in world.running:
         for shard in life.worker._holdings:
             if rows[shard.shard_id].owner != life.machine.name:
@@ -33,3 +36,11 @@ def _shards_left(world: World) -> str:
         if not row.ended and not (row.owner in living and world.stream.has(row.shard_id)):
             return f"{row.shard_id} is not ended and has no living owner"
     return ""
+
+
+def _trimmed_unnoticed(world: World, row: LeaseRow) -> bool:
+    """Whether records beyond the shard's position are gone while neither row nor ledger tells of a loss."""
+    put = world.stream.put_ms.get(row.shard_id, [])
+    entries = [entry for (shard_id, _), entry in world.plain._entries.items() if shard_id == row.shard_id]
+    told = row.lost or any(entry.lost for entry in entries)
+    return bool(put) and int(row.position) < put[-1][0] and not told

@@ -175,6 +175,43 @@ def test_live_state_is_not_called_complete_while_others_hold_what_it_lost() -> N
     run_virtually(story())
 
 
+class SlowToBegin(MemoryLive):
+    """Live state whose note of a rebuild takes its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = asyncio.Event()
+
+    async def begin_rebuild(self, token: str) -> None:
+        await self.reached.wait()
+        await super().begin_rebuild(token)
+
+
+def test_what_was_lost_before_a_rebuild_was_noted_is_made_good_by_it() -> None:
+    async def story() -> None:
+        live = SlowToBegin()
+        world = World(shards=1, live=live)
+        fill(world.stream, 10, devices=10)
+        running = asyncio.create_task(world.worker("w", flush_age_s=8).run())
+
+        async def arrived() -> bool:
+            return await live.latest("d3") is not None
+
+        await until(arrived)
+        await live.forget([f"d{number}" for number in range(10)])
+        live.reached.set()
+
+        async def complete() -> bool:
+            return await live.epoch() is not None
+
+        await until(complete)
+        assert await live.latest("d3") is not None
+        running.cancel()
+        await asyncio.wait([running])
+
+    run_virtually(story())
+
+
 def _left(row: LeaseRow, at_ms: int, *, fence: int) -> str:
     return landing_key(_hour(at_ms), row.shard_id, "1", "2", fence)
 

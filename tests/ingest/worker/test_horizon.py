@@ -2,6 +2,8 @@
 
 import asyncio
 
+from msgspec.structs import replace
+
 from ingest.kinesis import StreamUnavailable
 from ingest.kinesis.memory import MemoryStream
 from ingest.kinesis.protocol import Records
@@ -29,7 +31,7 @@ class Stalling:
         return await self._inner.get_records(iterator, limit)
 
 
-def _lost_after_minutes_beyond(minutes: float, *, keep_last: bool = False) -> bool:
+def _lost_after_minutes_beyond(minutes: float, *, keep_last: bool = False, early_ms: int = 0) -> bool:
     async def story() -> bool:
         world = World(shards=1, retention_ms=3_600_000)
         stream = Stalling(world.stream)
@@ -43,6 +45,8 @@ def _lost_after_minutes_beyond(minutes: float, *, keep_last: bool = False) -> bo
             world.stream._retention_ms = 10 * 3_600_000
         await asyncio.sleep(1)
         fill(world.stream, 10, first=10)
+        (log,) = world.stream._logs.values()
+        log.records[-10:] = [replace(record, arrival_ms=record.arrival_ms - early_ms) for record in log.records[-10:]]
         await asyncio.sleep(3_600 + minutes * 60)
         stream.down = False
         fill(world.stream, 10, first=20)
@@ -60,3 +64,7 @@ def test_records_trimmed_a_minute_ago_while_reading_stalled_are_a_loss() -> None
 
 def test_where_the_last_record_read_is_still_there_nothing_is_lost() -> None:
     assert not _lost_after_minutes_beyond(1, keep_last=True)
+
+
+def test_records_trimmed_before_their_true_time_are_a_loss() -> None:
+    assert _lost_after_minutes_beyond(-0.5, early_ms=50_000)
