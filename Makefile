@@ -53,6 +53,10 @@ test: .venv/installed ## All tests, on the real embedded services; two processes
 test-real: .venv/installed ## All real telemetry end to end, with kills; some 15 minutes
 	@FLEETLAKE_ALL_REAL_DATA=1 $(BIN)/python -m pytest tests/endtoend --timeout 1800
 
+.PHONY: simulate
+simulate: .venv/installed ## 10,000 random histories of a simulated cluster of consumers; some 3 minutes
+	@$(BIN)/python -m tests.simulation --first 10000 --count 10000
+
 .PHONY: check
 check: .venv/installed ## Lint, format, types, import rules
 	@$(BIN)/ruff check .
