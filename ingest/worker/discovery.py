@@ -31,11 +31,16 @@ def rows_to_insert(
     ]
 
 
-def rows_to_remove(shards: Iterable[Shard], rows: Iterable[LeaseRow]) -> list[LeaseRow]:
-    """Ended rows of shards that the stream has forgotten, retention having passed, and that no row waits for."""
+def rows_to_remove(shards: Iterable[Shard], rows: Sequence[LeaseRow]) -> list[LeaseRow]:
+    """Ended rows of shards that the stream has forgotten, retention having passed, and that no row waits for.
+
+    A row goes after its parents' rows: without it, its parents' watermarks would count for the region's again.
+    """
     listed = {shard.shard_id for shard in shards}
+    known = {row.shard_id for row in rows}
     waited_for = {parent for row in rows if not row.ended for parent in row.parents if row.position == ""}
-    return [row for row in rows if row.ended and row.shard_id not in listed and row.shard_id not in waited_for]
+    kept = listed | waited_for
+    return [row for row in rows if row.ended and row.shard_id not in kept and known.isdisjoint(row.parents)]
 
 
 def readable(row: LeaseRow, rows: Iterable[LeaseRow], listed: set[ShardId]) -> bool:

@@ -1,6 +1,6 @@
 """Live state from what landed, where it was lost or never built."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ from contracts.errors import SinkUnavailable
 from contracts.ledger import LANDED, LeaseRow
 from contracts.record import LANDING_SCHEMA
 from ingest.batch import ShardId
+from ingest.kinesis import StreamUnavailable
 from ingest.landing import ObjectStore
 from ingest.live import LiveState
 from ingest.metrics import LANDING, LEASES
@@ -21,6 +22,7 @@ from ingest.worker.refusal import write_around
 from ingest.worker.settle import Persistence
 
 _ROWS_A_WRITE = 50_000
+_LOOK_S = 2.0
 _NO_ROWS = pa.RecordBatch.from_pylist([], LANDING_SCHEMA)
 _log = structlog.get_logger()
 
@@ -30,20 +32,21 @@ class LiveMender:
 
     Every landing object that the ledger lists is written again through the newer-than guard; then, once what workers
     held in hand has landed as well, that; the epoch is set last, and only if live state was not lost again meanwhile.
+    When it has landed the shards' watermarks tell, no clock: a worker may stand still in between for any time.
     Where some objects have expired already, live state stays incomplete: what only history knows has to be loaded from
     there.
     """
 
-    def __init__(self, live: LiveState, parts: Parts, *, worker: str, in_hand_s: float) -> None:
+    def __init__(self, live: LiveState, parts: Parts, *, worker: str) -> None:
         self.complete = False
         self._live = live
+        self._stream = parts.stream
         self._leases = parts.leases
         self._store = parts.store
         self._clock = parts.clock
         self._metrics = parts.metrics
         self._offload = parts.encoding
         self._worker = worker
-        self._in_hand_s = in_hand_s
         self._first = True
         self._attempts = 0
 
@@ -56,7 +59,7 @@ class LiveMender:
             else:
                 self.complete = True
             self._first = False
-        except SinkUnavailable as error:
+        except (SinkUnavailable, StreamUnavailable) as error:
             _log.warning("live.later", error=str(error))
 
     async def _mend(self) -> None:
@@ -71,7 +74,7 @@ class LiveMender:
         if not fresh:
             _log.warning("live.rebuilding")
             whole = await self._write_after(dict.fromkeys(positions, ""))
-            await self._clock.sleep(self._in_hand_s)
+            await self._until_landed(rows, await self._stream_now_ms())
             whole &= await self._write_after(positions)
             if not whole:
                 _log.error("live.incomplete", why="landing objects have expired; rebuild from history")
@@ -81,6 +84,28 @@ class LiveMender:
             return
         self.complete = True
         _log.info("live.complete")
+
+    async def _stream_now_ms(self) -> int:
+        return (await self._stream.describe()).now_ms or self._clock.wall_ms()
+
+    async def _until_landed(self, rows: Sequence[LeaseRow], by_ms: int) -> None:
+        """Come back once all that was read by then has landed, by each shard's watermark.
+
+        What the owner of a shard held when it lost the shard is not waited for: who takes the shard reads it again.
+        """
+        waiting = {row.shard_id: row for row in rows if row.owner is not None and not row.ended}
+        while True:
+            now = {row.shard_id: row for row in await self._leases.rows()}
+            waiting = {
+                shard_id: row
+                for shard_id, row in waiting.items()
+                if shard_id in now
+                and (now[shard_id].owner, now[shard_id].fence) == (row.owner, row.fence)
+                and now[shard_id].watermark_ms < by_ms
+            }
+            if not waiting:
+                return
+            await self._clock.sleep(_LOOK_S)
 
     async def _write_after(self, positions: Mapping[ShardId, str]) -> bool:
         """Write what landed after these positions, in all shards; False where an object is gone."""

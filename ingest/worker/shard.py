@@ -121,6 +121,8 @@ class ShardTask:
         try:
             while not self._closing.is_set():
                 await self._unless_closing(self._budget.room())
+                if self._closing.is_set():
+                    break
                 answer = await self._unless_closing(self._reader.read())
                 if answer is None:
                     break

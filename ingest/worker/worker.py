@@ -187,8 +187,7 @@ class Worker:
         parts = self._parts
         if parts.live is None:
             return None
-        in_hand_s = self._options.flush_age_s + self._options.lease_ttl_s
-        return LiveMender(parts.live, parts, worker=self.name, in_hand_s=in_hand_s)
+        return LiveMender(parts.live, parts, worker=self.name)
 
     async def _sweep(self) -> None:
         await self._janitor.sweep([shard.shard_id for shard in self._holdings])

@@ -166,7 +166,7 @@ def test_live_state_is_not_called_complete_while_others_hold_what_it_lost() -> N
         async def complete() -> bool:
             return await live.epoch() is not None
 
-        await until(complete)
+        await until(complete, within_s=180)
         assert await live.latest("d3") is not None
         for running in (first, late):
             running.cancel()
@@ -204,7 +204,7 @@ def test_what_was_lost_before_a_rebuild_was_noted_is_made_good_by_it() -> None:
         async def complete() -> bool:
             return await live.epoch() is not None
 
-        await until(complete)
+        await until(complete, within_s=180)
         assert await live.latest("d3") is not None
         running.cancel()
         await asyncio.wait([running])

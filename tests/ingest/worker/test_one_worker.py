@@ -120,7 +120,7 @@ def test_while_live_state_is_down_landing_goes_on_and_live_state_catches_up() ->
         assert not worker.health().ready
         live.down = False
         await until(lambda: worker.health().ready)
-        await until(lambda: worker.health().live_complete)
+        await until(lambda: worker.health().live_complete, within_s=180)
         for device in range(10):
             latest = await live.latest(f"d{device}")
             assert latest is not None

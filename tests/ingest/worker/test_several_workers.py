@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from contracts.ledger import LeaseRow
+from contracts.ledger import LeaseRow, region_watermark_ms
 from ingest.kinesis.memory import MemoryStream
 from ingest.worker import Options, Parts, Worker
 from ingest.worker.balance import fair_share, shard_to_ask_for
@@ -193,6 +193,23 @@ def test_a_child_gets_no_row_of_its_own_while_a_parent_is_to_be_read() -> None:
         assert rows_to_remove([], both) == []
 
     run_virtually(story())
+
+
+def test_an_ended_row_goes_after_its_parents_rows_so_that_their_watermarks_do_not_count_again() -> None:
+    ended = {"ended": True, "position": "9", "fence": 1}
+    first = LeaseRow(shard_id="0", watermark_ms=10, **ended)
+    second = LeaseRow(shard_id="1", parents=["0"], watermark_ms=20, **ended)
+    living = [
+        LeaseRow(shard_id=name, parents=[parent], position="9", fence=1, watermark_ms=30)
+        for name, parent in (("2", "0"), ("3", "1"), ("4", "1"))
+    ]
+    rows = [second, first, *living]
+    assert region_watermark_ms(rows) == 30
+    while gone := rows_to_remove([], rows):
+        for row in gone:
+            rows.remove(row)
+            assert region_watermark_ms(rows) == 30
+    assert rows == living
 
 
 def test_a_shard_found_once_reading_has_begun_files_nothing_into_a_closed_hour() -> None:
