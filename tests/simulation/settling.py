@@ -7,7 +7,7 @@ from tests.simulation.world import World
 
 def left(world: World) -> str:
     """What is still to be done; empty where nothing is."""
-    if shards := _shards_left(world):
+    if shards := _shards_left(world) or _readers_left(world):
         return shards
     if world.live._epoch is None:
         return "live state has no epoch"
@@ -27,14 +27,22 @@ def _shards_left(world: World) -> str:
             return f"{shard_id} is at {row.position}"
         if not closed and row.position and _trimmed_unnoticed(world, row):
             return f"{shard_id} has lost records and does not say so"
-    for life in world.running:
-        for shard in life.worker._holdings:
-            if rows[shard.shard_id].owner != life.machine.name:
-                return f"{life.machine.name} still reads {shard.shard_id}"
     living = {life.machine.name for life in world.running}
     for row in rows.values():
         if not row.ended and not (row.owner in living and world.stream.has(row.shard_id)):
             return f"{row.shard_id} is not ended and has no living owner"
+    return ""
+
+
+def _readers_left(world: World) -> str:
+    """Which worker reads what is another's, or has not delivered all that it has read."""
+    rows = world.plain._rows
+    for life in world.running:
+        for shard in life.worker._holdings:
+            if rows[shard.shard_id].owner != life.machine.name:
+                return f"{life.machine.name} still reads {shard.shard_id}"
+            if not shard.idle:
+                return f"{life.machine.name} has not done all of {shard.shard_id}"
     return ""
 
 

@@ -77,7 +77,7 @@ def _fleetlake(ground: Any, *words: str) -> dict[str, Any]:
     environment = {**kept, "FLEETLAKE_STATE": str(ground.state)}
     command = [sys.executable, "-m", "cli.main", *words, "--region", "eu", "--json"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
 
 
