@@ -24,9 +24,9 @@ from ingest.leases.dynamodb import DynamoLeases
 
 CHAOTIC = "us"
 """The region whose stream, leases and ledger one test has for itself."""
-TABLES_ONLY = "ap"
-"""A region whose leases and ledger hold rows that no worker has made."""
-_AWS_REGIONS = {"eu": "eu-central-1", CHAOTIC: "us-east-2", TABLES_ONLY: "ap-southeast-1"}
+APART = "ap"
+"""A region whose stream and tables hold what no worker has read or made."""
+_AWS_REGIONS = {"eu": "eu-central-1", CHAOTIC: "us-east-2", APART: "ap-southeast-1"}
 """As in the project's own region table, which a test's process reads."""
 _RUN = (
     "from contracts.settings import RegionSettings; from ingest.service import consume; consume(RegionSettings.load())"

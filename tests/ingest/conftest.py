@@ -9,15 +9,15 @@ import pytest
 
 import stack as embedded
 from contracts.settings import RegionSettings
-from tests.builders.consumer_process import CHAOTIC, TABLES_ONLY, region_file
+from tests.builders.consumer_process import APART, CHAOTIC, region_file
 
 
 @pytest.fixture(scope="session")
 def one_region() -> Iterator[Path]:
-    """A stack with one region of four shards; beside it CHAOTIC and TABLES_ONLY, for what would break its counts."""
+    """A stack with one region of four shards; beside it CHAOTIC and APART, for what would break its counts."""
     state = Path(tempfile.mkdtemp(prefix="fleetlake-consumer-"))
     try:
-        embedded.up(state, region_file(state, shards=4, regions=("eu", CHAOTIC, TABLES_ONLY)))
+        embedded.up(state, region_file(state, shards=4, regions=("eu", CHAOTIC, APART)))
         yield state
     finally:
         embedded.down(state)
@@ -25,6 +25,6 @@ def one_region() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def tables_only(one_region: Path) -> RegionSettings:
-    """Settings of a process of TABLES_ONLY."""
-    return RegionSettings.load(embedded.region_environment(one_region, TABLES_ONLY, {}))
+def apart(one_region: Path) -> RegionSettings:
+    """Settings of a process of APART."""
+    return RegionSettings.load(embedded.region_environment(one_region, APART, {}))

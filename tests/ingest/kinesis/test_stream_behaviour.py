@@ -33,7 +33,7 @@ Tell = Callable[[Story], None]
 @pytest.fixture(params=["memory", "http", "kinesis-local", "embedded"])
 def tell(request: pytest.FixtureRequest) -> Iterator[Tell]:
     """Runs a story with a client and a way to put a record, over each implementation."""
-    settings = request.getfixturevalue("own_settings") if request.param == "embedded" else None
+    settings = request.getfixturevalue("apart") if request.param == "embedded" else None
     url = request.getfixturevalue("kinesis_local_url") if request.param == "kinesis-local" else ""
 
     async def told(story: Story) -> None:

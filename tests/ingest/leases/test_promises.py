@@ -21,7 +21,7 @@ Tell = Callable[[Story], None]
 @pytest.fixture(params=["memory", "dynamodb"])
 def tell(request: pytest.FixtureRequest) -> Iterator[Tell]:
     """Runs a story over an implementation; the text is a prefix that keeps its shards apart from others'."""
-    settings = request.getfixturevalue("tables_only") if request.param == "dynamodb" else None
+    settings = request.getfixturevalue("apart") if request.param == "dynamodb" else None
     prefix = uuid.uuid4().hex[:8]
 
     async def told(story: Story) -> None:
