@@ -2,15 +2,22 @@
 
 import random
 import socket
+import time
 from collections.abc import Mapping
 
+import structlog
+
 from contracts.errors import Misuse, PortTaken
+
+_log = structlog.get_logger(__name__)
 
 HOST = "127.0.0.1"
 FACES: tuple[str, ...] = ("s3", "kinesis", "redis", "postgres")
 """The ports that clients use, and that a caller may name."""
 _LOW, _HIGH = 20_000, 32_700
 """Below the kernel's ephemeral range, so that no outgoing connection sits on a port while its service is down."""
+_LETS_GO_S = 2.0
+_POLL_S = 0.005
 
 
 def is_free(port: int) -> bool:
@@ -21,6 +28,16 @@ def is_free(port: int) -> bool:
             probe.bind((HOST, port))
         except OSError:
             return False
+    return True
+
+
+def becomes_free(port: int, within_s: float = _LETS_GO_S) -> bool:
+    """Whether it is free now or in a moment: a killed process counts as gone milliseconds before its sockets do."""
+    deadline = time.monotonic() + within_s
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_S)
     return True
 
 
@@ -57,16 +74,21 @@ def require_free(named: Mapping[str, int]) -> None:
 def choose(
     names: tuple[str, ...], kept: Mapping[str, int], named: Mapping[str, int], taken: set[int]
 ) -> dict[str, int]:
-    """Ports of one service that is about to start: named by the caller, else kept from before if free, else new."""
+    """Ports of one service that is about to start: named by the caller, else kept from before if free, else new.
+
+    Clients that run have the port of before: it is given up only where something else listens there.
+    """
     ports = {}
     for name in names:
         wanted = named.get(name)
         if wanted is not None:
             ports[name] = wanted
             taken.add(wanted)
-        elif (old := kept.get(name)) is not None and old not in taken and is_free(old):
+        elif (old := kept.get(name)) is not None and old not in taken and becomes_free(old):
             ports[name] = old
             taken.add(old)
         else:
             ports[name] = free_port(taken)
+            if old is not None:
+                _log.warning("port.given_up", port_of=name, port=old, instead=ports[name], hint="point clients there")
     return ports

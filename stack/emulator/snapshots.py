@@ -11,6 +11,7 @@ import copy
 import ctypes
 import json
 import os
+import resource
 import shutil
 import signal
 import time
@@ -24,6 +25,8 @@ _SHARE_OF_CPU = 0.1
 """Of one core, at most, however much there is to write."""
 _PR_SET_PDEATHSIG = 1
 _CHILD_LIMIT_S = 300
+_FIRST_AFTER_OUTPUT = 3
+"""The first file descriptor after input, output and errors."""
 
 
 class Snapshots:
@@ -72,14 +75,14 @@ class Snapshots:
 
     def _fork_and_write(self) -> int:
         """Runs between two requests, since handlers do not yield: what the child sees is no request half done."""
+        server = os.getpid()
         child = os.fork()
         if child:
             return child
         code = 1
         with contextlib.suppress(BaseException):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(_CHILD_LIMIT_S)
+            _depend_on(server)
+            _let_go_of_sockets()
             self._write(self._ministack._build_persistence_save_dict())
             code = 0
         os._exit(code)
@@ -101,6 +104,20 @@ class Snapshots:
 
     def _newest(self) -> Path | None:
         return self._current.resolve() if self._current.is_symlink() else None
+
+
+def _depend_on(server: int) -> None:
+    """The child ends with its server, even one that ended before this was asked for, and after a time of its own."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(_CHILD_LIMIT_S)
+    if os.getppid() != server:
+        raise ProcessLookupError(server)
+
+
+def _let_go_of_sockets() -> None:
+    """Else a child that outlives a killed server by a moment still holds its port, and `up` has to choose another."""
+    os.closerange(_FIRST_AFTER_OUTPUT, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def _only_reads(scope: Mapping[str, Any]) -> bool:

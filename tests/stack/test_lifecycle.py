@@ -1,5 +1,6 @@
 """Up, down and what happens in between, with real processes."""
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -103,6 +104,24 @@ def test_the_emulator_keeps_records_and_leases_through_a_crash(own_stack):
     found = found_everywhere(settings)
     assert found["kinesis"]
     assert found["dynamodb"]
+
+
+def test_a_kill_while_a_snapshot_is_written_leaves_the_port_to_the_next_start(own_stack):
+    """The child that writes must not hold the server's socket: `up` would choose another port."""
+    settings = own_stack.settings("us")
+    records = [{"Data": bytes(1_000_000), "PartitionKey": "p"}] * 4
+    for _ in range(8):
+        client_of(settings, "kinesis").put_records(StreamName="telemetry-us", Records=records)
+    server = process_of(own_stack.state, "kinesis")
+
+    def a_child_writes_without_sockets():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return any(not child.net_connections() for child in server.children())
+
+    eventually(a_child_writes_without_sockets)
+    kill(server)
+    own_stack.up()
+    assert own_stack.settings("us") == settings
 
 
 def test_down_leaves_no_process_and_may_run_again(own_stack):
