@@ -21,10 +21,9 @@ from contracts.kpl import aggregate
 from contracts.record import Record
 from ingest.batch import Batch, KinesisRecord
 from ingest.decode import JsonDecoder
-from ingest.kinesis.wire import RecordRow, kinesis_records
 from ingest.landing import ShardBuffer
 from ingest.live.choice import choose
-from ingest.live.frames import frames
+from ingest.live.frames import Writer, frames
 
 ARRIVAL_MS = 1_795_420_800_000
 READ = 10_000
@@ -72,7 +71,7 @@ def records(datas: list[bytes], per_record: int = 1) -> list[KinesisRecord]:
             aggregate([("key", data) for data in datas[start : start + per_record]])
             for start in range(0, len(datas), per_record)
         ]
-    return [KinesisRecord(str(_SEQUENCE + i), ARRIVAL_MS + i // 100, "key", data) for i, data in enumerate(datas)]
+    return [KinesisRecord.at(ARRIVAL_MS + i // 100, str(_SEQUENCE + i), "key", data) for i, data in enumerate(datas)]
 
 
 def decoded(decoder: JsonDecoder, read: list[KinesisRecord], per_read: int) -> list[Batch]:
@@ -114,9 +113,7 @@ def stages(count: int) -> dict[str, float]:
         stream, decoder = records(datas, per_record), JsonDecoder()
         out[name] = cpu_us(count, lambda s=stream, d=decoder, n=READ // per_record: decoded(d, s, n))
     bodies, read_body = _bodies(records(plain)), msgspec.json.Decoder(GetRecordsRows).decode
-    out["fetch: an answer's JSON to records"] = cpu_us(
-        count, lambda: [kinesis_records(read_body(b).records) for b in bodies]
-    )
+    out["fetch: an answer's JSON to records"] = cpu_us(count, lambda: [read_body(b).records for b in bodies])
     batches = decoded(JsonDecoder(), records(plain), READ)
     buffer = ShardBuffer("shardId-000000000001")
     out["landing: append"] = cpu_us(count, lambda: [ShardBuffer(buffer.shard_id).append(batch) for batch in batches])
@@ -134,13 +131,12 @@ def stages(count: int) -> dict[str, float]:
 class GetRecordsRows(msgspec.Struct, rename="pascal"):
     """An answer of GetRecords, as far as it is records."""
 
-    records: list[RecordRow]
+    records: list[KinesisRecord]
 
 
 def _bodies(read: list[KinesisRecord]) -> list[bytes]:
     """The answers of GetRecords that hold these records."""
-    rows = [RecordRow(row.sequence_number, row.arrival_ms / 1000, row.data, row.partition_key) for row in read]
-    return [msgspec.json.encode(GetRecordsRows(rows[i : i + READ])) for i in range(0, len(rows), READ)]
+    return [msgspec.json.encode(GetRecordsRows(read[i : i + READ])) for i in range(0, len(read), READ)]
 
 
 def _joined(datas: list[bytes], read: Callable[[bytes], Any]) -> None:
@@ -159,7 +155,7 @@ def _polars(lines: bytes) -> Any:
 
 
 def _live(rows: pa.RecordBatch) -> None:
-    for _ in frames("eu", rows, choose(rows, 100), 100).commands(b"0" * 40):
+    for _ in frames("eu", rows, choose(rows, 100), 100).commands(b"0" * 40, Writer("bench")):
         pass
 
 

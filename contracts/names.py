@@ -101,9 +101,14 @@ def redis_epoch(region: str) -> str:
     return f"{region}:epoch"
 
 
-def redis_rebuild(region: str, token: str) -> str:
-    """Stands while a rebuild of live state goes on; missing at its end means that live state was lost meanwhile."""
-    return f"{region}:rebuild:{token}"
+def redis_rebuilds(region: str) -> str:
+    """Hash of the rebuilds of live state that go on; one that misses at its end means that something was lost."""
+    return f"{region}:rebuilds"
+
+
+def redis_writes(region: str, writer: str) -> str:
+    """Counts one writer's commands; less than that writer was told means that a crashed server lost some."""
+    return f"{region}:writes:{writer}"
 
 
 def padded_sequence(sequence_number: str) -> str:

@@ -1,6 +1,5 @@
 """The decoder of the record contract: JSON user records, plain or KPL-aggregated, to columns."""
 
-from array import array
 from collections import Counter
 from collections.abc import Sequence
 
@@ -8,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.record import LANDING_SCHEMA, RejectReason
-from ingest.batch import Batch, KinesisRecord, ShardId
+from ingest.batch import Batch, KinesisRecord, ShardId, arrivals_ms
 from ingest.decode.collector import collector_paused
 from ingest.decode.part import Part, decode_part
 from ingest.decode.reader import FastReader
@@ -43,7 +42,7 @@ class JsonDecoder:
         """Decode consecutive Kinesis records of one shard. `records` must not be empty."""
         version = self._suppression.version
         users = user_records(records)
-        arrivals = np.frombuffer(array("q", [record.arrival_ms for record in records]), np.int64)
+        arrivals = arrivals_ms(records)
         sequences = pa.array([record.sequence_number for record in records], pa.string())
         parts: list[Part] = []
         with collector_paused():

@@ -31,5 +31,7 @@ FIELD_LISTS: dict[str, Callable[[Sequence[Any]], list[Any]]] = {
 
 
 def values_of(rows: Sequence[Any], name: str) -> list[Any]:
-    """One field of all rows."""
+    """One field of all rows, which are of one class."""
+    if rows and name in type(rows[0]).absent:
+        return [None] * len(rows)
     return FIELD_LISTS[name](rows)

@@ -1,7 +1,7 @@
 """The contract's fields as msgspec reads them: a struct to decode into, and a decoder for each field alone."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import NoneType
 from typing import Annotated, Any
 
@@ -31,16 +31,23 @@ VALUE_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
 """By optional field: reads one value of it, without None."""
 
 
-def record_struct(unknown: Sequence[str] = ()) -> type[msgspec.Struct]:
-    """A struct that takes exactly the contract's fields and these unknown names, and refuses any other.
+def record_struct(unknown: Sequence[str] = (), absent: Collection[str] = ()) -> type[msgspec.Struct]:
+    """A struct that takes exactly the contract's fields, less these absent ones, and these unknown names.
 
-    Unknown names become the fields `unknown_0`, `unknown_1`, ... with the raw JSON as value, or UNSET.
+    It refuses any other name. An absent field is None in the class, and `absent` there names them all. Unknown names
+    become the fields `unknown_0`, `unknown_1`, ... with the raw JSON as value, or UNSET.
     """
     fields: list[Any] = [("device_id", str), ("ts", int | str)]
-    fields += [(name, optional_type(name) | None, None) for name in OPTIONAL]
+    fields += [(name, optional_type(name) | None, None) for name in OPTIONAL if name not in absent]
     places = {f"unknown_{place}": name for place, name in enumerate(unknown)}
     fields += [(field, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for field in places]
     # Rows live for one batch and hold no cycles, so the garbage collector need not look at them.
     return msgspec.defstruct(
-        "Row", fields, forbid_unknown_fields=True, gc=False, rename=places or None, module=__name__
+        "Row",
+        fields,
+        forbid_unknown_fields=True,
+        gc=False,
+        rename=places or None,
+        module=__name__,
+        namespace={"absent": frozenset(absent)} | dict.fromkeys(absent),
     )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -10,13 +11,17 @@ import msgspec
 
 from contracts.record import MAX_RECORD_BYTES
 from ingest.decode.exact import MAX_NESTING, Unplaceable, read_exactly
-from ingest.decode.fields import LEARNABLE, record_struct
+from ingest.decode.fieldlists import values_of
+from ingest.decode.fields import LEARNABLE, OPTIONAL, record_struct
 
 MAX_LEARNED = 64
 """Unknown names that the fast struct makes room for."""
 WORTH_LEARNING = 16
 """Records of one batch that must hold an unknown name before the fast struct makes room for it."""
+WORTH_LEAVING_OUT = 16_384
+"""Records seen before the fast struct leaves out the fields that none of them had."""
 _IRREGULAR = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(slots=True)
@@ -38,15 +43,30 @@ class FastReader:
 
     msgspec decodes record after record in C. What it refuses is read by `read_exactly`, which decides. Unknown names
     that are frequent get a place in the struct, so that a fleet that always sends one stays on the fast path and the
-    count stays exact. What was learned changes the speed only, never a result.
+    count stays exact. Fields of the contract that a fleet does not send have no place, until a record has one: then
+    it is there for good. What was learned changes the speed only, never a result.
     """
 
     def __init__(self) -> None:
         self._learned: tuple[str, ...] = ()
+        self._absent: frozenset[str] = frozenset()
+        self._undecided: set[str] = set(OPTIONAL)
+        self._seen = 0
         self._make_struct()
 
     def read(self, datas: Sequence[bytes]) -> Read:
-        """Every record of `datas` ends in rows or in refused, in order."""
+        """Every record of `datas` ends in rows or in refused, in order. All rows are of one class."""
+        try:
+            read = self._read(datas)
+        except _TurnedUp as found:
+            self._absent -= found.names
+            self._make_struct()
+            return self.read(datas)
+        if self._undecided:
+            self._leave_out(read.rows)
+        return read
+
+    def _read(self, datas: Sequence[bytes]) -> Read:
         rows = self._decode_all(datas)
         if max(map(len, datas), default=0) > MAX_RECORD_BYTES:
             rows = [None if len(data) > MAX_RECORD_BYTES else row for row, data in zip(rows, datas, strict=True)]
@@ -66,8 +86,16 @@ class FastReader:
                 rows.extend(decoded)
             except _IRREGULAR:
                 # extend keeps what came before the error, so the culprit is the next record.
+                if self._absent:
+                    self._look_for_absent(datas[len(rows)])
                 rows.append(None)
         return rows
+
+    def _look_for_absent(self, data: bytes) -> None:
+        """Raises _TurnedUp where a record was refused for nothing but fields that were left out."""
+        with suppress(*_IRREGULAR):
+            self._decode_whole(data)
+            raise _TurnedUp(self._absent & _KEYS.decode(data).keys())
 
     def _reread(self, datas: Sequence[bytes], read: Read) -> None:
         """Read the records without a struct exactly; take out those that cannot be placed."""
@@ -79,6 +107,8 @@ class FastReader:
             except Unplaceable as why:
                 read.refused.append((place, why))
                 continue
+            if not self._absent.isdisjoint(exact.values):
+                raise _TurnedUp(self._absent & exact.values.keys())
             unknown.update(exact.unknown)
             rows[place] = self._struct(**exact.values)
             if exact.wrong:
@@ -116,10 +146,26 @@ class FastReader:
             self._learned = (*self._learned, *new)
             self._make_struct()
 
+    def _leave_out(self, rows: Sequence[Any]) -> None:
+        self._undecided = {name for name in self._undecided if values_of(rows, name).count(None) == len(rows)}
+        self._seen += len(rows)
+        if self._seen >= WORTH_LEAVING_OUT:
+            self._absent, self._undecided = frozenset(self._undecided), set()
+            self._make_struct()
+
     def _make_struct(self) -> None:
-        self._struct = record_struct(self._learned)
+        self._struct = record_struct(self._learned, self._absent)
         self._decode = msgspec.json.Decoder(self._struct).decode
+        self._decode_whole = msgspec.json.Decoder(record_struct(self._learned)).decode
         self._getters = [attrgetter(f"unknown_{place}") for place in range(len(self._learned))]
+
+
+class _TurnedUp(Exception):
+    """A record has fields that the fast struct leaves out."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        super().__init__(*names)
+        self.names = names
 
 
 def _needs_a_look(skipped: bytes) -> bool:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from contracts.record import REJECTED_SCHEMA, RejectReason
+from ingest.batch import arrivals_ms
 from ingest.decode.times import timestamps
 from ingest.decode.users import UserRecords
 
@@ -23,7 +23,7 @@ def rejected_rows(shard_id: str, users: UserRecords, refusals: Sequence[Refusal]
     """Rows of contracts.record.REJECTED_SCHEMA, in the order of the stream."""
     refusals = sorted(refusals)
     parents = [users.records[users.parents[refusal.place]] for refusal in refusals]
-    arrivals = np.array([parent.arrival_ms for parent in parents], np.int64)
+    arrivals = arrivals_ms(parents)
     columns = {
         "reason": pa.array([refusal.reason.value for refusal in refusals], pa.string()),
         "error": pa.array([refusal.error for refusal in refusals], pa.string()),

@@ -8,11 +8,11 @@ import msgspec
 from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
 from ingest.aws import AwsRefused, AwsUnanswered, JsonService, server_ms
-from ingest.batch import ShardId
+from ingest.batch import KinesisRecord, ShardId
 from ingest.clock import Clock, SystemClock
 from ingest.kinesis.event_stream import EventMessages, Message
 from ingest.kinesis.protocol import Records, ShardGone, Start, StreamUnavailable, Throttled
-from ingest.kinesis.wire import ChildRow, RecordRow, child_shard, kinesis_records
+from ingest.kinesis.wire import ChildRow, child_shard
 
 _SILENCE_S = 20.0
 """Kinesis sends something every five seconds, even where there are no records."""
@@ -27,7 +27,7 @@ class SubscriptionInUse(StreamUnavailable):
 
 
 class _Event(msgspec.Struct, rename="pascal"):
-    records: list[RecordRow]
+    records: list[KinesisRecord]
     continuation_sequence_number: str | None = None
     millis_behind_latest: int | None = 0
     child_shards: list[ChildRow] | None = None
@@ -180,7 +180,7 @@ class Subscription:
         # The stream's time at the last moment that this event had not come yet: never later than the truth.
         response_ms = self._served_ms + int((self._messages.waited_s - self._opened_s) * 1000)
         return Records(
-            records=kinesis_records(event.records),
+            records=event.records,
             next_iterator=event.continuation_sequence_number or None,
             millis_behind_latest=event.millis_behind_latest or 0,
             child_shards=[child_shard(row) for row in event.child_shards or ()],

@@ -19,7 +19,7 @@ from ingest.kinesis.protocol import (
     StreamUnavailable,
     Throttled,
 )
-from ingest.kinesis.wire import ChildRow, HashRange, RecordRow, child_shard, kinesis_records
+from ingest.kinesis.wire import ChildRow, HashRange, child_shard
 from ingest.offload import Offload, inline
 
 _THROTTLES = {"ProvisionedThroughputExceededException", "ThrottlingException", "KMSThrottlingException"}
@@ -41,7 +41,7 @@ class _Shard(msgspec.Struct, rename="pascal"):
 
 
 class _GetRecords(msgspec.Struct, rename="pascal"):
-    records: list[RecordRow]
+    records: list[KinesisRecord]
     next_shard_iterator: str | None = None
     millis_behind_latest: int | None = 0
     child_shards: list[ChildRow] | None = None
@@ -122,9 +122,9 @@ class HttpStream:
         request = {"ShardIterator": iterator, "Limit": limit, "StreamARN": self._arn}
         body, server_ms = await self._call("GetRecords", request, gone="its shard")
         # Megabytes of JSON: decoded on the loop they would hold up every other shard, and live state's writes.
-        answer, records = await self._decoding(self._decoded_records, body)
+        answer = await self._decoding(self._decoded_records, body)
         return Records(
-            records=records,
+            records=answer.records,
             next_iterator=answer.next_shard_iterator or None,
             millis_behind_latest=answer.millis_behind_latest or 0,
             child_shards=[child_shard(row) for row in answer.child_shards or ()],
@@ -136,12 +136,11 @@ class HttpStream:
         """Close the connections."""
         await self._service.close()
 
-    def _decoded_records(self, body: bytes) -> tuple[_GetRecords, list[KinesisRecord]]:
+    def _decoded_records(self, body: bytes) -> _GetRecords:
         try:
-            answer = self._decode_records.decode(body)
+            return self._decode_records.decode(body)
         except msgspec.DecodeError as error:
             raise StreamUnavailable(f"GetRecords' body of {len(body)} bytes does not decode: {error}") from error
-        return answer, kinesis_records(answer.records)
 
     async def _call(self, action: str, request: dict[str, Any], *, gone: str = "") -> tuple[bytes, int | None]:
         try:

@@ -84,7 +84,7 @@ class MemoryStream:
         self._sequence += _SEQUENCE_STEP
         sequence_number = str(self._sequence)
         log.sequences.append(self._sequence)
-        log.records.append(KinesisRecord(sequence_number, self._now_ms(), partition_key, data))
+        log.records.append(KinesisRecord.at(self._now_ms(), sequence_number, partition_key, data))
         return log.shard_id, sequence_number
 
     def split(self, shard_id: ShardId, at_hash: int | None = None) -> list[ShardId]:

@@ -1,19 +1,8 @@
-"""Records and shards as Kinesis' JSON writes them, and as the consumer reads them."""
+"""Shards as Kinesis' JSON writes them, and as the consumer reads them."""
 
 import msgspec
-import numpy as np
 
-from ingest.batch import KinesisRecord
 from ingest.kinesis.protocol import Shard
-
-
-class RecordRow(msgspec.Struct, rename="pascal", gc=False):
-    """A record."""
-
-    sequence_number: str
-    approximate_arrival_timestamp: float
-    data: bytes
-    partition_key: str
 
 
 class HashRange(msgspec.Struct, rename="pascal"):
@@ -29,18 +18,6 @@ class ChildRow(msgspec.Struct, rename="pascal"):
     shard_id: str
     parent_shards: list[str]
     hash_key_range: HashRange
-
-
-def kinesis_records(rows: list[RecordRow]) -> list[KinesisRecord]:
-    """Records; arrival times to the millisecond."""
-    if not rows:
-        return []
-    seconds = np.fromiter((row.approximate_arrival_timestamp for row in rows), np.float64, len(rows))
-    arrivals = np.rint(seconds * 1000).astype(np.int64).tolist()
-    return [
-        KinesisRecord(row.sequence_number, arrival, row.partition_key, row.data)
-        for row, arrival in zip(rows, arrivals, strict=True)
-    ]
 
 
 def child_shard(row: ChildRow) -> Shard:

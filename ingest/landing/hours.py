@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ingest.batch import KinesisRecord
+from ingest.batch import KinesisRecord, arrivals_ms
 from ingest.landing.flush import HOUR_MS
 
 
@@ -13,12 +13,11 @@ def runs_of_hours(records: Sequence[KinesisRecord], open_hours: int) -> list[Seq
     """
     if not records:
         return []
-    arrivals = [record.arrival_ms for record in records]
-    if min(arrivals) // HOUR_MS == max(arrivals) // HOUR_MS:
+    hour_of = arrivals_ms(records) // HOUR_MS
+    if hour_of.min() == hour_of.max():
         return [records]
     runs, start, hours = [], 0, set[int]()
-    for place, record in enumerate(records):
-        hour = record.arrival_ms // HOUR_MS
+    for place, hour in enumerate(hour_of.tolist()):
         if hour not in hours and len(hours) == open_hours:
             runs.append(records[start:place])
             start, hours = place, set()

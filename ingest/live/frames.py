@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts.names import redis_epoch, redis_geo, redis_latest, redis_seen, redis_trail
+from contracts.names import redis_epoch, redis_geo, redis_latest, redis_rebuilds, redis_seen, redis_trail, redis_writes
 from ingest.live.choice import Choice
 from ingest.live.points import point_frames
 from ingest.live.timetext import MS_DIGITS, fixed_texts, ms_digits
@@ -15,9 +15,18 @@ from ingest.live.values import latest_values
 
 MOST_ITEMS = 500
 """Devices and points that one command takes in: the server does nothing else meanwhile, so a few milliseconds."""
+_ARGUMENTS = 3
 _ARGUMENTS_A_DEVICE = 6
 _END = pa.scalar(b"\r\n")
 _NOTHING = pa.scalar(b"")
+
+
+@dataclass(slots=True)
+class Writer:
+    """Who writes, and how many of its commands it was told that the server took."""
+
+    name: str
+    told: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +42,26 @@ class Frames:
     points: np.ndarray
     point_counts: np.ndarray
 
-    def commands(self, sha: bytes) -> Iterator[list[bytes | memoryview]]:
+    def commands(self, sha: bytes, writer: Writer) -> Iterator[list[bytes | memoryview]]:
         """EVALSHA commands, each a list of buffers to send, that take in all devices once."""
         point_ends = np.cumsum(self.point_counts)
         for start, stop in _cuts(self.point_counts):
             first_point = int(point_ends[start - 1]) if start else 0
             last_point = int(point_ends[stop - 1])
             yield [
-                self._head(sha, stop - start, last_point - first_point),
+                self._head(sha, writer.name, stop - start, last_point - first_point),
                 *(_cut(column, start, stop) for column in self.keys),
-                _bulk(b"%d" % self.trail_points) + _bulk(b"%d" % (stop - start)),
+                b"".join(_bulk(b"%d" % number) for number in (self.trail_points, stop - start, writer.told)),
                 *(_cut(column, start, stop) for column in self.arguments),
                 self.points[first_point:last_point].reshape(-1).data,
             ]
 
-    def _head(self, sha: bytes, devices: int, points: int) -> bytes:
-        keys = [redis_geo(self.region), redis_seen(self.region), redis_epoch(self.region)]
+    def _head(self, sha: bytes, writer: str, devices: int, points: int) -> bytes:
+        region = self.region
+        keys = [redis_geo(region), redis_seen(region), redis_epoch(region), redis_rebuilds(region)]
+        keys.append(redis_writes(region, writer))
         key_count = len(keys) + 2 * devices
-        parts = 3 + key_count + 2 + _ARGUMENTS_A_DEVICE * devices + 2 * points
+        parts = 3 + key_count + _ARGUMENTS + _ARGUMENTS_A_DEVICE * devices + 2 * points
         fixed = b"".join(_bulk(key.encode()) for key in keys)
         return b"*%d\r\n" % parts + _bulk(b"EVALSHA") + _bulk(sha) + _bulk(b"%d" % key_count) + fixed
 

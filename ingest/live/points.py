@@ -5,21 +5,52 @@ heading to 1, blanks before shorter numbers, null for what is missing or outside
 record alone, so a record that is sent twice is one member of its trail.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 
 from contracts.record import READINGS
-from ingest.live.timetext import MS_DIGITS, ms_digits
+from ingest.live.timetext import MS_DIGITS
+from ingest.live.words import FOUR_DIGITS, split, table, write
 
 _BOUNDS = {reading.name: (reading.low, reading.high) for reading in READINGS}
-_BLANK_TRIPLES = np.array([list(f"{number:3d}".encode()) for number in range(1000)], np.uint8)
-_TRIPLES = np.array([list(f"{number:03d}".encode()) for number in range(1000)], np.uint8)
-_FIELDS = (("ts", 13, 0), ("lat", 11, 7), ("lon", 12, 7), ("speed_kmh", 6, 2), ("heading_deg", 5, 1))
-"""Name, width of the text, decimals."""
-_TEMPLATE = "{" + ",".join(f'"{name}":{"#" * width}' for name, width, _ in _FIELDS) + "}"
-POINT_BYTES = len(_TEMPLATE)
-_STARTS = {name: _TEMPLATE.index(f'"{name}":') + len(name) + 3 for name, _, _ in _FIELDS}
-_WIDTHS = {name: (width, decimals) for name, width, decimals in _FIELDS}
+_POINT = '{"ts":#############,"lat":###.#######,"lon":####.#######,"speed_kmh":###.##,"heading_deg":###.#}'
+POINT_BYTES = len(_POINT)
+_HEAD = f"${MS_DIGITS}\r\n{'#' * MS_DIGITS}\r\n${POINT_BYTES}\r\n"
+_FRAME = f"{_HEAD}{_POINT}\r\n"
+_FRAME_LETTERS = np.frombuffer(_FRAME.encode(), np.uint8)
+_SCORE = _FRAME.index("#")
+_TS = _FRAME.index('"ts":') + len('"ts":')
+_TWO_DIGITS = table(f"{number:02d}" for number in range(100))
+# Before 2001-09-09 an epoch time has 12 digits, and JSON knows no leading zero.
+_TS_START = table(f":{number:3d}" for number in range(1000))
+_NEGATIVE = 1000
+"""From here on a table of whole numbers has those with a minus, -0 too, for what follows the point."""
+
+
+def _whole(form: str) -> np.ndarray:
+    """Words of the whole numbers up to 999, with and without a minus. Those too long for the form are never used."""
+    return table((form % number)[:4] for number in [*range(_NEGATIVE), *(f"-{n}" for n in range(_NEGATIVE))])
+
+
+@dataclass(frozen=True)
+class _Number:
+    """How a reading is written: words with what stands before its point, from its point on, and four more decimals."""
+
+    name: str
+    decimals: int
+    before_point: np.ndarray
+    from_point: np.ndarray
+    four_more: bool = False
+
+
+_NUMBERS = (
+    _Number("lat", 7, _whole(":%3s"), table(f".{number:03d}" for number in range(1000)), four_more=True),
+    _Number("lon", 7, _whole("%4s"), table(f".{number:03d}" for number in range(1000)), four_more=True),
+    _Number("speed_kmh", 2, _whole(":%3s"), table(f".{number:02d}," for number in range(100))),
+    _Number("heading_deg", 1, _whole(":%3s"), table(f".{number}" for number in range(10))),
+)
 
 
 def point_frames(rows: pa.RecordBatch, points: np.ndarray, ts_ms: np.ndarray) -> np.ndarray:
@@ -27,13 +58,15 @@ def point_frames(rows: pa.RecordBatch, points: np.ndarray, ts_ms: np.ndarray) ->
 
     rows: contracts.record.LANDING_SCHEMA; `points` have a good position. ts_ms: event time of every row.
     """
-    head = f"${MS_DIGITS}\r\n{'0' * MS_DIGITS}\r\n${POINT_BYTES}\r\n"
-    frame = np.empty((len(points), len(head) + POINT_BYTES + 2), np.uint8)
-    frame[:] = np.frombuffer(f"{head}{_TEMPLATE}\r\n".encode(), np.uint8)
-    times = ms_digits(ts_ms[points])
-    score = head.index("\r\n") + 2
-    frame[:, score : score + MS_DIGITS] = times
-    _write_members(frame[:, len(head) : -2], rows, points, times)
+    frame = np.empty((len(points), len(_FRAME)), np.uint8)
+    frame[:] = _FRAME_LETTERS
+    _write_times(frame, ts_ms[points])
+    for number in _NUMBERS:
+        column = rows.column(number.name)
+        if column.null_count == len(column):
+            _write_null(frame, np.s_[:], number)
+        else:
+            _write_number(frame, column.to_numpy(zero_copy_only=False)[points], number)
     return frame
 
 
@@ -43,52 +76,39 @@ def point_texts(rows: pa.RecordBatch, points: np.ndarray, ts_ms: np.ndarray) -> 
     return [member.tobytes() for member in frame]
 
 
-def _write_members(member: np.ndarray, rows: pa.RecordBatch, points: np.ndarray, times: np.ndarray) -> None:
-    width = _WIDTHS["ts"][0]
-    shown = times[:, MS_DIGITS - width :]
-    # Before 2001-09-09 an epoch time has 12 digits, and JSON knows no leading zero.
-    member[:, _STARTS["ts"] : _STARTS["ts"] + width] = shown
-    member[shown[:, 0] == ord("0"), _STARTS["ts"]] = ord(" ")
-    for name in ("lat", "lon", "speed_kmh", "heading_deg"):
-        field_width, decimals = _WIDTHS[name]
-        start = _STARTS[name]
-        column = rows.column(name)
-        if column.null_count == len(column):
-            member[:, start : start + field_width] = np.frombuffer(b"null".rjust(field_width), np.uint8)
-        else:
-            values = column.to_numpy(zero_copy_only=False)[points]
-            _write_numbers(member[:, start : start + field_width], values, decimals, _BOUNDS[name])
+def _write_times(frame: np.ndarray, ts_ms: np.ndarray) -> None:
+    """The score's 14 digits, and the last 13 of them in the member."""
+    rest, two = split(ts_ms, 100)
+    rest, third = split(rest, 10_000)
+    first, second = split(rest, 10_000)
+    for start, words in ((_SCORE, FOUR_DIGITS[first]), (_TS - 1, _TS_START[first % 1000])):
+        write(frame, start, words)
+        write(frame, start + 4, FOUR_DIGITS[second])
+        write(frame, start + 8, FOUR_DIGITS[third])
+        write(frame, start + 12, _TWO_DIGITS[two])
 
 
-def _write_numbers(
-    out: np.ndarray, values: np.ndarray, decimals: int, bounds: tuple[float | None, float | None]
-) -> None:
-    """Numbers with three places before the point and a sign where the width has room for one."""
-    width = out.shape[1]
-    low, high = bounds
+def _write_number(frame: np.ndarray, values: np.ndarray, number: _Number) -> None:
+    low, high = _BOUNDS[number.name]
     known = (values >= low) & (values <= high)
-    scaled = np.rint(np.where(known, values, 0.0) * 10**decimals).astype(np.int64)
-    whole, fraction = np.divmod(np.abs(scaled), 10**decimals)
-    point = width - decimals - 1
-    out[:, :point] = ord(" ")
-    places = min(3, point)
-    out[:, point - places : point] = _BLANK_TRIPLES[whole][:, 3 - places :]
-    out[:, point] = ord(".")
-    padded = fraction * 10 ** (-decimals % 3)
-    digits = [_TRIPLES[part] for part in _thousands(padded, -(-decimals // 3))]
-    out[:, point + 1 :] = np.concatenate(digits, axis=1)[:, :decimals]
-    negative = np.flatnonzero(scaled < 0)
-    if len(negative):
-        digits_before = 1 + (whole[negative] >= 10) + (whole[negative] >= 100)  # noqa: PLR2004 - digits of a number
-        out[negative, point - 1 - digits_before] = ord("-")
+    scaled = np.rint(np.where(known, values, 0.0) * 10**number.decimals).astype(np.int64)
+    whole, fraction = split(np.abs(scaled).astype(np.uint32), 10**number.decimals)
+    point = _place(number).stop - number.decimals - 1
+    write(frame, point - 4, number.before_point[whole + _NEGATIVE * (scaled < 0)])
+    if number.four_more:
+        fraction, last = split(fraction, 10_000)
+        write(frame, point + 4, FOUR_DIGITS[last])
+    write(frame, point, number.from_point[fraction])
     if not known.all():
-        out[~known] = np.frombuffer(b"null".rjust(width), np.uint8)
+        _write_null(frame, ~known, number)
 
 
-def _thousands(numbers: np.ndarray, parts: int) -> list[np.ndarray]:
-    """Digits of numbers in groups of three, the highest first."""
-    groups: list[np.ndarray] = []
-    for _ in range(parts):
-        numbers, group = np.divmod(numbers, 1000)
-        groups.insert(0, group)
-    return groups
+def _write_null(frame: np.ndarray, which: np.ndarray | slice, number: _Number) -> None:
+    place = _place(number)
+    frame[which, place] = np.frombuffer(b"null".rjust(place.stop - place.start), np.uint8)
+
+
+def _place(number: _Number) -> slice:
+    """Where its text stands in a frame."""
+    start = _FRAME.index(f'"{number.name}":') + len(number.name) + 3
+    return slice(start, start + len(_FRAME[start:].split("}", maxsplit=1)[0].split(",", maxsplit=1)[0]))

@@ -1,8 +1,10 @@
 """Live state in Redis, by one script that guards each device against going back.
 
 Keys, with R the region: `R:latest:{device}` (JSON text of values.Latest), `R:trail:{device}` (sorted set by event time,
-members are JSON of values.Point), `R:geo`, `R:seen` (sorted set by arrival), `R:epoch`. The guard's order keys are the
-first two fields of the JSON, of fixed width, so the guard cannot be lost apart from the value that it guards.
+members are JSON of values.Point), `R:geo`, `R:seen` (sorted set by arrival), `R:epoch`, `R:rebuilds`, and
+`R:writes:{writer}`, by which a server that comes back without its last writes is found out: then `R:epoch` goes, and
+live state is rebuilt. The guard's order keys are the first two fields of the JSON, of fixed width, so the guard cannot
+be lost apart from the value that it guards.
 """
 
 import asyncio
@@ -10,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from itertools import chain, islice
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 import structlog
@@ -27,10 +30,18 @@ from redis.exceptions import (
 )
 
 from contracts.errors import RecordsRefused, SinkUnavailable
-from contracts.names import redis_epoch, redis_geo, redis_latest, redis_rebuild, redis_seen, redis_trail
+from contracts.names import (
+    redis_epoch,
+    redis_geo,
+    redis_latest,
+    redis_rebuilds,
+    redis_seen,
+    redis_trail,
+    redis_writes,
+)
 from contracts.settings import RegionSettings
 from ingest.live.choice import Choice, choose
-from ingest.live.frames import Frames, frames
+from ingest.live.frames import Frames, Writer, frames
 from ingest.live.protocol import LiveReport
 
 _log = structlog.get_logger(__name__)
@@ -45,7 +56,8 @@ _SWEPT_AT_ONCE = 500
 _DAY_MS = 86_400_000
 _REBUILT_WITHIN_S = 7 * 86_400
 _END_REBUILD = """
-if redis.call('DEL', KEYS[1]) == 0 then return 0 end
+if tonumber(redis.call('GET', KEYS[3]) or '0') < tonumber(ARGV[2]) then redis.call('DEL', KEYS[1]) end
+if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('SET', KEYS[2], ARGV[1])
 return 1
 """
@@ -66,6 +78,7 @@ class RedisLive:
         self._trail_points = trail_points
         self._unseen_ms = unseen_days * _DAY_MS
         self._sha: bytes | None = None
+        self._writer = Writer(uuid4().hex)
 
     @classmethod
     def of(cls, settings: RegionSettings) -> "RedisLive":
@@ -98,9 +111,9 @@ class RedisLive:
         answers = await self._guarded("write", send)
         return LiveReport(
             devices=len(choice.device_ids),
-            updated=sum(updated for updated, _ in answers),
+            updated=sum(updated for updated, _, _ in answers),
             points=len(choice.points),
-            complete=all(epoch for _, epoch in answers),
+            complete=all(epoch for _, epoch, _ in answers),
         )
 
     def _framed(self, rows: pa.RecordBatch) -> tuple[Choice, Frames]:
@@ -155,14 +168,17 @@ class RedisLive:
         await self._guarded("write", lambda: self._redis.set(redis_epoch(self._region), epoch))
 
     async def begin_rebuild(self, token: str) -> None:
-        """A key that is lost with everything else; of a rebuild that never ends it goes by itself."""
-        key = redis_rebuild(self._region, token)
-        await self._guarded("write", lambda: self._redis.set(key, token, ex=_REBUILT_WITHIN_S))
+        """A note that is lost with everything else, and goes where anything is found lost."""
+        key = redis_rebuilds(self._region)
+        await self._guarded("write", lambda: self._redis.hset(key, token, ""))
+        await self._guarded("write", lambda: self._redis.expire(key, _REBUILT_WITHIN_S))
 
     async def end_rebuild(self, token: str) -> bool:
-        """The key is taken away and the epoch set, both or neither."""
-        keys = [redis_rebuild(self._region, token), redis_epoch(self._region)]
-        ended = await self._guarded("write", lambda: self._redis.eval(_END_REBUILD, len(keys), *keys, token))
+        """The note is taken away and the epoch set, both or neither; not where the last writes were lost."""
+        region, writer = self._region, self._writer
+        keys = [redis_rebuilds(region), redis_epoch(region), redis_writes(region, writer.name)]
+        told = [token, str(writer.told)]
+        ended = await self._guarded("write", lambda: self._redis.eval(_END_REBUILD, len(keys), *keys, *told))
         return bool(ended)
 
     async def close(self) -> None:
@@ -186,7 +202,7 @@ class RedisLive:
         answers: list[list[int]] = []
         try:
             sent = 0
-            commands = ready.commands(self._sha)
+            commands = ready.commands(self._sha, self._writer)
             while lot := list(islice(commands, _SENT_TOGETHER)):
                 await connection.send_packed_command(list(chain.from_iterable(lot)))
                 sent += len(lot)
@@ -200,6 +216,8 @@ class RedisLive:
             raise
         finally:
             await self._pool.release(connection)
+        # Never less: what the server had once taken and has no more is what shows that it lost something.
+        self._writer.told = max(self._writer.told, *(writes for _, _, writes in answers))
         return answers
 
     async def _guarded(self, what: str, call: Callable[[], Awaitable[Any]]) -> Any:

@@ -3,8 +3,12 @@
 import numpy as np
 import pyarrow as pa
 
+from ingest.live.words import FOUR_DIGITS, split, write
+
 MS_DIGITS = 14
 """Digits that an epoch time in milliseconds is padded to: enough until the year 5138."""
+_WORDS_MS = 16
+"""Letters of the four words that hold them."""
 _DAY_MS = 86_400_000
 _WIDTH = len("2026-01-01T00:00:00.000Z")
 _PAIRS = np.array([list(f"{number:02d}".encode()) for number in range(100)], np.uint8)
@@ -36,12 +40,12 @@ def fixed_texts(letters: np.ndarray) -> pa.StringArray:
 
 def ms_digits(ms: np.ndarray) -> np.ndarray:
     """Non-negative epoch milliseconds as rows of MS_DIGITS ASCII digits, padded with zeros."""
-    out = np.empty((len(ms), MS_DIGITS + 1), np.uint8)
+    out = np.empty((len(ms), _WORDS_MS), np.uint8)
     rest = ms
-    for stop in range(MS_DIGITS + 1, 0, -3):
-        rest, group = np.divmod(rest, 1000)
-        out[:, stop - 3 : stop] = _TRIPLES[group]
-    return out[:, 1:]
+    for start in range(_WORDS_MS - 4, -1, -4):
+        rest, group = split(rest, 10_000)
+        write(out, start, FOUR_DIGITS[group])
+    return out[:, _WORDS_MS - MS_DIGITS :]
 
 
 def _dates(days: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ def kinesis(
 ) -> list[KinesisRecord]:
     """Consecutive Kinesis records of these bytes."""
     return [
-        KinesisRecord(str(FIRST_SEQUENCE + first + i), arrivals[i] if arrivals else arrival_ms, f"key-{i % 7}", data)
+        KinesisRecord.at(arrivals[i] if arrivals else arrival_ms, str(FIRST_SEQUENCE + first + i), f"key-{i % 7}", data)
         for i, data in enumerate(datas)
     ]
 

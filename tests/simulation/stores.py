@@ -39,7 +39,7 @@ class CityStream(MemoryStream):
         if self._jitter_ms:
             records = self._logs[shard_id].records
             arrival_ms = records[-1].arrival_ms - self._chance.randrange(self._jitter_ms)
-            records[-1] = KinesisRecord(sequence_number, arrival_ms, partition_key, data)
+            records[-1] = KinesisRecord.at(arrival_ms, sequence_number, partition_key, data)
         return shard_id, sequence_number
 
     def newest(self, shard_id: ShardId) -> KinesisRecord:

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from contracts.kpl import MAGIC
-from contracts.record import CONTRACT, LANDING_SCHEMA, REJECTED_SCHEMA, Flag, Record
+from contracts.record import CONTRACT, LANDING_SCHEMA, REJECTED_SCHEMA, Flag
 from ingest.batch import Batch
 from ingest.decode import HashedSuppression, JsonDecoder, hashed_device
 from ingest.decode import decoder as decoder_module
 from ingest.decode.fieldlists import FIELD_LISTS, values_of
+from ingest.decode.fields import record_struct
+from ingest.decode.reader import FastReader
 from tests.builders.ingest import ARRIVAL_MS, SHARD, aggregated, kinesis, payload, telemetry
 
 HEAD = b'{"device_id":"d","ts":1795420800000,'
@@ -249,5 +251,18 @@ def test_arrivals_are_those_of_each_kinesis_record() -> None:
 
 def test_every_field_of_the_contract_has_a_list() -> None:
     assert tuple(FIELD_LISTS) == tuple(column.name for column in CONTRACT)
-    row = Record("d", 1, *range(len(CONTRACT) - 2))
+    row = record_struct()("d", 1, *range(len(CONTRACT) - 2))
     assert [values_of([row], name) for name in FIELD_LISTS] == [[getattr(row, name)] for name in FIELD_LISTS]
+
+
+def test_a_field_that_nobody_sends_has_no_place_until_a_record_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.decode.reader.WORTH_LEAVING_OUT", 10)
+    reader = FastReader()
+    kind = type(reader.read([payload()] * 10).rows[0])
+    lean = type(reader.read([payload()]).rows[0])
+    assert "altitude_m" not in kind.absent
+    assert lean.absent >= {"altitude_m", "signals"}
+    mixed = reader.read([payload(), payload(altitude_m=3.5), payload(), HEAD + b'"signals":null}']).rows
+    assert values_of(mixed, "altitude_m") == [None, 3.5, None, None]
+    (after,) = {type(row) for row in [*mixed, *reader.read([payload()] * 20).rows]}
+    assert after.absent == lean.absent - {"altitude_m", "signals"}, "null, too, is cheaper with a place"

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contracts.names import redis_rebuild
+from contracts.names import redis_rebuilds
 from contracts.record import BAD_POSITION, Flag
 from ingest.live import LiveState, MemoryLive, RedisLive, rebuild
 from ingest.live.protocol import LiveReport
@@ -360,7 +360,7 @@ def test_a_rebuild_during_which_everything_is_lost_sets_no_epoch(kind: str, requ
         async with opened(kind, request) as live:
             token = uuid4().hex
             await live.begin_rebuild(token)
-            await lose_everything(live, token)
+            await lose_everything(live)
             assert not await live.end_rebuild(token)
             assert await live.epoch() is None
             await live.begin_rebuild(token)
@@ -371,9 +371,9 @@ def test_a_rebuild_during_which_everything_is_lost_sets_no_epoch(kind: str, requ
     asyncio.run(scenario())
 
 
-async def lose_everything(live: LiveState, token: str) -> None:
+async def lose_everything(live: LiveState) -> None:
     """As a store does that comes back empty; of the shared Redis, what says that live state is complete."""
     if isinstance(live, MemoryLive):
         live.__init__()  # type: ignore[misc]
         return
-    await live._redis.delete("eu:epoch", redis_rebuild("eu", token))  # type: ignore[attr-defined]
+    await live._redis.delete("eu:epoch", redis_rebuilds("eu"))  # type: ignore[attr-defined]

@@ -46,7 +46,10 @@ def _lost_after_minutes_beyond(minutes: float, *, keep_last: bool = False, early
         await asyncio.sleep(1)
         fill(world.stream, 10, first=10)
         (log,) = world.stream._logs.values()
-        log.records[-10:] = [replace(record, arrival_ms=record.arrival_ms - early_ms) for record in log.records[-10:]]
+        log.records[-10:] = [
+            replace(record, approximate_arrival_timestamp=(record.arrival_ms - early_ms) / 1000)
+            for record in log.records[-10:]
+        ]
         await asyncio.sleep(3_600 + minutes * 60)
         stream.down = False
         fill(world.stream, 10, first=20)

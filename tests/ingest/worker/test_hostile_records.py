@@ -17,7 +17,7 @@ from contracts.ledger import LANDED
 from contracts.record import RejectReason
 from ingest.kinesis.memory import MemoryStream
 from ingest.live.choice import choose
-from ingest.live.frames import frames
+from ingest.live.frames import Writer, frames
 from tests.builders.consumer import World, broken_chains
 from tests.builders.hostile import hostile
 from tests.builders.ingest import ARRIVAL_MS
@@ -71,7 +71,7 @@ def _live_bytes(table: pa.Table) -> int:
     """What live state would be told about these rows."""
     rows = table.combine_chunks().to_batches()[0]
     ready = frames("eu", rows, choose(rows, 100), 100)
-    return sum(len(part) for command in ready.commands(b"0" * 40) for part in command)
+    return sum(len(part) for command in ready.commands(b"0" * 40, Writer("hostile")) for part in command)
 
 
 def test_every_hostile_record_lands_or_is_rejected() -> None:

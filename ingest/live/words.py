@@ -1,0 +1,26 @@
+"""Numbers as ASCII text by tables of words: four letters of a whole column are one look-up and one store a row."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+
+def table(texts: Iterable[str]) -> np.ndarray:
+    """A word for each of these texts, all of four ASCII letters, or all of two."""
+    listed = list(texts)
+    return np.frombuffer("".join(listed).encode("ascii"), f"u{len(listed[0])}")
+
+
+FOUR_DIGITS = table(f"{number:04d}" for number in range(10_000))
+
+
+def write(letters: np.ndarray, start: int, words: np.ndarray) -> None:
+    """Put one word a row into a matrix of letters (uint8, contiguous), from column `start` on."""
+    if len(letters):
+        np.ndarray(len(letters), words.dtype, letters, start, letters.strides[:1])[:] = words
+
+
+def split(numbers: np.ndarray, unit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Whole units of numbers that are not negative, and the rest; twice as fast as np.divmod, which has no SIMD."""
+    whole = numbers // unit
+    return whole, numbers - whole * unit
