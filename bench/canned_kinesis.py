@@ -7,13 +7,15 @@ empty with MillisBehindLatest 0.
 
 import argparse
 import asyncio
-import base64
 import json
 import sys
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from bench.payloads import PAYLOADS, Payload
+from ingest.batch import KinesisRecord
 
 RECORDS_A_READ = 10_000
 HASH_SPACE = 2**128
@@ -41,23 +43,18 @@ class CannedShard:
         self._first = [self._base + k * RECORDS_A_READ for k in range(len(reads))]
 
     def _body(self, read: int, payloads: list[Payload], reads: int, arrival_ms: int) -> bytes:
+        first = self._base + read * RECORDS_A_READ
         records = [
-            {
-                "SequenceNumber": str(self._base + read * RECORDS_A_READ + i),
-                "ApproximateArrivalTimestamp": arrival_ms / 1000,
-                "Data": base64.b64encode(payload.data).decode(),
-                "PartitionKey": payload.key,
-            }
-            for i, payload in enumerate(payloads)
+            KinesisRecord.at(arrival_ms, str(first + place), payload.key, payload.data)
+            for place, payload in enumerate(payloads)
         ]
-        return json.dumps(
+        return msgspec.json.encode(
             {
                 "Records": records,
                 "NextShardIterator": f"{self.shard_id}:{read + 1}",
                 "MillisBehindLatest": (reads - read) * 1000,
-            },
-            separators=(",", ":"),
-        ).encode()
+            }
+        )
 
     def answer(self, index: int) -> bytes:
         """The body of the read at an iterator."""

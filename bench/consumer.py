@@ -24,7 +24,7 @@ from contracts.settings import RegionSettings
 
 REGION = "eu"
 SHARDS = 48
-RECORDS = int(os.environ.get("FLEETLAKE_BENCH_RECORDS", "2400000"))
+RECORDS = int(os.environ.get("FLEETLAKE_BENCH_RECORDS", "4800000"))
 """Enough that taking 48 leases at the start and being idle at the end, some 2 s, count little."""
 PEER_RECORDS = 120_000
 """Peers only count, so their rate does not depend on how long they run."""

@@ -21,13 +21,13 @@ class KinesisRecord(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
     sequence_number: str
     approximate_arrival_timestamp: float
     """Seconds since the epoch."""
-    partition_key: str
     data: bytes
+    partition_key: str
 
     @classmethod
     def at(cls, arrival_ms: int, sequence_number: str, partition_key: str, data: bytes) -> "KinesisRecord":
         """A record that arrived then."""
-        return cls(sequence_number, arrival_ms / 1000, partition_key, data)
+        return cls(sequence_number, arrival_ms / 1000, data, partition_key)
 
     @property
     def arrival_ms(self) -> int:

@@ -20,7 +20,7 @@ Readings = dict[str, np.ndarray | None]
 def reading_column(values: list[float | None]) -> tuple[np.ndarray | None, pa.Array]:
     """A reading's values as numbers (NaN for null; None where all are null) and as an Arrow column."""
     count = len(values)
-    if count == 0 or (values[0] is None and values.count(None) == count):
+    if _all_none(values):
         return None, pa.nulls(count, pa.float64())
     try:
         numbers = np.frombuffer(array("d", cast(list[float], values)))
@@ -32,14 +32,14 @@ def reading_column(values: list[float | None]) -> tuple[np.ndarray | None, pa.Ar
 
 def optional_column(values: list[Any], kind: pa.DataType) -> pa.Array:
     """Strings or booleans with nulls."""
-    if None in values and values.count(None) == len(values):
+    if _all_none(values):
         return pa.nulls(len(values), kind)
     return pa.array(values, kind)
 
 
 def list_column(values: list[list[str] | None], kind: pa.DataType) -> pa.Array:
     """Lists of strings with nulls."""
-    if not any(values) and values.count(None) == len(values):
+    if _all_none(values):
         return pa.nulls(len(values), kind)
     offsets, present = _offsets(values)
     return pa.ListArray.from_arrays(offsets, pa.array(list(chain.from_iterable(present)), pa.string()), type=kind)
@@ -47,7 +47,7 @@ def list_column(values: list[list[str] | None], kind: pa.DataType) -> pa.Array:
 
 def map_column(values: list[dict[str, Any] | None], kind: pa.MapType) -> pa.Array:
     """Maps with nulls, entries in the order in which they were sent."""
-    if not any(values) and values.count(None) == len(values):
+    if _all_none(values):
         return pa.nulls(len(values), kind)
     offsets, present = _offsets(values)
     keys = pa.array(list(chain.from_iterable(present)), pa.string())
@@ -89,6 +89,11 @@ def further_columns(rows: Sequence[Any]) -> dict[str, pa.Array]:
         "signals": map_column(values_of(rows, "signals"), kinds["signals"]),
         "attributes": map_column(values_of(rows, "attributes"), kinds["attributes"]),
     }
+
+
+def _all_none(values: list[Any]) -> bool:
+    """Whether no value is there; a first one that is answers at once, where a search would compare each with None."""
+    return not values or (values[0] is None and values.count(None) == len(values))
 
 
 def _integers(values: list[int]) -> np.ndarray:

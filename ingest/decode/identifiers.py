@@ -28,13 +28,13 @@ def good_device_ids(ids: pa.StringArray) -> np.ndarray:
     return np.array([_PATTERN.match(text) is not None for text in ids.to_pylist()], bool)
 
 
-def record_ids(event_ids: Sequence[str | None] | None, originals: Sequence[bytes]) -> pa.StringArray:
-    """record_id of every row, as contracts.identity.record_id gives it; event_ids is None where no row has one."""
-    if event_ids is None:
+def record_ids(event_ids: pa.StringArray, originals: Sequence[bytes]) -> pa.StringArray:
+    """record_id of every row, as contracts.identity.record_id gives it."""
+    if event_ids.null_count == len(event_ids):
         return _hashes(originals)
-    if None not in event_ids:
-        return pc.binary_join_element_wise(pa.scalar(record_id("", b"")), pa.array(event_ids, pa.string()), "")
-    return pa.array(list(map(record_id, event_ids, originals)), pa.string())
+    if event_ids.null_count == 0:
+        return pc.binary_join_element_wise(pa.scalar(record_id("", b"")), event_ids, "")
+    return pa.array(list(map(record_id, event_ids.to_pylist(), originals)), pa.string())
 
 
 def _hashes(originals: Sequence[bytes]) -> pa.StringArray:

@@ -132,8 +132,7 @@ def _columns(shard_id: str, users: UserRecords, placed: _Placed, sequences: pa.S
     readings, columns = readings_of(rows)
     flags = flags_of(readings, placed.ts_ms, placed.arrival_ms)
     flags[placed.wrong] |= Flag.WRONG_TYPE
-    event_ids = values_of(rows, "event_id")
-    without = event_ids.count(None) == count
+    event_ids = optional_column(values_of(rows, "event_id"), pa.string())
     parents = users.parents[places]
     originals = users.datas if count == len(users.datas) else [users.datas[place] for place in places.tolist()]
     return (
@@ -142,8 +141,8 @@ def _columns(shard_id: str, users: UserRecords, placed: _Placed, sequences: pa.S
         | {
             "device_id": placed.device_ids,
             "ts": timestamps(placed.ts_ms),
-            "event_id": optional_column(event_ids, pa.string()),
-            "record_id": record_ids(None if without else event_ids, originals),
+            "event_id": event_ids,
+            "record_id": record_ids(event_ids, originals),
             "arrival_ts": timestamps(placed.arrival_ms),
             "shard_id": pa.repeat(pa.scalar(shard_id, pa.string()), count),
             "sequence_number": _taken(sequences, parents),
