@@ -81,11 +81,12 @@ def _write_times(frame: np.ndarray, ts_ms: np.ndarray) -> None:
     rest, two = split(ts_ms, 100)
     rest, third = split(rest, 10_000)
     first, second = split(rest, 10_000)
-    for start, words in ((_SCORE, FOUR_DIGITS[first]), (_TS - 1, _TS_START[first % 1000])):
-        write(frame, start, words)
-        write(frame, start + 4, FOUR_DIGITS[second])
-        write(frame, start + 8, FOUR_DIGITS[third])
-        write(frame, start + 12, _TWO_DIGITS[two])
+    write(frame, _SCORE, FOUR_DIGITS, first)
+    write(frame, _TS - 1, _TS_START, first % 1000)
+    for start in (_SCORE, _TS - 1):
+        write(frame, start + 4, FOUR_DIGITS, second)
+        write(frame, start + 8, FOUR_DIGITS, third)
+        write(frame, start + 12, _TWO_DIGITS, two)
 
 
 def _write_number(frame: np.ndarray, values: np.ndarray, number: _Number) -> None:
@@ -94,11 +95,11 @@ def _write_number(frame: np.ndarray, values: np.ndarray, number: _Number) -> Non
     scaled = np.rint(np.where(known, values, 0.0) * 10**number.decimals).astype(np.int64)
     whole, fraction = split(np.abs(scaled).astype(np.uint32), 10**number.decimals)
     point = _place(number).stop - number.decimals - 1
-    write(frame, point - 4, number.before_point[whole + _NEGATIVE * (scaled < 0)])
+    write(frame, point - 4, number.before_point, whole + _NEGATIVE * (scaled < 0))
     if number.four_more:
         fraction, last = split(fraction, 10_000)
-        write(frame, point + 4, FOUR_DIGITS[last])
-    write(frame, point, number.from_point[fraction])
+        write(frame, point + 4, FOUR_DIGITS, last)
+    write(frame, point, number.from_point, fraction)
     if not known.all():
         _write_null(frame, ~known, number)
 

@@ -44,7 +44,7 @@ def ms_digits(ms: np.ndarray) -> np.ndarray:
     rest = ms
     for start in range(_WORDS_MS - 4, -1, -4):
         rest, group = split(rest, 10_000)
-        write(out, start, FOUR_DIGITS[group])
+        write(out, start, FOUR_DIGITS, group)
     return out[:, _WORDS_MS - MS_DIGITS :]
 
 

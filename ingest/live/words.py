@@ -14,10 +14,14 @@ def table(texts: Iterable[str]) -> np.ndarray:
 FOUR_DIGITS = table(f"{number:04d}" for number in range(10_000))
 
 
-def write(letters: np.ndarray, start: int, words: np.ndarray) -> None:
-    """Put one word a row into a matrix of letters (uint8, contiguous), from column `start` on."""
+def write(letters: np.ndarray, start: int, words: np.ndarray, numbers: np.ndarray) -> None:
+    """Put a number's word into each row of a matrix of letters (uint8, contiguous), from column `start` on.
+
+    words: a table that has one for each of the numbers.
+    """
     if len(letters):
-        np.ndarray(len(letters), words.dtype, letters, start, letters.strides[:1])[:] = words
+        column = np.ndarray(len(letters), words.dtype, letters, start, letters.strides[:1])
+        column[:] = words.take(numbers, mode="clip")
 
 
 def split(numbers: np.ndarray, unit: int) -> tuple[np.ndarray, np.ndarray]:
