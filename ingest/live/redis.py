@@ -1,6 +1,6 @@
 """Live state in Redis, by one script that guards each device against going back.
 
-Keys, with R the region: `R:latest:{device}` (JSON text of values.Latest), `R:trail:{device}` (sorted set by event time,
+Keys, with R the region: `R:latest:{device}` (JSON of values.latest_struct), `R:trail:{device}` (sorted set by time,
 members are JSON of values.Point), `R:geo`, `R:seen` (sorted set by arrival), `R:epoch`, `R:rebuilds`, and
 `R:writes:{writer}`, by which a server that comes back without its last writes is found out: then `R:epoch` goes, and
 live state is rebuilt. The guard's order keys are the first two fields of the JSON, of fixed width, so the guard cannot
@@ -47,6 +47,7 @@ from ingest.live.protocol import LiveReport
 _log = structlog.get_logger(__name__)
 _WRITE = files("ingest.live").joinpath("write.lua").read_text(encoding="utf-8")
 _FORGET = files("ingest.live").joinpath("forget.lua").read_text(encoding="utf-8")
+_END_REBUILD = files("ingest.live").joinpath("end_rebuild.lua").read_text(encoding="utf-8")
 _SENT_TOGETHER = 32
 """Commands in one send, some 3 MB: each send may wait for a turn of the event loop, which others keep busy. While one
 lot is being answered the next is sent."""
@@ -55,12 +56,6 @@ _BYTES_AT_ONCE = 64 * 1024 * 1024
 _SWEPT_AT_ONCE = 500
 _DAY_MS = 86_400_000
 _REBUILT_WITHIN_S = 7 * 86_400
-_END_REBUILD = """
-if tonumber(redis.call('GET', KEYS[3]) or '0') < tonumber(ARGV[2]) then redis.call('DEL', KEYS[1]) end
-if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
-redis.call('SET', KEYS[2], ARGV[1])
-return 1
-"""
 
 
 class RedisLive:

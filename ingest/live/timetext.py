@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from ingest.live.words import FOUR_DIGITS, split, write
+from ingest.live.words import FOUR_DIGITS, split, table, write
 
 MS_DIGITS = 14
 """Digits that an epoch time in milliseconds is padded to: enough until the year 5138."""
@@ -11,22 +11,25 @@ _WORDS_MS = 16
 """Letters of the four words that hold them."""
 _DAY_MS = 86_400_000
 _WIDTH = len("2026-01-01T00:00:00.000Z")
-_PAIRS = np.array([list(f"{number:02d}".encode()) for number in range(100)], np.uint8)
-_TRIPLES = np.array([list(f"{number:03d}".encode()) for number in range(1000)], np.uint8)
+_HOURS = table(f"T{hour:02d}:" for hour in range(24))
+_TEN_SECONDS = table(f"{minute:02d}:{ten}" for minute in range(60) for ten in range(6))
+_SECONDS = table(f"{second}.{hundredth:02d}" for second in range(10) for hundredth in range(100))
+_LAST = table(f"{ms}Z" for ms in range(10))
 
 
 def time_texts(ms: np.ndarray) -> list[str]:
     """Texts such as 2026-01-01T00:00:00.000Z. ms: years 1000 to 9999."""
-    days, in_day = np.divmod(ms, _DAY_MS)
-    seconds, millis = np.divmod(in_day, 1000)
-    minutes, second = np.divmod(seconds, 60)
-    hour, minute = np.divmod(minutes, 60)
     text = np.empty((len(ms), _WIDTH), np.uint8)
-    text[:] = np.frombuffer(b"0000-00-00T00:00:00.000Z", np.uint8)
+    days, rest = split(ms, _DAY_MS)
     distinct, which = np.unique(days, return_inverse=True)
     text[:, :10] = _dates(distinct)[which]
-    text[:, 11:13], text[:, 14:16], text[:, 17:19] = _PAIRS[hour], _PAIRS[minute], _PAIRS[second]
-    text[:, 20:23] = _TRIPLES[millis]
+    hours, rest = split(rest, 3_600_000)
+    ten_seconds, rest = split(rest, 10_000)
+    hundredths, rest = split(rest, 10)
+    write(text, 10, _HOURS, hours)
+    write(text, 14, _TEN_SECONDS, ten_seconds)
+    write(text, 18, _SECONDS, hundredths)
+    write(text, 22, _LAST, rest)
     texts: list[str] = fixed_texts(text).to_pylist()
     return texts
 

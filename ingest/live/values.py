@@ -1,6 +1,7 @@
 """What live state holds of a device's newest record, as JSON."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -14,15 +15,22 @@ from ingest.live.timetext import time_texts
 _TECHNICAL = ("shard_id", "sequence_number", "sub_sequence")
 FIELDS: tuple[str, ...] = tuple(name for name in LANDING_SCHEMA.names if name not in _TECHNICAL)
 
-Latest = msgspec.defstruct(
-    "Latest",
-    [("order", str), ("position_order", str), *((name, Any, None) for name in FIELDS)],
-    omit_defaults=True,
-    gc=False,
-    module=__name__,
-)
-"""`order` and `position_order` stand first and have a fixed width: the guard reads and writes them in place."""
 _encode = msgspec.json.Encoder().encode
+
+
+@lru_cache(maxsize=256)
+def latest_struct(fields: tuple[str, ...]) -> type[msgspec.Struct]:
+    """A struct of the orders and these fields, which writes no field that is None.
+
+    `order` and `position_order` stand first and have a fixed width: the guard reads and writes them in place.
+    """
+    return msgspec.defstruct(
+        "Latest",
+        [("order", str), ("position_order", str), *((name, Any, None) for name in fields)],
+        omit_defaults=True,
+        gc=False,
+        module=__name__,
+    )
 
 
 def latest_values(rows: pa.RecordBatch, newest: np.ndarray, placed: np.ndarray) -> list[bytes]:
@@ -35,8 +43,10 @@ def latest_values(rows: pa.RecordBatch, newest: np.ndarray, placed: np.ndarray) 
     elsewhere = np.flatnonzero((placed >= 0) & (placed != newest))
     for index, order in zip(elsewhere.tolist(), _orders(rows.take(pa.array(placed[elsewhere]))), strict=True):
         places[index] = order
-    columns = [_python(taken.column(name)) for name in FIELDS]
-    return list(map(_encode, map(Latest, orders, places, *columns)))
+    # Fields that no device has just now would take a sixth of the time to leave out one by one.
+    fields = tuple(name for name in FIELDS if taken.column(name).null_count < taken.num_rows)
+    columns = [_python(taken.column(name)) for name in fields]
+    return list(map(_encode, map(latest_struct(fields), orders, places, *columns)))
 
 
 def _orders(rows: pa.RecordBatch) -> list[str]:
@@ -55,8 +65,6 @@ def _ms(column: pa.TimestampArray) -> np.ndarray:
 
 def _python(column: pa.Array) -> Sequence[Any]:
     """A column as Python values: times as RFC 3339 text, maps as dicts."""
-    if column.null_count == len(column):
-        return [None] * len(column)
     if pa.types.is_timestamp(column.type):
         return time_texts(_ms(column))
     if pa.types.is_map(column.type):
