@@ -10,10 +10,6 @@ import resource
 from ingest.memory import keep_freed_memory
 
 kept = keep_freed_memory() if {keep} else False
-import pyarrow as pa
-import pyarrow.parquet as pq
-pq.write_table(pa.table(dict(number=range(1_000_000))), "/dev/null")
-written_by = pa.mimalloc_memory_pool().max_memory()
 for _ in range(3):
     held = [bytes(4_000_000) for _ in range(8)]
     del held
@@ -22,7 +18,11 @@ for _ in range(50):
     held = [bytes(4_000_000) for _ in range(8)]
     del held
 faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print(kept, pa.default_memory_pool().backend_name, written_by, faults)
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+pq.write_table(pa.table(dict(number=range(1_000_000))), "/dev/null")
+print(kept, pa.default_memory_pool().backend_name, pa.mimalloc_memory_pool().max_memory(), faults)
 """
 
 
