@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ingest.live.timetext import MS_DIGITS, ms_digits, time_texts
 
-EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - as UTC
+EPOCH = datetime(1970, 1, 1)
 LATEST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 times = st.lists(st.integers(0, LATEST_MS), min_size=1)
