@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 _READS = ("Get", "List", "Describe", "Query", "Scan", "BatchGet", "TransactGet")
-_PAUSE_S = 2.0
+_PAUSE_S = 1.0
 _SHARE_OF_CPU = 0.1
 """Of one core, at most, however much there is to write."""
 _PR_SET_PDEATHSIG = 1

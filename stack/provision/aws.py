@@ -1,9 +1,12 @@
 """Streams, tables and IAM users of the regions."""
 
 import contextlib
+import time
+from pathlib import Path
 from typing import Any
 
 from contracts import names
+from contracts.errors import ServiceFailed
 from contracts.regions import Region
 from stack import credentials
 from stack.clients import aws_client
@@ -13,6 +16,8 @@ from stack.services.protocol import Site
 
 ACCOUNT = "000000000000"
 _POLICY = "own-stream-and-tables"
+_WRITTEN_WITHIN_S = 60.0
+_POLL_S = 0.05
 
 
 def provision_aws(site: Site) -> None:
@@ -24,7 +29,32 @@ def provision_aws(site: Site) -> None:
         _make_table(dynamodb, names.leases_table(region.name), "shard_id")
         _make_table(dynamodb, names.ledger_table(region.name), "shard_id", "last_seq")
         _make_user(iam, region, site.secrets.regions[region.name])
+    _until_written(site)
     credentials.save(site.layout.credentials, site.secrets)
+
+
+def _until_written(site: Site) -> None:
+    """Come back once the emulator has every user's key on disk: one that is killed sooner would give others in their
+    place, and processes that hold these would be refused for ever.
+
+    Raises ServiceFailed where that takes too long.
+    """
+    kept = site.layout.data("kinesis") / "state" / "current" / "iam.json"
+    known = [site.secrets.regions[name].aws for name in site.regions]
+    keys = [keys_of_region.access_key for keys_of_region in known if keys_of_region is not None]
+    deadline = time.monotonic() + _WRITTEN_WITHIN_S
+    while not _holds(kept, keys):
+        if time.monotonic() > deadline:
+            raise ServiceFailed(f"kinesis did not write its users to {kept.parent} in time; is the disk full?")
+        time.sleep(_POLL_S)
+
+
+def _holds(file: Path, texts: list[str]) -> bool:
+    try:
+        whole = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    return all(text in whole for text in texts)
 
 
 def _root_client(site: Site, service: str, aws_region: str) -> Any:
