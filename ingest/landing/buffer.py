@@ -1,12 +1,14 @@
 """Decoded batches of one shard, kept until they are worth an object."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts.settings import RegionSettings
 from ingest.batch import Batch
+from ingest.joining import BATCH_OVERHEAD_BYTES, worth_joining
 from ingest.landing.flush import HOUR_MS, Flush, Pending
 
 _MIB = 1024 * 1024
@@ -24,18 +26,14 @@ class FlushLimits:
     open_hours: int = 6
     """Arrival hours that one flush may hold."""
 
-    @classmethod
-    def of(cls, settings: RegionSettings) -> "FlushLimits":
-        """As the region's settings say."""
-        return cls(settings.flush_rows, settings.flush_mib * _MIB, settings.flush_age_s, settings.open_hours)
-
 
 class ShardBuffer:
     """What was read and decoded from one shard since its last flush.
 
     Promises
-    - Batches leave in the order in which they came, each exactly once, and never in part.
+    - Batches leave in the order in which they came, each exactly once, and never in part; small ones put together.
     - Counts are those of the batches: user records = landed + rejected + suppressed.
+    - `bytes` is no less than what the batches hold in memory, however small they are.
     Seconds are those of one monotonic clock, time.monotonic where none is given.
     """
 
@@ -43,7 +41,6 @@ class ShardBuffer:
         self.shard_id = shard_id
         self._limits = limits or FlushLimits()
         self._decoder_version = decoder_version
-        self.max_arrival_ms = 0
         self._clear()
 
     def append(self, batch: Batch, now_s: float | None = None) -> None:
@@ -57,26 +54,16 @@ class ShardBuffer:
         self._batches.append(batch)
         self.rows += batch.rows.num_rows
         self.rejected_rows += batch.rejected.num_rows
-        self.kinesis_records += batch.kinesis_records
-        self.user_records += batch.user_records
-        self.bytes += batch.rows.nbytes + batch.rejected.nbytes
-        self.max_arrival_ms = max(self.max_arrival_ms, batch.max_arrival_ms)
+        self.bytes += batch.rows.nbytes + batch.rejected.nbytes + BATCH_OVERHEAD_BYTES
         self._hours |= _hours(batch)
+        while len(self._batches) > 1 and worth_joining(*map(_rows, self._batches[-2:])):
+            self._batches[-2:] = [_joined(*self._batches[-2:])]
+            self.bytes -= BATCH_OVERHEAD_BYTES
 
     @property
     def empty(self) -> bool:
         """Whether no batch was appended since the last take."""
         return not self._batches
-
-    @property
-    def first_seq(self) -> str | None:
-        """First sequence number not flushed."""
-        return self._batches[0].first_seq if self._batches else None
-
-    @property
-    def last_seq(self) -> str | None:
-        """Last sequence number not flushed."""
-        return self._batches[-1].last_seq if self._batches else None
 
     def age_s(self, now_s: float | None = None) -> float:
         """Seconds since the oldest batch came; 0 where there is none."""
@@ -114,10 +101,30 @@ class ShardBuffer:
         self._since_s = 0.0
         self.rows = 0
         self.rejected_rows = 0
-        self.kinesis_records = 0
-        self.user_records = 0
         self.bytes = 0
-        self.max_arrival_ms = 0
+
+
+def _rows(batch: Batch) -> int:
+    count: int = batch.rows.num_rows + batch.rejected.num_rows
+    return count
+
+
+def _joined(first: Batch, second: Batch) -> Batch:
+    """Two batches, one after the other, as one."""
+    return Batch(
+        shard_id=first.shard_id,
+        first_seq=first.first_seq,
+        last_seq=second.last_seq,
+        kinesis_records=first.kinesis_records + second.kinesis_records,
+        user_records=first.user_records + second.user_records,
+        rows=pa.concat_batches([first.rows, second.rows]),
+        rejected=pa.concat_batches([first.rejected, second.rejected]),
+        suppressed=first.suppressed + second.suppressed,
+        bytes_read=first.bytes_read + second.bytes_read,
+        max_arrival_ms=max(first.max_arrival_ms, second.max_arrival_ms),
+        unknown_fields=Counter(first.unknown_fields) + Counter(second.unknown_fields),
+        suppression_version=min(first.suppression_version, second.suppression_version),
+    )
 
 
 def _hours(batch: Batch) -> set[int]:

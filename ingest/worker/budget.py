@@ -32,8 +32,10 @@ class Budget:
         return self._waiting > 0 or self.used_bytes > self.limit_bytes * 3 // 4
 
     def hold(self, shard_id: ShardId, size: int) -> None:
-        """Count decoded records."""
+        """Count decoded records; less than nothing where small batches were put together."""
         self._held[shard_id] = self._held.get(shard_id, 0) + size
+        if size < 0:
+            self._wake()
 
     def free(self, shard_id: ShardId, size: int) -> None:
         """Uncount what was committed."""

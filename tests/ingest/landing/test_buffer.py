@@ -179,7 +179,28 @@ def test_limits_say_when_a_flush_is_due() -> None:
     buffer = filled([batch], FlushLimits(age_s=60))
     assert (buffer.due(59.9), buffer.due(60.0), buffer.age_s(7.0)) == (None, "age", 7.0)
     buffer.take()
-    assert (buffer.empty, buffer.rows, buffer.bytes, buffer.due(1e9), buffer.first_seq) == (True, 0, 0, None, None)
+    assert (buffer.empty, buffer.rows, buffer.bytes, buffer.due(1e9)) == (True, 0, 0, None)
+
+
+def test_batches_of_one_row_are_counted_by_what_they_cost_and_kept_as_few() -> None:
+    decoder, buffer, whole = JsonDecoder(), ShardBuffer(SHARD), ShardBuffer(SHARD)
+    records = kinesis(telemetry(9, 3_000))
+    for record in records:
+        batch = decoder.decode(SHARD, [record])
+        buffer.append(batch, now_s=0.0)
+        if buffer.rows == 1:
+            assert buffer.bytes > 25_000, "what one row costs in memory, of which its values are a hundredth"
+    whole.append(decoder.decode(SHARD, records), now_s=0.0)
+    assert buffer.bytes < 3 * whole.bytes, "but thousands do not cost thousands of times that"
+    pending = buffer.take()
+    assert len(pending.batches) < 20
+    assert pending.encode(0, 1, "w").entry("", 0) == whole.take().encode(0, 1, "w").entry("", 0)
+
+
+def test_large_batches_are_not_copied() -> None:
+    of = batches(10, [2_000, 2_000])
+    assert [batch.rows for batch in filled(of).take().batches] == [batch.rows for batch in of]
+    assert all(kept is given for kept, given in zip(filled(of).take().batches, of, strict=True))
 
 
 def test_a_batch_that_opens_too_many_hours_does_not_fit() -> None:
