@@ -1,6 +1,7 @@
 """JSON Lines: one record a line, sent byte for byte; with a mapping, made anew as a table's rows are."""
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -59,7 +60,7 @@ class LinesFile:
                 stripped = (line for raw in file if (line := raw.rstrip(b"\r\n")).strip())
                 while lines := list(islice(stripped, BATCH_ROWS)):
                     yield lines
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise BadInputFile(f"{self._path} is damaged: {error}") from None
 
     def _open(self) -> IO[bytes]:

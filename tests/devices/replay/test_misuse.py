@@ -11,6 +11,10 @@ from contracts.errors import BadInputFile, BadMapping, FleetlakeError
 from devices.replay import Mapping, load_mapping, open_feed, shipped_mappings
 from devices.replay.mapping import DeviceId, EventTime
 
+_WHOLE = gzip.compress(b'{"device_id":"a","ts":1}\n', mtime=0)
+NO_DEFLATE = _WHOLE[:10] + b"\xff" + _WHOLE[11:]
+"""A gzip file whose first block is of no kind that there is."""
+
 
 def drained(path: Path, mapping: Mapping) -> None:
     for _ in open_feed(path, mapping).outgoing():
@@ -57,6 +61,7 @@ def test_a_parquet_file_without_rows(tmp_path: Path) -> None:
         ("file.parquet", b"PAR1 no, not really", "is no readable Parquet file"),
         ("file.csv.gz", b"plain text, not gzip", "is no readable CSV file"),
         ("file.jsonl.gz", gzip.compress(b'{"device_id":"a","ts":1}\n' * 9, mtime=0)[:-9], "is damaged"),
+        ("file.jsonl.gz", NO_DEFLATE, r"file\.jsonl\.gz is damaged"),
         ("file.csv", b"device_id,ts\na,1700000000000\na,1,2,3\n", "Expected 2 columns, got 4"),
     ],
 )
