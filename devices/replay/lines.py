@@ -14,7 +14,7 @@ from contracts.errors import BadInputFile
 from devices.outgoing import NO_KEY, Outgoing
 from devices.replay.rows import Seen
 from devices.replay.tables import BATCH_ROWS
-from devices.replay.times import UNKNOWN, epoch_ms, parse_time
+from devices.replay.times import UNKNOWN, epoch_ms, is_rfc3339, parse_time
 
 MAX_PLAUSIBLE_MS = 2**53
 
@@ -41,7 +41,8 @@ class LinesFile:
     def outgoing(self) -> Iterator[Outgoing]:
         """The lines in their order, batch by batch.
 
-        Raises BadInputFile where no line of the first batch is a record with device_id and ts, or the file is damaged.
+        Raises BadInputFile where no line of the first batch is a record with device_id and ts, or none has a time that
+        the consumer reads, or the file is damaged.
         """
         decoder = msgspec.json.Decoder(_Head)
         first = True
@@ -75,6 +76,13 @@ class LinesFile:
                     f"{self._path}: none of the first {len(heads)} lines is a JSON object with {field!r}; "
                     f'name the right field in a mapping: [{field}] column = "..."'
                 )
+        given = [head.ts for head in heads if head is not None and head.ts is not None]
+        if not any(_is_sent_as_time(ts) for ts in given):
+            raise BadInputFile(
+                f"{self._path}: none of the first {len(heads)} lines has a 'ts' that is RFC 3339 or whole epoch "
+                f"milliseconds; the first is {given[0]!r}. Lines are sent as they are: a mapping has them written "
+                'anew, such as [ts] unit = "s" or zone = "UTC"'
+            )
 
     def _routed(self, lines: list[bytes], heads: list[_Head | None]) -> Outgoing:
         keys = [head.device_id if head is not None and isinstance(head.device_id, str) else NO_KEY for head in heads]
@@ -90,6 +98,10 @@ def _head(decoder: "msgspec.json.Decoder[_Head]", line: bytes) -> _Head | None:
         return decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _is_sent_as_time(ts: Any) -> bool:
+    return is_rfc3339(ts) if isinstance(ts, str) else isinstance(ts, int) and not isinstance(ts, bool)
 
 
 def _ms(ts: Any) -> int:

@@ -13,7 +13,7 @@ from devices.outgoing import NO_KEY, Outgoing
 from devices.registry import Device
 from devices.replay.mapping import FromColumn
 from devices.replay.plan import Plan
-from devices.replay.times import UNKNOWN, event_times
+from devices.replay.times import UNKNOWN, check_readable, event_times
 from devices.replay.values import field_values, text_values
 
 
@@ -50,10 +50,13 @@ class RowMaker:
         self.seen = Seen()
 
     def make(self, batch: pa.RecordBatch) -> Outgoing:
-        """The batch's records, one a row, in order. Notes what went by in `seen`."""
+        """The batch's records, one a row, in order. Notes what went by in `seen`.
+
+        Raises BadInputFile where no row so far has a time that can be read.
+        """
         plan, rows = self._plan, batch.num_rows
         devices = self._device_ids(batch)
-        ts, ms = event_times(batch[plan.mapping.ts.column], plan.mapping.ts, self._file)
+        ts, ms = self._times(batch[plan.mapping.ts.column])
         signals = [self._values(name, source.column, batch) for name, source in plan.signals]
         attributes = [text_values(batch[source.column]) for _, source in plan.attributes]
         fields = [self._field(name, batch, signals, attributes) for name, _ in plan.fields]
@@ -65,6 +68,13 @@ class RowMaker:
         )
         self._note(devices, ms, batch)
         return Outgoing([device or NO_KEY for device in devices], payloads, ms)
+
+    def _times(self, values: pa.Array) -> tuple[Values, NDArray[np.int64]]:
+        rule = self._plan.mapping.ts
+        ts, ms = event_times(values, rule, self._file)
+        if self.seen.first_ms is None and len(ms):
+            check_readable(values, ms, rule, self._file)
+        return ts, ms
 
     def _device_ids(self, batch: pa.RecordBatch) -> list[str | None]:
         rule = self._plan.mapping.device_id

@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 
 from contracts.errors import BadInputFile
 from devices.replay.mapping import EventTime
-from devices.replay.times import event_times
+from devices.replay.times import UNKNOWN, event_times
 
 BATCH_ROWS = 20_000
+LAST = np.iinfo(np.int64).max
 CSV_BLOCK_BYTES = 8 * 1024 * 1024
 
 
@@ -89,13 +90,15 @@ class CsvTable:
 
 
 def sorted_batches(table: Table, columns: Sequence[str], rule: EventTime, file: str) -> Iterator[pa.RecordBatch]:
-    """All rows by event time, ties in file order. Holds the columns in memory, texts once each."""
+    """All rows by event time, ties in file order, those without a time last. Holds the columns in memory, texts once
+    each."""
     parts = [_dictionaries(batch) for batch in table.batches(columns)]
     if not parts:
         return
     whole = pa.Table.from_batches(parts).unify_dictionaries().combine_chunks()
     ms = [event_times(plain(chunk), rule, file)[1] for chunk in whole[rule.column].chunks]
-    order = np.argsort(np.concatenate(ms), kind="stable")
+    whole_ms = np.concatenate(ms)
+    order = np.argsort(np.where(whole_ms == UNKNOWN, LAST, whole_ms), kind="stable")
     for start in range(0, len(order), BATCH_ROWS):
         for batch in whole.take(pa.array(order[start : start + BATCH_ROWS])).combine_chunks().to_batches():
             yield _decoded(batch)
