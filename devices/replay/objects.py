@@ -1,8 +1,8 @@
 """JSON Lines under a mapping: the lines' objects as columns, lines that are none left as they are, in their places."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -14,6 +14,8 @@ from devices.replay.lines import LinesFile
 from devices.replay.rows import RowMaker
 from devices.replay.times import UNKNOWN
 
+Kinds: TypeAlias = dict[str, pa.DataType]
+"""Fields in order, and what each looks like."""
 _KINDS: dict[frozenset[type], pa.DataType] = {
     frozenset({bool}): pa.bool_(),
     frozenset({int}): pa.int64(),
@@ -24,23 +26,31 @@ _KINDS: dict[frozenset[type], pa.DataType] = {
 }
 
 
-def object_kinds(lines: LinesFile, file: str) -> dict[str, pa.DataType]:
+def object_kinds(lines: LinesFile, file: str) -> Kinds:
     """The fields that the first lines have and what they look like. Raises BadInputFile where none is an object."""
     first = next(iter(islice(lines.line_batches(), 1)), [])
-    objects = [found for line in first if (found := read_object(line)) is not None]
-    names = list(dict.fromkeys(name for found in objects for name in found))
-    if not names:
+    kinds = kinds_of([found for line in first if (found := read_object(line)) is not None])
+    if not kinds:
         raise BadInputFile(f"{file}: none of its first {len(first)} lines is a JSON object with a field")
-    return {name: _array([found.get(name) for found in objects]).type for name in names}
+    return kinds
 
 
-def mapped_lines(lines: LinesFile, columns: Sequence[str], maker: RowMaker) -> Iterator[Outgoing]:
-    """Every line in file order: an object made anew by `maker`, any other line as it is."""
+def kinds_of(objects: Sequence[dict[str, Any]], known: Kinds | None = None) -> Kinds:
+    """What the objects' fields look like, but those that are known, in the order in which they are first met."""
+    names: dict[str, Any] = {}
+    for found in objects:
+        names.update(found)
+    return {name: _array(objects, name).type for name in names if known is None or name not in known}
+
+
+def mapped_lines(lines: LinesFile, maker_for: Callable[[Sequence[dict[str, Any]]], RowMaker]) -> Iterator[Outgoing]:
+    """Every line in file order: an object made anew by the maker for its batch's objects, any other line as it is."""
     for batch in lines.line_batches():
         objects = [read_object(line) for line in batch]
         found = [record for record in objects if record is not None]
-        arrays = [_array([record.get(name) for record in found]) for name in columns]
-        made = maker.make(pa.RecordBatch.from_arrays(arrays, names=list(columns)))
+        maker = maker_for(found)
+        arrays = [_array(found, name) for name in maker.columns]
+        made = maker.make(pa.RecordBatch.from_arrays(arrays, names=maker.columns))
         lines.not_json += len(batch) - len(found)
         yield made if len(found) == len(batch) else _woven(batch, objects, made)
 
@@ -63,8 +73,9 @@ def _woven(batch: list[bytes], objects: list[dict[str, Any] | None], made: Outgo
     return Outgoing(keys, payloads, due)
 
 
-def _array(values: list[Any]) -> pa.Array:
-    """One type where all values share one; else text, with JSON for what is no text."""
+def _array(objects: Sequence[dict[str, Any]], name: str) -> pa.Array:
+    """A field of all objects. One type where all values share one; else text, with JSON for what is no text."""
+    values = [found.get(name) for found in objects]
     kind = _KINDS.get(frozenset(type(value) for value in values if value is not None))
     if kind is not None:
         try:

@@ -35,9 +35,12 @@ class Seen:
 
 
 class RowMaker:
-    """Makes the records of one file. The same row always gives the same bytes."""
+    """Makes the records of one file. The same row always gives the same bytes. Notes what goes by in `seen`.
 
-    def __init__(self, plan: Plan, kinds: Columns[str, pa.DataType], file: str) -> None:
+    columns: those of the file that it needs. dropped: those that are not sent.
+    """
+
+    def __init__(self, plan: Plan, kinds: Columns[str, pa.DataType], file: str, seen: Seen) -> None:
         self._plan, self._kinds, self._file = plan, kinds, file
         own = {name for name, _ in plan.fields}
         # A file that has its own signals or attributes map: further columns are put into that map.
@@ -47,7 +50,7 @@ class RowMaker:
         self._encoder = RowEncoder(
             ["device_id", "ts", *(name for name, _ in plan.fields), *constants], self._signals, self._attributes
         )
-        self.seen = Seen()
+        self.seen, self.columns, self.dropped = seen, plan.columns, plan.dropped
 
     def make(self, batch: pa.RecordBatch) -> Outgoing:
         """The batch's records, one a row, in order. Notes what went by in `seen`.

@@ -186,6 +186,34 @@ def test_mapped_lines_keep_broken_ones_in_their_places(tmp_path: Path) -> None:
     assert feed.not_json == 1
 
 
+def test_a_field_that_turns_up_late_goes_where_an_early_one_goes(tmp_path: Path) -> None:
+    path = tmp_path / "late.jsonl"
+    early = [{"device_id": "a", "ts": 1_700_000_000_000 + n, "gear": None} for n in range(20_000)]
+    late = [
+        {"device_id": "a", "ts": 1_700_000_100_000, "gear": 3, "oil": 2.5, "route": "7", "speed_kmh": 80},
+        {"device_id": "a", "ts": 1_700_000_100_001, "secret": 1},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*early, *late]))
+    feed = open_feed(path, Mapping(description="as they are"))
+    sent = [json.loads(payload) for part in feed.outgoing() for payload in part.payloads]
+    assert sent[0] == {"device_id": "a", "ts": 1_700_000_000_000}
+    assert sent[20_000] == {
+        "device_id": "a",
+        "ts": 1_700_000_100_000,
+        "speed_kmh": 80,
+        "signals": {"gear": 3, "oil": 2.5},
+        "attributes": {"route": "7"},
+    }
+    assert sent[20_001]["signals"] == {"secret": 1}
+    assert len(feed.seen.devices) == 1
+    assert feed.dropped == ()
+
+    feed = open_feed(path, Mapping(rest="drop"))
+    sent = [json.loads(payload) for part in feed.outgoing() for payload in part.payloads]
+    assert sent[20_000] == {"device_id": "a", "ts": 1_700_000_100_000, "speed_kmh": 80}
+    assert feed.dropped == ("gear", "oil", "route", "secret")
+
+
 def test_columns_that_nothing_names_go_to_signals_and_attributes(tmp_path: Path) -> None:
     path = tmp_path / "more.parquet"
     row = {"device_id": "a", "ts": 1_700_000_000_000, "oil": 2.5, "gear": 3, "route": "7", "record_id": "b:00"}
