@@ -95,7 +95,9 @@ def process_environment(name: str, caller: Mapping[str, str] | None = None) -> d
     kept |= {key: _direct(caller.get(key)) for key in ("NO_PROXY", "no_proxy")}
     if name == WORLD:
         return kept | stack.world_environment(state_folder())
-    return kept | stack.region_environment(state_folder(), name)
+    # An unknown region is misuse, whether the stack is up or down.
+    known = find_region(name, stack.known_regions(state_folder()))
+    return kept | stack.region_environment(state_folder(), known.name)
 
 
 def _direct(no_proxy: str | None) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 from cli.environment import ALL, each_region, enter_region, exit_code_of, run_in_each_region
 from contracts.errors import Misuse
 from contracts.settings import RegionSettings
-from devices.fleet import Mess, Simulation, SimulationReport, check_not_ahead, default_start, simulate
+from devices.fleet import Mess, Simulation, SimulationReport, check, check_not_ahead, default_start, simulate
 from devices.pace import parse_rate
 from devices.progress import progress_bar
 
@@ -37,7 +37,9 @@ def _simulate(
 ) -> None:
     """Simulate fleets: vehicles at work in the region, their records put on its stream."""
     times_real, now = parse_rate(rate), datetime.now(UTC)
-    begins = default_start(now, hours, times_real) if start is None else _moment(start)
+    told, wrong = None if start is None else _moment(start), Mess(mess_share) if mess else None
+    check(devices, hours, seed, told)
+    begins = told or default_start(now, hours, times_real)
     check_not_ahead(begins, hours, times_real, now)
     if region == ALL:
         _everywhere(as_json=as_json)
@@ -49,7 +51,7 @@ def _simulate(
         hours=hours,
         seed=seed,
         start=begins,
-        mess=Mess(mess_share) if mess else None,
+        mess=wrong,
     )
     with progress_bar(f"simulate {region}", None) as progress:
         report = simulate(simulation, settings, rate=times_real, aggregated=not plain, progress=progress)

@@ -2,6 +2,6 @@
 
 from devices.fleet.mess import Mess
 from devices.fleet.simulation import Simulation, SimulationReport, simulate
-from devices.fleet.window import check_not_ahead, default_start
+from devices.fleet.window import check, check_not_ahead, default_start
 
-__all__ = ["Mess", "Simulation", "SimulationReport", "check_not_ahead", "default_start", "simulate"]
+__all__ = ["Mess", "Simulation", "SimulationReport", "check", "check_not_ahead", "default_start", "simulate"]
