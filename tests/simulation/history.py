@@ -88,7 +88,7 @@ def _setting(chance: random.Random) -> Setting:
     options = Options(
         flush_rows=chance.choice((10, 40, 1_000)),
         flush_age_s=chance.choice((3.0, 8.0, 15.0)),
-        buffer_bytes=chance.choice((4_000, 1_000_000)),
+        buffer_bytes=chance.choice((40_000, 1_000_000)),
         open_hours=chance.choice((1, 2, 6)),
         watermark_every_s=5.0,
         watermark_behind_ms=15_000,

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from ingest.batch import Batch, KinesisRecord, ShardId
 from ingest.decode import JsonDecoder
+from ingest.joining import BATCH_OVERHEAD_BYTES
 from ingest.landing import MemoryStore
 from ingest.leases.memory import MemoryLeases
 from ingest.metrics import LANDING, LEASES, LIVE, STREAM, Metrics
@@ -195,7 +196,8 @@ class Measured:
         self._machine = machine
         self._record_bytes = 0.0
         self._most_records = 0
-        self._read: tuple[ShardId, float, int] = ("", 0.0, 0)
+        self._most_batches = 0
+        self._read: tuple[ShardId, float, int, int] = ("", 0.0, 0, 0)
 
     def decode(self, shard_id: ShardId, records: Sequence[KinesisRecord]) -> Batch:
         """Decode; what is held already must be within bounds."""
@@ -203,12 +205,15 @@ class Measured:
         size = batch.rows.nbytes + batch.rejected.nbytes
         self._record_bytes = max(self._record_bytes, size / len(records))
         # An answer that spans hours is decoded in parts, at one moment.
-        shard, at_s, before = self._read
-        same = (shard, at_s) == (shard_id, self._world.loop.time())
-        self._read = (shard_id, self._world.loop.time(), len(records) + (before if same else 0))
+        shard, at_s, records_before, batches_before = self._read
+        if (shard, at_s) != (shard_id, self._world.loop.time()):
+            records_before = batches_before = 0
+        self._read = (shard_id, self._world.loop.time(), len(records) + records_before, 1 + batches_before)
         self._most_records = max(self._most_records, self._read[2])
+        self._most_batches = max(self._most_batches, self._read[3])
         worker = next(life.worker for life in self._world.lives if life.machine is self._machine)
-        reads = len(worker._holdings) * self._most_records * self._record_bytes
+        one_read = self._most_records * self._record_bytes + self._most_batches * BATCH_OVERHEAD_BYTES
+        reads = len(worker._holdings) * one_read
         if worker._budget.used_bytes > self._world.setting.options.buffer_bytes + reads:
             held = f"{worker._budget.used_bytes} bytes"
             self._world.audit.broken.append(f"{self._machine.name} holds {held}, and reads on")
