@@ -1,6 +1,7 @@
 """The consumer as a service: one worker in this process, its signals, logs, health and copy of the watermarks."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -37,11 +38,11 @@ def consume(
     workers: processes that share the stream by leases; with one, this process is it. metrics_port: instead of the
     settings'. Raises FleetlakeError where a shard failed in a way that waiting cannot mend.
     """
+    log_to_stderr()
     if workers > 1:
         from ingest.processes import consume_together
 
         return consume_together(settings, workers, until_idle=until_idle)
-    log_to_stderr()
     keep_freed_memory()
     return asyncio.run(serve(settings, until_idle=until_idle, metrics_port=metrics_port))
 
@@ -61,7 +62,8 @@ async def serve(
     try:
         port = await health.start(settings.metrics_port if metrics_port is None else metrics_port)
         slot.announce(f"http://{HOST}:{port}")
-        _log.info("worker.started", region=settings.region, worker=slot.worker, metrics=f"http://{HOST}:{port}/metrics")
+        where = {"metrics": f"http://{HOST}:{port}/metrics", "pid": os.getpid()}
+        _log.info("worker.started", region=settings.region, worker=slot.worker, **where)
         beside = [asyncio.create_task(_copy_watermarks(settings, worker)), asyncio.create_task(_show_progress(worker))]
         report = await worker.run()
         await asyncio.to_thread(copy_watermarks, settings.postgres_dsn.get_secret_value(), await parts.leases.rows())
@@ -118,7 +120,8 @@ def log_to_stderr() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        # One write a line: the workers of a team share this stderr.
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
 
 

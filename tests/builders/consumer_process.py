@@ -28,20 +28,27 @@ APART = "ap"
 """A region whose stream and tables hold what no worker has read or made."""
 _AWS_REGIONS = {"eu": "eu-central-1", CHAOTIC: "us-east-2", APART: "ap-southeast-1"}
 """As in the project's own region table, which a test's process reads."""
-_RUN = (
-    "from contracts.settings import RegionSettings; from ingest.service import consume; consume(RegionSettings.load())"
-)
+_RUN = """
+import sys
+from contracts.settings import RegionSettings
+from ingest.service import consume
+if __name__ == "__main__":
+    consume(RegionSettings.load(), workers=int(sys.argv[1]))
+"""
 
 
 class ConsumerProcess:
-    """A consumer in a process of its own; its log is a list of events that grows."""
+    """A consumer in a process of its own, or in one for each of its workers; its log is a list of events that grows."""
 
-    def __init__(self, environment: Mapping[str, str], **tuning: object) -> None:
+    def __init__(self, environment: Mapping[str, str], *, workers: int = 1, **tuning: object) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FLEETLAKE_")}
         tuned = {f"FLEETLAKE_{name.upper()}": str(value) for name, value in tuning.items()}
         self.log: list[dict[str, Any]] = []
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _RUN], env={**kept, **environment, **tuned}, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", _RUN, str(workers)],
+            env={**kept, **environment, **tuned},
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -20,10 +20,12 @@ class Ground:
     aftermath: Aftermath
     processes: list[ConsumerProcess]
 
-    def consumer(self, **tuning: object) -> ConsumerProcess:
-        """Start a consumer; it ends with the test at the latest."""
+    def consumer(self, *, workers: int = 1, **tuning: object) -> ConsumerProcess:
+        """Start a consumer of so many workers; it ends with the test at the latest."""
         quick: dict[str, object] = {"flush_age_s": 0.3, "lease_ttl_s": 2}
-        process = ConsumerProcess(embedded.region_environment(self.state, "eu", {}), **{**quick, **tuning})
+        process = ConsumerProcess(
+            embedded.region_environment(self.state, "eu", {}), workers=workers, **{**quick, **tuning}
+        )
         self.processes.append(process)
         return process
 

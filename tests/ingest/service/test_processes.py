@@ -1,6 +1,7 @@
 """Real consumer processes, killed, paused and stopped: nothing lost, nothing twice."""
 
 import json
+import os
 import random
 import signal
 import threading
@@ -109,6 +110,23 @@ def test_two_processes_share_the_stream(ground) -> None:  # type: ignore[no-unty
     assert _mine(_landed(ground), sent) == sorted(sent)
     _, entries = ground.aftermath.ledger()
     assert len({entry.worker for entry in entries if entry.worker in report.worker}) == 2
+
+
+def test_a_killed_worker_of_a_team_is_replaced_and_everything_lands(ground) -> None:  # type: ignore[no-untyped-def]
+    team = ground.consumer(workers=2)
+    team.wait_for("lease.taken", 4)
+    sent = ground.put(1_000, first=600_000)
+    for deaths in (1, 2):
+        os.kill(team.wait_for("worker.started", 1 + deaths)["pid"], signal.SIGKILL)
+        died = team.wait_for("worker.died", deaths)
+        assert (died["exit_code"], died["deaths_in_a_row"]) == (-signal.SIGKILL, deaths)
+        assert died["starts_again_in_s"] == deaths / 2
+        sent |= ground.put(1_000, first=600_000 + 1_000 * deaths)
+    team.wait_for("worker.started", 4)
+    wait_until(lambda: _mine(_landed(ground), sent) == sorted(sent), 60)
+    team.send(signal.SIGTERM)
+    assert team.end() == 0
+    assert {row.owner for row in ground.aftermath.rows()} == {None}
 
 
 def test_metrics_and_health_keep_their_names(ground) -> None:  # type: ignore[no-untyped-def]
