@@ -9,8 +9,10 @@ from devices.fleet.kinds import Route
 from devices.fleet.noise import Floats, generator
 from devices.fleet.roster import Vehicle
 
-EPOCHS = (date(2020, 1, 1), date(2000, 1, 1))
-"""Odometers count from the first of these that is not after the window's start."""
+EPOCH = date(2000, 1, 1)
+"""Odometers count from here, whatever the window: no record is older."""
+SECOND = date(2020, 1, 1)
+"""Where a second series of draws begins."""
 FULL_PCT = 95.0
 USABLE = 0.8
 
@@ -34,24 +36,32 @@ class Calendar:
 
 
 def make_calendar(vehicle: Vehicle, first: date, last: date) -> Calendar:
-    """The vehicle's days from `first` to `last`. A longer calendar starts with the shorter one."""
-    days = (last - first).days + 1
+    """The vehicle's days from `first` to `last`. Where two calendars overlap they agree."""
+    days = (last - EPOCH).days + 1
     kind = vehicle.kind
-    works = generator(vehicle.key, "works", first.year).random(days)
-    share = generator(vehicle.key, "share", first.year).random(days)
-    weekend = (np.arange(days) + first.weekday()) % 7 >= 5  # noqa: PLR2004
+    works, share = _drawn(vehicle, "works", days), _drawn(vehicle, "share", days)
+    weekend = (np.arange(days) + EPOCH.weekday()) % 7 >= 5  # noqa: PLR2004
     at_work = works < np.where(weekend, kind.works_weekend, kind.works_weekday)
     km = np.where(at_work, _day_km(vehicle, share), 0.0)
     starts = np.concatenate([[0.0], np.cumsum(km)])[:-1]
     refuels = at_work & (np.cumsum(at_work) % _days_a_tank(vehicle) == 0)
     last_refuel = np.maximum.accumulate(np.where(refuels, np.arange(days), 0))
     before = np.concatenate([[0], last_refuel[:-1]])
-    return Calendar(first, km, vehicle.base_km + starts, starts - starts[last_refuel], starts - starts[before])
+    kept = slice((first - EPOCH).days, None)
+    return Calendar(
+        first=first,
+        day_km=km[kept].copy(),
+        odometer_km=vehicle.base_km + starts[kept],
+        since_refuel_km=(starts - starts[last_refuel])[kept].copy(),
+        left_over_km=(starts - starts[before])[kept].copy(),
+    )
 
 
-def calendar_start(day: date) -> date:
-    """Where calendars for windows from this day on begin."""
-    return next((epoch for epoch in EPOCHS if epoch <= day), EPOCHS[-1])
+def _drawn(vehicle: Vehicle, salt: str, days: int) -> Floats:
+    """A number in [0, 1) for each day since EPOCH; those from SECOND on are the same however long ago EPOCH is."""
+    before = (SECOND - EPOCH).days
+    parts = ((EPOCH.year, min(days, before)), (SECOND.year, max(0, days - before)))
+    return np.concatenate([generator(vehicle.key, salt, year).random(count) for year, count in parts])
 
 
 def _day_km(vehicle: Vehicle, share: Floats) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 
 from contracts.regions import Region
 from contracts.settings import RegionSettings
-from devices.fleet.calendar import Calendar, calendar_start, make_calendar
+from devices.fleet.calendar import Calendar, make_calendar
 from devices.fleet.day import Day, plan_day
 from devices.fleet.mess import AHEAD, BEHIND, DUPLICATE, LATE, REJECTED, WEIGHTS, DeadZone, Mess, spoil, spoil_bytes
 from devices.fleet.messages import Messages
@@ -85,8 +85,7 @@ class Simulation:
         self._end_ms = self._start_ms + round(hours * 3_600_000)
         first = start.astimezone(region.zone).date()
         self._last = (start + timedelta(hours=hours)).astimezone(region.zone).date()
-        begins = calendar_start(first)
-        self._calendars = [make_calendar(vehicle, begins, self._last) for vehicle in self.roster.vehicles]
+        self._calendars = [make_calendar(vehicle, first, self._last) for vehicle in self.roster.vehicles]
         self._messages = [Messages(vehicle) for vehicle in self.roster.vehicles]
         self._plans: dict[int, list[_Planned]] = {}
 

@@ -56,9 +56,12 @@ def test_ids_are_stable_and_say_region_and_type() -> None:
     assert all(vehicle.device_id.startswith(f"eu-{vehicle.kind.type}-") for vehicle in vehicles)
 
 
-@pytest.mark.parametrize("zone", ["America/Chicago", "Asia/Kuala_Lumpur", "Africa/Johannesburg", "Australia/Sydney"])
-def test_every_continent_has_cities(zone: str) -> None:
-    assert len(payloads(simulation(region=region("xy", zone), devices=5, hours=12))) > 100
+def test_two_windows_meet_at_any_new_year() -> None:
+    for year in (2005, 2020):
+        start = A_WEDNESDAY.replace(year=year - 1, month=12, day=31)
+        halves = [simulation(devices=4, start=start + timedelta(days=half)) for half in (0, 1)]
+        whole = payloads(simulation(devices=4, start=start, hours=48))
+        assert [one for half in halves for one in payloads(half)] == whole
 
 
 @pytest.mark.parametrize(
