@@ -30,6 +30,7 @@ class Day:
     day: date
     start_ms: int
     road: Road
+    km: float
     odometer_km: float
     since_refuel_km: float
     left_over_km: float
@@ -70,6 +71,7 @@ def plan_day(vehicle: Vehicle, calendar: Calendar, day: date, zone: ZoneInfo) ->
         day=day,
         start_ms=start_ms,
         road=road,
+        km=float(calendar.day_km[place]),
         odometer_km=float(calendar.odometer_km[place]),
         since_refuel_km=float(calendar.since_refuel_km[place]),
         left_over_km=float(calendar.left_over_km[place]),

@@ -1,6 +1,7 @@
 """What a vehicle's sensors say at given moments of its day."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ GEAR_UP_KMH = np.array([14.0, 28.0, 46.0, 70.0, 95.0])
 RPM_PER_KMH = np.array([125.0, 78.0, 52.0, 38.0, 29.0, 24.0])
 IDLE_RPM, IDLE_LOAD_PCT = 790.0, 19.0
 SITE_RPM = 1650.0
+MOST_IDLE = 0.6
+"""Share of a day's fuel that its engine hours may take; the rest is for its kilometres."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,9 @@ class Readings:
 def read(vehicle: Vehicle, day: Day, moments: Moments) -> Readings:
     """The readings at these moments (epoch milliseconds within the day)."""
     at_s = (moments - day.start_ms) / 1000.0
-    driven_km, mps = _motion(day, at_s)
-    engine_on, span = _engine_at(day, at_s)
+    moved, engine = _motion(day, at_s), _engine_at(day, at_s)
+    driven_km, mps, engine_on = moved.km, moved.mps, engine.on
+    level_pct, rate_lph = _fuel(vehicle, day, at_s, moved, engine)
     moving = mps > 0.3  # noqa: PLR2004
     lat, lon, course = day.road.at(driven_km)
     scatter = np.where(moving, GPS_NOISE_M / 1000 / KM_PER_DEG, 0.0)
@@ -62,16 +66,31 @@ def read(vehicle: Vehicle, day: Day, moments: Moments) -> Readings:
         moving=moving,
         engine_rpm=_rpm(vehicle, speed, engine_on, moments),
         engine_load_pct=_load(vehicle, speed, engine_on, moments),
-        coolant_c=_coolant(day, at_s, span),
-        energy_pct=_energy(vehicle, day, at_s, driven_km),
-        fuel_rate_lph=_fuel_rate(vehicle, speed, engine_on),
+        coolant_c=_coolant(day, at_s, engine.span),
+        energy_pct=level_pct,
+        fuel_rate_lph=rate_lph,
     )
 
 
-def _motion(day: Day, at_s: Floats) -> tuple[Floats, Floats]:
-    """Kilometres driven on the day and speed (m/s): ramp up, even speed, ramp down in each run."""
+class Motion(NamedTuple):
+    """One entry a moment: kilometres driven on the day so far, and speed."""
+
+    km: Floats
+    mps: Floats
+
+
+class EngineState(NamedTuple):
+    """One entry a moment: whether it is on, its hours of the day so far, the span that began last (-1: none yet)."""
+
+    on: NDArray[np.bool_]
+    hours: Floats
+    span: NDArray[np.intp]
+
+
+def _motion(day: Day, at_s: Floats) -> Motion:
+    """Ramp up, even speed, ramp down in each run."""
     if not len(day.run_start_s):
-        return np.zeros(len(at_s)), np.zeros(len(at_s))
+        return Motion(np.zeros(len(at_s)), np.zeros(len(at_s)))
     run = np.maximum(np.searchsorted(day.run_start_s, at_s, side="right") - 1, 0)
     total, ramp, mps = day.run_s[run], day.run_ramp_s[run], day.run_mps[run]
     in_run = np.clip(at_s - day.run_start_s[run], 0.0, total)
@@ -81,15 +100,18 @@ def _motion(day: Day, at_s: Floats) -> tuple[Floats, Floats]:
         mps * in_run**2 / (2 * ramp),
         np.where(left < ramp, mps * (total - ramp) - mps * left**2 / (2 * ramp), mps * (in_run - ramp / 2)),
     )
-    return day.run_from_km[run] + metres / 1000, mps * np.minimum(1.0, np.minimum(in_run, left) / ramp)
+    return Motion(day.run_from_km[run] + metres / 1000, mps * np.minimum(1.0, np.minimum(in_run, left) / ramp))
 
 
-def _engine_at(day: Day, at_s: Floats) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-    """Whether the engine is on, and the span that began last (-1 before the first)."""
+def _engine_at(day: Day, at_s: Floats) -> EngineState:
     span = np.searchsorted(day.engine_on_s, at_s, side="right") - 1
     if not len(day.engine_on_s):
-        return np.zeros(len(at_s), bool), span
-    return (span >= 0) & (at_s < day.engine_off_s[np.maximum(span, 0)]), span
+        return EngineState(np.zeros(len(at_s), bool), np.zeros(len(at_s)), span)
+    began = np.maximum(span, 0)
+    length_s = day.engine_off_s - day.engine_on_s
+    before_s = np.concatenate([[0.0], np.cumsum(length_s)])[began]
+    run_s = before_s + np.clip(at_s - day.engine_on_s[began], 0.0, length_s[began])
+    return EngineState((span >= 0) & (at_s < day.engine_off_s[began]), run_s / 3600, span)
 
 
 def _rpm(vehicle: Vehicle, speed: Floats, engine_on: NDArray[np.bool_], moments: Moments) -> Floats:
@@ -127,13 +149,19 @@ def _towards(target: float, start: Floats | float, elapsed_s: Floats | float, wi
     return np.asarray(target + (start - target) * np.exp(-np.asarray(elapsed_s) / within_s))
 
 
-def _energy(vehicle: Vehicle, day: Day, at_s: Floats, driven_km: Floats) -> Floats:
+def _fuel(vehicle: Vehicle, day: Day, at_s: Floats, moved: Motion, engine: EngineState) -> tuple[Floats, Floats]:
+    """Level of tank or battery (percent) and rate (litres an hour), of which one is the other's integral.
+
+    A day's litres follow from its kilometres, known for all days at once; the engine's hours take their share of them
+    and the kilometres the rest.
+    """
+    kind = vehicle.kind
+    day_l, day_engine_h = day.km * kind.litres_per_100km / 100, float((day.engine_off_s - day.engine_on_s).sum()) / 3600
+    idle_lph = min(kind.idle_lph, MOST_IDLE * day_l / day_engine_h) if day_engine_h else 0.0
+    litres_per_km = (day_l - idle_lph * day_engine_h) / day.km if day.km else 0.0
+    used_l = idle_lph * engine.hours + litres_per_km * moved.km
     first_s = day.engine_on_s[0] if len(day.engine_on_s) else np.inf
-    km = np.where(at_s < first_s, day.left_over_km, day.since_refuel_km) + driven_km
-    used_pct = km * vehicle.kind.litres_per_100km / vehicle.kind.tank_l
-    return np.round(np.maximum(2.0, FULL_PCT - used_pct), 1)
-
-
-def _fuel_rate(vehicle: Vehicle, speed: Floats, engine_on: NDArray[np.bool_]) -> Floats:
-    driving_lph = speed * (vehicle.kind.litres_per_100km / 100)
-    return np.round(vehicle.kind.idle_lph + driving_lph, 2) * engine_on.astype(np.float64)
+    before_km = np.where(at_s < first_s, day.left_over_km, day.since_refuel_km)
+    level_pct = FULL_PCT - before_km * kind.litres_per_100km / kind.tank_l - 100 * used_l / kind.tank_l
+    rate_lph = (idle_lph + litres_per_km * moved.mps * 3.6) * engine.on.astype(np.float64)
+    return np.round(np.maximum(2.0, level_pct), 1), np.round(rate_lph, 2)

@@ -1,7 +1,7 @@
 """Simulated vehicles keep to physics and to working hours."""
 
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import pairwise
 from math import asin, cos, radians, sin, sqrt
@@ -9,20 +9,35 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contracts.record import READINGS, Record
+from devices.fleet import Simulation
+from devices.fleet.calendar import make_calendar
+from devices.fleet.day import plan_day
+from devices.fleet.kinds import PATTERN
+from devices.fleet.readings import read
+from devices.fleet.roster import make_roster
 from tests.builders.devices import A_WEDNESDAY, payloads, region, simulation
 
 ZONES = {"eu": "Europe/Berlin", "us": "America/Chicago"}
 TOP_KMH = {"car": 122, "van": 92, "truck": 92, "bus": 60, "machine": 16}
 DAYS = 2
+TANK_L = {kind.type: kind.tank_l for kind in PATTERN}
 
 
 @cache
 def tracks(name: str) -> dict[str, list[Any]]:
     """Each device's records over three working days, in order of time."""
     made = simulation(region=region(name, ZONES[name]), devices=36, hours=24 * DAYS, start=A_WEDNESDAY)
+    return of_each_device(made)
+
+
+def of_each_device(made: Simulation) -> dict[str, list[Any]]:
+    """Each device's records with their times, in order."""
     found = defaultdict(list)
     for payload in payloads(made):
         record = msgspec.json.decode(payload, type=Record)
@@ -133,6 +148,76 @@ def test_fuel_falls_in_motion_and_rises_only_at_rest() -> None:
             if after.fuel_pct is not None and after.fuel_pct > before.fuel_pct:
                 assert after.odometer_km - before.odometer_km < 0.5
                 assert after.fuel_pct > 85
+
+
+@given(seed=st.integers(0, 2**40), ordinal=st.integers(730_200, 740_000), index=st.integers(0, len(PATTERN) - 1))
+@settings(max_examples=60, deadline=None)
+def test_the_tank_falls_by_what_the_fuel_rate_says(seed: int, ordinal: int, index: int) -> None:
+    """On any day of any vehicle: the rate, read every second, adds up to the litres that left the tank."""
+    day = date.fromordinal(ordinal)
+    vehicle = make_roster(region(), index + 1, seed).vehicles[index]
+    plan = plan_day(vehicle, make_calendar(vehicle, day, day), day, ZoneInfo(ZONES["eu"]))
+    if not len(plan.engine_on_s):
+        return
+    span_s = np.arange(np.ceil(plan.engine_on_s[0]), plan.engine_off_s[-1] + 1)
+    seen = read(vehicle, plan, plan.start_ms + (span_s * 1000).astype(np.int64))
+    used_l = (seen.energy_pct[0] - seen.energy_pct[-1]) / 100 * vehicle.kind.tank_l
+    burnt_l = seen.fuel_rate_lph.sum() / 3600
+    assert burnt_l == pytest.approx(used_l, rel=0.01, abs=0.001 * vehicle.kind.tank_l)
+
+
+@pytest.mark.parametrize("name", ZONES)
+def test_a_fleets_records_tell_the_same_litres_by_level_and_by_rate(name: str) -> None:
+    litres: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for device, track in tracks(name).items():
+        sums = litres[kind(device)]
+        for (at, before), (then, after) in pairwise(track):
+            if before.fuel_pct is None:
+                continue
+            if after.fuel_pct <= before.fuel_pct:
+                sums[0] += (before.fuel_pct - after.fuel_pct) / 100 * TANK_L[kind(device)]
+            if before.engine_on:
+                hours = (then - at).total_seconds() / 3600
+                sums[1] += hours * (before.fuel_rate_lph + after.fuel_rate_lph) / 2
+    assert len(litres) == len(TANK_L)
+    for type_, (by_level, by_rate) in litres.items():
+        assert by_rate == pytest.approx(by_level, rel=0.04), type_
+
+
+def test_the_odometer_only_grows_over_windows_far_apart() -> None:
+    """The same vehicles in windows before and after the turn of a decade, and the hours around it."""
+    highest: dict[str, float] = {}
+    for start in ("2001-03-01", "2010-06-30", "2019-12-31", "2020-01-01", "2026-11-18"):
+        window = simulation(devices=12, start=datetime.fromisoformat(start).replace(tzinfo=UTC))
+        for device, track in of_each_device(window).items():
+            assert track[0][1].odometer_km >= highest.get(device, 0.0)
+            highest[device] = track[-1][1].odometer_km
+
+
+@pytest.mark.parametrize(
+    ("zone", "lats", "lons"),
+    [
+        ("America/Sao_Paulo", (-34, 5), (-74, -34)),
+        ("America/Chicago", (24, 50), (-125, -66)),
+        ("America/Toronto", (43, 62), (-126, -60)),
+        ("America/Mexico_City", (14, 33), (-118, -86)),
+        ("Europe/Berlin", (36, 60), (-10, 32)),
+        ("Europe/London", (50, 59), (-8, 2)),
+        ("Asia/Kolkata", (8, 34), (68, 90)),
+        ("Asia/Kuala_Lumpur", (-9, 21), (95, 120)),
+        ("Africa/Johannesburg", (-35, -22), (16, 33)),
+        ("Australia/Sydney", (-39, -20), (138, 154)),
+    ],
+)
+def test_vehicles_drive_where_their_regions_law_holds(
+    zone: str, lats: tuple[float, float], lons: tuple[float, float]
+) -> None:
+    vehicles = simulation(region=region("xy", zone), devices=24 * 8, hours=1).roster.vehicles
+    assert all(lats[0] <= one.lat <= lats[1] and lons[0] <= one.lon <= lons[1] for one in vehicles)
+    made = simulation(region=region("xy", zone), devices=5, hours=24)
+    positions = [(one.lat, one.lon) for track in of_each_device(made).values() for _, one in track]
+    assert len(positions) > 100
+    assert all(lats[0] <= lat <= lats[1] and lons[0] <= lon <= lons[1] for lat, lon in positions)
 
 
 def test_a_fleet_is_varied() -> None:
