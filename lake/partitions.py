@@ -33,6 +33,21 @@ def total_rows(table: Table) -> int:
     return int(counts.get("total-records", 0)) - int(counts.get("total-position-deletes", 0))
 
 
+def gained_rows(snapshot: Snapshot) -> int:
+    """Rows that the table has more after this commit than before it, by the commit's own summary.
+
+    A second update of rows of one data file replaces that file's delete file by one that has the old positions too:
+    they count as added, and those of the old file as removed.
+    """
+    counts = snapshot.summary.additional_properties if snapshot.summary else {}
+
+    def count(name: str) -> int:
+        return int(counts.get(name, 0))
+
+    rows = count("added-records") - count("deleted-records")
+    return rows - (count("added-position-deletes") - count("removed-position-deletes"))
+
+
 def changed_days(table: Table, snapshot: Snapshot) -> set[date]:
     """The days of the partitions in which the snapshot itself added or removed a file."""
     return {_day(entry) for entry in _own_entries(table, snapshot)}

@@ -21,6 +21,7 @@ from lake.merge.landing import event_spans, read_landing
 from lake.merge.plan import Kind
 from lake.merge.properties import merged_objects
 from lake.merge.spans import sql_condition
+from lake.partitions import gained_rows
 from lake.tables import history
 
 _MARK = {Kind.ON_TIME: "on_time_merged", Kind.STRAGGLERS: "stragglers_merged"}
@@ -97,8 +98,7 @@ def _count(
     spark: SparkSession, settings: RegionSettings, snapshot: Snapshot, kind: Kind, marked: dict[str, int]
 ) -> MergeCounts:
     """Inserted by the snapshot's own summary; duplicates by comparing landing with history as it was before."""
-    summary = _properties(snapshot)
-    inserted = int(summary.get("added-records", 0)) - int(summary.get("added-position-deletes", 0))
+    inserted = gained_rows(snapshot)
     if not marked:
         return MergeCounts(snapshot.snapshot_id, kind, 0, 0, inserted, -inserted)
     read, duplicates = _duplicates(spark, settings, snapshot.parent_snapshot_id, kind, sorted(marked))

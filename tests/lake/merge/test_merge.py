@@ -48,6 +48,21 @@ def test_of_rows_with_one_identity_the_first_to_arrive_stays_in_any_order(spark,
     assert (counts["rows_read"], counts["inserted"], counts["duplicates"]) == (2, 0, 2)
 
 
+def test_a_file_of_history_of_which_row_after_row_is_replaced_stays_accounted_for(spark, landing):
+    """Iceberg rewrites the delete file of a data file: the summary then counts positions that were deleted before."""
+    late = {"arrival_ts": NOON + timedelta(minutes=9)}
+    rows = [landing_row("a", NOON + timedelta(seconds=n), str(n), **late) for n in range(3)]
+    landing.land(rows)
+    merge_all(spark, landing)
+    for row in rows:
+        landing.land([row | {"arrival_ts": NOON + timedelta(minutes=5)}], hour=NOON)
+        counts = merge_all(spark, landing)
+        assert (counts["rows_read"], counts["inserted"], counts["duplicates"]) == (1, 0, 1)
+    summary = history(landing.settings).current_snapshot().summary.additional_properties
+    assert (summary["added-position-deletes"], summary["removed-position-deletes"]) == ("3", "2")
+    assert len(merged(spark, landing.settings)) == 3
+
+
 def test_equal_rows_in_one_object_are_one_record(spark, landing):
     row = landing_row("a", NOON, "1")
     landing.land([row, row, landing_row("a", NOON, "2")])
