@@ -48,11 +48,12 @@ def harvest(settings: RegionSettings) -> Harvest:
 
 
 def due_days(settings: RegionSettings) -> list[date]:
-    """The business days that changed since they were derived, oldest first."""
+    """The business days that changed since they were derived, or that a run began to replace and nobody finished."""
     with transaction(settings) as connection:
         rows = connection.execute(
             "select c.day from ops.changed c left join ops.derived d using (day)"
-            " where c.sequence > coalesce(d.sequence, -1) order by c.day"
+            " where c.sequence > coalesce(d.sequence, -1)"
+            " union select day from ops.deriving where not taken_up order by day"
         ).fetchall()
     return [day for (day,) in rows]
 

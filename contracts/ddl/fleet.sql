@@ -130,16 +130,18 @@ create table if not exists ops.derived (
     sequence bigint not null,
     derived_at timestamptz not null default now()
 );
--- The sequence at which the day's derived rows last differed: a derivation with equal rows is not passed on.
+-- Grows whenever the day's derived rows differ, at the same history too: a derivation with equal rows is not passed on.
 alter table ops.derived add column if not exists rows_sequence bigint;
--- Days whose derived rows a run is replacing. A run that dies leaves its rows: the next one takes such a day as changed.
+-- Days whose derived rows a run is replacing. A run that dies leaves its rows: such a day is due, and the next run takes
+-- it up as changed.
 create table if not exists ops.deriving (
     day date not null,
     run uuid not null,
     since timestamptz not null default now(),
     primary key (day, run)
 );
--- Days that reached a target ('staging', 'marts', 'utilisation_day'), with the sequence they were derived at.
+alter table ops.deriving add column if not exists taken_up boolean not null default false;
+-- Days that reached a target ('staging', 'marts', 'utilisation_day'), with the rows_sequence that they were derived at.
 create table if not exists ops.applied (
     target text not null,
     day date not null,

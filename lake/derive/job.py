@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pyarrow as pa
 import structlog
@@ -13,7 +13,7 @@ from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
 from contracts.names import DEVICE_DAY_TABLE, TRIP_TABLE
 from contracts.settings import RegionSettings
 from lake.conflicts import retry_conflicts
-from lake.derive.progress import begin, finish, interrupted
+from lake.derive.progress import begin, finish, standing
 from lake.derive.replace import differing, in_days, replace_days
 from lake.derive.source import pin, read_history, spans_of
 from lake.device_days.days import to_device_days
@@ -46,33 +46,34 @@ def derive_days(
     """
     ensure_tables(settings)
     harvest(settings)
-    wanted = set(days)
-    return retry_conflicts("derivation", lambda: _derive_once(spark, settings, wanted, again=again))
+    wanted, run = set(days), uuid4()
+    return retry_conflicts("derivation", lambda: _derive_once(spark, settings, run, wanted, again=again))
 
 
 def _derive_once(
-    spark: SparkSession, settings: RegionSettings, wanted: set[date], *, again: bool
+    spark: SparkSession, settings: RegionSettings, run: UUID, wanted: set[date], *, again: bool
 ) -> dict[str, int | float]:
     stale = sorted(wanted if again else wanted.intersection(due_days(settings)))
+    # In this order: rows that another run wrote by `before` come from no newer history than `pinned`, and rows that
+    # it writes after are a conflict.
+    known = standing(settings, stale)
+    before = {name: _snapshot_id(settings, name) for name in _SCHEMAS}
     pinned = pin(settings)
     counts: dict[str, int | float] = {"days": len(wanted), "derived": len(stale), "changed": 0}
     if not stale or pinned is None:
         return counts
     rules = trip_rules(settings)
-    before = {name: _snapshot_id(settings, name) for name in _SCHEMAS}
-    suspect = interrupted(settings, stale)
     rows = read_history(spark, settings.region, pinned, spans_of(stale, rules))
     frames = {name: frame.where(in_days(stale)).persist() for name, frame in derive(rows, rules).items()}
     try:
         changed = _differing(spark, settings, frames, before, stale)
         every = set().union(*changed.values())
-        run = uuid4()
         begin(settings, run, every)
         for name, at in changed.items():
             if at:
                 target = f"{settings.region}.{name}"
                 replace_days(frames[name].where(in_days(at)), target, sorted(at), before[name], pinned.sequence)
-        finish(settings, run, stale, every | suspect, pinned.sequence)
+        finish(settings, run, stale, every | known.suspect, pinned.sequence, known)
     finally:
         spark.catalog.clearCache()
     log.info("derived", region=settings.region, days=len(stale), changed=len(every), sequence=pinned.sequence)

@@ -38,16 +38,19 @@ class Ops(msgspec.Struct, frozen=True, kw_only=True):
     """snapshot_id and sequence of history that changes were harvested up to."""
     changed: dict[date, int]
     derived: dict[date, tuple[int, int]]
-    """Sequence a day was derived at, and the one at which its rows last differed."""
+    """Sequence a day was derived at, and the number that grows whenever its rows differ."""
+    interrupted: set[date]
+    """Days whose derived rows a run is replacing, or did not finish."""
     applied: dict[str, dict[date, int]]
     """Sequence by target and day."""
     staging: dict[str, dict[date, Cell]]
     marts: dict[str, dict[date, Cell]]
 
     def stale(self) -> set[date]:
-        """Days that changed since they were derived, or were never derived."""
+        """Days that changed since they were derived, or were never derived to the end."""
         never = (-1, -1)
-        return {day for day, sequence in self.changed.items() if sequence > self.derived.get(day, never)[0]}
+        changed = {day for day, sequence in self.changed.items() if sequence > self.derived.get(day, never)[0]}
+        return changed | self.interrupted
 
     def unloaded(self) -> set[date]:
         """Derived days whose rows are not in staging yet."""
@@ -75,6 +78,7 @@ def read_ops(settings: RegionSettings) -> Ops:
             harvested=(cursor[0], cursor[1]) if cursor else None,
             changed=dict(postgres.execute("select day, sequence from ops.changed").fetchall()),
             derived=_derived(postgres),
+            interrupted={day for (day,) in postgres.execute("select day from ops.deriving where not taken_up")},
             applied=_applied(postgres),
             staging={table: _cells(postgres, "staging", table) for table in SUMMED},
             marts={table: _cells(postgres, "marts", table) for table in SUMMED},

@@ -11,6 +11,7 @@ from lake.derive.job import derive_days
 from lake.harvest import due_days, harvest
 from lake.intake import due_merges, intake
 from lake.jobs import DeriveDays
+from lake.load import due_loads, load_days
 from lake.merge.job import merge_landing
 from lake.run import run
 from lake.session import connect
@@ -97,6 +98,55 @@ def test_a_run_killed_after_its_commits_still_passes_its_rows_on(spark, landing,
     assert counts["changed"] == 0  # the rows are there already
     ((_, sequence, rows_sequence),) = [row for row in fetch(landing.settings, DERIVED) if row[0] == DAY]
     assert rows_sequence == sequence > passed_on
+
+
+def test_a_rebuild_killed_after_its_commits_is_due_and_passes_its_rows_on(spark, landing, monkeypatch):
+    """Nothing changed in history: only the run's own note says that the day's rows may be new."""
+    take_in(spark, landing, track("a", at(8), [36, 36, 0, 0, 0, 36, 0]))
+    derive_due(spark, landing)
+    ((_, _, passed_on),) = [row for row in fetch(landing.settings, DERIVED) if row[0] == DAY]
+    shorter = landing.settings.model_copy(update={"trip_stop_s": 60})
+    with monkeypatch.context() as killed:
+        killed.setattr(job, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            derive_days(spark, shorter, [DAY], again=True)
+    assert due_days(landing.settings) == [DAY]
+    assert derive_days(spark, shorter, [DAY])["changed"] == 0
+    ((_, _, rows_sequence),) = [row for row in fetch(landing.settings, DERIVED) if row[0] == DAY]
+    assert rows_sequence > passed_on
+    assert due_days(landing.settings) == []
+
+
+def test_rows_that_differ_by_other_rules_are_loaded_though_history_is_the_same(spark, landing):
+    take_in(spark, landing, track("a", at(8), [36, 36, 0, 0, 0, 36, 0]))
+    derive_due(spark, landing)
+    load_days(landing.settings, due_loads(landing.settings))
+    for n, stop_s in enumerate((60, 300), start=1):
+        other = landing.settings.model_copy(update={"trip_stop_s": stop_s})
+        assert derive_days(spark, other, [DAY, DAY + ONE_DAY], again=True)["changed"] == 1
+        assert due_loads(landing.settings) == [DAY]
+        load_days(landing.settings, [DAY])
+        staged = fetch(landing.settings, "select count(*) from staging.trip where day = %s", DAY)
+        assert staged == [(3 - n,)]
+
+
+def test_an_older_derivation_does_not_overwrite_a_newer_one(spark, landing, monkeypatch):
+    take_in(spark, landing, track("a", at(8), [36, 36, 0]))
+    harvest(landing.settings)
+    asked = due_days(landing.settings)
+
+    def overtaken(settings):
+        """History as it was before another run merged and derived more."""
+        monkeypatch.undo()
+        old = job.pin(settings)
+        take_in(spark, landing, track("b", at(9), [36, 36, 0]))
+        derive_due(spark, landing)
+        return old
+
+    monkeypatch.setattr(job, "pin", overtaken)
+    derive_days(spark, landing.settings, asked)
+    assert [row[0] for row in stored(spark, landing, "device_day")] == ["a", "b"]
+    assert due_days(landing.settings) == []
 
 
 def test_two_derivations_at_once_end_with_one_row_a_device_day(spark, landing):
