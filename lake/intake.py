@@ -8,10 +8,11 @@ import boto3
 import msgspec
 import psycopg
 
-from contracts.ledger import LANDED, LandedObject, LeaseRow, LedgerEntry, hour_of, lease_row, ledger_entry
-from contracts.names import leases_table, ledger_table, padded_sequence
+from contracts.ledger import LANDED, LandedObject, LeaseRow, LedgerEntry, hour_of, lease_row
+from contracts.names import leases_table, padded_sequence
 from contracts.settings import RegionSettings
 from lake.database import transaction
+from lake.ledger import entries_after, ledger_shards
 from lake.merge.stragglers import due_objects
 
 
@@ -29,14 +30,14 @@ def intake(settings: RegionSettings) -> int:
     """Copy ledger entries after each shard's cursor into ops.landing_object; the number of objects that are new.
 
     The cursor moves in the same transaction, so that an entry is taken once whatever is killed; shards that have
-    ended are read too. ops.watermarks becomes a copy of the leases.
+    ended are read too, however long ago. ops.watermarks becomes a copy of the leases.
     """
     client = boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
     leases = list(_leases(client, settings.region))
     taken = 0
-    for lease in leases:
+    for shard_id in ledger_shards(client, settings.region):
         with transaction(settings) as connection:
-            taken += _take_shard(connection, client, settings.region, lease.shard_id)
+            taken += _take_shard(connection, client, settings.region, shard_id)
     with transaction(settings) as connection:
         _copy_watermarks(connection, leases)
     return taken
@@ -65,7 +66,7 @@ def _take_shard(connection: psycopg.Connection, client: Any, region: str, shard_
     connection.execute("select pg_advisory_xact_lock(hashtext('fleetlake.intake'), hashtext(%s))", [shard_id])
     row = connection.execute("select last_seq from ops.landing_cursor where shard_id = %s", [shard_id]).fetchone()
     taken, last = 0, None
-    for entry in _entries_after(client, region, shard_id, row[0] if row else ""):
+    for entry in entries_after(client, region, shard_id, row[0] if row else ""):
         landed = [item for item in entry.objects if item.kind == LANDED]
         _insert(connection, entry, landed)
         taken, last = taken + len(landed), padded_sequence(entry.last_seq)
@@ -76,17 +77,6 @@ def _take_shard(connection: psycopg.Connection, client: Any, region: str, shard_
             [shard_id, last],
         )
     return taken
-
-
-def _entries_after(client: Any, region: str, shard_id: str, last_seq: str) -> Iterator[LedgerEntry]:
-    pages = client.get_paginator("query").paginate(
-        TableName=ledger_table(region),
-        ConsistentRead=True,
-        KeyConditionExpression="shard_id = :shard and last_seq > :last",
-        ExpressionAttributeValues={":shard": {"S": shard_id}, ":last": {"S": last_seq or "0"}},
-    )
-    for page in pages:
-        yield from map(ledger_entry, page["Items"])
 
 
 def _insert(connection: psycopg.Connection, entry: LedgerEntry, objects: list[LandedObject]) -> None:

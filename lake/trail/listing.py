@@ -6,9 +6,9 @@ from typing import Any
 
 import psycopg
 
-from contracts.ledger import LANDED, ledger_entry
-from contracts.names import ledger_table, padded_sequence
+from contracts.ledger import LANDED
 from contracts.settings import RegionSettings
+from lake.ledger import entries_after, ledger_shards
 from lake.trail.parquet_rows import Wanted
 
 _OPEN = """
@@ -23,7 +23,6 @@ def open_objects(
     settings: RegionSettings,
     postgres: psycopg.Connection[Any],
     dynamodb: Any,
-    shards: list[str],
     wanted: Wanted,
     pool: Executor,
 ) -> list[str]:
@@ -37,25 +36,18 @@ def open_objects(
     def after_cursor(shard: str) -> list[str]:
         return _after_cursor(settings, dynamodb, shard, cursors.get(shard, ""), wanted)
 
-    newer = {key for keys in pool.map(after_cursor, sorted({*shards, *cursors})) for key in keys}
+    newer = {key for keys in pool.map(after_cursor, ledger_shards(dynamodb, settings.region)) for key in keys}
     rows = postgres.execute(_OPEN, {"start": wanted.start, "end": wanted.end}).fetchall()
     return sorted(newer | {key for (key,) in rows})
 
 
 def _after_cursor(settings: RegionSettings, dynamodb: Any, shard: str, last_seq: str, wanted: Wanted) -> list[str]:
-    keys: list[str] = []
-    pages = dynamodb.get_paginator("query").paginate(
-        TableName=ledger_table(settings.region),
-        KeyConditionExpression="shard_id = :shard and last_seq > :seq",
-        ExpressionAttributeValues={":shard": {"S": shard}, ":seq": {"S": padded_sequence(last_seq)}},
-        ConsistentRead=True,
-    )
-    for page in pages:
-        for item in page["Items"]:
-            for landed in ledger_entry(item).objects:
-                if landed.kind == LANDED and _overlaps(landed.min_ts_ms, landed.max_ts_ms, wanted):
-                    keys.append(landed.key)
-    return keys
+    return [
+        landed.key
+        for entry in entries_after(dynamodb, settings.region, shard, last_seq)
+        for landed in entry.objects
+        if landed.kind == LANDED and _overlaps(landed.min_ts_ms, landed.max_ts_ms, wanted)
+    ]
 
 
 def _overlaps(min_ts_ms: int | None, max_ts_ms: int | None, wanted: Wanted) -> bool:

@@ -13,8 +13,7 @@ import pyarrow as pa
 import redis
 from botocore.config import Config
 
-from contracts.ledger import lease_row
-from contracts.names import bucket, leases_table
+from contracts.names import bucket
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import RegionSettings
 from lake.catalog import catalog
@@ -84,13 +83,9 @@ class SpotQuery:
         )
 
     def _landing(self, wanted: Wanted, account: Account) -> list[Future[pa.Table]]:
-        keys = open_objects(self._settings, self._postgres, self._dynamodb, self._shards(), wanted, self._pool)
+        keys = open_objects(self._settings, self._postgres, self._dynamodb, wanted, self._pool)
         prefix = bucket(self._settings.region)
         return [self._pool.submit(device_rows, self._store, f"{prefix}/{key}", wanted, account) for key in keys]
-
-    def _shards(self) -> list[str]:
-        pages = self._dynamodb.get_paginator("scan").paginate(TableName=leases_table(self._settings.region))
-        return [lease_row(item).shard_id for page in pages for item in page["Items"]]
 
 
 @contextmanager

@@ -7,7 +7,9 @@ import boto3
 
 from contracts.ledger import LeaseRow, lease_item
 from contracts.names import leases_table
+from contracts.settings import RegionSettings
 from lake.intake import due_merges, intake
+from lake.ledger import ledger_shards
 from tests.builders.lake import NOON, fetch, landing_row
 
 HOUR = timedelta(hours=1)
@@ -39,6 +41,28 @@ def test_a_shard_that_ended_is_read_too(landing):
     )
     assert intake(settings) == 1
     assert fetch(settings, "select shard_id, ended from ops.watermarks") == [("shardId-old", True)]
+
+
+def test_a_shard_that_the_consumer_has_forgotten_is_read_too(landing):
+    for shard_id in ("shardId-0", "shardId-old", "shardId-2"):
+        landing.land([landing_row("a", NOON, shard_id)], shard_id=shard_id)
+    forget(landing.settings, "shardId-old")
+    assert intake(landing.settings) == 3
+    assert intake(landing.settings) == 0
+
+
+def forget(settings: RegionSettings, shard_id: str) -> None:
+    """As the consumer does once the stream has forgotten an ended shard."""
+    dynamodb = boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
+    dynamodb.delete_item(TableName=leases_table(settings.region), Key={"shard_id": {"S": shard_id}})
+
+
+def test_a_shard_is_found_once_however_many_entries_it_has(landing):
+    for place in range(5):
+        landing.land([landing_row("a", NOON, str(place))], shard_id=f"shardId-{place % 2}")
+    settings = landing.settings
+    dynamodb = boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
+    assert sorted(ledger_shards(dynamodb, settings.region)) == ["shardId-0", "shardId-1"]
 
 
 def test_a_side_of_an_object_that_has_no_rows_waits_for_nothing(landing):

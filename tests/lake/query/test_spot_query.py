@@ -50,11 +50,11 @@ def put_history(region: Scene, rows: pa.Table) -> None:
     table.append(rows.cast(table.schema().as_arrow()))
 
 
-def put_landing(region: Scene, rows: pa.Table, place: int, row_group: int = 1_000_000) -> LandedObject:
-    """An object that only the ledger knows."""
+def put_landing(region: Scene, rows: pa.Table, place: int, shard: str = SHARD) -> LandedObject:
+    """An object that only the ledger knows; of SHARD there is a lease too."""
     hour = START.replace(minute=0)
-    key = landing_key(hour, SHARD, str(place), str(place), 1)
-    body = as_object(rows, row_group)
+    key = landing_key(hour, shard, str(place), str(place), 1)
+    body = as_object(rows)
     region.put_object(key, body)
     times = rows.column("ts").to_pylist()
     landed = LandedObject(
@@ -68,7 +68,7 @@ def put_landing(region: Scene, rows: pa.Table, place: int, row_group: int = 1_00
         max_ts_ms=int(max(times).timestamp() * 1000),
     )
     entry = LedgerEntry(
-        shard_id=SHARD,
+        shard_id=shard,
         after_seq="",
         last_seq=str(place),
         fence=1,
@@ -156,6 +156,13 @@ def test_landed_objects_of_other_times_are_not_opened(region: Scene, spots: Spot
     put_landing(region, named(Rows(seed=40).make(devices=1, each=5, start=start), "spot-9"), 2)
     assert spots.trail("spot-9", start, start + timedelta(hours=1)).files_read == 1
     assert spots.trail("spot-9", start + timedelta(hours=1), start + timedelta(hours=2)).files_read == 0
+
+
+def test_what_landed_of_a_shard_that_nobody_remembers_is_found(region: Scene, spots: SpotQuery) -> None:
+    """Its lease went with the stream's memory of it, before anything of it was taken in."""
+    start = START + timedelta(days=50)
+    put_landing(region, named(Rows(seed=50).make(devices=1, each=5, start=start), "spot-old"), 1, "shardId-forgotten")
+    assert spots.trail("spot-old", start, start + timedelta(hours=1)).records.num_rows == 5
 
 
 def test_rows_that_delete_files_removed_are_gone(region: Scene, spots: SpotQuery) -> None:
