@@ -69,11 +69,12 @@ def _unread_pages(kinesis: Any, region: Region, lease: LeaseRow) -> Iterator[lis
     """Records after the lease's position, in pages that are not empty; none of a shard that has ended."""
     if lease.ended:
         return
-    after = (
-        {"ShardIteratorType": "TRIM_HORIZON"}
-        if lease.position == TRIM_HORIZON
-        else {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": lease.position}
-    )
+    after: dict[str, Any] = {"ShardIteratorType": "TRIM_HORIZON"}
+    if lease.position != TRIM_HORIZON:
+        after = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": lease.position}
+    elif lease.start_ms:
+        start = datetime.fromtimestamp(lease.start_ms / 1000, UTC)
+        after = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": start}
     where = {"StreamName": names.stream(region.name), "ShardId": lease.shard_id}
     iterator = kinesis.get_shard_iterator(**where, **after)["ShardIterator"]
     while iterator:

@@ -43,8 +43,15 @@ def check_stream(settings: RegionSettings, state: LedgerState, findings: Finding
     summary = client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
     may_be_trimmed = _age(summary) >= timedelta(hours=summary["RetentionPeriodHours"])
     shards, arn = _shards(client, name), summary["StreamARN"]
+    # A shard that has no lease yet will be read from where the others were.
+    start_ms = min((lease.start_ms for lease in state.leases.values()), default=0)
+
+    def count(shard: str) -> ShardCount:
+        lease = state.leases.get(shard)
+        return count_shard(client, arn, shard, state.entries.get(shard, []), lease.start_ms if lease else start_ms)
+
     with ThreadPoolExecutor(4, thread_name_prefix="count") as pool:
-        counted = pool.map(lambda shard: count_shard(client, arn, shard, state.entries.get(shard, [])), shards)
+        counted = pool.map(count, shards)
         counts = dict(zip(shards, counted, strict=True))
     total = 0
     for shard, chain in state.entries.items():
@@ -56,11 +63,14 @@ def check_stream(settings: RegionSettings, state: LedgerState, findings: Finding
         findings.note("R0", f"user records on the stream that are not read yet: {backlog:,}; run the consumer")
 
 
-def count_shard(client: Any, stream_arn: str, shard: str, chain: list[LedgerEntry]) -> ShardCount:
-    """Read the shard from its oldest record to its newest."""
+def count_shard(client: Any, stream_arn: str, shard: str, chain: list[LedgerEntry], start_ms: int = 0) -> ShardCount:
+    """Read the shard from where its reading started (LeaseRow.start_ms) to its newest record."""
     ends = [number(entry.last_seq) for entry in chain]
     count = ShardCount(by_entry=[0] * len(ends))
-    answer = client.get_shard_iterator(StreamARN=stream_arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON")
+    start: dict[str, Any] = {"ShardIteratorType": "TRIM_HORIZON"}
+    if start_ms:
+        start = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": datetime.fromtimestamp(start_ms / 1000, UTC)}
+    answer = client.get_shard_iterator(StreamARN=stream_arn, ShardId=shard, **start)
     iterator = answer["ShardIterator"]
     while iterator:
         answer = client.get_records(StreamARN=stream_arn, ShardIterator=iterator, Limit=MOST_RECORDS)

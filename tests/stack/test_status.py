@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 
 import boto3
 import pytest
@@ -106,6 +107,21 @@ def test_backlog_counts_user_records_beyond_the_leases(own_stack):
     assert committed["counts"]["user_records"] == 3
     assert committed["counts"]["landed"] == 2
     assert committed["counts"]["rejected"] == 1
+
+
+def test_backlog_counts_from_where_a_shard_is_read(own_stack):
+    """Reading starts with the second record's arrival."""
+    settings = own_stack.settings("us")
+    kinesis = boto3.client("kinesis", **settings.kinesis.client_kwargs(settings.row.aws_region))
+    dynamodb = boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
+    shard = kinesis.put_record(StreamName="telemetry-us", Data=b"old", PartitionKey="a")["ShardId"]
+    start_ms = int(time.time() * 1000) + 5
+    while time.time() * 1000 < start_ms + 5:
+        pass
+    kinesis.put_record(StreamName="telemetry-us", Data=b"new", PartitionKey="a")
+    lease = LeaseRow(shard_id=shard, start_ms=start_ms)
+    dynamodb.put_item(TableName="leases-us", Item=lease_item(lease))
+    assert embedded.status(own_stack.state)["regions"]["us"]["backlog_records"] == 1
 
 
 def commit(dynamodb, shard_id, sequence_number, watermark_ms):
