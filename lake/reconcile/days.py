@@ -27,16 +27,18 @@ def check_days(
     """Compares at the snapshot of history up to which changes were harvested. Returns the days that wait.
 
     device_days: rows of history.device_day, columns of contracts.derived; rederived: days derived since `ops` was
-    read. Counts the stage `device_day`. A day that
-    changed after it was derived waits for its next derivation and is no difference; so is a day whose changes are not
-    harvested yet. Memory grows with device days, not with records.
+    read. Counts the stages `device_day` and `underived`. A day that changed after it was derived waits for its next
+    derivation and is no difference; so is a day whose changes are not harvested yet, or that was derived from what was
+    merged after the harvest. Memory grows with device days, not with records.
     """
     findings.count("device_day", pc.sum(device_days.column("records")).as_py() or 0)
-    counted = _count_history(settings, history, ops, findings)
+    counted = _count_history(settings, history, device_days.num_rows > 0, ops, findings)
     if counted is None:
+        findings.count("underived", findings.stages["history"])
         return set(pc.unique(device_days.column("day")).to_pylist())
-    waiting = ops.stale() | (set(pc.unique(counted.column("day")).to_pylist()) - set(ops.derived))
+    waiting = ops.stale() | ops.ahead() | (set(pc.unique(counted.column("day")).to_pylist()) - set(ops.derived))
     made = device_days.select(_COUNTED.names).cast(_COUNTED)
+    _count_underived(counted, made, waiting | rederived, findings)
     both = counted.join(made, keys=_KEYS, join_type="full outer", right_suffix="_made")
     same = pc.and_(_equal(both, "records"), _equal(both, "flagged"))
     wrong = both.filter(pc.invert(same))
@@ -47,6 +49,17 @@ def check_days(
     if shown := [str(day) for day in sorted(waiting & with_records)]:
         findings.note("R5", f"days that wait to be derived: {len(shown)} ({named(shown)}); run process")
     return waiting
+
+
+def _count_underived(counted: pa.Table, made: pa.Table, moving: set[date], findings: Findings) -> None:
+    """Records merged after the harvest, and what device days lack of the harvested ones on days that move."""
+    unharvested = findings.stages["history"] - (pc.sum(counted.column("records")).as_py() or 0)
+    findings.count("underived", unharvested + _records_of(counted, moving) - _records_of(made, moving))
+
+
+def _records_of(rows: pa.Table, days: set[date]) -> int:
+    chosen = rows.filter(pc.is_in(rows.column("day"), value_set=pa.array(sorted(days), pa.date32())))
+    return int(pc.sum(chosen.column("records")).as_py() or 0)
 
 
 def _equal(both: pa.Table, name: str) -> pa.ChunkedArray:
@@ -64,15 +77,23 @@ def _report(day: date, wrong: pa.Table, findings: Findings) -> None:
     )
 
 
-def _count_history(settings: RegionSettings, history: Table | None, ops: Ops, findings: Findings) -> pa.Table | None:
+def _count_history(
+    settings: RegionSettings, history: Table | None, has_device_days: bool, ops: Ops, findings: Findings
+) -> pa.Table | None:
+    """History by device and day; None where it cannot be counted, which is a difference once there are device days."""
     if history is None or history.current_snapshot() is None:
         return _COUNTED.empty_table()
+    tell = findings.differs if has_device_days else findings.note
     if ops.harvested is None:
-        findings.note("R5", "history's changes are not harvested yet; run process")
+        tell("R5", "history's changes are not harvested yet, so no device day can be compared; run process")
         return None
     snapshot_id, _ = ops.harvested
     if history.snapshot_by_id(snapshot_id) is None:
-        findings.note("R5", "the snapshot that changes were harvested from has expired; run process, then reconcile")
+        tell(
+            "R5",
+            "the snapshot of history that changes were harvested from has expired, so no device day can be compared; "
+            "run process, then reconcile",
+        )
         return None
     scan = history.scan(selected_fields=("device_id", "ts", "flags"), snapshot_id=snapshot_id)
     counted = _COUNTED.empty_table()

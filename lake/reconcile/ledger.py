@@ -1,21 +1,27 @@
 """R1 and R2: the ledger's chain is unbroken, and each entry's counts add up."""
 
+from collections import Counter
 from typing import Any
 
 import msgspec
 
 from contracts.ledger import LANDED, LeaseRow, LedgerEntry, lease_row, ledger_entry
-from contracts.names import leases_table, ledger_table
+from contracts.names import leases_table, ledger_table, reason_of_key
 from lake.reconcile.model import Findings
 
 
 class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
-    """The leases, and each shard's entries up to its lease's position, in the order of their positions."""
+    """The leases, and each shard's entries up to its lease's position, in the order of their positions.
+
+    A shard that has no lease has ended, and the stream has forgotten it: all of its entries count.
+    """
 
     leases: dict[str, LeaseRow]
     entries: dict[str, list[LedgerEntry]]
     beyond: dict[str, list[LedgerEntry]]
     """Entries after the position that the lease had when it was read."""
+    now: dict[str, LeaseRow]
+    """The leases as they were after the ledger was read: an entry up to there was committed meanwhile."""
 
     def all_entries(self) -> list[LedgerEntry]:
         """Every entry up to the leases' positions."""
@@ -23,7 +29,7 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_ledger(dynamodb: Any, region: str) -> LedgerState:
-    """The leases first and the ledger after: an entry up to a lease's position is there when it is asked for."""
+    """The leases before and after the ledger: an entry up to a lease's position is there when it is asked for."""
     leases = read_leases(dynamodb, region)
     chains: dict[str, list[LedgerEntry]] = {shard: [] for shard in leases}
     pages = dynamodb.get_paginator("scan").paginate(TableName=ledger_table(region), ConsistentRead=True)
@@ -31,14 +37,22 @@ def read_ledger(dynamodb: Any, region: str) -> LedgerState:
         for item in page["Items"]:
             entry = ledger_entry(item)
             chains.setdefault(entry.shard_id, []).append(entry)
+    now = read_leases(dynamodb, region)
     entries: dict[str, list[LedgerEntry]] = {}
     beyond: dict[str, list[LedgerEntry]] = {}
     for shard, chain in chains.items():
         chain.sort(key=lambda entry: number(entry.last_seq))
-        position = number(leases[shard].position) if shard in leases else -1
-        entries[shard] = [entry for entry in chain if number(entry.last_seq) <= position]
-        beyond[shard] = [entry for entry in chain if number(entry.last_seq) > position]
-    return LedgerState(leases=leases, entries=entries, beyond=beyond)
+        reached = _reached(shard, chain, leases, now)
+        entries[shard] = [entry for entry in chain if number(entry.last_seq) <= reached]
+        beyond[shard] = [entry for entry in chain if number(entry.last_seq) > reached]
+    return LedgerState(leases=leases, entries=entries, beyond=beyond, now=now)
+
+
+def _reached(shard: str, chain: list[LedgerEntry], leases: dict[str, LeaseRow], now: dict[str, LeaseRow]) -> int:
+    """The position up to which a shard's entries count; -1 for one that got its lease meanwhile."""
+    if shard in leases:
+        return number(leases[shard].position)
+    return -1 if shard in now else number(chain[-1].last_seq)
 
 
 def read_leases(dynamodb: Any, region: str) -> dict[str, LeaseRow]:
@@ -53,11 +67,8 @@ def number(sequence: str) -> int:
     return int(sequence) if sequence else 0
 
 
-def check_chain(state: LedgerState, now: dict[str, LeaseRow], findings: Findings) -> None:
-    """R1: each entry starts where the one before ended, and the last one ends at the lease's position.
-
-    now: the leases read once more, after the ledger; an entry up to there was committed meanwhile.
-    """
+def check_chain(state: LedgerState, findings: Findings) -> None:
+    """R1: each entry starts where the one before ended, and the last one ends at the lease's position."""
     for shard, chain in state.entries.items():
         reached = 0
         for entry in chain:
@@ -73,7 +84,7 @@ def check_chain(state: LedgerState, now: dict[str, LeaseRow], findings: Findings
                 f"the lease of {shard} is at {lease.position} but the ledger's last entry ends at {reached}: "
                 "an entry is missing from the ledger table; restore it from backup or replay the range",
             )
-        _check_beyond(shard, state.beyond[shard], now, findings)
+        _check_beyond(shard, state.beyond[shard], state.now, findings)
 
 
 def check_sums(state: LedgerState, findings: Findings) -> None:
@@ -87,14 +98,24 @@ def check_sums(state: LedgerState, findings: Findings) -> None:
                 f"{place} has {entry.user_records} user records but landed, rejected and suppressed make {ended}; "
                 "compare it with the stream's range and mend the consumer",
             )
-        landed = sum(made.rows for made in entry.objects if made.kind == LANDED)
-        rejected = sum(made.rows for made in entry.objects if made.kind != LANDED)
-        if landed + rejected + entry.erased != entry.landed + entry.rejected_total:
-            findings.differs(
-                "R2",
-                f"{place} counts {entry.landed} landed and {entry.rejected_total} rejected, but lists objects of "
-                f"{landed} and {rejected} rows ({entry.erased} erased); look at its objects in the bucket",
-            )
+        _check_objects_of(entry, place, findings)
+
+
+def _check_objects_of(entry: LedgerEntry, place: str, findings: Findings) -> None:
+    """What landed, and what was rejected for each reason, is in objects of that kind, less what was erased."""
+    counts = Counter({LANDED: entry.landed, **entry.rejected})
+    rows: Counter[str] = Counter()
+    for made in entry.objects:
+        rows[LANDED if made.kind == LANDED else reason_of_key(made.key)] += made.rows
+    kinds = sorted(counts.keys() | rows.keys())
+    missing = [counts[kind] - rows[kind] for kind in kinds]
+    if min(missing, default=0) < 0 or sum(missing) != entry.erased:
+        wrong = ", ".join(f"{kind} {counts[kind]} but {rows[kind]}" for kind in kinds if counts[kind] != rows[kind])
+        findings.differs(
+            "R2",
+            f"{place} does not count what its objects hold in rows ({wrong}; {entry.erased} erased); "
+            "look at its objects in the bucket",
+        )
 
 
 def _check_beyond(shard: str, beyond: list[LedgerEntry], now: dict[str, LeaseRow], findings: Findings) -> None:

@@ -1,70 +1,74 @@
 """R6: staging and the marts have, day by day, the rows and sums of history.device_day and history.trip."""
 
+from collections.abc import Iterable
 from datetime import date
 from math import isclose
 
 import pyarrow as pa
 
 from lake.reconcile.model import Findings, named
-from lake.reconcile.ops import SUMMED, Cell, Ops
+from lake.reconcile.ops import SUMMED, TARGETS, Ops, Sums
 
-_NOTHING = Cell(rows=0, records=0, sums=())
+_MARTS = {"device_day": ("device_day", "fleet_day", "data_completeness_day"), "trip": ("trip",)}
+"""Marts that are made of each derived table's rows."""
 _TOLERANCE = 1e-9
 """Sums of floating-point numbers differ in their last digits with the order of adding."""
 
 
 def check_marts(tables: dict[str, pa.Table], ops: Ops, moving: set[date], findings: Findings) -> None:
-    """Counts the stage `marts`.
+    """Counts the stages `marts` and `unloaded`.
 
     tables: rows of history.device_day and history.trip, by the table's last name. moving: days that wait to be
     derived or were derived meanwhile; their rows in history may already be newer than those that staging should have.
     """
     unloaded, unmarted = ops.unloaded(), ops.unmarted()
-    for table, rows in tables.items():
-        derived = _cells(table, rows)
-        _compare(f"history.{table}", derived, f"staging.{table}", ops.staging[table], moving | unloaded, findings)
-        _compare(f"staging.{table}", ops.staging[table], f"marts.{table}", ops.marts[table], unmarted, findings)
-    findings.count("marts", sum(cell.records for cell in ops.marts["device_day"].values()))
+    derived = {table: _sums(table, rows) for table, rows in tables.items()}
+    for table, of_days in derived.items():
+        staging = f"staging.{table}"
+        _compare(f"history.{table}", of_days, staging, ops.sums[staging], moving | unloaded, findings)
+        for mart in _MARTS[table]:
+            _compare(staging, ops.sums[staging], f"marts.{mart}", ops.sums[f"marts.{mart}"], unmarted, findings)
+    marts = ops.sums["marts.device_day"]
+    findings.count("marts", _records(marts, marts.keys()))
+    late = moving | unloaded | unmarted
+    findings.count("unloaded", _records(derived["device_day"], late) - _records(marts, late))
     for what, days in (("staging", unloaded), ("the marts", unmarted)):
         if days:
             shown = named([str(day) for day in sorted(days)])
             findings.note("R6", f"days that wait to be loaded into {what}: {len(days)} ({shown}); run process")
 
 
-def _cells(table: str, rows: pa.Table) -> dict[date, Cell]:
-    summed = ["records", *SUMMED[table]]
-    by_day = rows.group_by("day").aggregate([("day", "count"), *((name, "sum") for name in summed)])
+def _sums(table: str, rows: pa.Table) -> dict[date, Sums]:
+    by_day = rows.group_by("day").aggregate([("day", "count"), *((name, "sum") for name in SUMMED[table])])
     return {
-        row["day"]: Cell(
-            rows=row["day_count"],
-            records=row["records_sum"],
-            sums=tuple(float(row[f"{name}_sum"] or 0) for name in SUMMED[table]),
-        )
+        row["day"]: {"rows": row["day_count"], **{name: float(row[f"{name}_sum"] or 0) for name in SUMMED[table]}}
         for row in by_day.to_pylist()
     }
 
 
+def _records(sums: dict[date, Sums], days: Iterable[date]) -> int:
+    return round(sum(sums[day]["records"] for day in days if day in sums))
+
+
 def _compare(
-    source: str, wanted: dict[date, Cell], target: str, found: dict[date, Cell], waiting: set[date], findings: Findings
+    source: str, wanted: dict[date, Sums], target: str, found: dict[date, Sums], waiting: set[date], findings: Findings
 ) -> None:
-    columns = ("records", *SUMMED[target.partition(".")[2]])
     for day in sorted((wanted.keys() | found.keys()) - waiting):
-        one, other = wanted.get(day, _NOTHING), found.get(day, _NOTHING)
-        if one.rows != other.rows:
-            said = f"{source} has {one.rows} rows, {target} {other.rows}"
-        elif one.rows and (odd := _odd_column(columns, one, other)):
-            said = f"the sum of {odd[0]} is {odd[1]:,.6g} in {source} and {odd[2]:,.6g} in {target}"
-        else:
-            continue
-        findings.differs("R6", f"on {day} {said}; {_remedy(target)}")
+        one, other = wanted.get(day, {}), found.get(day, {})
+        odd = [name for name in TARGETS[target] if not _same(one.get(name, 0.0), other.get(name, 0.0))]
+        if odd:
+            said = _said(odd[0], source, one.get(odd[0], 0.0), target, other.get(odd[0], 0.0))
+            findings.differs("R6", f"on {day} {said}; {_remedy(target)}")
 
 
-def _odd_column(columns: tuple[str, ...], one: Cell, other: Cell) -> tuple[str, float, float] | None:
-    pairs = zip(columns, (one.records, *one.sums), (other.records, *other.sums), strict=True)
-    for name, left, right in pairs:
-        if not isclose(left, right, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
-            return name, left, right
-    return None
+def _same(one: float, other: float) -> bool:
+    return isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+
+
+def _said(name: str, source: str, one: float, target: str, other: float) -> str:
+    if name == "rows":
+        return f"{source} has {one:,.0f} rows, {target} counts {other:,.0f}"
+    return f"the sum of {name} is {one:,.6g} in {source} and {other:,.6g} in {target}"
 
 
 def _remedy(target: str) -> str:

@@ -1,5 +1,6 @@
 """What Postgres says, all of it at one moment: progress, merges, and staging's and the marts' sums by day."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -9,22 +10,35 @@ import psycopg
 from contracts.settings import RegionSettings
 from lake.reconcile.history import Landed, Merges, read_landed, read_merges
 
-
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows and sums of one day of one table."""
-
-    rows: int
-    records: int
-    sums: tuple[float, ...]
-    """Of the columns that SUMMED names for the table."""
-
+Sums = dict[str, float]
+"""What a day adds up to in one table: `rows`, and sums by the names that contracts.derived has for them."""
 
 SUMMED: dict[str, tuple[str, ...]] = {
-    "device_day": ("flagged", "late", "engine_s", "moving_s", "idle_s", "distance_gps_km", "trips"),
-    "trip": ("moving_s", "idle_s", "distance_km"),
+    "device_day": (
+        *("records", "flagged", "late", "engine_s", "moving_s", "idle_s", "off_s", "distance_gps_km"),
+        *("distance_odometer_km", "max_speed_kmh", "fuel_l", "trips"),
+    ),
+    "trip": ("records", "moving_s", "idle_s", "distance_km", "max_speed_kmh", "fuel_l"),
 }
-"""Columns summed a day, by table, as contracts.derived names them; `records` is summed for all."""
-_IN_MARTS = {"flagged": "flagged_records", "late": "late_records"}
+"""Columns summed a day, by derived table."""
+
+_SAME = {table: {"rows": "count(*)", **{name: f"sum({name})" for name in names}} for table, names in SUMMED.items()}
+_DEVICES = {"engine_s": "utilisation_engine_s"} | {
+    name: name for name in ("moving_s", "idle_s", "distance_gps_km", "fuel_l", "trips")
+}
+_RECEIVED = {"records": "records_received", "flagged": "records_flagged", "late": "records_late"}
+
+TARGETS: dict[str, dict[str, str]] = {
+    "staging.device_day": _SAME["device_day"],
+    "staging.trip": _SAME["trip"],
+    "marts.device_day": _SAME["device_day"] | {"flagged": "sum(flagged_records)", "late": "sum(late_records)"},
+    "marts.trip": _SAME["trip"],
+    "marts.fleet_day": {name: f"sum({column})" for name, column in ({"rows": "devices_reporting"} | _DEVICES).items()},
+    "marts.data_completeness_day": {
+        name: f"sum({column})" for name, column in ({"rows": "devices_received"} | _RECEIVED).items()
+    },
+}
+"""How each table says what a day of the derived table adds up to. Marts by fleet have fewer rows and the same sums."""
 
 
 class Ops(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,14 +57,19 @@ class Ops(msgspec.Struct, frozen=True, kw_only=True):
     """Days whose derived rows a run is replacing, or did not finish."""
     applied: dict[str, dict[date, int]]
     """Sequence by target and day."""
-    staging: dict[str, dict[date, Cell]]
-    marts: dict[str, dict[date, Cell]]
+    sums: dict[str, dict[date, Sums]]
+    """By table of TARGETS, and day."""
 
     def stale(self) -> set[date]:
         """Days that changed since they were derived, or were never derived to the end."""
         never = (-1, -1)
         changed = {day for day, sequence in self.changed.items() if sequence > self.derived.get(day, never)[0]}
         return changed | self.interrupted
+
+    def ahead(self) -> set[date]:
+        """Days derived from a newer history than the harvested one: something was merged in between."""
+        reached = self.harvested[1] if self.harvested else -1
+        return {day for day, (sequence, _) in self.derived.items() if sequence > reached}
 
     def unloaded(self) -> set[date]:
         """Derived days whose rows are not in staging yet."""
@@ -80,8 +99,7 @@ def read_ops(settings: RegionSettings) -> Ops:
             derived=_derived(postgres),
             interrupted={day for (day,) in postgres.execute("select day from ops.deriving where not taken_up")},
             applied=_applied(postgres),
-            staging={table: _cells(postgres, "staging", table) for table in SUMMED},
-            marts={table: _cells(postgres, "marts", table) for table in SUMMED},
+            sums={target: _sums(postgres, target, columns) for target, columns in TARGETS.items()},
         )
 
 
@@ -103,15 +121,11 @@ def _applied(postgres: "psycopg.Connection[Any]") -> dict[str, dict[date, int]]:
     return applied
 
 
-def _cells(postgres: "psycopg.Connection[Any]", schema: str, table: str) -> dict[date, Cell]:
-    found = postgres.execute("select to_regclass(%s)", [f"{schema}.{table}"]).fetchone()
+def _sums(postgres: "psycopg.Connection[Any]", target: str, columns: Mapping[str, str]) -> dict[date, Sums]:
+    found = postgres.execute("select to_regclass(%s)", [target]).fetchone()
     if found is None or found[0] is None:
         return {}
-    columns = [_IN_MARTS.get(name, name) if schema == "marts" else name for name in SUMMED[table]]
-    summed = ", ".join(f"coalesce(sum({name}), 0)::float8" for name in columns)
+    summed = ", ".join(f"coalesce({column}, 0)::float8" for column in columns.values())
     # Names are constants of this module.
-    query = f"select day, count(*), sum(records)::bigint, {summed} from {schema}.{table} group by day"  # noqa: S608
-    return {
-        day: Cell(rows=rows, records=records, sums=tuple(sums))
-        for day, rows, records, *sums in postgres.execute(query.encode()).fetchall()
-    }
+    query = f"select day, {summed} from {target} group by day"  # noqa: S608
+    return {day: dict(zip(columns, sums, strict=True)) for day, *sums in postgres.execute(query.encode()).fetchall()}

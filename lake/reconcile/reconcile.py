@@ -18,7 +18,7 @@ from contracts.settings import RegionSettings
 from lake.catalog import catalog
 from lake.reconcile.days import check_days
 from lake.reconcile.history import Landed, check_history, check_taken_in
-from lake.reconcile.ledger import LedgerState, check_chain, check_sums, read_leases, read_ledger
+from lake.reconcile.ledger import LedgerState, check_chain, check_sums, read_ledger
 from lake.reconcile.marts import check_marts
 from lake.reconcile.model import STAGES, WAITING, Findings, Reconciliation
 from lake.reconcile.objects import check_objects
@@ -43,13 +43,13 @@ def reconcile(settings: RegionSettings) -> Reconciliation:
     ops = read_ops(settings)
     history = _table(source, HISTORY_TABLE)
     derived = {
-        "device_day": _rows(source, DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, ("device_id", "day", "records")),
-        "trip": _rows(source, TRIP_TABLE, TRIP_SCHEMA, ("day", "records")),
+        "device_day": _rows(source, DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, ("device_id", "day")),
+        "trip": _rows(source, TRIP_TABLE, TRIP_SCHEMA, ("day",)),
     }
     rederived = {day for day, reached in read_derived(settings).items() if ops.derived.get(day) != reached}
     state = read_ledger(dynamodb, settings.region)
 
-    check_chain(state, read_leases(dynamodb, settings.region), findings)
+    check_chain(state, findings)
     check_sums(state, findings)
     check_objects(settings, store, dynamodb, state, findings)
     check_stream(settings, state, findings)
@@ -58,7 +58,6 @@ def reconcile(settings: RegionSettings) -> Reconciliation:
     check_history(settings, store, history, _all_landed(state, ops), ops.merges, findings)
     waiting = check_days(settings, history, derived["device_day"], ops, rederived, findings)
     check_marts(derived, ops, waiting | rederived, findings)
-    _count_waiting(findings)
 
     result = Reconciliation(
         region=settings.region,
@@ -81,12 +80,6 @@ def _check_first_sum(findings: Findings) -> None:
             f"the stream holds {stages['stream']:,} user records up to the leases' positions, but landed, rejected "
             f"and suppressed make {ended:,}; the differences of R0 to R3 say where",
         )
-
-
-def _count_waiting(findings: Findings) -> None:
-    stages = findings.stages
-    findings.count("underived", stages["history"] - stages["device_day"])
-    findings.count("unloaded", stages["device_day"] - stages["marts"])
 
 
 def _all_landed(state: LedgerState, ops: Ops) -> list[Landed]:

@@ -48,9 +48,16 @@ HASH_KEYS = ("0", str(2**128 - 1))
 _IDENTITY = ("device_id", "ts", "record_id")
 _MARTS = """
 create table marts.device_day as
-select device_id, day, records, flagged as flagged_records, late as late_records, engine_s, moving_s, idle_s,
-       distance_gps_km, trips from staging.device_day;
+select device_id, day, records, flagged as flagged_records, late as late_records, engine_s, moving_s, idle_s, off_s,
+       distance_gps_km, distance_odometer_km, max_speed_kmh, fuel_l, trips from staging.device_day;
 create table marts.trip as select * from staging.trip;
+create table marts.fleet_day as
+select right(device_id, 1) as fleet_id, day, count(*) as devices_reporting, sum(engine_s) as utilisation_engine_s,
+       sum(moving_s) as moving_s, sum(idle_s) as idle_s, sum(distance_gps_km) as distance_gps_km,
+       sum(fuel_l) as fuel_l, sum(trips) as trips from staging.device_day group by 1, 2;
+create table marts.data_completeness_day as
+select right(device_id, 1) as fleet_id, day, count(*) as devices_received, sum(records) as records_received,
+       sum(late) as records_late, sum(flagged) as records_flagged from staging.device_day group by 1, 2;
 """
 _MARTED = """
 insert into ops.applied (target, day, sequence, rows)
@@ -129,6 +136,10 @@ class Scene:
         self.leases[row.shard_id] = row
         self.dynamodb.put_item(TableName=leases_table(self.region), Item=lease_item(row))
 
+    def drop_lease(self, shard_id: str) -> None:
+        """As the consumer does once the stream has forgotten an ended shard."""
+        self.dynamodb.delete_item(TableName=leases_table(self.region), Key={"shard_id": {"S": shard_id}})
+
     def put_object(self, key: str, body: bytes) -> None:
         """Write an object of the region's bucket."""
         self.s3.put_object(Bucket=bucket(self.region), Key=key, Body=body)
@@ -200,7 +211,7 @@ class Scene:
     def load(self, days: list[date]) -> None:
         """Staging by the product's own load; marts as dbt would make them, in the columns that are summed."""
         load_days(self.settings, days)
-        self.sql("drop table if exists marts.device_day, marts.trip")
+        self.sql("drop table if exists marts.device_day, marts.trip, marts.fleet_day, marts.data_completeness_day")
         self.sql(_MARTS)
         self.sql(_MARTED)
 
@@ -219,6 +230,7 @@ def device_days(rows: pa.Table, zone: str) -> pa.Table:
         )
         .sort("device_id", "day")
         .with_columns(late=pl.lit(0), distance_gps_km=pl.col("records") * 0.125, trips=pl.lit(0))
+        .with_columns(off_s=pl.col("records") * 2.5, fuel_l=pl.col("records") * 0.25)
     )
     made = {name: grouped.get_column(name).to_list() for name in grouped.columns}
     size = grouped.height

@@ -11,6 +11,7 @@ import stack as embedded
 from contracts.settings import RegionSettings
 from lake.dbt import window_arguments
 from lake.load import due_loads, due_marts, load_days, mark_marts, staged_sequences
+from lake.reconcile.ops import read_ops
 from stack.environments import bi_dsn
 from tests.builders.marts import derive, device_day, empty, fetch, register, run_dbt, start_dbt, trip
 
@@ -75,6 +76,15 @@ def test_completeness_counts_what_came_and_how(region):
     query = """select devices_expected, devices_received, records_received, records_late, records_flagged
         from marts.data_completeness_day where fleet_id = 'f1' and day = %s"""
     assert fetch(region, query, DAYS[0]) == [(3, 2, 200, 4, 2)]
+
+
+def test_each_mart_adds_up_to_what_staging_has(region):
+    """By the sums that `reconcile` compares."""
+    sums = read_ops(region).sums
+    for mart in DAY_MARTS:
+        staged, found = sums["staging.trip" if mart == "trip" else "staging.device_day"], sums[f"marts.{mart}"]
+        assert found.keys() == staged.keys() == set(DAYS)
+        assert all(found[day][name] == pytest.approx(staged[day][name]) for day in DAYS for name in found[day])
 
 
 def test_a_window_replaces_its_days_and_equals_a_full_build(region, folder):

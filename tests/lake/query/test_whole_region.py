@@ -1,11 +1,13 @@
 """A whole region adds up, and each store that is broken on purpose is named."""
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+import stack as embedded
 from contracts.ledger import LeaseRow
 from contracts.names import bucket, ledger_table, padded_sequence
 from contracts.settings import RegionSettings
@@ -87,6 +89,62 @@ def test_objects_of_former_owners_are_left_to_the_janitor(scene: Scene) -> None:
     assert any("the janitor deletes them" in note for note in result.notes)
 
 
+def test_a_shard_whose_lease_is_gone_counts_to_its_last_entry(scene: Scene) -> None:
+    shard = scene.entries[1].shard_id
+    scene.drop_lease(shard)
+    try:
+        result = reconcile(scene.settings)
+    finally:
+        scene.put_lease(scene.leases[shard])
+    assert result.ok, result.differences
+    assert (result.stages["stream"], result.stages["landed"]) == (646, 600)
+
+
+def test_days_derived_from_what_was_merged_after_the_harvest_are_pending(scene: Scene) -> None:
+    first = history(scene.settings).snapshots()[0]
+    before = scene.sql("select snapshot_id, sequence from ops.harvest_cursor")[0]
+    scene.sql("update ops.harvest_cursor set snapshot_id = %s, sequence = %s", [first.snapshot_id, 1])
+    scene.sql("update ops.changed set sequence = 1")
+    try:
+        result = reconcile(scene.settings)
+    finally:
+        scene.sql("update ops.harvest_cursor set snapshot_id = %s, sequence = %s", before)
+        scene.sql("update ops.changed set sequence = %s", [before[1]])
+    assert result.ok, result.differences
+    assert any("R5: days that wait to be derived" in note for note in result.notes)
+    assert result.stages["history"] == result.stages["device_day"] + result.stages["underived"]
+
+
+def test_records_of_days_that_wait_are_counted_from_those_days(scene: Scene) -> None:
+    """Not as what is missing: records that a settled day lost are in no stage, and the sums say so."""
+    lost = "update marts.device_day set records = records {} 7 where device_id = 'veh-0003' and day = '2026-11-02'"
+    scene.sql(lost.format("-"))
+    waiting = "update ops.applied set sequence = sequence {} 1 where target = 'marts' and day < '2026-11-02'"
+    scene.sql(waiting.format("-"))
+    scene.sql("update marts.device_day set records = records - 1 where day < '2026-11-02'")
+    try:
+        stages = reconcile(scene.settings).stages
+    finally:
+        scene.sql("update marts.device_day set records = records + 1 where day < '2026-11-02'")
+        scene.sql(waiting.format("+"))
+        scene.sql(lost.format("+"))
+    assert stages["unloaded"] == 6  # one of each of the late devices
+    assert stages["device_day"] - stages["marts"] - stages["unloaded"] == 7
+
+
+def test_a_stream_that_is_read_from_a_time_on_is_counted_from_there(own_stack: Path) -> None:
+    late = Scene(RegionSettings.load(embedded.region_environment(own_stack, "us", {})))
+    late.put(5, 0)
+    start = datetime.now(UTC) + timedelta(milliseconds=5)
+    while datetime.now(UTC) < start + timedelta(milliseconds=5):
+        pass
+    entry = late.flush(Rows().make(devices=2, each=3))
+    late.put_lease(replace(late.leases[entry.shard_id], start_ms=int(start.timestamp() * 1000)))
+    result = reconcile(late.settings)
+    assert result.ok, result.differences
+    assert result.stages["stream"] == 6
+
+
 def drop_landing_object(scene: Scene) -> Callable[[], object]:
     key = scene.entries[0].objects[0].key
     columns = "key, shard_id, last_seq, hour, rows, bytes, stragglers, committed_at, on_time_merged, stragglers_merged"
@@ -106,6 +164,29 @@ def miscount_entry(scene: Scene) -> Callable[[], object]:
     entry = scene.entries[0]
     scene.put_entry(replace(entry, user_records=entry.user_records - 1))
     return lambda: scene.put_entry(entry)
+
+
+def swap_landed_and_rejected(scene: Scene) -> Callable[[], object]:
+    entry = scene.entries[0]
+    rejected = {reason: count + 1 for reason, count in entry.rejected.items()}
+    scene.put_entry(replace(entry, landed=entry.landed - 1, rejected=rejected))
+    return lambda: scene.put_entry(entry)
+
+
+def swap_reasons(scene: Scene) -> Callable[[], object]:
+    entry = scene.entries[0]
+    scene.put_entry(replace(entry, rejected={"too_large": entry.rejected_total}))
+    return lambda: scene.put_entry(entry)
+
+
+def forget_harvest(scene: Scene) -> Callable[[], object]:
+    row = scene.sql("delete from ops.harvest_cursor returning table_name, snapshot_id, sequence")[0]
+    return lambda: scene.sql("insert into ops.harvest_cursor values (%s, %s, %s)", row)
+
+
+def expire_harvest(scene: Scene) -> Callable[[], object]:
+    scene.sql("update ops.harvest_cursor set snapshot_id = snapshot_id - 1")
+    return lambda: scene.sql("update ops.harvest_cursor set snapshot_id = snapshot_id + 1")
 
 
 def move_lease_on(scene: Scene) -> Callable[[], object]:
@@ -173,6 +254,23 @@ def edit_mart(scene: Scene) -> Callable[[], object]:
     )
 
 
+def edit_time_off(scene: Scene) -> Callable[[], object]:
+    scene.sql("update marts.device_day set off_s = off_s + 60 where device_id = 'veh-0003'")
+    return lambda: scene.sql("update marts.device_day set off_s = off_s - 60 where device_id = 'veh-0003'")
+
+
+def edit_fleet_day(scene: Scene) -> Callable[[], object]:
+    scene.sql("update marts.fleet_day set fuel_l = fuel_l + 1 where fleet_id = '3'")
+    return lambda: scene.sql("update marts.fleet_day set fuel_l = fuel_l - 1 where fleet_id = '3'")
+
+
+def edit_completeness(scene: Scene) -> Callable[[], object]:
+    scene.sql("update marts.data_completeness_day set records_late = records_late + 1 where fleet_id = '3'")
+    return lambda: scene.sql(
+        "update marts.data_completeness_day set records_late = records_late - 1 where fleet_id = '3'"
+    )
+
+
 def drop_staged_row(scene: Scene) -> Callable[[], object]:
     where = "where device_id = 'veh-0003' and day = '2026-11-02'"
     scene.sql(f"create table kept as select * from staging.device_day {where}")
@@ -190,6 +288,8 @@ BREAKS = [
     (drop_ledger_entry, "R1", "is broken: an entry starts after"),
     (miscount_entry, "R0", "user records of shardId-"),
     (miscount_entry, "R2", "landed, rejected and suppressed make 340"),
+    (swap_landed_and_rejected, "R2", "landed 299 but 300, not_json 41 but 40; 0 erased"),
+    (swap_reasons, "R2", "not_json 0 but 40, too_large 40 but 0; 0 erased"),
     (move_lease_on, "R1", "an entry is missing from the ledger table"),
     (delete_object, "R3", "objects of the ledger that are not in the bucket: 1"),
     (swap_object, "R2", "says 3 rows but the ledger 200"),
@@ -198,7 +298,12 @@ BREAKS = [
     (repeat_history_row, "R4", "1 row whose identity it already has"),
     (lose_history_row, "R4", "lacks 1 record of landing objects"),
     (miscount_merge, "R4", "43 duplicates in ops.merge but the stores hold 40"),
+    (forget_harvest, "R5", "are not harvested yet, so no device day can be compared"),
+    (expire_harvest, "R5", "has expired, so no device day can be compared"),
     (edit_mart, "R6", "the sum of distance_gps_km"),
+    (edit_time_off, "R6", "the sum of off_s"),
+    (edit_fleet_day, "R6", "in marts.fleet_day"),
+    (edit_completeness, "R6", "in marts.data_completeness_day"),
     (drop_staged_row, "R6", "on 2026-11-02 history.device_day has"),
 ]
 
