@@ -10,6 +10,8 @@ _SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 LANDING, LIVE, LEASES, STREAM = "landing", "live", "leases", "stream"
 """The remote parts that may be down, as the label `sink` names them."""
+READS, WRITES = "reads", "writes"
+"""What is asked of a part: one may fail while the other works, as where writes are throttled or denied."""
 
 
 class Metrics:
@@ -17,7 +19,7 @@ class Metrics:
 
     def __init__(self, region: str = "", worker: str = "", clock: Clock | None = None) -> None:
         self.registry = CollectorRegistry()
-        self.down_since_s: dict[str, float] = {}
+        self._failing: dict[str, dict[str, float]] = {}
         self._clock = clock or SystemClock()
         self._define_reading()
         self._define_delivery()
@@ -60,16 +62,30 @@ class Metrics:
         self.down = self._gauge("sink_down_seconds", "For how long a remote part has been down; 0 is up.", "sink")
         self.watermark = self._gauge("watermark_ms", "The shard's watermark, epoch milliseconds.", "shard")
 
-    def sink_failed(self, sink: str) -> bool:
+    @property
+    def down_since_s(self) -> dict[str, float]:
+        """The remote parts that are down, each with the moment since when."""
+        return {sink: min(kinds.values()) for sink, kinds in self._failing.items()}
+
+    def sink_failed(self, sink: str, kind: str = WRITES) -> bool:
         """Note that a remote part failed; True where it was up before."""
-        fresh = sink not in self.down_since_s
-        self.down_since_s.setdefault(sink, self._clock.monotonic_s())
+        fresh = sink not in self._failing
+        self._failing.setdefault(sink, {}).setdefault(kind, self._clock.monotonic_s())
         return fresh
 
-    def sink_worked(self, sink: str) -> float | None:
-        """Note that a remote part works; for how many seconds it was down, or None where it was up."""
-        since_s = self.down_since_s.pop(sink, None)
-        return None if since_s is None else self._clock.monotonic_s() - since_s
+    def sink_worked(self, sink: str, kind: str = WRITES) -> float | None:
+        """Note that a remote part works in this kind; where nothing of it fails any more, for how many seconds it was
+        down. None where it was up, or is down in another kind.
+        """
+        kinds = self._failing.get(sink, {})
+        if kind not in kinds:
+            return None
+        since_s = min(kinds.values())
+        del kinds[kind]
+        if kinds:
+            return None
+        del self._failing[sink]
+        return self._clock.monotonic_s() - since_s
 
     def down_s(self) -> dict[str, float]:
         """The remote parts that are down, each with the seconds since when."""

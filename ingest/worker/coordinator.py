@@ -1,7 +1,8 @@
 """Which shards this worker reads: discovery, taking, renewing, sharing with other workers."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import structlog
 
@@ -9,13 +10,15 @@ from contracts.errors import LeaseLost, SinkUnavailable
 from contracts.ledger import LeaseRow
 from ingest.kinesis import Shard, StreamUnavailable
 from ingest.leases import Observer
-from ingest.metrics import LEASES, STREAM
+from ingest.metrics import LEASES, READS, STREAM
 from ingest.worker.balance import fair_share, shard_to_ask_for
 from ingest.worker.discovery import readable, rows_to_insert, rows_to_remove
 from ingest.worker.holdings import Holdings
 from ingest.worker.options import Options, Parts
+from ingest.worker.settle import Persistence
 from ingest.worker.shard import ShardTask
 
+_T = TypeVar("_T")
 _log = structlog.get_logger()
 
 
@@ -37,12 +40,15 @@ class Coordinator:
         self._worker = worker
         self._holdings = holdings
         self._is_dead = is_dead
+        self._persistence = Persistence(parts.clock, parts.metrics, worker)
         self._observer = Observer(parts.clock)
         self._listed: Sequence[Shard] = ()
         self._known_when_listed: set[str] = set()
         self._listed_at_s: float | None = None
         self.start_ms = 0
         """Where a stream that has no rows yet is read from, as in Options, LATEST_MS resolved."""
+        self._wrote = False
+        """Whether this round has tried to write."""
         self.closing = False
         """Set once this worker lets its shards go: it takes no more."""
         self.rows: list[LeaseRow] = []
@@ -54,18 +60,23 @@ class Coordinator:
             await self._look(discover=discover)
             waiting = await self._take_what_is_free()
             await self._ask()
-        except SinkUnavailable as error:
-            if self._parts.metrics.sink_failed(LEASES):
-                _log.warning("sink.down", sink=LEASES, error=str(error))
+        except SinkUnavailable:
             return False
         except StreamUnavailable as error:
-            if self._parts.metrics.sink_failed(STREAM):
-                _log.warning("sink.down", sink=STREAM, error=str(error))
+            self._persistence.failed(STREAM, error)
             return False
         finally:
             self.tended_s = self._parts.clock.monotonic_s()
-        self._parts.metrics.sink_worked(LEASES)
+        if not self._wrote and not len(self._holdings):
+            self._persistence.worked(LEASES)  # there is nothing to write, so nothing is missing
         return not waiting
+
+    async def _read_rows(self) -> list[LeaseRow]:
+        return await self._persistence.once(LEASES, self._parts.leases.rows(), kind=READS)
+
+    async def _write(self, change: Awaitable[_T]) -> _T:
+        self._wrote = True
+        return await self._persistence.once(LEASES, change)
 
     async def beat(self) -> None:
         """Renew all leases held, and hear who wants them."""
@@ -73,12 +84,16 @@ class Coordinator:
 
     async def _drop_if_taken(self, shard: ShardTask) -> None:
         """Drop a shard that someone else took. With the fence unchanged it was ended or let go here a moment ago."""
-        fences = {row.shard_id: row.fence for row in await self._parts.leases.rows()}
+        try:
+            fences = {row.shard_id: row.fence for row in await self._read_rows()}
+        except SinkUnavailable:
+            return
         if fences.get(shard.shard_id, 0) > shard.lease.fence:
             self._holdings.lost(shard.shard_id)
 
     async def _look(self, *, discover: bool) -> None:
-        self.rows = await self._parts.leases.rows()
+        self._wrote = False
+        self.rows = await self._read_rows()
         now_s = self._parts.clock.monotonic_s()
         if discover or self._listed_at_s is None or now_s - self._listed_at_s >= self._options.discover_every_s:
             await self._discover()
@@ -89,21 +104,21 @@ class Coordinator:
         known = {row.shard_id for row in self.rows}
         self._listed = await self._parts.stream.list_shards()
         self._known_when_listed = known
-        self._parts.metrics.sink_worked(STREAM)
+        self._persistence.worked(STREAM)
         if not known.issuperset(shard.shard_id for shard in self._listed):
             # What is new is decided on rows of after the list: while it came, anything may have happened.
-            self.rows = await self._parts.leases.rows()
+            self.rows = await self._read_rows()
         now_ms = self._parts.clock.wall_ms()
         # Where reading has begun, a shard that turns up late is part of it, whatever this worker was started with.
         start_ms = min((row.start_ms for row in self.rows), default=self.start_ms)
         new = rows_to_insert(self._listed, self.rows, now_ms=now_ms, start_ms=start_ms)
         if new:
-            await self._parts.leases.insert(new)
+            await self._write(self._parts.leases.insert(new))
             _log.info("shards.found", shards=[row.shard_id for row in new])
         for row in rows_to_remove(self._listed, self.rows):
-            await self._parts.leases.remove(row)
+            await self._write(self._parts.leases.remove(row))
         if new:
-            self.rows = await self._parts.leases.rows()
+            self.rows = await self._read_rows()
 
     async def _take_what_is_free(self) -> bool:
         """Take what may be taken; True where a shard is left without a living owner."""
@@ -113,7 +128,10 @@ class Coordinator:
                 continue
             if self.closing:
                 return True
-            if not self._may_take(row) or (lease := await self._parts.leases.take(row, self._worker)) is None:
+            if (
+                not self._may_take(row)
+                or (lease := await self._write(self._parts.leases.take(row, self._worker))) is None
+            ):
                 waiting = True
                 continue
             self._holdings.start(lease)
@@ -149,26 +167,19 @@ class Coordinator:
         if self._options.until_idle or self.closing or not alive:
             return
         wanted = shard_to_ask_for(self.rows, self._worker, alive=alive)
-        if wanted is not None and await self._parts.leases.ask(wanted, self._worker):
+        if wanted is not None and await self._write(self._parts.leases.ask(wanted, self._worker)):
             _log.info("lease.asked", shard=wanted.shard_id, owner=wanted.owner)
 
     async def _renew(self, shard: ShardTask) -> None:
         shard.load.settle()
-        load = shard.load
+        rates = {"records_per_s": shard.load.records_per_s, "bytes_per_s": shard.load.bytes_per_s}
+        renewal = self._parts.leases.renew(shard.lease, **rates, live_seq=shard.live_seq)
         try:
-            try:
-                row = await self._parts.leases.renew(
-                    shard.lease,
-                    records_per_s=load.records_per_s,
-                    bytes_per_s=load.bytes_per_s,
-                    live_seq=shard.live_seq,
-                )
-            except LeaseLost:
-                await self._drop_if_taken(shard)
-                return
-        except SinkUnavailable as error:
-            if self._parts.metrics.sink_failed(LEASES):
-                _log.warning("sink.down", sink=LEASES, error=str(error))
+            row = await self._write(renewal)
+        except LeaseLost:
+            await self._drop_if_taken(shard)
+        except SinkUnavailable:
+            return
         else:
             if row.wanted_by not in (None, self._worker):
                 shard.stop(to=row.wanted_by)

@@ -10,7 +10,7 @@ from contracts.errors import LeaseLost, PositionMoved, SinkUnavailable
 from contracts.ledger import LeaseRow, LedgerEntry
 from ingest.clock import Clock
 from ingest.leases.protocol import Ledger
-from ingest.metrics import LEASES, Metrics
+from ingest.metrics import LEASES, WRITES, Metrics
 
 _T = TypeVar("_T")
 _FIRST_WAIT_S = 0.1
@@ -26,24 +26,37 @@ class Persistence:
         self._metrics = metrics
         self._jitter = random.Random(seed)  # noqa: S311
 
-    async def until_done(self, sink: str, operation: Callable[[], Awaitable[_T]]) -> _T:
+    async def until_done(self, sink: str, operation: Callable[[], Awaitable[_T]], *, kind: str = WRITES) -> _T:
         """The operation's result; it must be harmless to repeat. Anything but SinkUnavailable comes through."""
         failures = 0
         while True:
             try:
-                result = await operation()
-            except SinkUnavailable as error:
+                return await self.once(sink, operation(), kind=kind)
+            except SinkUnavailable:
                 failures += 1
-                if self._metrics.sink_failed(sink):
-                    _log.warning("sink.down", sink=sink, error=str(error))
                 await self._clock.sleep(self._wait_s(failures))
-            else:
-                self.worked(sink)
-                return result
 
-    def worked(self, sink: str) -> None:
+    async def once(self, sink: str, operation: Awaitable[_T], *, kind: str = WRITES) -> _T:
+        """The operation's result, its success or failure noted."""
+        try:
+            result = await operation
+        except SinkUnavailable as error:
+            self.failed(sink, error, kind=kind)
+            raise
+        except (LeaseLost, PositionMoved):
+            self.worked(sink, kind=kind)
+            raise
+        self.worked(sink, kind=kind)
+        return result
+
+    def failed(self, sink: str, error: Exception, *, kind: str = WRITES) -> None:
+        """Note a failure."""
+        if self._metrics.sink_failed(sink, kind):
+            _log.warning("sink.down", sink=sink, error=str(error))
+
+    def worked(self, sink: str, *, kind: str = WRITES) -> None:
         """Note a success."""
-        down_s = self._metrics.sink_worked(sink)
+        down_s = self._metrics.sink_worked(sink, kind)
         if down_s is not None:
             _log.info("sink.up", sink=sink, down_s=round(down_s, 1))
 

@@ -180,7 +180,7 @@ class World:
         while len(_METRICS) <= place:
             _METRICS.append(Metrics())
         metrics = _METRICS[place]
-        metrics.down_since_s.clear()
+        metrics._failing.clear()
         metrics._clock = machine
         return metrics
 
