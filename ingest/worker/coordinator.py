@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 import structlog
@@ -41,6 +42,7 @@ class Coordinator:
         self._holdings = holdings
         self._is_dead = is_dead
         self._persistence = Persistence(parts.clock, parts.metrics, worker)
+        self._round = asyncio.Lock()
         self._observer = Observer(parts.clock)
         self._listed: Sequence[Shard] = ()
         self._known_when_listed: set[str] = set()
@@ -56,6 +58,16 @@ class Coordinator:
 
     async def tend(self, *, discover: bool = False) -> bool:
         """One round; True where it went through and every shard is in someone's living hands or ended."""
+        async with self._round:
+            return await self._tend(discover=discover)
+
+    async def at_rest(self, within_s: float) -> None:
+        """Come back once no round is under way, or the time has passed. While `closing`, no shard is started."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s), self._round:
+                return
+
+    async def _tend(self, *, discover: bool) -> bool:
         try:
             await self._look(discover=discover)
             waiting = await self._take_what_is_free()
@@ -79,7 +91,9 @@ class Coordinator:
         return await self._persistence.once(LEASES, change)
 
     async def beat(self) -> None:
-        """Renew all leases held, and hear who wants them."""
+        """Renew all leases held, each for itself, and hear who wants them. Takes a third of the ttl at most, so that a
+        lease whose renewal hangs is tried again twice before anyone may take it, and no other lease waits for it.
+        """
         await asyncio.gather(*(self._renew(shard) for shard in self._holdings))
 
     async def _drop_if_taken(self, shard: ShardTask) -> None:
@@ -134,6 +148,10 @@ class Coordinator:
             ):
                 waiting = True
                 continue
+            if self.closing:
+                with suppress(LeaseLost):
+                    await self._write(self._parts.leases.release(lease, live_seq=lease.live_seq))
+                return True
             self._holdings.start(lease)
         return waiting
 
@@ -175,7 +193,10 @@ class Coordinator:
         rates = {"records_per_s": shard.load.records_per_s, "bytes_per_s": shard.load.bytes_per_s}
         renewal = self._parts.leases.renew(shard.lease, **rates, live_seq=shard.live_seq)
         try:
-            row = await self._write(renewal)
+            async with asyncio.timeout(self._options.lease_ttl_s / 3):
+                row = await self._write(renewal)
+        except TimeoutError:
+            self._persistence.failed(LEASES, TimeoutError(f"{shard.shard_id}: no answer to a renewal"))
         except LeaseLost:
             await self._drop_if_taken(shard)
         except SinkUnavailable:

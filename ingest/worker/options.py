@@ -33,7 +33,8 @@ class Options:
     watermark_behind_ms: int = 60_000
     sweep_every_s: float = 600.0
     sweep_all_every_s: float = 21_600.0
-    stop_within_s: float = 25.0
+    stop_within_s: float = 22.0
+    """How long an ending worker flushes, commits and lets go; what is not done by then is read again."""
     look_every_s: float = 0.25
     """How soon what time alone makes due is noticed: a flush by age, the end, idleness."""
     workers: int = 1

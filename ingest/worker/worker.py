@@ -24,7 +24,8 @@ from ingest.worker.totals import Totals
 
 _log = structlog.get_logger()
 _LIVE_SWEEP_S = 3_600.0
-_LIVE_PATIENCE_S = 10.0
+_FLUSHING = 0.8
+"""Of the time to stop within; the rest is for what live state has not taken yet."""
 _LIVE_LOOK_S = 15.0
 
 
@@ -71,12 +72,14 @@ class Worker:
             if self._stopping.is_set():
                 return self._report(self._parts.clock.monotonic_s() - started_s, late)
             loops = [asyncio.create_task(loop, name=name) for name, loop in self._loops().items()]
+            loops.append(asyncio.create_task(self._asked_to_stop(), name="stop"))
             done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             self._coordinator.closing = True
-            late = await self._holdings.let_go(self._options.stop_within_s)
+            within_s = _FLUSHING * self._options.stop_within_s
+            late, _ = await asyncio.gather(self._holdings.let_go(within_s), self._coordinator.at_rest(within_s))
             await self._last_things()
             await cancelled(loops)
         if self._holdings.failure is not None:
@@ -130,7 +133,7 @@ class Worker:
         loops: dict[str, Coroutine[Any, Any, None]] = {
             "ending": self._ending(),
             "tend": self._every(ttl_s / 8, self._tend),
-            "beat": self._every(ttl_s / 3, self._coordinator.beat),
+            "beat": self._every(ttl_s / 3, self._coordinator.beat, steadily=True),
             "janitor": self._every(self._options.sweep_every_s, self._sweep, first_s=ttl_s),
             "great sweep": self._every(self._options.sweep_all_every_s, self._sweep_all, first_s=3 * ttl_s),
         }
@@ -140,11 +143,20 @@ class Worker:
             loops["live mend"] = self._every(_LIVE_LOOK_S, self._mend_live)
         return loops
 
-    async def _every(self, seconds: float, work: Callable[[], Awaitable[object]], *, first_s: float = 0.0) -> None:
-        await self._parts.clock.sleep(first_s)
+    async def _every(
+        self, seconds: float, work: Callable[[], Awaitable[object]], *, first_s: float = 0.0, steadily: bool = False
+    ) -> None:
+        """Do the work for ever, with so much time between end and start, or `steadily` between start and start."""
+        clock = self._parts.clock
+        await clock.sleep(first_s)
         while True:
+            started_s = clock.monotonic_s()
             await work()
-            await self._parts.clock.sleep(seconds)
+            taken_s = clock.monotonic_s() - started_s if steadily else 0.0
+            await clock.sleep(max(0.0, seconds - taken_s))
+
+    async def _asked_to_stop(self) -> None:
+        await self._stopping.wait()
 
     async def _ending(self) -> None:
         """Comes back when it is time to end."""
@@ -211,7 +223,7 @@ class Worker:
         if self._live is None:
             return
         try:
-            async with asyncio.timeout(_LIVE_PATIENCE_S):
+            async with asyncio.timeout((1 - _FLUSHING) * self._options.stop_within_s):
                 await self._live.drained()
         except TimeoutError:
             _log.error("live.not_drained", rows=self._live.pending_rows)
