@@ -1,7 +1,7 @@
 """Partitions: landing and history by arrival hour in UTC, everything after by business day of the region."""
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from dagster import AssetExecutionContext, DailyPartitionsDefinition, HourlyPartitionsDefinition
 
@@ -10,6 +10,7 @@ from contracts.regions import Region
 
 FIRST_ARRIVAL = datetime(2024, 1, 1, tzinfo=UTC)
 """No deployment received anything before this hour."""
+DAYS_BEFORE = 3
 DAYS_AHEAD = 3
 HOUR_FORMAT = "%Y-%m-%d-%H:%M"
 DAY_FORMAT = "%Y-%m-%d"
@@ -19,13 +20,15 @@ ARRIVAL_HOURS = HourlyPartitionsDefinition(start_date=FIRST_ARRIVAL, fmt=HOUR_FO
 
 
 def business_days(time_zone: str) -> DailyPartitionsDefinition:
-    """Days in that zone, from the earliest event time that the record contract allows until three days ahead.
+    """Days in that zone, from three before the earliest event time that the record contract allows until three ahead.
 
-    Old days are there because a device may send what it kept for years. Days ahead are there because a record of
-    today, whose UTC day ends tomorrow in the region's zone, makes the day after its day stale too.
+    Old days are there because a device may send what it kept for years, or a clock that was reset. Days beyond both
+    ends are there because a record's UTC day begins the day before or ends the day after in some zone, and makes the
+    neighbours of these days stale too.
     """
-    first = datetime.fromtimestamp(EARLIEST_TS_MS / 1000, UTC).strftime(DAY_FORMAT)
-    return DailyPartitionsDefinition(start_date=first, timezone=time_zone, fmt=DAY_FORMAT, end_offset=1 + DAYS_AHEAD)
+    first = datetime.fromtimestamp(EARLIEST_TS_MS / 1000, UTC) - timedelta(days=DAYS_BEFORE)
+    start = first.strftime(DAY_FORMAT)
+    return DailyPartitionsDefinition(start_date=start, timezone=time_zone, fmt=DAY_FORMAT, end_offset=1 + DAYS_AHEAD)
 
 
 def days_of(region: Region) -> DailyPartitionsDefinition:
