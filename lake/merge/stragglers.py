@@ -7,7 +7,8 @@ An object's stragglers wait in landing, where spot queries see them, until one o
 - the stragglers waiting for one of their days exceed `straggler_share` of that day's rows in history.
 The object is the unit: a due day takes all stragglers of its objects along, so that an object is merged once.
 The ledger gives each object's event times as a range only; all its stragglers are counted towards each day of the
-range. That can only merge sooner than need be, and costs no read of landing.
+range. That can only merge sooner than need be, and costs no read of landing. A device whose clock was reset must not
+make it always: days of hardly any rows beside the object's others are not asked, nor days within a very long range.
 """
 
 from collections import Counter
@@ -22,6 +23,11 @@ from lake.merge.plan import OpenObject
 from lake.partitions import rows_by_day
 from lake.tables import history
 
+FAIR_PART = 0.01
+"""A day with less than this part of the rows of another of an object's days is no reason to merge that one too."""
+MOST_DAYS = 31
+"""Of a longer range only the first and the last day count: the days between belong to hardly any of its rows."""
+
 
 class Waiting(msgspec.Struct, frozen=True):
     """One object's stragglers."""
@@ -35,8 +41,9 @@ class Waiting(msgspec.Struct, frozen=True):
 
     @property
     def days(self) -> list[date]:
-        """The UTC days its stragglers may belong to."""
-        return [self.first_day + timedelta(days=n) for n in range((self.last_day - self.first_day).days + 1)]
+        """The UTC days its stragglers are counted towards."""
+        span = (self.last_day - self.first_day).days
+        return [self.first_day + timedelta(days=n) for n in (range(span + 1) if span < MOST_DAYS else (0, span))]
 
 
 def due_objects(connection: psycopg.Connection, settings: RegionSettings, now: datetime) -> list[OpenObject]:
@@ -58,7 +65,12 @@ def over_share(waiting: list[Waiting], rows: Mapping[date, int], share: float) -
     for item in waiting:
         counted.update(dict.fromkeys(item.days, item.stragglers))
     full = {day for day, count in counted.items() if 0 < rows.get(day, 0) * share < count}
-    return [item for item in waiting if not rows.get(item.first_day) or not full.isdisjoint(item.days)]
+    return [item for item in waiting if not rows.get(item.first_day) or not full.isdisjoint(_weighty(item, rows))]
+
+
+def _weighty(item: Waiting, rows: Mapping[date, int]) -> list[date]:
+    fewest = FAIR_PART * max(rows.get(day, 0) for day in item.days)
+    return [day for day in item.days if rows.get(day, 0) >= fewest]
 
 
 def _waiting(connection: psycopg.Connection) -> list[Waiting]:

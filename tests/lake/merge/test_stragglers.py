@@ -38,6 +38,29 @@ def test_a_due_day_does_not_take_other_days_along():
     assert [item.key for item in due] == ["a"]
 
 
+def test_a_very_old_record_does_not_make_its_object_due_at_every_look():
+    old = date(2000, 1, 1)
+    rows = {old: 5, old + timedelta(days=3000): 2000, DAY: 1_000_000}
+    objects = [waiting(str(n), 500, first=old) for n in range(90)]
+    assert over_share(objects, rows, 0.05) == []
+    assert all(item.days == [old, DAY] for item in objects)
+    more = [waiting(str(n), 500, first=old) for n in range(101)]
+    assert over_share(more, rows, 0.05) == more  # the last day may be all of theirs
+
+
+def test_a_range_of_some_days_counts_towards_each_of_them():
+    between = DAY - timedelta(days=2)
+    rows = {DAY - timedelta(days=5): 100_000, between: 1000, DAY: 100_000}
+    assert over_share([waiting("a", 60, first=DAY - timedelta(days=5))], rows, 0.05) != []
+
+
+def test_a_small_day_is_due_where_no_large_one_has_to_be_merged_with_it():
+    old = DAY - timedelta(days=9)
+    rows = {old: 10, DAY: 1_000_000}
+    alone, along = waiting("a", 5, old, old), waiting("b", 5, old)
+    assert over_share([alone, along], rows, 0.05) == [alone]
+
+
 def late_object(landing, committed: datetime) -> None:
     rows = [landing_row("d", LATE, "late", arrival_ts=NOON), landing_row("d", NOON, "on-time")]
     landing.land(rows, committed=committed)
