@@ -1,6 +1,7 @@
 """A device's newest records from Redis: those that did not land yet."""
 
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -15,27 +16,56 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SCHEMA = pa.schema([field.with_nullable(True) for field in LANDING_SCHEMA])
 _TIMES = ("ts", "arrival_ts")
 _MAPS = ("signals", "attributes")
+_PLACE = ("lat", "lon")
+_READINGS = ("speed_kmh", "heading_deg")
+_ROUNDED_DEG = 1e-6
+"""Places of points are rounded to less than this."""
+_UNSAID = 0.1
+"""How far nothing is from a number: more than points are rounded, for they leave out what is out of bounds."""
+_Timed = tuple[int, dict[str, Any]]
+"""Epoch milliseconds and fields."""
 
 
 def live_rows(client: "redis.Redis", region: str, wanted: Wanted) -> pa.Table:
     """The wanted records that `R:latest` and `R:trail` hold, in LANDING_SCHEMA's columns.
 
     The newest record is whole but for its place on the stream. A trail's point carries what the consumer keeps of
-    it; the other fields are null, its record_id too. Where both have a ts, the record stands.
+    it; the other fields are null, its record_id too. The newest record stands for the point that it left itself; two
+    points of one moment are two records.
     """
     low, high = _ms(wanted.start), _ms(wanted.end)
     with client.pipeline(transaction=True) as pipe:
         pipe.get(redis_latest(region, wanted.device_id))
         pipe.zrangebyscore(redis_trail(region, wanted.device_id), low, f"({high}", withscores=True)
         latest, points = pipe.execute()
-    by_ts: dict[int, dict[str, Any]] = {int(score): _decoded(point) for point, score in points}
+    held: list[_Timed] = [(int(score), _decoded(point)) for point, score in points]
     if latest is not None:
         newest = _decoded(latest)
         at = _ms(_time(newest["ts"]))
         if low <= at < high:
-            by_ts[at] = newest
-    rows = [_row(wanted.device_id, at, fields) for at, fields in sorted(by_ts.items())]
+            held = [*_without_own_point(held, at, newest), (at, newest)]
+    rows = [_row(wanted.device_id, at, fields) for at, fields in sorted(held, key=itemgetter(0))]
     return pa.Table.from_pylist(rows, schema=_SCHEMA)
+
+
+def _without_own_point(points: list[_Timed], at: int, record: dict[str, Any]) -> list[_Timed]:
+    """The points but the one that this record left: of its moment and place, the one most like it."""
+    own = [
+        point
+        for point in points
+        if point[0] == at and all(_apart(point[1], record, name) < _ROUNDED_DEG for name in _PLACE)
+    ]
+    if not own:
+        return points
+    nearest = min(own, key=lambda point: [_apart(point[1], record, name) for name in _READINGS])
+    return [point for point in points if point is not nearest]
+
+
+def _apart(point: dict[str, Any], record: dict[str, Any], name: str) -> float:
+    one, other = point.get(name), record.get(name)
+    if one is None or other is None:
+        return 0.0 if one is other else _UNSAID
+    return abs(float(one) - float(other))
 
 
 def _decoded(document: bytes) -> dict[str, Any]:
