@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from xml.etree import ElementTree
 
@@ -62,9 +63,9 @@ def gpx(trail: Trail) -> bytes:
     ElementTree.SubElement(track, "name").text = trail.device_id
     segment = ElementTree.SubElement(track, "trkseg")
     for row in positions(trail):
-        point = ElementTree.SubElement(segment, "trkpt", {"lat": repr(row["lat"]), "lon": repr(row["lon"])})
+        point = ElementTree.SubElement(segment, "trkpt", {name: _decimal(row[name]) for name in ("lat", "lon")})
         if row["altitude_m"] is not None:
-            ElementTree.SubElement(point, "ele").text = repr(row["altitude_m"])
+            ElementTree.SubElement(point, "ele").text = _decimal(row["altitude_m"])
         ElementTree.SubElement(point, "time").text = rfc3339(row["ts"])
     ElementTree.indent(root)
     document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
@@ -95,6 +96,11 @@ FORMATS: Mapping[str, Callable[[Trail], bytes]] = {
 def rfc3339(ts: datetime) -> str:
     """A time in UTC with milliseconds."""
     return ts.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _decimal(value: float) -> str:
+    """All digits of the number without an exponent, which XML's decimal does not have."""
+    return f"{Decimal(repr(value)):f}"
 
 
 def _properties(row: dict[str, Any]) -> dict[str, Any]:

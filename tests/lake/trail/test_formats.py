@@ -76,6 +76,16 @@ def test_tracks_leave_flagged_positions_out(trail: Trail) -> None:
     assert (latitude, longitude) == (float(first.get("lat", "")), float(first.get("lon", "")))
 
 
+def test_numbers_of_a_gpx_have_no_exponent(trail: Trail) -> None:
+    rows = [
+        row | {"lat": 5e-05, "lon": -1.25e-07, "altitude_m": 1e-05} for row in trail.records.slice(0, 1).to_pylist()
+    ]
+    near_null_island = trail_of(pa.Table.from_pylist(rows, schema=trail.records.schema))
+    (point,) = ElementTree.fromstring(FORMATS["gpx"](near_null_island)).findall(".//{*}trkpt")
+    assert (point.get("lat"), point.get("lon")) == ("0.00005", "-0.000000125")
+    assert [one.text for one in point.findall("{*}ele")] == ["0.00001"]
+
+
 def test_an_empty_trail_is_valid_in_every_format(trail: Trail) -> None:
     empty = trail_of(trail.records.slice(0, 0))
     made = {name: write(empty) for name, write in FORMATS.items()}
