@@ -26,8 +26,12 @@ def differing(new: DataFrame, old: DataFrame | None, columns: Sequence[str]) -> 
 
 
 def _digests(frame: DataFrame, columns: Sequence[str]) -> dict[date, tuple[int, int]]:
-    """Rows and the combined hash of the rows, by day. Rows are distinct, so none cancels another."""
-    rows = frame.groupBy("day").agg(fn.count("*").alias("rows"), fn.bit_xor(fn.xxhash64(*columns)).alias("hash"))
+    """Rows and the combined hash of the rows, by day. Rows are distinct, so none cancels another.
+
+    Spark's hash skips nulls: without the flags a value that moves from one column to the next would not be seen.
+    """
+    hashed = fn.xxhash64(*columns, *(fn.isnull(column) for column in columns))
+    rows = frame.groupBy("day").agg(fn.count("*").alias("rows"), fn.bit_xor(hashed).alias("hash"))
     return {row["day"]: (row["rows"], row["hash"]) for row in rows.collect()}
 
 
