@@ -16,6 +16,8 @@ from ingest.kinesis.wire import ChildRow, child_shard
 
 _SILENCE_S = 20.0
 """Kinesis sends something every five seconds, even where there are no records."""
+_LONGEST_S = 300.0
+"""A subscription ends after five minutes, so nothing that it pushed was sent later."""
 _LOOK_S = 0.5
 _THROTTLES = {"LimitExceededException", "ThrottlingException", "KMSThrottlingException"}
 _NOT_FOUND = "ResourceNotFoundException"
@@ -178,12 +180,14 @@ class Subscription:
         except msgspec.DecodeError as error:
             raise StreamUnavailable(f"a pushed event of {len(payload)} bytes does not decode: {error}") from error
         # The stream's time at the last moment that this event had not come yet: never later than the truth.
-        response_ms = self._served_ms + int((self._messages.waited_s - self._opened_s) * 1000)
+        waited_s = self._messages.waited_s - self._opened_s
+        open_s = min(self._fan_out.clock.monotonic_s() - self._opened_s, _LONGEST_S)
         return Records(
             records=event.records,
             next_iterator=event.continuation_sequence_number or None,
             millis_behind_latest=event.millis_behind_latest or 0,
             child_shards=[child_shard(row) for row in event.child_shards or ()],
-            response_ms=response_ms,
+            response_ms=self._served_ms + int(waited_s * 1000),
             bytes_read=len(payload),
+            late_ms=int(max(0.0, open_s - waited_s) * 1000),
         )

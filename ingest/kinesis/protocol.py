@@ -79,6 +79,13 @@ class Records:
     response_ms: int = 0
     """The stream's own epoch time of the answer, not later than the truth."""
     bytes_read: int = 0
+    late_ms: int = 0
+    """By how much the truth may be later than `response_ms`, to about a second."""
+
+    @property
+    def latest_ms(self) -> int:
+        """The stream's own epoch time of the answer, not earlier than the truth, to about a second."""
+        return self.response_ms + self.late_ms
 
 
 class StreamDescription(NamedTuple):

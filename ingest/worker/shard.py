@@ -14,7 +14,7 @@ from ingest.kinesis import Records, Shard, ShardGone, StreamUnavailable
 from ingest.landing import runs_of_hours
 from ingest.worker.budget import Budget
 from ingest.worker.delivery import Delivery
-from ingest.worker.horizon import Horizon
+from ingest.worker.horizon import Horizon, Retention
 from ingest.worker.live import LiveWriter
 from ingest.worker.load import Load
 from ingest.worker.options import Options, Parts
@@ -52,7 +52,7 @@ class ShardTask:
         *,
         budget: Budget,
         live: LiveWriter | None,
-        retention_ms: int,
+        retention: Retention,
         totals: Totals,
     ) -> None:
         self.shard_id = lease.shard_id
@@ -66,7 +66,7 @@ class ShardTask:
         self._live = live
         self._closing = asyncio.Event()
         self._reader = shard_reader(parts, options, lease)
-        self._horizon = Horizon(lease.shard_id, retention_ms, lease.watermark_ms, lease.position, parts.clock)
+        self._horizon = Horizon(lease.shard_id, retention, lease.watermark_ms, lease.position, parts.clock)
         self._alarmed = False
 
     @property
@@ -174,7 +174,7 @@ class ShardTask:
         self.delivery.append(batch)
 
     def _watch_horizon(self, answer: Records) -> None:
-        used = self._horizon.used(answer.response_ms)
+        used = self._horizon.used(answer.latest_ms)
         self._parts.metrics.horizon.labels(self.shard_id).set(used)
         if used >= _ALARM_AT and not self._alarmed:
             _log.error("stream.retention", shard=self.shard_id, used=round(used, 2))

@@ -12,6 +12,7 @@ from ingest.worker.budget import Budget
 from ingest.worker.coordinator import Coordinator
 from ingest.worker.ending import cancelled
 from ingest.worker.holdings import Holdings
+from ingest.worker.horizon import Retention
 from ingest.worker.janitor import Janitor
 from ingest.worker.live import LiveWriter, sweep
 from ingest.worker.options import Options, Parts
@@ -52,7 +53,7 @@ class Worker:
         self._mender = self._live_mender()
         self._holdings = Holdings(self._shard_task, parts.metrics)
         self._coordinator = Coordinator(parts, options, name, self._holdings, is_dead=is_dead)
-        self._retention_ms = 0
+        self._retention = Retention()
         self._janitor = Janitor(parts.store, parts.leases, parts.clock)
         parts.metrics.buffer_limit.set(options.buffer_bytes)
 
@@ -67,7 +68,7 @@ class Worker:
         loops: list[asyncio.Task[None]] = []
         try:
             found = await stream_described(self._parts, self._options, self._stopping)
-            self._retention_ms = found.retention_ms
+            self._retention.told(found.retention_ms)
             self._coordinator.start_ms = resolved(self._options.start_ms, found)
             if self._stopping.is_set():
                 return self._report(self._parts.clock.monotonic_s() - started_s, late)
@@ -129,10 +130,11 @@ class Worker:
         return self._coordinator.rows
 
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
-        ttl_s = self._options.lease_ttl_s
+        ttl_s, discover_s = self._options.lease_ttl_s, self._options.discover_every_s
         loops: dict[str, Coroutine[Any, Any, None]] = {
             "ending": self._ending(),
             "tend": self._every(ttl_s / 8, self._tend),
+            "retention": self._every(discover_s, self._ask_retention, first_s=discover_s),
             "beat": self._every(ttl_s / 3, self._coordinator.beat, steadily=True),
             "janitor": self._every(self._options.sweep_every_s, self._sweep, first_s=ttl_s),
             "great sweep": self._every(self._options.sweep_all_every_s, self._sweep_all, first_s=3 * ttl_s),
@@ -177,6 +179,9 @@ class Worker:
         await self._coordinator.tend()
         self.show()
 
+    async def _ask_retention(self) -> None:
+        await self._retention.ask(self._parts.stream)
+
     def _shard_task(self, lease: LeaseRow) -> ShardTask:
         self._janitor.taken(lease)
         return ShardTask(
@@ -185,7 +190,7 @@ class Worker:
             lease,
             budget=self._budget,
             live=self._live,
-            retention_ms=self._retention_ms,
+            retention=self._retention,
             totals=self.totals,
         )
 

@@ -221,7 +221,7 @@ def test_a_read_that_is_cancelled_loses_nothing() -> None:
     assert len(server.positions) == 1
 
 
-def test_an_answers_time_is_never_later_than_when_it_was_sent() -> None:
+def test_an_answer_was_sent_between_the_two_times_that_it_tells() -> None:
     server = _server(0, ended=False)
     sent_ms: list[int] = []
 
@@ -229,17 +229,21 @@ def test_an_answers_time_is_never_later_than_when_it_was_sent() -> None:
         sent_ms.append(now_ms())
         return data
 
-    async def story() -> list[int]:
+    async def story() -> list[Records]:
         server.spoil_frame = noting
-        told_ms = []
+        told = []
         async with _fan_out(server, SystemClock()) as client:
             reader = ShardSubscriber(client, SHARD, Start.oldest())
             for _ in range(5):
-                told_ms.append((await reader.read()).response_ms)
+                told.append(await reader.read())
                 ahead = len(sent_ms) + 3
                 await until(lambda ahead=ahead: len(sent_ms) >= ahead)  # events pile up in the connection meanwhile
-        return told_ms
+        return told
 
-    told_ms = asyncio.run(story())
-    assert len(sent_ms) > len(told_ms) == 5
-    assert [told - sent for told, sent in zip(told_ms, sent_ms, strict=False) if told > sent] == []
+    told = asyncio.run(story())
+    assert len(sent_ms) > len(told) == 5
+    wrong = [
+        one for one, sent in zip(told, sent_ms, strict=False) if not one.response_ms <= sent <= one.latest_ms + 1_000
+    ]
+    assert wrong == []
+    assert all(0 <= one.late_ms <= 300_000 for one in told)
