@@ -99,13 +99,14 @@ def _workers(overview: "Overview") -> Table:
 
 
 def _shards(overview: "Overview") -> Table:
-    table = _table("shard", "owner", lag=1, kinesis_records_s=1, kB_s=1, watermark=1, retention=1)
+    table = _table("shard", "owner", lag=1, records_behind=1, kinesis_records_s=1, kB_s=1, watermark=1, retention=1)
     for shard in overview.shards:
         watermark_s = (overview.at_ms - shard.watermark_ms) / 1000
         table.add_row(
             shard.shard.removeprefix("shardId-").lstrip("0") or "0",
             _owner(shard),
             _lag(shard.lag_ms),
+            _figure(shard.lag_records),
             _figure(shard.records_per_s),
             _figure(shard.bytes_per_s / 1000),
             f"{watermark_s:,.0f} s ago" if shard.watermark_ms else "-",

@@ -10,6 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 ShardId = str
+MAX_UNKNOWN_NAMES = 1_000
+"""So many names that the contract does not know are counted each for itself: devices choose them."""
+OTHER_NAMES = "*"
+"""What all further ones count as."""
 
 
 class KinesisRecord(msgspec.Struct, frozen=True, gc=False, rename="pascal"):

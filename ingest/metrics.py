@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from ingest.batch import MAX_UNKNOWN_NAMES, OTHER_NAMES
 from ingest.clock import Clock, SystemClock
 
 _FLUSH_ROWS = (100, 1_000, 10_000, 50_000, 100_000, 250_000, 500_000, 1_000_000)
@@ -21,6 +22,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._failing: dict[str, dict[str, float]] = {}
         self._clock = clock or SystemClock()
+        self._unknown_names: set[str] = set()
         self._define_reading()
         self._define_delivery()
         self._define_state()
@@ -28,9 +30,13 @@ class Metrics:
 
     def _define_reading(self) -> None:
         self.lag = self._gauge("lag_ms", "Behind the newest record of the shard, in milliseconds.", "shard")
+        self.lag_records = self._gauge(
+            "lag_records", "User records behind, estimated: lag times the rate of arrival.", "shard"
+        )
         self.records = self._counter("kinesis_records_total", "Kinesis records read.", "shard")
         self.user_records = self._counter("user_records_total", "User records read, aggregates taken apart.", "shard")
         self.bytes = self._counter("read_bytes_total", "Bytes of the stream's answers.", "shard")
+        self.throttled = self._counter("throttled_total", "Reads that the stream refused as too many.", "shard")
         self.reads = self._counter("reads_total", "Answers of the stream, those without records included.", "shard")
         self.rejected = self._counter("rejected_total", "User records that cannot be placed.", "reason")
         self.suppressed = self._counter("suppressed_total", "User records of erased devices.")
@@ -67,10 +73,13 @@ class Metrics:
         """The remote parts that are down, each with the moment since when."""
         return {sink: min(kinds.values()) for sink, kinds in self._failing.items()}
 
-    def sink_failed(self, sink: str, kind: str = WRITES) -> bool:
-        """Note that a remote part failed; True where it was up before."""
+    def sink_failed(self, sink: str, kind: str = WRITES, *, since_s: float | None = None) -> bool:
+        """Note that a remote part failed, now or since then; True where it was up before.
+
+        kind: what failed: reads, writes, or the reading of one shard.
+        """
         fresh = sink not in self._failing
-        self._failing.setdefault(sink, {}).setdefault(kind, self._clock.monotonic_s())
+        self._failing.setdefault(sink, {}).setdefault(kind, self._clock.monotonic_s() if since_s is None else since_s)
         return fresh
 
     def sink_worked(self, sink: str, kind: str = WRITES) -> float | None:
@@ -92,9 +101,17 @@ class Metrics:
         now_s = self._clock.monotonic_s()
         return {sink: now_s - since_s for sink, since_s in self.down_since_s.items()}
 
+    def unknown_field(self, name: str, times: int) -> None:
+        """Count records with a field that the contract does not know. Devices choose the names: 1,000 at most."""
+        names = self._unknown_names
+        if name != OTHER_NAMES and len(names) < MAX_UNKNOWN_NAMES:
+            names.add(name)
+        self.unknown.labels(name if name in names else OTHER_NAMES).inc(times)
+
     def forget_shard(self, shard_id: str) -> None:
-        """Show no more gauges of a shard that this worker let go."""
-        for gauge in (self.lag, self.horizon, self.watermark):
+        """Show no more gauges of a shard that this worker let go, nor trouble with it."""
+        self.sink_worked(STREAM, shard_id)
+        for gauge in (self.lag, self.lag_records, self.horizon, self.watermark):
             if (shard_id,) in gauge._metrics:
                 gauge.remove(shard_id)
 

@@ -18,7 +18,10 @@ _BROKEN = (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError, Valu
 
 
 class ShardView(msgspec.Struct, kw_only=True):
-    """One shard that has not ended. lag_ms is its owner's word, None where the owner's pages were not read."""
+    """One shard that has not ended. Lag is its owner's word, None where the owner's pages were not read.
+
+    lag_records is an estimate: lag_ms times the rate of arrival.
+    """
 
     shard: str
     owner: str | None
@@ -29,6 +32,7 @@ class ShardView(msgspec.Struct, kw_only=True):
     lag_ms: float | None
     watermark_ms: int
     retention_used: float | None
+    lag_records: float | None = None
     waits_for_parents: bool = False
 
 
@@ -153,6 +157,7 @@ def _shards(rows: Sequence[LeaseRow], pages: Mapping[str, _Page]) -> list[ShardV
                 lag_ms=values.get("lag_ms", {}).get(row.shard_id),
                 watermark_ms=row.watermark_ms,
                 retention_used=values.get("retention_used_ratio", {}).get(row.shard_id),
+                lag_records=values.get("lag_records", {}).get(row.shard_id),
                 waits_for_parents=bool(unended.intersection(row.parents)),
             )
         )

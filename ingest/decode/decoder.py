@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.record import LANDING_SCHEMA, RejectReason
-from ingest.batch import Batch, KinesisRecord, ShardId, arrivals_ms
+from ingest.batch import MAX_UNKNOWN_NAMES, OTHER_NAMES, Batch, KinesisRecord, ShardId, arrivals_ms
 from ingest.decode.collector import collector_paused
 from ingest.decode.part import Part, decode_part
 from ingest.decode.reader import FastReader
@@ -19,8 +19,6 @@ DECODER_VERSION = 1
 """Grows whenever the same bytes would give other rows; every ledger entry names it."""
 PART_ROWS = 16_384
 """User records that are taken through all steps together: one whole answer of GetRecords."""
-MAX_UNKNOWN_NAMES = 1000
-OTHER_NAMES = "*"
 _MAX_NAME = 128
 _NO_ROWS = pa.RecordBatch.from_pylist([], schema=LANDING_SCHEMA)
 

@@ -1,18 +1,11 @@
 """A place in a shard that moves on: paced reads, back-off with jitter, new iterators for expired ones."""
 
-import random
 from dataclasses import dataclass
 
-import structlog
-
-from contracts.errors import FleetlakeError
 from ingest.batch import ShardId
 from ingest.clock import Clock
-from ingest.kinesis.protocol import IteratorExpired, Records, Start, StreamClient, StreamUnavailable, Throttled
-
-_log = structlog.get_logger()
-_FIRST_WAIT_S = 0.1
-_LONGEST_WAIT_S = 10.0
+from ingest.kinesis.protocol import IteratorExpired, Records, ShardGone, Start, StreamClient, StreamUnavailable
+from ingest.kinesis.trouble import Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +27,21 @@ class ShardCursor:
     """
 
     def __init__(
-        self, stream: StreamClient, shard_id: ShardId, start: Start, *, clock: Clock, limits: ReadLimits, seed: int = 0
+        self,
+        stream: StreamClient,
+        shard_id: ShardId,
+        start: Start,
+        *,
+        clock: Clock,
+        limits: ReadLimits,
+        trouble: Trouble | None = None,
     ) -> None:
         self.shard_id = shard_id
-        self.throttled = 0
-        self.failing_since_s: float | None = None
-        self.last_error = ""
+        self.trouble = trouble or Trouble(shard_id, clock)
         self._stream = stream
         self._start = start
         self._clock = clock
         self._limits = limits
-        self._jitter = random.Random(f"{seed}/{shard_id}")  # noqa: S311
         self._iterator: str | None = None
         self._next_read_s = 0.0
         self._allowance = limits.burst_bytes
@@ -57,19 +54,23 @@ class ShardCursor:
 
     async def read(self) -> Records:
         """The next answer, after as many tries as it takes."""
-        failures = 0
+        renewed = False
         while True:
             await self._clock.sleep(self.wait_s)
             try:
                 answer = await self._try()
-            except IteratorExpired:
-                self._iterator = None
             except StreamUnavailable as error:
-                failures += 1
-                self._note(error)
-                await self._clock.sleep(self._back_off_s(failures))
+                expired = isinstance(error, IteratorExpired)
+                if expired:
+                    self._iterator = None
+                if not expired or renewed:
+                    await self._clock.sleep(self.trouble.note(error))
+                renewed = expired
+            except ShardGone:
+                self._iterator = None
+                raise
             else:
-                self.failing_since_s = None
+                self.trouble.over()
                 self._moved(answer)
                 return answer
 
@@ -99,13 +100,3 @@ class ShardCursor:
             rest_s = max(rest_s, -self._allowance / self._limits.bytes_per_s)
         self._refilled_s = now_s
         self._next_read_s = now_s + rest_s
-
-    def _note(self, error: FleetlakeError) -> None:
-        self.throttled += isinstance(error, Throttled)
-        self.last_error = str(error)
-        if self.failing_since_s is None:
-            self.failing_since_s = self._clock.monotonic_s()
-            _log.warning("stream.unavailable", shard=self.shard_id, error=str(error))
-
-    def _back_off_s(self, failures: int) -> float:
-        return self._jitter.uniform(0.5, 1.0) * min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(failures, 10))

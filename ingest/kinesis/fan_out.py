@@ -27,6 +27,8 @@ _IN_USE = "ResourceInUseException"
 class SubscriptionInUse(StreamUnavailable):
     """Another subscribed to the shard as the same consumer less than five seconds ago, or has just taken over."""
 
+    passing = True
+
 
 class _Event(msgspec.Struct, rename="pascal"):
     records: list[KinesisRecord]

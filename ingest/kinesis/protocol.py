@@ -10,9 +10,14 @@ from ingest.batch import KinesisRecord, ShardId
 class StreamUnavailable(FleetlakeError):
     """The stream gave no usable answer; asking again is right and harmless."""
 
+    passing = False
+    """Whether this happens now and then to a stream that is well."""
+
 
 class Throttled(StreamUnavailable):
     """More than the shard's share was asked for: 5 reads or 2 MB a second."""
+
+    passing = True
 
 
 class IteratorExpired(StreamUnavailable):

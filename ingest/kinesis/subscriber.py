@@ -1,17 +1,11 @@
 """A place in a shard that moves on as the shard pushes: new subscriptions for expired ones, back-off with jitter."""
 
-import random
-
-import structlog
-
 from ingest.batch import ShardId
 from ingest.kinesis.fan_out import FanOut, Subscription, SubscriptionInUse
-from ingest.kinesis.protocol import Records, Start, StreamUnavailable, Throttled
+from ingest.kinesis.protocol import Records, Start, StreamUnavailable
+from ingest.kinesis.trouble import Trouble
 
-_log = structlog.get_logger()
-_FIRST_WAIT_S = 0.1
 _IN_USE_WAIT_S = 1.0
-_LONGEST_WAIT_S = 10.0
 
 
 class ShardSubscriber:
@@ -21,28 +15,26 @@ class ShardSubscriber:
     nobody calls `read`, the connection fills and Kinesis waits: nothing piles up here.
     """
 
-    def __init__(self, fan_out: FanOut, shard_id: ShardId, start: Start, *, seed: int = 0) -> None:
+    def __init__(self, fan_out: FanOut, shard_id: ShardId, start: Start, *, trouble: Trouble | None = None) -> None:
         self.shard_id = shard_id
-        self.throttled = 0
+        self.trouble = trouble or Trouble(shard_id, fan_out.clock)
         self._fan_out = fan_out
         self._start = start
-        self._jitter = random.Random(f"{seed}/{shard_id}")  # noqa: S311
         self._subscription: Subscription | None = None
-        self._failing = False
 
     async def read(self) -> Records:
         """The next event, after as many subscriptions as it takes."""
-        failures = 0
         while True:
             try:
                 answer = await self._try()
+            except SubscriptionInUse as error:
+                self.close()
+                await self._fan_out.clock.sleep(self.trouble.note(error, first_s=_IN_USE_WAIT_S))
             except StreamUnavailable as error:
                 self.close()
-                failures += 1
-                self._note(error)
-                await self._fan_out.clock.sleep(self._back_off_s(failures, error))
+                await self._fan_out.clock.sleep(self.trouble.note(error))
             else:
-                self._failing = False
+                self.trouble.over()
                 return answer
 
     def close(self) -> None:
@@ -69,13 +61,3 @@ class ShardSubscriber:
             self._start = Start.after(answer.next_iterator)
         else:
             self.close()
-
-    def _note(self, error: StreamUnavailable) -> None:
-        self.throttled += isinstance(error, Throttled)
-        if not self._failing:
-            self._failing = True
-            _log.warning("stream.unavailable", shard=self.shard_id, error=str(error))
-
-    def _back_off_s(self, failures: int, error: StreamUnavailable) -> float:
-        first_s = _IN_USE_WAIT_S if isinstance(error, SubscriptionInUse) else _FIRST_WAIT_S
-        return self._jitter.uniform(0.5, 1.0) * min(_LONGEST_WAIT_S, first_s * 2.0 ** min(failures, 10))

@@ -6,10 +6,10 @@ import structlog
 
 from ingest.clock import Clock
 from ingest.kinesis.protocol import Records, ShardGone, Start, StreamClient, StreamUnavailable
+from ingest.kinesis.trouble import Trouble
 
 SHORTEST_MS = 24 * 3_600_000
 """A stream keeps its records for a day at least; longer only for as long as nobody changes that."""
-_AGAIN_S = 1.0
 _APPROXIMATE_MS = 60_000
 """How far a record's arrival, which the stream gives approximately and trims by, may lie before its true time."""
 _LEAP_MS = 100
@@ -44,6 +44,7 @@ class Horizon:
     """Watches the age of the oldest unread record of a shard.
 
     known_ms: everything that arrived earlier has been read, as far as arrival times tell; 0 is nothing known.
+    trouble: hears of a stream that gives no answer to a look back.
     position: the last record read. While the stream still has it, it has all that came after.
     """
 
@@ -52,6 +53,7 @@ class Horizon:
     known_ms: int
     position: str
     clock: Clock
+    trouble: Trouble
 
     async def check(self, stream: StreamClient, answer: Records) -> bool:
         """Whether records were lost before this answer, the first or a later one. Moves on with the answer."""
@@ -95,8 +97,9 @@ class Horizon:
                 answer = await stream.get_records(iterator, 1)
             except ShardGone:
                 break
-            except StreamUnavailable:
-                await self.clock.sleep(_AGAIN_S)
+            except StreamUnavailable as error:
+                await self.clock.sleep(self.trouble.note(error))
             else:
+                self.trouble.over()
                 return bool(answer.records) and answer.records[0].sequence_number == self.position
         return False

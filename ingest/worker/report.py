@@ -1,6 +1,10 @@
 """What a worker tells about itself: how it is, and what it did."""
 
+from typing import Self
+
 import msgspec
+
+from ingest.worker.totals import Totals
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -21,6 +25,25 @@ class Report(msgspec.Struct, kw_only=True):
     """Shards that could not be flushed in time at the end; they are read again from their position."""
     live_missing: bool = False
     """Live state lacks records and must be rebuilt."""
+
+    @classmethod
+    def of(cls, worker: str, totals: Totals, seconds: float, not_committed: list[str], *, live_missing: bool) -> Self:
+        """What a worker's totals come to."""
+        return cls(
+            worker=worker,
+            seconds=round(seconds, 3),
+            read=totals.user_records_read,
+            kinesis_records=totals.kinesis_records_read,
+            landed=totals.landed,
+            rejected=dict(totals.rejected),
+            suppressed=totals.suppressed,
+            objects=totals.landing_objects + totals.rejected_objects,
+            flushes=totals.flushes,
+            records_per_s=round(totals.user_records_read / seconds, 1) if seconds > 0 else 0.0,
+            lost=totals.lost,
+            not_committed=not_committed,
+            live_missing=live_missing,
+        )
 
 
 class Health(msgspec.Struct, kw_only=True):

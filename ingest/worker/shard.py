@@ -11,6 +11,7 @@ from contracts.errors import LeaseLost, PositionMoved
 from contracts.ledger import LeaseRow
 from ingest.batch import Batch
 from ingest.kinesis import Records, Shard, ShardGone, StreamUnavailable
+from ingest.kinesis.trouble import Trouble
 from ingest.landing import runs_of_hours
 from ingest.worker.budget import Budget
 from ingest.worker.delivery import Delivery
@@ -22,9 +23,9 @@ from ingest.worker.poison import decode_around
 from ingest.worker.reading import shard_reader
 from ingest.worker.relive import offer_again
 from ingest.worker.totals import Totals
+from ingest.worker.watch import Watch
 
 _T = TypeVar("_T")
-_ALARM_AT = 0.5
 _LIVE_PATIENCE_S = 2.0
 """How long letting go waits for live state, so that the next owner need not offer the last records again."""
 _log = structlog.get_logger()
@@ -65,9 +66,13 @@ class ShardTask:
         self._budget = budget
         self._live = live
         self._closing = asyncio.Event()
-        self._reader = shard_reader(parts, options, lease)
-        self._horizon = Horizon(lease.shard_id, retention, lease.watermark_ms, lease.position, parts.clock)
-        self._alarmed = False
+        self._trouble = Trouble(lease.shard_id, parts.clock, parts.metrics)
+        self._reader = shard_reader(parts, options, lease, self._trouble)
+        self._horizon = Horizon(
+            lease.shard_id, retention, lease.watermark_ms, lease.position, parts.clock, self._trouble
+        )
+        self._watch = Watch(self._horizon, parts.metrics, parts.clock)
+        self._let_go = False
 
     @property
     def lease(self) -> LeaseRow:
@@ -83,6 +88,11 @@ class ShardTask:
     def live_seq(self) -> str:
         """How far the shard has reached live state."""
         return self.lease.live_seq if self._live is None else self._live.written(self.shard_id)
+
+    def show(self) -> None:
+        """Bring its gauges up to date."""
+        if not self._let_go:
+            self._watch.show()
 
     def _live_now(self) -> str:
         return self.live_seq
@@ -100,6 +110,7 @@ class ShardTask:
             _log.warning("lease.lost", shard=self.shard_id, fence=self.lease.fence, error=str(lost))
             return Ending.LOST
         finally:
+            self._let_go = True
             self._budget.drop(self.shard_id)
             self._parts.metrics.forget_shard(self.shard_id)
         if self.lease.ended:
@@ -123,7 +134,7 @@ class ShardTask:
                 await self._unless_closing(self._budget.room())
                 if self._closing.is_set():
                     break
-                answer = await self._unless_closing(self._reader.read())
+                answer = await self._unless_closing(self._answer())
                 if answer is None:
                     break
                 await self._take_in(answer)
@@ -139,21 +150,32 @@ class ShardTask:
             self._reader.close()
         self.delivery.close()
 
+    async def _answer(self) -> Records:
+        """The next answer. Raises ShardGone only where the stream's list lacks it too: ending cannot be undone."""
+        while True:
+            try:
+                return await self._reader.read()
+            except ShardGone as gone:
+                if self.shard_id not in {shard.shard_id for shard in await self._listed()}:
+                    raise
+                unsure = StreamUnavailable(f"{gone}, yet the stream's list has it")
+                await self._parts.clock.sleep(self._trouble.note(unsure))
+
     async def _take_in(self, answer: Records) -> None:
         metrics, shard = self._parts.metrics, self.shard_id
         if await self._horizon.check(self._parts.stream, answer):
             _log.error("stream.trimmed", shard=shard, position=self.lease.position)
             metrics.lost.labels(shard).inc()
             self.delivery.mark_lost()
-        self._watch_horizon(answer)
+        self._watch.answered(answer)
         metrics.reads.labels(shard).inc()
         metrics.bytes.labels(shard).inc(answer.bytes_read)
-        metrics.lag.labels(shard).set(answer.millis_behind_latest)
         self.load.count(len(answer.records), answer.bytes_read)
         if answer.records:
             await self._decode(answer)
         elif answer.millis_behind_latest == 0:
             self.delivery.at_tip(answer.response_ms)
+        self._watch.show()
 
     async def _decode(self, answer: Records) -> None:
         shard = self.shard_id
@@ -170,25 +192,22 @@ class ShardTask:
         metrics.records.labels(shard).inc(batch.kinesis_records)
         metrics.user_records.labels(shard).inc(batch.user_records)
         for name, times in batch.unknown_fields.items():
-            metrics.unknown.labels(name).inc(times)
+            metrics.unknown_field(name, times)
+        self._watch.arrived(batch.user_records, batch.max_arrival_ms)
         self.delivery.append(batch)
-
-    def _watch_horizon(self, answer: Records) -> None:
-        used = self._horizon.used(answer.latest_ms)
-        self._parts.metrics.horizon.labels(self.shard_id).set(used)
-        if used >= _ALARM_AT and not self._alarmed:
-            _log.error("stream.retention", shard=self.shard_id, used=round(used, 2))
-        self._alarmed = used >= _ALARM_AT
 
     async def _children(self, named: list[Shard]) -> list[Shard]:
         """The shard's children, from the stream's list where its last answer named none."""
-        while not named:
+        return named or [shard for shard in await self._listed() if self.shard_id in shard.parents]
+
+    async def _listed(self) -> list[Shard]:
+        while True:
             try:
                 listed = await self._parts.stream.list_shards()
-                return [shard for shard in listed if self.shard_id in shard.parents]
-            except StreamUnavailable:
-                await self._parts.clock.sleep(1.0)
-        return named
+            except StreamUnavailable as error:
+                await self._parts.clock.sleep(self._trouble.note(error))
+            else:
+                return listed
 
     async def _release(self) -> None:
         try:

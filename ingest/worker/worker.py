@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -117,6 +118,8 @@ class Worker:
         metrics = self._parts.metrics
         metrics.buffer_bytes.set(self._budget.used_bytes)
         metrics.paused.set(self._budget.full_since_s is not None)
+        for shard in self._holdings:
+            shard.show()
 
     @property
     def _live_complete(self) -> bool:
@@ -134,7 +137,7 @@ class Worker:
         loops: dict[str, Coroutine[Any, Any, None]] = {
             "ending": self._ending(),
             "tend": self._every(ttl_s / 8, self._tend),
-            "retention": self._every(discover_s, self._ask_retention, first_s=discover_s),
+            "retention": self._every(discover_s, partial(self._retention.ask, self._parts.stream), first_s=discover_s),
             "beat": self._every(ttl_s / 3, self._coordinator.beat, steadily=True),
             "janitor": self._every(self._options.sweep_every_s, self._sweep, first_s=ttl_s),
             "great sweep": self._every(self._options.sweep_all_every_s, self._sweep_all, first_s=3 * ttl_s),
@@ -178,9 +181,6 @@ class Worker:
     async def _tend(self) -> None:
         await self._coordinator.tend()
         self.show()
-
-    async def _ask_retention(self) -> None:
-        await self._retention.ask(self._parts.stream)
 
     def _shard_task(self, lease: LeaseRow) -> ShardTask:
         self._janitor.taken(lease)
@@ -234,19 +234,4 @@ class Worker:
             _log.error("live.not_drained", rows=self._live.pending_rows)
 
     def _report(self, seconds: float, late: list[str]) -> Report:
-        totals = self.totals
-        return Report(
-            worker=self.name,
-            seconds=round(seconds, 3),
-            read=totals.user_records_read,
-            kinesis_records=totals.kinesis_records_read,
-            landed=totals.landed,
-            rejected=dict(totals.rejected),
-            suppressed=totals.suppressed,
-            objects=totals.landing_objects + totals.rejected_objects,
-            flushes=totals.flushes,
-            records_per_s=round(totals.user_records_read / seconds, 1) if seconds > 0 else 0.0,
-            lost=totals.lost,
-            not_committed=late,
-            live_missing=not self._live_complete,
-        )
+        return Report.of(self.name, self.totals, seconds, late, live_missing=not self._live_complete)

@@ -269,7 +269,7 @@ def test_a_cursor_that_keeps_to_the_limits_is_never_refused(tell_double: Callabl
         for _ in range(12):
             read += len((await cursor.read()).records)
         assert read == 30
-        assert cursor.throttled == 0
+        assert cursor.trouble.throttled == 0
         assert clock.ms - 1_790_000_000_000 >= 11 * 200
         assert time.monotonic() - started < 30
 

@@ -54,6 +54,7 @@ def test_workers_and_shards_are_told_from_leases_and_pages() -> None:
     ]
     assert [shard.owner for shard in second.shards] == ["here", "here", "elsewhere"]
     assert [shard.lag_ms is None for shard in second.shards] == [False, False, True]
+    assert [shard.lag_records is None for shard in second.shards] == [False, False, True]
     assert [shard.waits_for_parents for shard in second.shards] == [False, False, True]
     here = second.workers[1]
     assert first.workers[1].read_per_s is None
@@ -68,6 +69,7 @@ def test_the_view_shows_every_worker_and_shard() -> None:
     console.print(view(overview))
     text = console.export_text()
     assert "2 workers   3 shards" in text
+    assert "records behind" in text
     assert [word for word in ("here", "elsewhere", "ready", "no pages") if word not in text] == []
     assert len([line for line in text.splitlines() if line.strip()]) == 1 + 3 + 4
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from ingest.kinesis import Start, StreamUnavailable
 from ingest.kinesis.memory import MemoryStream
 from ingest.kinesis.protocol import Records
+from ingest.kinesis.trouble import Trouble
 from ingest.worker.horizon import Horizon, Retention
 from tests.builders.consumer import World, fill, until
 from tests.builders.virtual_time import VirtualClock, run_virtually, true_ms
@@ -130,9 +131,13 @@ def test_a_long_stall_within_the_retention_is_no_loss() -> None:
     assert _stalled_while_retention_changes(168, stalled_h=40, at_h=1) == [False, False]
 
 
+def _trouble() -> Trouble:
+    return Trouble("s", VirtualClock())
+
+
 def test_the_ratio_follows_the_streams_present_retention() -> None:
     async def story() -> None:
-        horizon = Horizon("s", retention := Retention(168 * HOUR_S * 1000), 1_000, "1", VirtualClock())
+        horizon = Horizon("s", retention := Retention(168 * HOUR_S * 1000), 1_000, "1", VirtualClock(), _trouble())
         assert horizon.used(1_000 + 12 * HOUR_S * 1000) < 0.1
         retention.told(24 * HOUR_S * 1000)
         assert horizon.used(1_000 + 12 * HOUR_S * 1000) == 0.5
@@ -144,7 +149,7 @@ def test_an_answer_that_may_be_later_than_its_time_says_is_doubted_by_its_latest
     async def story() -> None:
         stream = MemoryStream(1, now_ms=true_ms, retention_ms=HOUR_S * 1000)
         shard, sequence = stream.put("k", b"first")
-        horizon = Horizon(shard, Retention(HOUR_S * 1000), true_ms(), sequence, VirtualClock())
+        horizon = Horizon(shard, Retention(HOUR_S * 1000), true_ms(), sequence, VirtualClock(), _trouble())
         told_ms = true_ms() + 57 * 60_000
         stream.put("k", b"trimmed unread")
         await asyncio.sleep(HOUR_S + 60)

@@ -1,0 +1,61 @@
+"""What goes wrong with reading one shard: how long to wait, and who is told."""
+
+import random
+
+import structlog
+
+from ingest.batch import ShardId
+from ingest.clock import Clock
+from ingest.kinesis.protocol import StreamUnavailable, Throttled
+from ingest.metrics import STREAM, Metrics
+
+_FIRST_WAIT_S = 0.1
+_LONGEST_WAIT_S = 10.0
+_PATIENCE_S = 10.0
+_log = structlog.get_logger()
+
+
+class Trouble:
+    """Failures in a row of one shard's reader.
+
+    Promises
+    - The metrics know the stream as down since the first of them, until `over`. What happens to a stream that is well,
+      such as a shard's share used up, counts once it has lasted ten seconds.
+    - The log says when it begins, when it becomes another, and when it is over.
+    """
+
+    def __init__(self, shard_id: ShardId, clock: Clock, metrics: Metrics | None = None, *, seed: int = 0) -> None:
+        self.throttled = 0
+        self.since_s: float | None = None
+        self._shard_id = shard_id
+        self._clock = clock
+        self._metrics = metrics
+        self._failures = 0
+        self._kind: type[StreamUnavailable] | None = None
+        self._jitter = random.Random(f"{seed}/{shard_id}")  # noqa: S311
+
+    def note(self, error: StreamUnavailable, *, first_s: float = _FIRST_WAIT_S) -> float:
+        """The stream failed once more; seconds to wait before it is asked again, from `first_s` up, with jitter."""
+        self._failures += 1
+        now_s = self._clock.monotonic_s()
+        since_s = self.since_s = now_s if self.since_s is None else self.since_s
+        throttled = isinstance(error, Throttled)
+        self.throttled += throttled
+        if type(error) is not self._kind:
+            self._kind = type(error)
+            _log.warning("stream.unavailable", shard=self._shard_id, kind=self._kind.__name__, error=str(error))
+        if self._metrics is not None:
+            self._metrics.throttled.labels(self._shard_id).inc(throttled)
+            if not error.passing or now_s - since_s >= _PATIENCE_S:
+                self._metrics.sink_failed(STREAM, self._shard_id, since_s=since_s)
+        wait_s = min(_LONGEST_WAIT_S, first_s * 2.0 ** min(self._failures, 10))
+        return self._jitter.uniform(0.5, 1.0) * wait_s
+
+    def over(self) -> None:
+        """The stream answered."""
+        if self.since_s is None:
+            return
+        _log.info("stream.answers", shard=self._shard_id, down_s=round(self._clock.monotonic_s() - self.since_s, 1))
+        self.since_s, self._kind, self._failures = None, None, 0
+        if self._metrics is not None:
+            self._metrics.sink_worked(STREAM, self._shard_id)
