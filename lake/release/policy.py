@@ -18,12 +18,17 @@ _S_PER_H = 3600.0
 class DeviceUse:
     """One device's day, with the contributors that it says something about: its data subjects, or itself."""
 
+    device: str
     device_type: str
     contributors: tuple[str, ...]
     records: int
     engine_s: float
     moving_s: float
     distance_km: float
+
+
+SUMS = ("records", "engine_s", "moving_s", "distance_km")
+"""What a cell publishes sums of: the amounts of a Contribution and of a DeviceUse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Contribution:
 class Cell:
     """One cell of the cube before any rounding: each device once, and each contributor's part."""
 
-    devices: int
+    devices: Mapping[str, DeviceUse]
     total: Contribution
     contributors: Mapping[str, Contribution]
 
@@ -66,16 +71,14 @@ class Policy:
 
     def allows(self, cell: Cell) -> bool:
         """Whether the cell's values name nobody."""
-        return min(cell.devices, len(cell.contributors)) >= self.cohort_size and not self._dominated(cell)
+        return min(len(cell.devices), len(cell.contributors)) >= self.cohort_size and not self._dominated(cell)
 
     def _dominated(self, cell: Cell) -> bool:
-        distance_km = self.dominance_share * cell.total.distance_km
-        engine_s = self.dominance_share * cell.total.engine_s
-        return any(
-            (part.distance_km > distance_km and part.distance_km > 0)
-            or (part.engine_s > engine_s and part.engine_s > 0)
-            for part in cell.contributors.values()
-        )
+        return any(self._has_giant(cell, name) for name in SUMS)
+
+    def _has_giant(self, cell: Cell, name: str) -> bool:
+        largest = max((getattr(part, name) for part in cell.contributors.values()), default=0)
+        return largest > 0 and largest > self.dominance_share * getattr(cell.total, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +91,11 @@ class Pattern:
 
 def cell_of(uses: Iterable[DeviceUse]) -> Cell:
     """The cell over these devices."""
-    devices, total = 0, Contribution()
+    devices: dict[str, DeviceUse] = {}
+    total = Contribution()
     parts: dict[str, Contribution] = {}
     for use in uses:
-        devices += 1
+        devices[use.device] = use
         total = total.plus(use)
         for contributor in use.contributors:
             parts[contributor] = parts.get(contributor, Contribution()).plus(use)
@@ -134,7 +138,7 @@ def released(cell: Cell) -> dict[str, int | float]:
     """The cell as it leaves the region: counts to the nearest 5, sums to 3 significant digits."""
     return {
         "cohort": round_count(len(cell.contributors)),
-        "devices": round_count(cell.devices),
+        "devices": round_count(len(cell.devices)),
         "records": round_sum(cell.total.records),
         "engine_h": round_sum(cell.total.engine_s / _S_PER_H),
         "moving_h": round_sum(cell.total.moving_s / _S_PER_H),

@@ -18,8 +18,9 @@ from contracts.settings import RegionSettings
 from lake.database import transaction
 from lake.load import mark_applied
 from lake.release.exchange import RELEASE, ReleaseKey, checked, encode
+from lake.release.marks import contributors, marker
 from lake.release.policy import DeviceUse, Policy
-from lake.release.versions import RESIDUAL, Version, in_force, marker, next_versions
+from lake.release.versions import RESIDUAL, Version, in_force, next_versions
 
 _log = structlog.get_logger(__name__)
 
@@ -82,7 +83,7 @@ def publish_day(settings: RegionSettings, day: date, today: date | None = None) 
         data = encode(checked(_table(of, in_force(versions)), of))
         _record(privacy, day, new)
         _put(settings, of.key, data)
-        report = _report(of, versions, restated=len(new) if recorded else 0)
+        report = _report(of, versions, restated=len(new) if in_force(recorded) else 0)
         with transaction(settings) as fleet:
             mark_applied(fleet, RELEASE, day, sequence, report.published)
     _log.info("release_published", region=report.region, day=str(day), **report.metadata())
@@ -103,6 +104,7 @@ def _marts_sequence(fleet: psycopg.Connection, day: date) -> int:
 
 _USES = """
     select
+        'd:' || used.device_id,
         coalesce(device.type, 'unknown'),
         coalesce(
             (select array_agg('s:' || tied.subject_id) from registry.device_subject as tied
@@ -118,12 +120,13 @@ _USES = """
 
 
 def _uses(fleet: psycopg.Connection, day: date) -> list[DeviceUse]:
-    return [DeviceUse(kind, tuple(who), *amounts) for kind, who, *amounts in fleet.execute(_USES, [day])]
+    return [DeviceUse(name, kind, tuple(who), *amounts) for name, kind, who, *amounts in fleet.execute(_USES, [day])]
 
 
 def _recorded(privacy: psycopg.Connection, day: date) -> list[Version]:
+    """A version of before devices were remembered can be compared with nothing: it stands, as a frozen one."""
     rows = privacy.execute(
-        """select cell, version, contributors, published, frozen from privacy.release_cell
+        """select cell, version, coalesce(devices, '{}'), published, frozen or devices is null from privacy.release_cell
         where release = %s and day = %s order by cell, version""",
         [RELEASE, day],
     )
@@ -138,9 +141,12 @@ def _record(privacy: psycopg.Connection, day: date, versions: Iterable[Version])
         for one in versions:
             published = None if one.published is None else json.dumps(dict(one.published))
             privacy.execute(
-                """insert into privacy.release_cell (release, day, cell, version, contributors, published)
-                values (%s, %s, %s, %s, %s, %s)""",
-                [RELEASE, day, one.cell, one.version, sorted(one.marks), published],
+                """insert into privacy.release_cell (release, day, cell, version, contributors, devices, published)
+                values (%s, %s, %s, %s, %s, %s, %s)""",
+                [
+                    *(RELEASE, day, one.cell, one.version),
+                    *(sorted(contributors(one.marks)), sorted(one.marks), published),
+                ],
             )
 
 

@@ -1,26 +1,25 @@
 """What was published about a day, and what may be published again. Pure functions.
 
 The rule, and why no difference of what was published singles anyone out:
-- The pattern of a cube (which cells are published, and whether their total) is that of its first publication.
-- A cell is restated only where the contributors whose part changed are at least the cohort size against *every*
-  published version of it, and the cell is still allowed by the policy. Else the published value stands.
-- A contributor accounts for changes in one cell only: moving between cells would cancel out in their sum.
+- The pattern of a cube (which cells are published, and whether their total) is that of its first publication. Until a
+  cell of it is published there is nothing to subtract from, and it is chosen again.
+- A cell is restated only where, against *every* published version of it and for each of its sums, the devices whose
+  part changed, and the contributors of these devices, are nobody or at least the cohort size; and where the cell is
+  still allowed by the policy. Else the published value stands.
+- A device or contributor accounts for changes in one cell only: moving between cells would cancel out in their sum.
 - The withheld cells together (`RESIDUAL`: the total less its siblings) are held to the same rule, though never
   published. The total is restated only where all that it is made of is, or did not change.
 Each published value is then a sum of allowed cells, and each difference of values rests on a whole cohort.
 """
 
-import hashlib
-import hmac
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
+from lake.release.marks import Marker, Marks, changed, differences
 from lake.release.policy import (
     ALL,
     Cell,
-    Contribution,
     DeviceUse,
     Policy,
     by_type,
@@ -32,13 +31,6 @@ from lake.release.policy import (
 
 RESIDUAL = "residual"
 """The cell over what a published total hides; remembered, never published."""
-
-WHO_BYTES = 16
-"""A mark is 16 bytes that say who, and 16 that say how much."""
-
-Mark = bytes
-Marks = frozenset[Mark]
-Marker = Callable[[Cell], Marks]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +45,17 @@ class Version:
     """After an erasure: never restated."""
 
 
-def who(key: bytes, release: str, day: date, contributor: str) -> bytes:
-    """The keyed hash that stands for a contributor in one day's release: days cannot be linked without the key."""
-    return _hmac(key, f"{release}|{day.isoformat()}|{contributor}".encode())
-
-
-def marker(key: bytes, release: str, day: date) -> Marker:
-    """How a cell's contributors and their parts are remembered: as keyed hashes, comparable and nothing else."""
-
-    def marks(cell: Cell) -> Marks:
-        return frozenset(_mark(key, who(key, release, day, name), part) for name, part in cell.contributors.items())
-
-    return marks
-
-
-def changed(one: Marks, other: Marks) -> frozenset[bytes]:
-    """Who came, went, or adds something else."""
-    return frozenset(mark[:WHO_BYTES] for mark in one ^ other)
-
-
 def next_versions(uses: list[DeviceUse], versions: Iterable[Version], policy: Policy, marks: Marker) -> list[Version]:
     """What to record and publish now, given every version so far. Empty where everything published stands."""
+    recorded = sorted(versions, key=lambda one: one.version)
+    first = min((one.version for one in recorded if one.published is not None), default=None)
+    if first is None:
+        return _first(uses, recorded, policy, marks)
     history: dict[str, list[Version]] = {}
-    for version in sorted(versions, key=lambda one: one.version):
-        history.setdefault(version.cell, []).append(version)
-    return _restated(uses, history, policy, marks) if history else _first(uses, policy, marks)
+    for version in recorded:
+        if version.version >= first:
+            history.setdefault(version.cell, []).append(version)
+    return _restated(uses, history, policy, marks)
 
 
 def in_force(versions: Iterable[Version]) -> dict[str, Mapping[str, Any]]:
@@ -89,14 +67,19 @@ def in_force(versions: Iterable[Version]) -> dict[str, Mapping[str, Any]]:
     return {cell: version.published for cell, version in sorted(newest.items()) if version.published is not None}
 
 
-def _first(uses: list[DeviceUse], policy: Policy, marks: Marker) -> list[Version]:
+def _first(uses: list[DeviceUse], recorded: list[Version], policy: Policy, marks: Marker) -> list[Version]:
+    """The first publication; `recorded` are earlier attempts, in which no cell was published."""
+    number = 1 + max((one.version for one in recorded), default=0)
     pattern = choose(uses, policy)
     cells = {kind: cell_of(of_kind) for kind, of_kind in by_type(uses).items()}
-    versions = [_version(kind, 1, cells[kind], marks, publish=kind in pattern.published) for kind in sorted(cells)]
-    versions.append(_version(ALL, 1, cell_of(uses), marks, publish=pattern.with_total))
+    versions = [_version(kind, number, cells[kind], marks, publish=kind in pattern.published) for kind in sorted(cells)]
+    versions.append(_version(ALL, number, cell_of(uses), marks, publish=pattern.with_total))
     if pattern.with_total:
-        versions.append(Version(RESIDUAL, 1, marks(residual_of(uses, pattern.published)), None))
-    return versions
+        versions.append(Version(RESIDUAL, number, marks(residual_of(uses, pattern.published)), None))
+    if any(one.published is not None for one in versions):
+        return versions
+    known = {one.cell for one in recorded}
+    return [one for one in versions if one.cell not in known]
 
 
 def _version(name: str, number: int, cell: Cell, marks: Marker, *, publish: bool) -> Version:
@@ -145,8 +128,11 @@ def _may_follow(versions: list[Version], cell: Cell, now: Marks, policy: Policy)
     empty_residual = versions[0].cell == RESIDUAL and not cell.contributors
     if not empty_residual and not policy.allows(cell):
         return False
-    sizes = (len(changed(version.marks, now)) for version in versions)
-    return all(size == 0 or size >= policy.cohort_size for size in sizes)
+    return all(
+        not difference.devices or difference.size >= policy.cohort_size
+        for version in versions
+        for difference in differences(version.marks, now)
+    )
 
 
 def _sharing_a_change(history: Mapping[str, list[Version]], now: Mapping[str, Marks], fit: set[str]) -> set[str]:
@@ -160,13 +146,3 @@ def _sharing_a_change(history: Mapping[str, list[Version]], now: Mapping[str, Ma
 
 def _past(versions: list[Version]) -> frozenset[bytes]:
     return frozenset().union(*(changed(versions[0].marks, version.marks) for version in versions))
-
-
-def _mark(key: bytes, contributor: bytes, part: Contribution) -> Mark:
-    """Seconds and metres: the last digits of a sum depend on the order in which it was added up."""
-    amounts = f"{part.records}|{part.engine_s:.1f}|{part.moving_s:.1f}|{part.distance_km:.3f}"
-    return contributor + _hmac(key, contributor + amounts.encode())
-
-
-def _hmac(key: bytes, message: bytes) -> bytes:
-    return hmac.new(key, message, hashlib.sha256).digest()[:WHO_BYTES]

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lake.release.policy import (
+    SUMS,
     DeviceUse,
     Policy,
     by_type,
@@ -22,6 +23,7 @@ POLICY = Policy(cohort_size=K, dominance_share=0.5)
 devices = st.lists(
     st.builds(
         DeviceUse,
+        device=st.uuids().map(str),
         device_type=st.sampled_from(["car", "van", "truck", "bus"]),
         contributors=st.sets(st.sampled_from([f"s{n}" for n in range(12)]), min_size=1, max_size=2).map(
             lambda names: tuple(sorted(names))
@@ -37,7 +39,8 @@ devices = st.lists(
 
 def uses(kind: str, count: int, *, first: int = 0, distance_km: float = 10.0) -> list[DeviceUse]:
     """Devices of one kind, each its own contributor."""
-    return [DeviceUse(kind, (f"{kind}{first + n}",), 100, 3600.0, 3000.0, distance_km) for n in range(count)]
+    names = [f"{kind}{first + n}" for n in range(count)]
+    return [DeviceUse(name, kind, (name,), 100, 3600.0, 3000.0, distance_km) for name in names]
 
 
 def test_a_cell_under_k_contributors_is_withheld():
@@ -46,19 +49,19 @@ def test_a_cell_under_k_contributors_is_withheld():
 
 
 def test_a_cell_under_k_devices_is_withheld_however_many_drive_them():
-    shared = [DeviceUse("van", (f"a{n}", f"b{n}"), 100, 3600.0, 3000.0, 10.0) for n in range(K - 1)]
+    shared = [DeviceUse(f"van{n}", "van", (f"a{n}", f"b{n}"), 100, 3600.0, 3000.0, 10.0) for n in range(K - 1)]
     assert choose(shared, POLICY).published == frozenset()
 
 
 def test_devices_of_one_subject_are_one_contributor():
-    fleet = [DeviceUse("car", ("subject",), 100, 3600.0, 3000.0, 10.0) for _ in range(20)]
+    fleet = [DeviceUse(f"car{n}", "car", ("subject",), 100, 3600.0, 3000.0, 10.0) for n in range(20)]
     assert not choose(fleet, POLICY).with_total
 
 
-@pytest.mark.parametrize("amount", ["distance_km", "engine_s"])
+@pytest.mark.parametrize("amount", SUMS)
 def test_a_cell_that_one_contributor_dominates_is_withheld(amount):
     giant = {"records": 1, "engine_s": 1.0, "moving_s": 1.0, "distance_km": 1.0, amount: 1e6}
-    fleet = [*uses("car", 2 * K), DeviceUse("car", ("giant",), **giant)]
+    fleet = [*uses("car", 2 * K), DeviceUse("giant", "car", ("giant",), **giant)]
     assert "car" not in choose(fleet, POLICY).published
     assert "car" in choose(fleet[:-1], POLICY).published
 
@@ -82,7 +85,7 @@ def test_no_published_cell_is_small_or_dominated(fleet):
     cells = [cell_of(kinds[kind]) for kind in pattern.published] + [cell_of(fleet)] * pattern.with_total
     for cell in cells:
         assert len(cell.contributors) >= K
-        for amount in ("distance_km", "engine_s"):
+        for amount in SUMS:
             largest = max(getattr(part, amount) for part in cell.contributors.values())
             assert largest <= 0.5 * getattr(cell.total, amount)
 

@@ -120,6 +120,26 @@ def test_one_late_device_is_not_restated_and_ten_are(region):
     assert published(region)["all"]["distance_km"] == 340.0
 
 
+def test_a_day_that_was_empty_is_released_once_it_has_enough(region):
+    with connect(region) as connection:
+        connection.execute("truncate marts.device_day")
+    assert publish_day(region, DAY).published == 0
+    build_marts(region, 2)
+    assert due_releases(region, OLD_ENOUGH) == [DAY]
+    report = publish_day(region, DAY)
+    assert (report.published, report.restated) == (2, 0)
+    assert published(region).keys() == {"all", "bus"}
+
+
+def test_a_version_that_remembers_no_devices_stands(region):
+    publish_day(region, DAY)
+    with psycopg.connect(region.privacy_dsn.get_secret_value()) as connection:
+        connection.execute("update privacy.release_cell set devices = null")
+    build_marts(region, 2, **{f"bus{n}": 20.0 for n in range(10)})
+    assert publish_day(region, DAY).restated == 0
+    assert published(region)["bus"]["distance_km"] == 120.0
+
+
 def test_what_was_recorded_is_what_is_put_after_a_kill_between_the_two(region, monkeypatch):
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -7,8 +7,9 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake.release.policy import ALL, Cell, Contribution, DeviceUse, Policy, by_type, cell_of
-from lake.release.versions import RESIDUAL, Version, changed, in_force, marker, next_versions, who
+from lake.release.marks import changed, contributors, marker, who
+from lake.release.policy import ALL, SUMS, Cell, DeviceUse, Policy, by_type, cell_of
+from lake.release.versions import RESIDUAL, Version, in_force, next_versions
 
 K = 3
 POLICY = Policy(cohort_size=K, dominance_share=0.9)
@@ -18,7 +19,12 @@ KINDS = ("car", "van", "bus")
 
 
 def fleet(kind: str, names: range, distance_km: float = 10.0) -> list[DeviceUse]:
-    return [DeviceUse(kind, (f"{kind}{n}",), 100, 3600.0, 3000.0, distance_km) for n in names]
+    return [DeviceUse(f"{kind}{n}", kind, (f"{kind}{n}",), 100, 3600.0, 3000.0, distance_km) for n in names]
+
+
+def driven(by: tuple[str, ...], uses: list[DeviceUse]) -> list[DeviceUse]:
+    """The same devices, tied to these people."""
+    return [replace(use, contributors=by) for use in uses]
 
 
 def publish(uses: list[DeviceUse], versions: list[Version]) -> list[Version]:
@@ -50,6 +56,50 @@ def test_a_restatement_is_compared_with_every_version():
     back = fleet("car", range(8))  # K + 1 less than the second, and one less than the first
     assert second
     assert publish(back, first + second) == []
+
+
+def test_one_device_is_not_restated_however_many_drive_it():
+    """The second version less the first would be that van."""
+    first = publish(fleet("van", range(9)), [])
+    late = driven(tuple(f"driver{n}" for n in range(K)), fleet("van", range(1), distance_km=11.0))
+    assert publish(late + fleet("van", range(1, 9)), first) == []
+
+
+def test_devices_of_one_driver_are_not_restated_whoever_else_is_tied_anew():
+    shared = driven(("driver",), fleet("van", range(K)))
+    first = publish(shared + fleet("van", range(K, 12)), [])
+    late = driven(("driver",), fleet("van", range(K), distance_km=11.0))
+    tied = [replace(use, contributors=(f"new {use.device}",)) for use in fleet("van", range(K, 12))]
+    assert in_force(first).keys() == {"van", ALL}
+    assert publish(late + tied, first) == []
+
+
+def test_each_sum_rests_on_a_cohort_of_its_own():
+    """K cars sent late records, and one of them drove further."""
+    first = publish(fleet("car", range(9)), [])
+    late = [replace(use, records=101) for use in fleet("car", range(K))]
+    further = [replace(late[0], distance_km=11.0), *late[1:]]
+    assert publish(further + fleet("car", range(K, 9)), first) == []
+    assert [one.cell for one in publish(late + fleet("car", range(K, 9)), first)] == ["car", ALL]
+
+
+def test_a_device_without_a_distance_hides_nobody_elses():
+    first = publish(fleet("car", range(9)), [])
+    late = fleet("car", range(K - 1), distance_km=11.0) + fleet("car", range(K - 1, 9))
+    assert publish(late + fleet("car", range(9, 9 + K), distance_km=0.0), first) == []
+
+
+def test_a_day_of_which_nothing_was_published_is_chosen_again():
+    empty = publish([], [])
+    few = empty + publish(fleet("car", range(K - 1)), empty)
+    assert publish(fleet("car", range(K - 1)), few) == []
+    full = publish(fleet("car", range(9)) + fleet("van", range(9)), few)
+    assert in_force(few) == {}
+    assert in_force(few + full).keys() == {"car", "van", ALL}
+    assert len({(one.cell, one.version) for one in few + full}) == len(few + full)
+    late = fleet("car", range(9 + K)) + fleet("van", range(9))
+    assert [one.cell for one in publish(late, few + full)] == ["car", ALL]
+    assert publish(fleet("car", range(10)) + fleet("van", range(9)), few + full) == []
 
 
 def test_a_cell_withheld_at_first_is_never_published():
@@ -95,30 +145,38 @@ def test_marks_name_nobody_and_differ_by_day_and_key():
 def test_an_erased_contributor_can_be_found_in_the_marks_with_the_key():
     gone = who(b"key of the region", "utilisation_day", DAY, "car3")
     marks = MARKS(cell_of(fleet("car", range(9))))
-    assert sum(mark.startswith(gone) for mark in marks) == 1
+    assert gone in contributors(marks)
+    assert sum(gone in mark for mark in marks) == 1
 
 
 amounts = st.sampled_from([0, 10, 20])
+drivers = st.sampled_from([None, None, None, "driver1", "driver2"])
 a_day = st.dictionaries(
-    st.sampled_from([f"p{n}" for n in range(14)]), st.tuples(st.sampled_from(KINDS), amounts), max_size=14
+    st.sampled_from([f"p{n}" for n in range(14)]),
+    st.tuples(st.sampled_from(KINDS), amounts, amounts, drivers),
+    max_size=14,
 )
 
 
-def as_uses(day: dict[str, tuple[str, int]]) -> list[DeviceUse]:
-    return [DeviceUse(kind, (name,), 1, 1.0, 1.0, float(km)) for name, (kind, km) in sorted(day.items())]
+def as_uses(day: dict[str, tuple[str, int, int, str | None]]) -> list[DeviceUse]:
+    """Devices that are tied to a driver, or are their own contributors."""
+    return [
+        DeviceUse(name, kind, (driver or name,), 1, 1.0, float(s), float(km))
+        for name, (kind, km, s, driver) in sorted(day.items())
+    ]
 
 
-def parts_of(cell: Cell) -> dict[str, Contribution]:
-    return dict(cell.contributors)
+def parts_of(cell: Cell) -> dict[str, DeviceUse]:
+    return dict(cell.devices)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(a_day, min_size=2, max_size=4))
 def test_no_difference_of_published_values_rests_on_less_than_k(days):
     """What an observer holds after each publication, by cell, as the truth it was made of; any two publications of any
-    sum of kinds, and the total less any kinds, may differ by nobody or by K and more."""
+    sum of kinds, and the total less any kinds, may differ by nobody or by K devices of K people and more."""
     versions: list[Version] = []
-    shown: list[dict[str, dict[str, Contribution]]] = []
+    shown: list[dict[str, dict[str, DeviceUse]]] = []
     for day in days:
         uses = as_uses(day)
         kinds = by_type(uses)
@@ -129,27 +187,37 @@ def test_no_difference_of_published_values_rests_on_less_than_k(days):
             if one.published is not None:
                 now[one.cell] = parts_of(cell_of(uses if one.cell == ALL else kinds.get(one.cell, [])))
         shown.append(now)
-    for before, after in combinations(shown, 2):
+    for before, after in combinations([cells for cells in shown if cells], 2):
         assert before.keys() == after.keys()
         published = sorted(before.keys() - {ALL})
         for size in range(1, len(published) + 1):
             for some in combinations(published, size):
-                _assert_nobody_or_a_cohort(sum_of(before, some), sum_of(after, some))
+                _assert_nobody_or_a_cohort([before[name] for name in some], [after[name] for name in some])
         if ALL in before:
-            _assert_nobody_or_a_cohort(before[ALL], after[ALL])
+            _assert_nobody_or_a_cohort([before[ALL]], [after[ALL]])
 
 
-def sum_of(cells: dict[str, dict[str, Contribution]], names: tuple[str, ...]) -> dict[str, float]:
+def _assert_nobody_or_a_cohort(before: list[dict[str, DeviceUse]], after: list[dict[str, DeviceUse]]) -> None:
+    for amount in SUMS:
+        one, other = _sum_of(before, amount), _sum_of(after, amount)
+        devices = {name for name in one.keys() | other.keys() if one.get(name, 0) != other.get(name, 0)}
+        assert not devices or len(devices) >= K, (amount, devices)
+        for cells, beside in ((before, after), (after, before)):
+            tied = [cell[name].contributors for name in devices for cell in _with(name, cells) or _with(name, beside)]
+            people = set().union(*tied)
+            assert not devices or len(people) >= K, (amount, people)
+
+
+def _sum_of(cells: list[dict[str, DeviceUse]], amount: str) -> dict[str, float]:
     total: dict[str, float] = {}
-    for name in names:
-        for contributor, part in cells[name].items():
-            total[contributor] = total.get(contributor, 0.0) + 1 + part.distance_km
+    for cell in cells:
+        for name, use in cell.items():
+            total[name] = total.get(name, 0.0) + getattr(use, amount)
     return total
 
 
-def _assert_nobody_or_a_cohort(before: dict, after: dict) -> None:
-    differing = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    assert not differing or len(differing) >= K, differing
+def _with(name: str, cells: list[dict[str, DeviceUse]]) -> list[dict[str, DeviceUse]]:
+    return [cell for cell in cells if name in cell]
 
 
 @settings(max_examples=300, deadline=None)
@@ -157,7 +225,7 @@ def _assert_nobody_or_a_cohort(before: dict, after: dict) -> None:
 def test_the_total_less_its_siblings_is_nobody_or_a_cohort_at_every_version(days):
     """Whatever versions of the kinds are taken from whatever version of the total that was made of them."""
     versions: list[Version] = []
-    parts: dict[str, dict[str, Contribution]] = {}
+    parts: dict[str, dict[str, DeviceUse]] = {}
     for day in days:
         uses = as_uses(day)
         kinds = by_type(uses)
@@ -169,20 +237,26 @@ def test_the_total_less_its_siblings_is_nobody_or_a_cohort_at_every_version(days
         if any(one.cell == ALL and one.published for one in new):
             siblings = [name for name in in_force(versions) if name != ALL]
             known = {name for sibling in siblings for name in parts[sibling]}
-            hidden = cell_of(uses).contributors.keys() - known
+            hidden = cell_of(uses).devices.keys() - known
             assert not hidden or len(hidden) >= K
-            assert all(parts[sibling] == parts_of(cell_of(kinds.get(sibling, []))) for sibling in siblings)
+            for sibling in siblings:
+                now = parts_of(cell_of(kinds.get(sibling, [])))
+                assert _amounts_of(parts[sibling]) == _amounts_of(now)
+
+
+def _amounts_of(devices: dict[str, DeviceUse]) -> dict[str, list[float]]:
+    return {name: [getattr(use, amount) for amount in SUMS] for name, use in devices.items()}
 
 
 @given(a_day, a_day)
-def test_marks_differ_exactly_where_contributions_do(one, other):
+def test_marks_differ_exactly_where_amounts_do(one, other):
     first, second = cell_of(as_uses(one)), cell_of(as_uses(other))
-    truly = {
-        name
-        for name in first.contributors.keys() | second.contributors.keys()
-        if first.contributors.get(name) != second.contributors.get(name)
-    }
-    assert len(changed(MARKS(first), MARKS(second))) == len(truly)
+    before, after = _amounts_of(dict(first.devices)), _amounts_of(dict(second.devices))
+    truly = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    uses = [use for cell in (first, second) for use in cell.devices.values() if use.device in truly]
+    named = {name for use in uses for name in (use.device, *use.contributors)}
+    expected = {who(b"key of the region", "utilisation_day", DAY, name) for name in named}
+    assert changed(MARKS(first), MARKS(second)) == expected
 
 
 def test_the_residual_is_remembered_and_never_published():
