@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 AT_A_TIME = 2
 """Regions worked on at the same time: each has a Spark session."""
-_SETTINGS = {"FLEETLAKE_RELEASE_DELAY_DAYS": "1", "FLEETLAKE_SPARK_MEMORY": "1g", "PYTHONUNBUFFERED": "1"}
+_SETTINGS = {"FLEETLAKE_RELEASE_DELAY_DAYS": "0", "FLEETLAKE_SPARK_MEMORY": "1g", "PYTHONUNBUFFERED": "1"}
 """Unless the caller has set them: yesterday is released today, and two sessions fit into a laptop."""
 
 

@@ -51,7 +51,7 @@ _DUE = """
 
 
 def due_releases(settings: RegionSettings, today: date | None = None) -> list[date]:
-    """Business days that are old enough and whose marts are newer than their release, in order.
+    """Business days that are final and whose marts are newer than their release, in order.
 
     today: the region's business day; now in its time zone where it is left out.
     """
@@ -68,7 +68,7 @@ def publish_day(settings: RegionSettings, day: date, today: date | None = None) 
     Raises Misuse where the day has no marts, ReleaseRefused where it is too young or breaks the release's schema.
     """
     if day > _newest(settings, today):
-        raise ReleaseRefused(f"{day} is younger than {settings.release_delay_days} days; publish it when it is older")
+        raise ReleaseRefused(f"{day} did not end {settings.release_delay_days} days ago; publish it when it is older")
     with psycopg.connect(settings.privacy_dsn.get_secret_value(), autocommit=True) as privacy:
         privacy.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [f"release/{RELEASE}/{day}"])
         with transaction(settings) as fleet:
@@ -91,8 +91,9 @@ def publish_day(settings: RegionSettings, day: date, today: date | None = None) 
 
 
 def _newest(settings: RegionSettings, today: date | None) -> date:
+    """The youngest day that ended as long ago as a release waits: then it is final, as `is_final` in a mart says."""
     today = today or datetime.now(UTC).astimezone(settings.row.zone).date()
-    return today - timedelta(days=settings.release_delay_days)
+    return today - timedelta(days=settings.release_delay_days + 1)
 
 
 def _marts_sequence(fleet: psycopg.Connection, day: date) -> int:

@@ -17,7 +17,8 @@ from lake.release.exchange import ReleaseKey, decode
 from tests.builders.marts import build_mart, clear_exchange, connect, device_day, empty, fetch, register, run_dbt
 
 DAY = date(2026, 3, 2)
-OLD_ENOUGH = date(2026, 3, 5)
+OLD_ENOUGH = date(2026, 3, 6)
+"""Three days after DAY's end."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -164,7 +165,7 @@ def test_contributors_are_kept_as_keyed_hashes_only(region):
 
 
 def test_a_young_day_and_a_day_without_marts_are_refused(region):
-    with pytest.raises(ReleaseRefused, match="younger"):
+    with pytest.raises(ReleaseRefused, match="did not end 3 days ago"):
         publish_day(region, DAY, today=OLD_ENOUGH - timedelta(days=1))
     with pytest.raises(Misuse, match="no marts"):
         publish_day(region, DAY - timedelta(days=1))

@@ -24,7 +24,7 @@ final as (
         cells.engine_h,
         cells.moving_h,
         cells.distance_km,
-        {{ is_final('cells.day') }} as is_final,
+        true as is_final,
         {{ refreshed_at() }} as refreshed_at
     from cells
     left join kinds on cells.region = kinds.region and cells.day = kinds.day

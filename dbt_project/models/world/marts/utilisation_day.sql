@@ -15,7 +15,7 @@ final as (
         moving_h,
         distance_km,
         released_at,
-        {{ is_final('day') }} as is_final,
+        true as is_final,
         {{ refreshed_at() }} as refreshed_at
     from cells
 )
