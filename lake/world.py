@@ -1,4 +1,8 @@
-"""The world's side of the exchange: every region's releases into fleet_world, and which days its marts wait for."""
+"""The world's side of the exchange: every region's releases into fleet_world, and which days its marts wait for.
+
+An object that is no longer in the exchange is a release that was withdrawn: its rows leave staging, and GONE stands in
+its etags, so that the marts of its day are built once more, without it.
+"""
 
 import re
 from collections.abc import Sequence
@@ -17,6 +21,8 @@ from contracts.settings import WorldSettings
 from lake.copy import copy_rows, lock
 from lake.release.exchange import ReleaseKey, checked, decode, parse_key
 
+GONE = ""
+"""The etag of an object that is not there."""
 _log = structlog.get_logger(__name__)
 _DUE = """
     select key from ops.exchange_object
@@ -47,8 +53,13 @@ class WorldReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def due_objects(settings: WorldSettings) -> list[str]:
-    """Keys of the exchange whose content is not what staging has, in order. Reads the exchange's listing."""
+    """Keys of the exchange whose content is not what staging has, in order.
+
+    Reads the exchange's listing, and takes out of staging what is not listed any more.
+    """
     with _connect(settings) as connection:
+        # One listing at a time: one that is older than what was taken in would withdraw what is new.
+        lock(connection, "world/listing")
         _take_in_listing(settings, connection)
         return [key for (key,) in connection.execute(_DUE)]
 
@@ -57,14 +68,20 @@ def load_world(settings: WorldSettings) -> WorldReport:
     """Load every due object, each replacing its region and day in staging.utilisation_day in one transaction.
 
     An object that is no release, or holds anything but a release's columns and words, is logged as an error and
-    reported in `refused`; nothing of it is loaded, and the others are. May be repeated, killed, and run twice at once.
+    reported in `refused`; nothing of it is loaded, and the others are. One that is gone by now is withdrawn.
+    May be repeated, killed, and run twice at once.
     """
     s3 = _s3(settings)
     loaded: list[ReleaseKey] = []
     refused: dict[str, str] = {}
     rows = 0
     for key in due_objects(settings):
-        answer = s3.get_object(Bucket=names.EXCHANGE_BUCKET, Key=key)
+        try:
+            answer = s3.get_object(Bucket=names.EXCHANGE_BUCKET, Key=key)
+        except s3.exceptions.NoSuchKey:
+            with _connect(settings) as connection:
+                _withdraw(connection, [key])
+            continue
         data, etag = answer["Body"].read(), answer["ETag"]
         try:
             rows += _load(settings, key, data, etag)
@@ -115,6 +132,25 @@ def _take_in_listing(settings: WorldSettings, connection: psycopg.Connection) ->
             on conflict (key) do update set etag = excluded.etag where o.etag <> excluded.etag""",
             [(key, *_filed(key), etag) for key, etag in listed],
         )
+    unlisted = "select key from ops.exchange_object where key <> all(%s) and loaded_etag is distinct from %s"
+    _withdraw(connection, [key for (key,) in connection.execute(unlisted, [[key for key, _ in listed], GONE])])
+
+
+def _withdraw(connection: psycopg.Connection, keys: list[str]) -> None:
+    """Take the objects' rows out of staging; one that was never loaded is forgotten."""
+    for key in keys:
+        lock(connection, f"world/{key}")
+        connection.execute("delete from ops.exchange_object where key = %s and loaded_etag is null", [key])
+        connection.execute(
+            "delete from staging.utilisation_day s using ops.exchange_object o"
+            " where o.key = %s and s.region = o.region and s.day = o.day",
+            [key],
+        )
+        connection.execute(
+            "update ops.exchange_object set etag = %(gone)s, loaded_etag = %(gone)s, rows = 0 where key = %(key)s",
+            {"gone": GONE, "key": key},
+        )
+        _log.info("release_withdrawn", key=key)
 
 
 def _filed(key: str) -> tuple[str, str, date]:

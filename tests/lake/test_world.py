@@ -121,7 +121,46 @@ def test_a_region_that_writes_in_anothers_name_is_refused(world, regions):
     assert staged(world) == []
 
 
-def test_the_worlds_marts_show_what_is_published(world, regions, tmp_path):
+def test_a_release_that_was_withdrawn_leaves_staging_and_is_due_in_the_marts(stack, world, regions):
+    for region in regions:
+        put(region, DAYS[0], [cell(region.region, DAYS[0])])
+    load_world(world)
+    mark_marts(world, loaded_etags(world, due_marts(world)))
+    clear_exchange(stack.state, "ap")
+    assert due_objects(world) == []
+    assert staged(world) == [("af", DAYS[0], "all", 300.0)]
+    assert due_marts(world) == [DAYS[0]]
+    mark_marts(world, loaded_etags(world, due_marts(world)))
+    assert (due_objects(world), due_marts(world)) == ([], [])
+    key = put(regions[0], DAYS[0], [cell("ap", DAYS[0])])
+    assert load_world(world).loaded == [key]  # published again, with the same content
+
+
+def test_an_object_that_vanishes_while_others_are_loaded_stops_none(stack, world, regions, monkeypatch):
+    key = put(regions[0], DAYS[0], [cell("ap", DAYS[0])])
+    load_world(world)
+    put(regions[0], DAYS[0], [cell("ap", DAYS[0], distance_km=310.0)])
+    never = put(regions[0], DAYS[1], [cell("ap", DAYS[1])])
+    good = put(regions[1], DAYS[0], [cell("af", DAYS[0])])
+    listed = due_objects(world)
+    assert {key, never, good} == set(listed)
+    clear_exchange(stack.state, "ap")
+    monkeypatch.setattr("lake.world.due_objects", lambda _: listed)
+    report = load_world(world)
+    assert (report.loaded, report.refused) == ([good], {})
+    assert staged(world) == [("af", DAYS[0], "all", 300.0)]
+
+
+def test_a_strange_object_that_is_gone_is_forgotten(stack, world, regions):
+    client = boto3.client("s3", **regions[0].s3.client_kwargs(regions[0].row.aws_region))
+    client.put_object(Bucket="exchange", Key="region=ap/notes.txt", Body=b"x")
+    load_world(world)
+    clear_exchange(stack.state, "ap")
+    assert load_world(world).refused == {}
+    assert fetch(world, "select * from ops.exchange_object where refused_etag is not null") == []
+
+
+def test_the_worlds_marts_show_what_is_published(stack, world, regions, tmp_path):
     put(regions[0], DAYS[0], [cell("ap", DAYS[0]), cell("ap", DAYS[0], "bus", distance_km=120.0)])
     put(regions[1], DAYS[1], [cell("af", DAYS[1], "car")])
     load_world(world)
@@ -135,6 +174,14 @@ def test_the_worlds_marts_show_what_is_published(world, regions, tmp_path):
     assert days == staged(world)
     totals = fetch(world, "select region, day, kinds_published, distance_km from marts.daily_total")
     assert totals == [("ap", DAYS[0], 1, 300.0)]
+    for mart in ("utilisation_day", "daily_total"):
+        assert fetch(world, f"select distinct is_final from marts.{mart}") == [(True,)]
+    clear_exchange(stack.state, "ap")
+    load_world(world)
+    assert due_marts(world) == DAYS[:1]
+    run_dbt(world, tmp_path, "run", *window_arguments(due_marts(world)))
+    assert fetch(world, "select region, day from marts.utilisation_day") == [("af", DAYS[1])]
+    assert fetch(world, "select * from marts.daily_total") == []
 
 
 def test_the_world_reads_the_exchange_and_writes_nothing(world):
