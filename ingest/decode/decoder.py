@@ -31,6 +31,11 @@ class JsonDecoder:
 
     version = DECODER_VERSION
 
+    @property
+    def suppression_version(self) -> int:
+        """Version of the suppression list that is applied."""
+        return self._suppression.version
+
     def __init__(self, suppression: Suppression | None = None, *, part_rows: int = PART_ROWS) -> None:
         self._suppression = suppression or NoSuppression()
         self._part_rows = part_rows
@@ -72,12 +77,17 @@ class JsonDecoder:
         arrivals: np.ndarray,
         sequences: pa.StringArray,
     ) -> list[Part]:
-        """User records [start, stop). What breaks this code is bisected to the record, which alone is refused."""
+        """User records [start, stop). What breaks this code is bisected to the record, which alone is refused.
+
+        Raises MemoryError where a single one finds no memory: that is no fault of the record.
+        """
         try:
             part = users.part(start, stop)
             return [decode_part(self._reader, self._suppression, shard_id, part, start, arrivals, sequences)]
-        except Exception as error:  # noqa: BLE001 - whatever one record breaks must not stop its shard
+        except Exception as error:
             if stop - start == 1:
+                if isinstance(error, MemoryError):
+                    raise
                 refusal = Refusal(start, RejectReason.POISON, type(error).__name__)
                 return [Part(_NO_ROWS, [refusal])]
             middle = (start + stop) // 2

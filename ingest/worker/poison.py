@@ -19,19 +19,24 @@ def decode_around(decoder: Decoder, shard_id: str, records: Sequence[KinesisReco
     A decoder promises not to raise for what a record holds and to account for each; this holds where it does not keep
     the promise. Raises MemoryError where a single record finds no memory: that is no fault of the record.
     """
+    # As the decoder takes it: before anything is decoded.
+    suppression = getattr(decoder, "suppression_version", 0)
     try:
         return [_checked(decoder.decode(shard_id, records))]
     except Exception as error:
         if len(records) == 1:
             if isinstance(error, MemoryError):
                 raise
-            return [poisoned(shard_id, records[0], error)]
+            return [poisoned(shard_id, records[0], error, suppression)]
     middle = len(records) // 2
     return decode_around(decoder, shard_id, records[:middle]) + decode_around(decoder, shard_id, records[middle:])
 
 
-def poisoned(shard_id: str, record: KinesisRecord, error: Exception) -> Batch:
-    """A batch of one rejected record: its bytes whole, and the class of what it raised."""
+def poisoned(shard_id: str, record: KinesisRecord, error: Exception, suppression_version: int) -> Batch:
+    """A batch of one rejected record: its bytes whole, and the class of what it raised.
+
+    suppression_version: of the list that the worker goes by; erasure waits for it, and looks into rejected bytes.
+    """
     return Batch(
         shard_id=shard_id,
         first_seq=record.sequence_number,
@@ -42,6 +47,7 @@ def poisoned(shard_id: str, record: KinesisRecord, error: Exception) -> Batch:
         rejected=poison_row(shard_id, record, error),
         bytes_read=len(record.data),
         max_arrival_ms=record.arrival_ms,
+        suppression_version=suppression_version,
     )
 
 

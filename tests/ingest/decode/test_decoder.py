@@ -233,6 +233,15 @@ def test_what_breaks_the_decoder_is_rejected_alone(monkeypatch: pytest.MonkeyPat
     assert (rejected["reason"], rejected["error"], rejected["data"]) == ("poison", "ZeroDivisionError", datas[17])
 
 
+def test_a_single_record_that_finds_no_memory_is_not_poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    def finds_none(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(decoder_module, "decode_part", finds_none)
+    with pytest.raises(MemoryError):
+        decoded(payload(), payload())
+
+
 def test_a_batch_in_parts_is_the_batch_in_one() -> None:
     records = kinesis([*telemetry(seed=7, count=300), b"x", *telemetry(seed=8, count=50)])
     whole = JsonDecoder().decode(SHARD, records)
