@@ -4,6 +4,7 @@ import fcntl
 import os
 import socket
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -57,7 +58,11 @@ class Slot:
 
 def announced(state: Path, region: str) -> list[str]:
     """Where the pages of a region's workers on this machine are, those of dead ones among them."""
-    return [path.read_text(encoding="utf-8") for path in sorted((state / "workers").glob(f"{region}-*{_PAGES}"))]
+    found = []
+    for path in sorted((state / "workers").glob(f"{region}-*{_PAGES}")):
+        with suppress(FileNotFoundError):  # a worker that ends meanwhile takes it away
+            found.append(path.read_text(encoding="utf-8"))
+    return found
 
 
 def _mark(descriptor: int) -> str:

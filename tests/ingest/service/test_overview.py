@@ -4,6 +4,7 @@ import asyncio
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from cli.top import view
@@ -84,3 +85,21 @@ def test_a_worker_of_this_machine_is_found_until_it_ends(tmp_path: Path) -> None
     slot.free()
     assert announced(tmp_path, "eu") == ["http://127.0.0.1:1235"]
     other.free()
+
+
+def test_a_worker_that_ends_while_its_pages_are_looked_for_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = [Slot.claim(tmp_path, "eu") for _ in range(2)]
+    for number, slot in enumerate(slots):
+        slot.announce(f"http://127.0.0.1:{number}")
+    read = Path.read_text
+
+    def ends_before(path: Path, **options: str) -> str:
+        slots[0].free()
+        monkeypatch.setattr(Path, "read_text", read)
+        return read(path, **options)
+
+    monkeypatch.setattr(Path, "read_text", ends_before)
+    assert announced(tmp_path, "eu") == ["http://127.0.0.1:1"]
+    slots[1].free()
