@@ -20,6 +20,7 @@ class Budget:
         self._waiting = 0
         self._changed = asyncio.Event()
         self.full_since_s: float | None = None
+        """Since when a reader waits for room."""
 
     @property
     def used_bytes(self) -> int:
@@ -53,16 +54,19 @@ class Budget:
 
     async def room(self) -> None:
         """Come back once less than the limit is held."""
-        while self.used_bytes >= self.limit_bytes:
-            self._waiting += 1
-            if self.full_since_s is None:
-                self.full_since_s = self._clock.monotonic_s()
-            try:
+        if self.used_bytes < self.limit_bytes:
+            return
+        self._waiting += 1
+        if self.full_since_s is None:
+            self.full_since_s = self._clock.monotonic_s()
+        try:
+            while self.used_bytes >= self.limit_bytes:
                 self._changed.clear()
                 await self._changed.wait()
-            finally:
-                self._waiting -= 1
-        self.full_since_s = None
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self.full_since_s = None
 
     def _wake(self) -> None:
         self._changed.set()
