@@ -67,6 +67,12 @@ class QuarantineFailed(FleetlakeError):
     """A record that broke a step could not be set aside: the shard stops rather than lose it."""
 
 
+class ShardFailed(FleetlakeError):
+    """A shard failed by a fault of the program. The message names the error's class and place, never its text, which
+    may quote a record.
+    """
+
+
 class ObjectConflict(FleetlakeError):
     """An object of that key exists with other bytes; nothing was written."""
 

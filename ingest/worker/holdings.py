@@ -1,17 +1,20 @@
 """The shards that a worker owns just now, each read by a task of its own."""
 
 import asyncio
+import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import structlog
 
-from contracts.errors import FleetlakeError
+from contracts.errors import FleetlakeError, ShardFailed
 from contracts.ledger import LeaseRow
 from ingest.batch import ShardId
 from ingest.metrics import Metrics
 from ingest.worker.ending import cancelled
 from ingest.worker.shard import Ending, ShardTask
 
+_FRAMES = 6
 _log = structlog.get_logger()
 
 
@@ -71,10 +74,9 @@ class Holdings:
         if done.cancelled():
             self._event("dropped", lease)
         elif (error := done.exception()) is not None:
-            self.failure = error
+            self.failure = error if isinstance(error, FleetlakeError) else _unquoted(lease.shard_id, error)
             self._event("failed", lease)
-            trace = None if isinstance(error, FleetlakeError) else error
-            _log.error("shard.failed", shard=lease.shard_id, error=str(error), exc_info=trace)
+            _log.error("shard.failed", shard=lease.shard_id, error=str(self.failure))
         else:
             self._event(done.result().value, lease)
 
@@ -82,3 +84,10 @@ class Holdings:
         self._metrics.lease_events.labels(event).inc()
         self._metrics.shards.set(len(self._held))
         _log.info("lease." + event, shard=lease.shard_id, fence=lease.fence)
+
+
+def _unquoted(shard_id: ShardId, error: BaseException) -> ShardFailed:
+    """What broke and where: an error's own text may quote a record."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    places = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames)]
+    return ShardFailed(f"{shard_id}: {type(error).__name__} at {' < '.join(places)}")

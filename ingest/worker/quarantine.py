@@ -26,7 +26,7 @@ async def taken_apart(parts: Parts, pending: Pending, error: Exception) -> list[
     """
     batches, version = pending.batches, pending.decoder_version
     shard, last = batches[-1].shard_id, batches[-1].last_seq
-    _log.warning("flush.broke", shard=shard, last_seq=last, batches=len(batches), error=repr(error)[:99])
+    _log.warning("flush.broke", shard=shard, last_seq=last, batches=len(batches), error=type(error).__name__)
     if len(batches) == 1:
         return [Pending((await without_poison(parts, batches[0], version),), version)]
     middle = len(batches) // 2
@@ -54,10 +54,10 @@ def _breaking_rows(batch: Batch, decoder_version: int) -> dict[int, Exception]:
     """Places of the rows that cannot be encoded even alone, and why. Raises QuarantineFailed for rejected ones."""
     try:
         _encode(batch, batch.rows.slice(0, 0), batch.rejected, decoder_version)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - told by its class: its text may quote the record
         raise QuarantineFailed(
-            f"{batch.shard_id} up to {batch.last_seq}: rejected records cannot be encoded: {error}"
-        ) from error
+            f"{batch.shard_id} up to {batch.last_seq}: rejected records cannot be encoded: {type(error).__name__}"
+        ) from None
     found: dict[int, Exception] = {}
     _halve(batch, 0, batch.rows.num_rows, decoder_version, found)
     return found
@@ -89,7 +89,9 @@ async def _row_of(parts: Parts, batch: Batch, place: int, error: Exception) -> p
     if sequence is None or sub is None:
         raise QuarantineFailed(f"{batch.shard_id} up to {batch.last_seq}: a row that cannot be encoded has no position")
     record = await _as_sent(parts, batch.shard_id, sequence)
-    _log.error("record.poison", shard=batch.shard_id, sequence=sequence, sub=sub, step="encode", error=repr(error)[:99])
+    _log.error(
+        "record.poison", shard=batch.shard_id, sequence=sequence, sub=sub, step="encode", error=type(error).__name__
+    )
     return poison_row(batch.shard_id, record, error, data=_user_bytes(record.data, sub), sub_sequence=sub)
 
 

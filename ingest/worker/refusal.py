@@ -51,6 +51,6 @@ async def _write(
             raise
         refused.append((rows, error))
         if not taken[0] and len(refused) >= MOST_REFUSED_OF_NONE_TAKEN:
-            raise SinkUnavailable(f"live state takes nothing: {type(error).__name__}: {error}") from error
+            raise SinkUnavailable(f"live state takes nothing: {type(error).__name__}") from None
     else:
         taken[0] += rows.num_rows

@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from structlog.testing import capture_logs
 
-from contracts.errors import QuarantineFailed, SinkUnavailable
+from contracts.errors import QuarantineFailed, ShardFailed, SinkUnavailable
 from contracts.kpl import aggregate
 from contracts.record import LANDING_SCHEMA, REJECTED_SCHEMA
 from ingest.decode import JsonDecoder
@@ -201,3 +202,33 @@ def test_rejected_rows_that_cannot_be_encoded_stop_the_shard() -> None:
         assert await world.entries() == []
 
     run_virtually(story())
+
+
+def test_what_is_logged_of_poison_and_of_a_failed_shard_quotes_no_record() -> None:
+    secret = "driver-0815"
+
+    class Quoting(Careless):
+        """Raises with the record in its words, as Arrow does."""
+
+        def decode(self, shard_id: str, records: Any) -> Any:
+            if any(b"unreadable" in one.data for one in records):
+                raise MemoryError(f"cannot convert {secret}")
+            return super().decode(shard_id, records)
+
+    async def story() -> tuple[Any, BaseException]:
+        world = World(shards=1)
+        world.stream.put("k", record("broken-1", 1, event_id=secret))
+        with capture_logs() as logs:
+            await world.read_all(parts=world.parts(decoder=Quoting()))
+            world.stream.put("k", record("d1", 2, event_id=secret, attributes={"x": "unreadable"}))
+            with pytest.raises(
+                ShardFailed, match=r"MemoryError at test_quarantine.py:\d+ decode < poison.py"
+            ) as failed:
+                await world.read_all("next", world.parts(decoder=Quoting()))
+        return logs, failed.value
+
+    logs, failure = run_virtually(story())
+    assert {"flush.broke", "record.poison", "shard.failed"} <= {line["event"] for line in logs}
+    assert secret not in str(logs)
+    assert secret not in str(failure)
+    assert failure.__cause__ is None
