@@ -126,6 +126,8 @@ class RegionSettings(_FromMapping):
     """Megabytes (10^6 bytes) a second and shard beyond a first 10, as Kinesis allows; 0 as above."""
     trail_points: int = Field(default=100, ge=0)
     live_unseen_days: int = Field(default=30, ge=1)
+    metrics_host: str = Field(default="127.0.0.1", min_length=1)
+    """The address that metrics and health are served on; 0.0.0.0 is every interface."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """0 picks a free port."""
 

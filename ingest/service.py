@@ -12,7 +12,7 @@ import structlog
 from contracts.names import stream
 from contracts.settings import RegionSettings
 from ingest.decode import JsonDecoder
-from ingest.health import HOST, HealthServer
+from ingest.health import HealthServer
 from ingest.kinesis.fan_out import FanOut
 from ingest.kinesis.http import HttpStream
 from ingest.landing import S3Store
@@ -60,9 +60,10 @@ async def serve(
     health = HealthServer(worker.health, metrics, worker.show)
     beside: list[asyncio.Task[None]] = []
     try:
-        port = await health.start(settings.metrics_port if metrics_port is None else metrics_port)
-        slot.announce(f"http://{HOST}:{port}")
-        where = {"metrics": f"http://{HOST}:{port}/metrics", "pid": os.getpid()}
+        port = settings.metrics_port if metrics_port is None else metrics_port
+        pages = await health.start(port, settings.metrics_host)
+        slot.announce(pages)
+        where = {"metrics": f"{pages}/metrics", "pid": os.getpid()}
         _log.info("worker.started", region=settings.region, worker=slot.worker, **where)
         beside = [asyncio.create_task(_copy_watermarks(settings, worker)), asyncio.create_task(_show_progress(worker))]
         report = await worker.run()

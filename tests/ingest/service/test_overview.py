@@ -32,7 +32,7 @@ async def _two_looks() -> tuple[Overview, Overview, str]:
     metrics = Metrics("eu", "here")
     worker = Worker(world.parts(clock=SystemClock(), metrics=metrics), Options(), "here")
     health = HealthServer(worker.health, metrics, worker.show)
-    url = f"http://127.0.0.1:{await health.start(0)}"
+    url = await health.start(0)
     running = asyncio.create_task(worker.run())
     try:
         await until(lambda: len(worker.health().shards) == 2)
