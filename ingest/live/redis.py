@@ -8,6 +8,7 @@ be lost apart from the value that it guards.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from itertools import chain, islice
@@ -56,6 +57,7 @@ _BYTES_AT_ONCE = 64 * 1024 * 1024
 _SWEPT_AT_ONCE = 500
 _DAY_MS = 86_400_000
 _REBUILT_WITHIN_S = 7 * 86_400
+_CODE = re.compile(r"([A-Z]+) ")
 
 
 class RedisLive:
@@ -236,9 +238,14 @@ def _sum(first: LiveReport, second: LiveReport) -> LiveReport:
 
 
 def _is_about_the_rows(error: Exception) -> bool:
-    """Whether the script ran and could not take what it was given: sending it again ends in the same way."""
+    """Whether the script ran and could not take what it was given: sending it again ends in the same way.
+
+    What the server says of itself (out of memory, read-only, no such script, no permission) has a class of its own, or
+    is left with its code by the client, which takes only the plain "ERR" away.
+    """
     text = str(error)
-    return isinstance(error, ResponseError) and "script:" in text and text.startswith(("ERR ", "WRONGTYPE "))
+    code = _CODE.match(text)
+    return type(error) is ResponseError and "script:" in text and (code is None or code[1] in ("ERR", "WRONGTYPE"))
 
 
 def _explained(error: Exception) -> str:

@@ -56,7 +56,8 @@ for i = 1, n do
     if added > 0 then redis.call('ZREMRANGEBYRANK', KEYS[FIXED_KEYS + n + i], 0, -kept - 1) end
 end
 
+-- Values last: a place that is refused leaves the guard as it was, so those beside it can be written again.
+if #geo > 0 then redis.call('GEOADD', KEYS[1], unpack(geo)) end
 redis.call('ZADD', KEYS[2], 'GT', unpack(ARGV, first_pair, first_triple - 1))
 if #set > 0 then redis.call('MSET', unpack(set)) end
-if #geo > 0 then redis.call('GEOADD', KEYS[1], unpack(geo)) end
 return {updated, redis.call('EXISTS', KEYS[3]), writes}

@@ -8,9 +8,11 @@ from uuid import uuid4
 
 import pytest
 import redis
+from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 from contracts.errors import RecordsRefused, SinkUnavailable
 from ingest.live import RedisLive
+from ingest.live.redis import _is_about_the_rows
 from ingest.metrics import Metrics
 from ingest.worker.refusal import write_around
 from tests.builders.ingest import ARRIVAL_MS, landing_rows
@@ -73,6 +75,41 @@ def test_rows_that_the_script_cannot_take_are_left_out_and_the_rest_is_written(s
         held = [client.get(f"eu:latest:{device}") is not None for device in devices]
         client.delete(f"eu:trail:{devices[3]}")
     assert held == [True, True, True, False, True]
+
+
+def test_a_row_that_the_script_fails_on_is_left_out_and_the_rest_is_written(stack: Any) -> None:
+    settings, devices = stack.settings("eu"), [uuid4().hex for _ in range(5)]
+
+    async def scenario() -> list[bool]:
+        live = RedisLive.of(settings)
+        off_the_map = {**at_munich(devices[3]), "lon": 500.0}
+        rows = landing_rows([off_the_map if device == devices[3] else at_munich(device) for device in devices])
+        with pytest.raises(RecordsRefused, match="longitude"):
+            await live.write(rows)
+        await write_around(live.write, rows, Metrics())
+        held = [await live.position(device) is not None for device in devices]
+        await live.close()
+        return held
+
+    assert asyncio.run(scenario()) == [True, True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("error", "about_the_rows"),
+    [
+        (ResponseError("invalid longitude,latitude pair 500.0,48.1 script: ab12, on @user_script:60."), True),
+        (ResponseError("ERR user_script:31: bad argument script: ab12, on @user_script:31."), True),
+        (ResponseError("WRONGTYPE Operation against a key script: ab12, on @user_script:57."), True),
+        (ResponseError("MISCONF Errors writing to the AOF file script: ab12, on @user_script:27."), False),
+        (ResponseError("NOREPLICAS Not enough good replicas to write script: ab12."), False),
+        (ResponseError("unknown command"), False),
+        (OutOfMemoryError("command not allowed when used memory > 'maxmemory' script: ab12."), False),
+        (ReadOnlyError("You can't write against a read only replica script: ab12."), False),
+        (NoPermissionError("ACL failure in script: No permissions to access a key"), False),
+    ],
+)
+def test_what_the_server_says_of_itself_is_an_outage(error: Exception, about_the_rows: bool) -> None:
+    assert _is_about_the_rows(error) == about_the_rows
 
 
 def test_a_region_cannot_write_another_regions_devices(stack: Any) -> None:
