@@ -80,13 +80,22 @@ class MemoryLive:
         """The epoch, or None."""
         return self._epoch
 
-    async def set_epoch(self, epoch: str) -> None:
-        """Say that live state is complete."""
-        self._epoch = epoch
+    async def mark_incomplete(self) -> None:
+        """No epoch, no rebuilds."""
+        self._epoch = None
+        self._rebuilds.clear()
 
     async def begin_rebuild(self, token: str) -> None:
         """Remember the rebuild."""
         self._rebuilds.add(token)
+
+    async def rebuilding(self, token: str) -> bool:
+        """Whether the rebuild is remembered."""
+        return token in self._rebuilds
+
+    async def give_up_rebuild(self, token: str) -> None:
+        """Remember it no more."""
+        self._rebuilds.discard(token)
 
     async def end_rebuild(self, token: str) -> bool:
         """Complete, if the rebuild is remembered."""

@@ -66,10 +66,20 @@ class LiveState(Protocol):
         """What `R:epoch` holds, or None where live state is not complete."""
         ...
 
-    async def set_epoch(self, epoch: str) -> None: ...
+    async def mark_incomplete(self) -> None:
+        """Take the epoch away, and the notes of all rebuilds, as where live state was lost."""
+        ...
 
     async def begin_rebuild(self, token: str) -> None:
         """Note that a rebuild has begun; `token` is this attempt's alone."""
+        ...
+
+    async def rebuilding(self, token: str) -> bool:
+        """Whether the note of that rebuild stands: nothing was lost since, and it was neither ended nor given up."""
+        ...
+
+    async def give_up_rebuild(self, token: str) -> None:
+        """Take the note of a rebuild away that will not end."""
         ...
 
     async def end_rebuild(self, token: str) -> bool:

@@ -160,15 +160,25 @@ class RedisLive:
         held = await self._guarded("read", lambda: self._redis.get(redis_epoch(self._region)))
         return None if held is None else held.decode()
 
-    async def set_epoch(self, epoch: str) -> None:
-        """Say that live state is complete."""
-        await self._guarded("write", lambda: self._redis.set(redis_epoch(self._region), epoch))
+    async def mark_incomplete(self) -> None:
+        """Both keys in one command, as the script removes them that finds a loss."""
+        keys = redis_epoch(self._region), redis_rebuilds(self._region)
+        await self._guarded("write", lambda: self._redis.delete(*keys))
 
     async def begin_rebuild(self, token: str) -> None:
         """A note that is lost with everything else, and goes where anything is found lost."""
         key = redis_rebuilds(self._region)
         await self._guarded("write", lambda: self._redis.hset(key, token, ""))
         await self._guarded("write", lambda: self._redis.expire(key, _REBUILT_WITHIN_S))
+
+    async def rebuilding(self, token: str) -> bool:
+        """Whether the note is there."""
+        key = redis_rebuilds(self._region)
+        return bool(await self._guarded("read", lambda: self._redis.hexists(key, token)))
+
+    async def give_up_rebuild(self, token: str) -> None:
+        """Take the note away."""
+        await self._guarded("write", lambda: self._redis.hdel(redis_rebuilds(self._region), token))
 
     async def end_rebuild(self, token: str) -> bool:
         """The note is taken away and the epoch set, both or neither; not where the last writes were lost."""

@@ -119,10 +119,11 @@ class Coordinator:
         self._listed = await self._parts.stream.list_shards()
         self._known_when_listed = known
         self._persistence.worked(STREAM)
+        now_ms = 0
         if not known.issuperset(shard.shard_id for shard in self._listed):
+            now_ms = (await self._parts.stream.describe()).now_ms
             # What is new is decided on rows of after the list: while it came, anything may have happened.
             self.rows = await self._read_rows()
-        now_ms = self._parts.clock.wall_ms()
         # Where reading has begun, a shard that turns up late is part of it, whatever this worker was started with.
         start_ms = min((row.start_ms for row in self.rows), default=self.start_ms)
         new = rows_to_insert(self._listed, self.rows, now_ms=now_ms, start_ms=start_ms)

@@ -1,7 +1,8 @@
 """Live state, written beside landing: soon, in few large writes, and never holding landing back."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,15 +13,23 @@ import structlog
 from contracts.errors import SinkUnavailable
 from ingest.batch import ShardId
 from ingest.clock import Clock
+from ingest.joining import BATCH_OVERHEAD_BYTES, worth_joining
+from ingest.kinesis import StreamUnavailable
 from ingest.live.protocol import LiveState
 from ingest.metrics import LIVE, Metrics
-from ingest.worker.newest import newest_of_each
+from ingest.worker.newest import first_of, newest_of_each
+from ingest.worker.options import Parts
+from ingest.worker.reached import Reached
 from ingest.worker.refusal import write_around
 from ingest.worker.settle import Persistence
+from ingest.worker.start import stream_now_ms
 
 _log = structlog.get_logger()
+_MIB = 1024 * 1024
 MOST_PENDING_ROWS = 500_000
+MOST_PENDING_BYTES = 256 * _MIB
 MOST_ROWS_A_WRITE = 200_000
+MOST_BYTES_A_WRITE = 64 * _MIB
 APART_S = 0.3
 """Between the starts of two writes, so that under load a write has several records of a device, of which one counts.
 The first record after a rest is written at once."""
@@ -32,6 +41,7 @@ class _Waiting:
     rows: pa.RecordBatch
     marks: dict[ShardId, str]
     """For each shard, the last sequence number that is in live state once these rows are."""
+    bytes: int
 
 
 class LiveWriter:
@@ -39,50 +49,69 @@ class LiveWriter:
 
     Promises
     - `offer` never waits and never fails.
-    - While the store is away or slow, at most MOST_PENDING_ROWS rows wait: beyond, only what decides each device's
-      newest record and place is kept. Where even that is too much, the rest is dropped and `dirty_since_ms` is set,
-      which says that live state must be rebuilt.
-    - `written` of a shard is a sequence number up to which every record offered has reached the store.
+    - While the store is away or slow, at most MOST_PENDING_ROWS rows and MOST_PENDING_BYTES wait: beyond, only what
+      decides each device's newest record and place is kept, and where even that is too much, not all of it. What was
+      dropped, points of trails too, `reached` lacks, until it was written from landing (ingest.worker.catchup).
+    - `reached` of a shard is a sequence number up to which every record offered has reached the store.
     """
 
     def __init__(self, live: LiveState, *, clock: Clock, metrics: Metrics, persistence: Persistence) -> None:
-        self.dirty_since_ms: int | None = None
+        self.reached = Reached()
+        self.losses = 0
+        """Times that live state was found to lack what this worker cannot bring: it must be rebuilt."""
         self._live = live
         self._clock = clock
         self._metrics = metrics
         self._persistence = persistence
-        self._pending: list[_Waiting] = []
-        self._writing = 0
-        self._written: dict[ShardId, str] = {}
+        self._pending: deque[_Waiting] = deque()
+        self._rows = 0
+        self._bytes = 0
+        self._writing: _Waiting | None = None
+        self.again = asyncio.Lock()
+        """Held by who writes from landing: one object at a time is in memory."""
         self._wake = asyncio.Event()
 
     @property
     def pending_rows(self) -> int:
         """Rows that wait or are being written."""
-        waiting: int = sum(item.rows.num_rows for item in self._pending)
-        return self._writing + waiting
+        return self._rows + (self._writing.rows.num_rows if self._writing else 0)
 
-    def begin(self, shard_id: ShardId, written: str) -> None:
-        """A shard comes; up to `written` everything is in the store already."""
-        self._written[shard_id] = written
+    @property
+    def whole(self) -> bool:
+        """Whether all that was offered, and all that the shards held had before, has reached the store."""
+        return self._writing is None and not self._pending and self.reached.whole
 
-    def written(self, shard_id: ShardId) -> str:
-        """How far the shard has reached the store."""
-        return self._written.get(shard_id, "")
+    def begin(self, shard_id: ShardId, written: str, lacks_to: str | None = None) -> None:
+        """A shard comes; see Reached.begin. What an earlier lease of it left here says nothing about this one."""
+        for item in (*self._pending, *([self._writing] if self._writing else ())):
+            item.marks.pop(shard_id, None)
+        self.reached.begin(shard_id, written, lacks_to)
 
     def offer(self, rows: pa.RecordBatch, shard_id: ShardId, last_seq: str) -> None:
         """Rows of contracts.record.LANDING_SCHEMA, even none, up to a sequence number, to be written soon."""
-        self._pending.append(_Waiting(self._clock.monotonic_s(), rows, {shard_id: last_seq}))
-        if self.pending_rows > MOST_PENDING_ROWS:
+        size = rows.nbytes + BATCH_OVERHEAD_BYTES
+        self._put(_Waiting(self._clock.monotonic_s(), rows, {shard_id: last_seq}, size))
+        while len(self._pending) > 1 and worth_joining(
+            self._pending[-2].rows.num_rows, self._pending[-1].rows.num_rows
+        ):
+            last, before = self._pop(), self._pop()
+            self._put(_together((before, last)))
+        if self._rows > MOST_PENDING_ROWS or self._bytes > MOST_PENDING_BYTES:
             self._shrink()
         self._metrics.live_pending.set(self.pending_rows)
         self._wake.set()
+
+    async def write_again(self, rows: pa.RecordBatch) -> None:
+        """Write rows that landed, and come back when they are in the store. Gives way to what is offered."""
+        while self._rows > MOST_ROWS_A_WRITE:
+            await self._clock.sleep(APART_S)
+        await self._write(rows)
 
     async def caught_up(self, shard_id: ShardId, last_seq: str, within_s: float) -> None:
         """Come back once the shard has reached the store up to there, or the time has passed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while int(self.written(shard_id) or 0) < int(last_seq or 0):
+                while int(self.reached.written(shard_id) or 0) < int(last_seq or 0):
                     await self._clock.sleep(0.02)
 
     async def run(self) -> None:
@@ -101,51 +130,66 @@ class LiveWriter:
             await self._clock.sleep(0.02)
 
     async def _write_some(self) -> None:
-        item = self._taken()
-        self._writing = item.rows.num_rows
-        if self._writing:
-            await self._persistence.until_done(LIVE, partial(write_around, self._live.write, item.rows, self._metrics))
-            self._metrics.live_rows.inc(self._writing)
+        item = self._writing = self._taken()
+        if item.rows.num_rows:
+            await self._write(item.rows)
             self._metrics.live_seconds.observe(self._clock.monotonic_s() - item.since_s)
-        self._writing = 0
-        if self.dirty_since_ms is None:
-            self._written.update(item.marks)
+        self._writing = None
+        self.reached.wrote(item.marks)
         self._metrics.live_pending.set(self.pending_rows)
 
+    async def _write(self, rows: pa.RecordBatch) -> None:
+        await self._persistence.until_done(LIVE, partial(write_around, self._live.write, rows, self._metrics))
+        self._metrics.live_rows.inc(rows.num_rows)
+
+    def _put(self, item: _Waiting) -> None:
+        self._pending.append(item)
+        self._rows += item.rows.num_rows
+        self._bytes += item.bytes
+
+    def _pop(self, *, first: bool = False) -> _Waiting:
+        item = self._pending.popleft() if first else self._pending.pop()
+        self._rows -= item.rows.num_rows
+        self._bytes -= item.bytes
+        return item
+
     def _taken(self) -> _Waiting:
-        taken = [self._pending.pop(0)]
-        count = taken[0].rows.num_rows
-        while self._pending and count + self._pending[0].rows.num_rows <= MOST_ROWS_A_WRITE:
-            count += self._pending[0].rows.num_rows
-            taken.append(self._pending.pop(0))
+        taken = [self._pop(first=True)]
+        count, size = taken[0].rows.num_rows, taken[0].bytes
+        while self._pending:
+            following = self._pending[0]
+            count, size = count + following.rows.num_rows, size + following.bytes
+            if count > MOST_ROWS_A_WRITE or size > MOST_BYTES_A_WRITE:
+                break
+            taken.append(self._pop(first=True))
         return _together(taken)
 
     def _shrink(self) -> None:
-        whole = _together(self._pending)
-        whole.rows = newest_of_each(whole.rows)
-        if whole.rows.num_rows > MOST_PENDING_ROWS // 2:
-            whole.rows = whole.rows.slice(0, MOST_PENDING_ROWS // 2)
-            self._dirty("more devices than live state's waiting room holds")
-        self._pending = [whole]
-
-    def _dirty(self, why: str) -> None:
-        self.dirty_since_ms = self._clock.wall_ms()
-        self._metrics.live_dirty.set(1)
-        _log.error("live.dirty", why=why)
+        """Keep newest records and places, half of what may wait at most: else each further offer had to do it again."""
+        whole = _together([self._pop(first=True) for _ in range(len(self._pending))])
+        kept = first_of(newest_of_each(whole.rows), MOST_PENDING_ROWS // 2, MOST_PENDING_BYTES // 2)
+        if self.reached.whole:
+            _log.warning("live.behind", why="more than the waiting room holds; the rest follows from landing")
+        self.reached.missed(whole.marks)
+        self._put(_Waiting(whole.since_s, kept, whole.marks, kept.nbytes + BATCH_OVERHEAD_BYTES))
 
 
-def _together(items: Sequence[_Waiting]) -> _Waiting:
+def _together(items: Iterable[_Waiting]) -> _Waiting:
+    items = list(items)
     if len(items) == 1:
         return items[0]
     marks: dict[ShardId, str] = {}
     for item in items:
         marks.update(item.marks)
-    return _Waiting(items[0].since_s, pa.concat_batches([item.rows for item in items]), marks)
+    size = sum(item.bytes for item in items) - BATCH_OVERHEAD_BYTES * (len(items) - 1)
+    return _Waiting(items[0].since_s, pa.concat_batches([item.rows for item in items]), marks, size)
 
 
-async def sweep(live: LiveState, now_ms: int) -> int:
-    """Forget devices unseen for long; 0 where live state is away just now."""
+async def sweep(live: LiveState, parts: Parts) -> int:
+    """Forget devices unseen for long by the stream's time, as this machine's clock may be days ahead; 0 where live
+    state or the stream is away just now.
+    """
     try:
-        return await live.sweep(now_ms)
-    except SinkUnavailable:
+        return await live.sweep(await stream_now_ms(parts))
+    except (SinkUnavailable, StreamUnavailable):
         return 0

@@ -14,3 +14,11 @@ def newest_of_each(rows: pa.RecordBatch) -> pa.RecordBatch:
     choice = choose(rows, 0)
     kept = np.union1d(choice.newest, choice.placed[choice.placed >= 0])
     return rows.take(pa.array(kept))
+
+
+def first_of(rows: pa.RecordBatch, most_rows: int, most_bytes: int) -> pa.RecordBatch:
+    """As many of the first rows as are within both bounds, in memory of their own."""
+    count = min(rows.num_rows, most_rows)
+    while count and rows.slice(0, count).nbytes > most_bytes:
+        count //= 2
+    return rows if count == rows.num_rows else rows.take(pa.array(np.arange(count)))

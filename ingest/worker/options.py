@@ -16,6 +16,7 @@ from ingest.offload import Offload, inline
 from ingest.worker.start import start_ms_of
 
 _MIB = 1024 * 1024
+_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Options:
     sweep_all_every_s: float = 21_600.0
     stop_within_s: float = 22.0
     """How long an ending worker flushes, commits and lets go; what is not done by then is read again."""
+    live_unseen_ms: int = 30 * _DAY_MS
+    """Live state forgets devices that nothing arrived of for so long, so it need not be built from what is older."""
     look_every_s: float = 0.25
     """How soon what time alone makes due is noticed: a flush by age, the end, idleness."""
     workers: int = 1
@@ -55,6 +58,7 @@ class Options:
             buffer_bytes=settings.buffer_mib * _MIB,
             open_hours=settings.open_hours,
             lease_ttl_s=settings.lease_ttl_s,
+            live_unseen_ms=settings.live_unseen_days * _DAY_MS,
             workers=workers,
             until_idle=until_idle,
             start_ms=start_ms_of(settings.start),

@@ -13,7 +13,9 @@ from ingest.batch import Batch
 from ingest.kinesis import Records, Shard, ShardGone, StreamUnavailable
 from ingest.kinesis.trouble import Trouble
 from ingest.landing import runs_of_hours
+from ingest.metrics import LIVE
 from ingest.worker.budget import Budget
+from ingest.worker.catchup import CatchUp, beside
 from ingest.worker.delivery import Delivery
 from ingest.worker.horizon import Horizon, Retention
 from ingest.worker.live import LiveWriter
@@ -21,7 +23,6 @@ from ingest.worker.load import Load
 from ingest.worker.options import Options, Parts
 from ingest.worker.poison import decode_around
 from ingest.worker.reading import shard_reader
-from ingest.worker.relive import offer_again
 from ingest.worker.totals import Totals
 from ingest.worker.watch import Watch
 
@@ -65,6 +66,7 @@ class ShardTask:
         self._totals = totals
         self._budget = budget
         self._live = live
+        self._catch_up = None if live is None else CatchUp(live, parts, lease, options.live_unseen_ms)
         self._closing = asyncio.Event()
         self._trouble = Trouble(lease.shard_id, parts.clock, parts.metrics)
         self._reader = shard_reader(parts, options, lease, self._trouble)
@@ -81,13 +83,14 @@ class ShardTask:
 
     @property
     def idle(self) -> bool:
-        """At the shard's tip with everything committed."""
-        return self.delivery.settled
+        """At the shard's tip with everything committed, and brought to live state unless that is away."""
+        behind = self._catch_up is not None and not self._catch_up.done
+        return self.delivery.settled and not (behind and LIVE not in self._parts.metrics.down_since_s)
 
     @property
     def live_seq(self) -> str:
         """How far the shard has reached live state."""
-        return self.lease.live_seq if self._live is None else self._live.written(self.shard_id)
+        return self.lease.live_seq if self._live is None else self._live.reached.written(self.shard_id)
 
     def show(self) -> None:
         """Bring its gauges up to date."""
@@ -104,6 +107,14 @@ class ShardTask:
 
     async def run(self) -> Ending:
         """Read until the shard ends, is asked for, or is lost."""
+        try:
+            async with beside(self._catch_up):
+                return await self._to_the_end()
+        finally:
+            if self._live is not None:
+                self._live.reached.end(self.shard_id)
+
+    async def _to_the_end(self) -> Ending:
         try:
             await self._read_and_deliver()
         except (LeaseLost, PositionMoved) as lost:
@@ -127,8 +138,6 @@ class ShardTask:
             raise group.exceptions[0] from group
 
     async def _read(self) -> None:
-        if self._live is not None:
-            await offer_again(self._live, self._parts, self.lease)
         try:
             while not self._closing.is_set():
                 await self._unless_closing(self._budget.room())

@@ -55,3 +55,11 @@ async def stream_described(parts: "Parts", options: "Options", stopping: asyncio
         else:
             return found if found.now_ms else found._replace(now_ms=parts.clock.wall_ms())
     return StreamDescription(0, parts.clock.wall_ms())
+
+
+async def stream_now_ms(parts: "Parts") -> int:
+    """The stream's time, which is the same for every worker; raises StreamUnavailable, also where it tells none."""
+    now_ms = (await parts.stream.describe()).now_ms
+    if not now_ms:
+        raise StreamUnavailable("the stream's answer has no time")
+    return now_ms

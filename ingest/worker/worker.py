@@ -26,6 +26,7 @@ from ingest.worker.totals import Totals
 
 _log = structlog.get_logger()
 _LIVE_SWEEP_S = 3_600.0
+_LIVE_SWEEP_FIRST_S = 600.0
 _FLUSHING = 0.8
 """Of the time to stop within; the rest is for what live state has not taken yet."""
 _LIVE_LOOK_S = 15.0
@@ -125,7 +126,7 @@ class Worker:
     def _live_complete(self) -> bool:
         if self._live is None or self._mender is None:
             return True
-        return self._mender.complete and self._live.pending_rows == 0 and self._live.dirty_since_ms is None
+        return self._mender.complete and self._live.whole
 
     @property
     def rows(self) -> list[LeaseRow]:
@@ -144,7 +145,7 @@ class Worker:
         }
         if self._live is not None:
             loops["live"] = self._live.run()
-            loops["live sweep"] = self._every(_LIVE_SWEEP_S, self._sweep_live)
+            loops["live sweep"] = self._every(_LIVE_SWEEP_S, self._sweep_live, first_s=_LIVE_SWEEP_FIRST_S)
             loops["live mend"] = self._every(_LIVE_LOOK_S, self._mend_live)
         return loops
 
@@ -201,10 +202,11 @@ class Worker:
         return LiveWriter(parts.live, clock=parts.clock, metrics=parts.metrics, persistence=self._persistence)
 
     def _live_mender(self) -> LiveMender | None:
-        parts = self._parts
-        if parts.live is None:
+        parts, live = self._parts, self._live
+        if parts.live is None or live is None:
             return None
-        return LiveMender(parts.live, parts, worker=self.name)
+        unseen_ms = self._options.live_unseen_ms
+        return LiveMender(parts.live, parts, worker=self.name, unseen_ms=unseen_ms, losses=lambda: live.losses)
 
     async def _sweep(self) -> None:
         await self._janitor.sweep([shard.shard_id for shard in self._holdings])
@@ -214,15 +216,12 @@ class Worker:
 
     async def _sweep_live(self) -> None:
         if self._parts.live is not None:
-            await sweep(self._parts.live, self._parts.clock.wall_ms())
+            await sweep(self._parts.live, self._parts)
 
     async def _mend_live(self) -> None:
-        if self._mender is None or self._live is None:
-            return
-        await self._mender.look(dirty=self._live.dirty_since_ms is not None)
-        if self._mender.complete:
-            self._live.dirty_since_ms = None
-        self._parts.metrics.live_dirty.set(not self._mender.complete)
+        if self._mender is not None:
+            await self._mender.look()
+            self._parts.metrics.live_dirty.set(not self._mender.complete)
 
     async def _last_things(self) -> None:
         if self._live is None:

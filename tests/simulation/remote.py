@@ -15,7 +15,7 @@ from tests.simulation.machines import ClusterLoop, Machine
 WRITES = {
     LEASES: {"insert", "take", "renew", "advance", "release", "ask", "remove", "commit"},
     LANDING: {"put_new", "delete"},
-    LIVE: {"write", "set_epoch", "end_rebuild", "sweep"},
+    LIVE: {"write", "mark_incomplete", "give_up_rebuild", "end_rebuild", "sweep"},
     STREAM: set(),
 }
 

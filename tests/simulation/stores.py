@@ -178,15 +178,25 @@ class NewestOnly:
         await asyncio.sleep(0)
         return self._epoch
 
-    async def set_epoch(self, epoch: str) -> None:
-        """Complete."""
+    async def mark_incomplete(self) -> None:
+        """As where all is lost, but what is there stays."""
         await asyncio.sleep(0)
-        self._epoch = epoch
+        self._epoch, self._rebuilds = None, set()
 
     async def begin_rebuild(self, token: str) -> None:
         """Remembered until all is lost."""
         await asyncio.sleep(0)
         self._rebuilds.add(token)
+
+    async def rebuilding(self, token: str) -> bool:
+        """Whether it is remembered."""
+        await asyncio.sleep(0)
+        return token in self._rebuilds
+
+    async def give_up_rebuild(self, token: str) -> None:
+        """Remembered no more."""
+        await asyncio.sleep(0)
+        self._rebuilds.discard(token)
 
     async def end_rebuild(self, token: str) -> bool:
         """Complete, unless all was lost meanwhile."""

@@ -57,7 +57,8 @@ async def lose_what_came_after(size: int, own_stack: tuple[Path, Path], live: Re
 def test_writes_that_a_crashed_server_lost_start_a_rebuild(own_stack: tuple[Path, Path]) -> None:
     async def scenario() -> None:
         async with live_state(own_stack[0]) as live:
-            await live.set_epoch("whole")
+            await live.begin_rebuild("whole")
+            assert await live.end_rebuild("whole")
             assert (await live.write(rows("kept", seq=1))).complete
             await live.begin_rebuild("going on")
             size = append_only(own_stack[0]).stat().st_size

@@ -128,6 +128,40 @@ def test_a_rebuild_during_which_everything_is_lost_sets_no_epoch(kind: str, requ
     asyncio.run(scenario())
 
 
+@KINDS
+def test_what_is_marked_incomplete_is_so_and_no_rebuild_that_goes_on_ends(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    async def scenario() -> None:
+        async with opened(kind, request) as live:
+            first, second = uuid4().hex, uuid4().hex
+            await live.begin_rebuild(first)
+            assert await live.end_rebuild(first)
+            await live.begin_rebuild(second)
+            assert await live.rebuilding(second)
+            await live.mark_incomplete()
+            assert not await live.rebuilding(second)
+            assert await live.epoch() is None
+            assert not await live.end_rebuild(second)
+
+    asyncio.run(scenario())
+
+
+@KINDS
+def test_a_rebuild_that_is_given_up_leaves_no_note(kind: str, request: pytest.FixtureRequest) -> None:
+    async def scenario() -> None:
+        async with opened(kind, request) as live:
+            token, other = uuid4().hex, uuid4().hex
+            await live.begin_rebuild(token)
+            await live.begin_rebuild(other)
+            await live.give_up_rebuild(token)
+            assert (await live.rebuilding(token), await live.rebuilding(other)) == (False, True)
+            assert not await live.end_rebuild(token)
+            await live.give_up_rebuild(other)
+
+    asyncio.run(scenario())
+
+
 async def lose_everything(live: LiveState) -> None:
     """As a store does that comes back empty; of the shared Redis, what says that live state is complete."""
     if isinstance(live, MemoryLive):

@@ -22,7 +22,8 @@ async def _run_for(world: World, seconds: float, *, name: str = "w", parts: Any 
 def test_what_an_ended_shard_had_not_brought_to_live_state_is_offered_by_the_owner_of_its_child() -> None:
     async def story() -> None:
         live = MemoryLive()
-        await live.set_epoch("complete")
+        await live.begin_rebuild("whole")
+        assert await live.end_rebuild("whole")
         world = World(shards=1, live=live)
         fill(world.stream, 100, devices=10)
         world.stream.split("shardId-000000000000")

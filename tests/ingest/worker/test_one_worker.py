@@ -135,7 +135,8 @@ def test_what_landed_but_had_not_reached_live_state_is_offered_by_the_next_owner
     async def story() -> None:
         live = MemoryLive()
         world = World(shards=2, live=live)
-        await live.set_epoch("complete")
+        await live.begin_rebuild("whole")
+        assert await live.end_rebuild("whole")
         fill(world.stream, 100, devices=10)
         away = Outage(live, "write")
         away.down = True
