@@ -61,6 +61,7 @@ class Metrics:
     def _define_state(self) -> None:
         self.worker = self._gauge("worker", "1; who this worker is.", "region", "worker")
         self.shards = self._gauge("shards", "Shards that this worker owns.")
+        self.failed_shards = self._gauge("failed_shards", "Shards that broke here and are not read again yet.")
         self.lease_events = self._counter("lease_events_total", "What happened to leases.", "event")
         self.buffer_bytes = self._gauge("buffer_bytes", "Decoded records held, not committed yet.")
         self.buffer_limit = self._gauge("buffer_limit_bytes", "Where reading pauses.")

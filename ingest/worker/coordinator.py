@@ -54,6 +54,8 @@ class Coordinator:
         self.closing = False
         """Set once this worker lets its shards go: it takes no more."""
         self.rows: list[LeaseRow] = []
+        self.abandoned: list[str] = []
+        """Shards that nobody reads and that failed here, as of the last round."""
         self.tended_s: float | None = None
 
     async def tend(self, *, discover: bool = False) -> bool:
@@ -137,9 +139,18 @@ class Coordinator:
 
     async def _take_what_is_free(self) -> bool:
         """Take what may be taken; True where a shard is left without a living owner."""
-        waiting = False
+        waiting, abandoned = False, self.abandoned
+        abandoned.clear()
+        for gone in self._holdings.failures.keys() - {row.shard_id for row in self.rows}:
+            self._holdings.forgive(gone)
         for row in self.rows:
-            if row.ended or row.shard_id in self._holdings or self._is_living(row):
+            if row.shard_id in self._holdings:
+                continue
+            if row.ended or self._is_living(row):
+                self._holdings.forgive(row.shard_id)
+                continue
+            if self._holdings.rests(row.shard_id):
+                abandoned.append(row.shard_id)
                 continue
             if self.closing:
                 return True
@@ -183,10 +194,15 @@ class Coordinator:
 
     async def _ask(self) -> None:
         alive = {row.owner for row in self.rows if row.owner is not None and self._is_living(row)}
-        if self._options.until_idle or self.closing or not alive:
+        failed = self._holdings.failed
+        if self._options.until_idle or self.closing or not alive or len(failed) > len(self._holdings):
             return
         wanted = shard_to_ask_for(self.rows, self._worker, alive=alive)
-        if wanted is not None and await self._write(self._parts.leases.ask(wanted, self._worker)):
+        if (
+            wanted is not None
+            and wanted.shard_id not in failed
+            and await self._write(self._parts.leases.ask(wanted, self._worker))
+        ):
             _log.info("lease.asked", shard=wanted.shard_id, owner=wanted.owner)
 
     async def _renew(self, shard: ShardTask) -> None:

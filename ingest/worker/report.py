@@ -59,3 +59,5 @@ class Health(msgspec.Struct, kw_only=True):
     reading_paused_s: float
     live_complete: bool
     """Whether live state is known to lack nothing; where it does, it is being rebuilt."""
+    failed: list[str] = []
+    """Shards that broke here in an unexpected way and are not read again yet."""

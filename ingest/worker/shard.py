@@ -41,6 +41,8 @@ class Ending(StrEnum):
     """Flushed, committed and let go."""
     LOST = "lost"
     """Another worker owns it; buffers were dropped."""
+    FAILED = "failed"
+    """Something unexpected broke; buffers were dropped, and it was let go."""
 
 
 class ShardTask:
@@ -126,7 +128,7 @@ class ShardTask:
             self._parts.metrics.forget_shard(self.shard_id)
         if self.lease.ended:
             return Ending.ENDED
-        await self._release()
+        await self.give_up()
         return Ending.RELEASED
 
     async def _read_and_deliver(self) -> None:
@@ -218,7 +220,8 @@ class ShardTask:
             else:
                 return listed
 
-    async def _release(self) -> None:
+    async def give_up(self) -> None:
+        """Let the lease go, as far as that is possible within the ttl."""
         try:
             async with asyncio.timeout(self._options.lease_ttl_s):
                 if self._live is not None:

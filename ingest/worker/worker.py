@@ -38,7 +38,8 @@ class Worker:
     Promises
     - Killed at any moment, it loses nothing and doubles nothing: what is not in the ledger is read again.
     - It holds no more than `buffer_bytes` of decoded records, and a read a shard more, whatever stores do.
-    - Where a store is away it waits; where a shard fails in a way that waiting cannot mend, `run` raises.
+    - Where a store is away it waits. Where a shard fails in a way that waiting cannot mend, that shard is let go and
+      rests, and the others go on; `until_idle`, `run` raises what broke it once they are done.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Worker:
         self._persistence = Persistence(parts.clock, parts.metrics, name)
         self._live = self._live_writer()
         self._mender = self._live_mender()
-        self._holdings = Holdings(self._shard_task, parts.metrics)
+        self._holdings = Holdings(self._shard_task, parts.metrics, parts.clock, until_idle=options.until_idle)
         self._coordinator = Coordinator(parts, options, name, self._holdings, is_dead=is_dead)
         self._retention = Retention()
         self._janitor = Janitor(parts.store, parts.leases, parts.clock)
@@ -64,7 +65,7 @@ class Worker:
         self._stopping.set()
 
     async def run(self) -> Report:
-        """Work; the report at the end. Raises what broke a shard, if anything did."""
+        """Work; the report at the end. Raises what broke a loop, or `until_idle` a shard that nobody else reads."""
         started_s = self._parts.clock.monotonic_s()
         late: list[str] = []
         loops: list[asyncio.Task[None]] = []
@@ -85,8 +86,10 @@ class Worker:
             late, _ = await asyncio.gather(self._holdings.let_go(within_s), self._coordinator.at_rest(within_s))
             await self._last_things()
             await cancelled(loops)
-        if self._holdings.failure is not None:
-            raise self._holdings.failure
+        abandoned = self._coordinator.abandoned
+        if self._options.until_idle and abandoned and not self._stopping.is_set():
+            raise self._holdings.failures[abandoned[0]].error
+        late += abandoned
         return self._report(self._parts.clock.monotonic_s() - started_s, late)
 
     def health(self) -> Health:
@@ -100,6 +103,8 @@ class Worker:
             reasons.append("starting")
         if self._stopping.is_set():
             reasons.append("stopping")
+        failed = self._holdings.failed
+        reasons += [f"{shard_id} failed {failure.times} times: {failure.kind}" for shard_id, failure in failed.items()]
         if full_s is not None:
             reasons.append(f"buffers are full for {now_s - full_s:.0f} s, reading pauses")
         return Health(
@@ -112,6 +117,7 @@ class Worker:
             buffer_bytes=self._budget.used_bytes,
             reading_paused_s=0.0 if full_s is None else round(now_s - full_s, 1),
             live_complete=self._live_complete,
+            failed=sorted(failed),
         )
 
     def show(self) -> None:
@@ -166,7 +172,7 @@ class Worker:
 
     async def _ending(self) -> None:
         """Comes back when it is time to end."""
-        while not self._stopping.is_set() and self._holdings.failure is None:
+        while not self._stopping.is_set():
             if self._options.until_idle and await self._nothing_more():
                 await self._sweep()
                 return

@@ -14,6 +14,7 @@ from ingest.landing import MemoryStore
 from ingest.leases.memory import MemoryLeases
 from ingest.metrics import LANDING, LEASES, LIVE, STREAM, Metrics
 from ingest.worker import Options, Parts, Report, Worker
+from ingest.worker.shard import ShardTask
 from tests.simulation.audit import Audit
 from tests.simulation.devices import Devices
 from tests.simulation.landed import Landed
@@ -102,6 +103,7 @@ class World:
         at = slot % len(self.setting.skews_ms)
         machine = Machine(self.loop, name, skew_ms=self.setting.skews_ms[at], pace=self.setting.paces[at])
         worker = Worker(self._parts(machine), self.setting.options, name, is_dead=lambda other: self._died(slot, other))
+        self._watch_failures(name, worker)
         life = Life(slot, machine, worker, machine.start(worker.run()))
         self.lives.append(life)
         self.note(name, "starts")
@@ -147,6 +149,17 @@ class World:
         self.note(life.machine.name, "has ended" if error is None else f"failed: {error!r}")
         if error is not None:
             self.audit.broken.append(f"{life.machine.name} failed: {error!r}")
+
+    def _watch_failures(self, name: str, worker: Worker) -> None:
+        """A worker survives a shard that breaks; a history does not."""
+        note = worker._holdings._note
+
+        def noted(shard: ShardTask, error: Exception, lived_s: float) -> None:
+            self.note(name, f"{shard.shard_id} failed: {error!r}")
+            self.audit.broken.append(f"{name}: {shard.shard_id} failed: {error!r}")
+            note(shard, error, lived_s)
+
+        worker._holdings._note = noted  # type: ignore[method-assign]
 
     def _died(self, slot: int, name: str) -> bool:
         """What the lock of a slot tells its next life."""
