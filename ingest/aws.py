@@ -44,6 +44,10 @@ class AwsRefused(FleetlakeError):
         self.body = body
 
 
+class _Skewed(AwsRefused):
+    """Refused for a clock that has been set right since the request was signed."""
+
+
 class AwsUnanswered(FleetlakeError):
     """No usable answer: timeout, broken connection, half a body, or a server error. It may have been done or not."""
 
@@ -101,14 +105,11 @@ class JsonService:
     async def _opened(self, action: str, body: bytes, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         try:
             return await self._attempt(action, body, timeout)
-        except AwsRefused as refusal:
-            if refusal.code not in _SKEWED or not self._signer.corrected:
-                raise
-            self._signer.corrected = False
+        except _Skewed:
             return await self._attempt(action, body, timeout)
 
     async def _attempt(self, action: str, body: bytes, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
-        headers = await self._signed(action, body)
+        headers, ahead = await self._signed(action, body)
         try:
             response = await self._session().post(self._url, data=body, headers=headers, timeout=timeout)
             if response.status == 200:  # noqa: PLR2004
@@ -117,20 +118,23 @@ class JsonService:
                 data = await response.read()
         except _BROKEN as error:
             raise self._unanswered(action, error) from error
-        raise self._failure(action, response.status, data, _server_time(response.headers.get("Date")))
+        code, message = _error_of(data)
+        if code in _SKEWED:
+            self._signer.learn(_server_time(response.headers.get("Date")))
+            if self._signer.ahead != ahead:  # learned from this answer, or from another that was on its way
+                raise _Skewed(self._service, code, message, data)
+        raise self._failure(action, response.status, code, message, data)
 
     def _unanswered(self, action: str, error: Exception) -> AwsUnanswered:
         return AwsUnanswered(f"{self._service} did not answer {action}: {type(error).__name__}: {error}")
 
-    def _failure(self, action: str, status: int, data: bytes, served: datetime | None) -> FleetlakeError:
-        code, message = _error_of(data)
-        if code in _SKEWED:
-            self._signer.learn(served)
-        if status >= _SERVER_ERROR or (code in _PASSING and not self._signer.corrected):
+    def _failure(self, action: str, status: int, code: str, message: str, data: bytes) -> FleetlakeError:
+        if status >= _SERVER_ERROR or code in _PASSING:
             return AwsUnanswered(f"{self._service} failed {action} with {status} {code}: {message}")
         return AwsRefused(self._service, code or str(status), message, data)
 
-    async def _signed(self, action: str, body: bytes) -> dict[str, str]:
+    async def _signed(self, action: str, body: bytes) -> tuple[dict[str, str], timedelta]:
+        """Headers, and by how much the clock was moved that they are signed with."""
         headers = {"X-Amz-Target": f"{self._prefix}.{action}", "Content-Type": self._type}
         request = AWSRequest(method="POST", url=self._url, data=body, headers=headers)
         try:
@@ -141,7 +145,7 @@ class JsonService:
                 self._signer.add_auth(request)
         except BotoCoreError as error:
             raise AwsUnanswered(f"no credentials for {self._service} just now: {error}") from error
-        return dict(request.headers.items())
+        return dict(request.headers.items()), request.context["ahead"]
 
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:
@@ -156,20 +160,20 @@ class _Signer(SigV4Auth):
 
     def __init__(self, credentials: Credentials, service: str, aws_region: str) -> None:
         super().__init__(credentials, service, aws_region)
-        self._ahead = timedelta()
-        self.corrected = False
+        self.ahead = timedelta()
+        """How far the server's clock is ahead of this machine's."""
 
     def learn(self, served: datetime | None) -> None:
         """Take the server's time as the truth."""
         if served is None:
             return
         ahead = served - datetime.now(UTC)
-        if abs((ahead - self._ahead).total_seconds()) > _SKEW_WORTH_MENDING_S:
-            self._ahead = ahead
-            self.corrected = True
+        if abs((ahead - self.ahead).total_seconds()) > _SKEW_WORTH_MENDING_S:
+            self.ahead = ahead
 
     def _modify_request_before_signing(self, request: AWSRequest) -> None:
-        request.context["timestamp"] = (datetime.now(UTC) + self._ahead).strftime(SIGV4_TIMESTAMP)
+        request.context["ahead"] = self.ahead
+        request.context["timestamp"] = (datetime.now(UTC) + request.context["ahead"]).strftime(SIGV4_TIMESTAMP)
         super()._modify_request_before_signing(request)  # type: ignore[misc]
 
 

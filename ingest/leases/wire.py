@@ -22,13 +22,20 @@ _BUSY = {
     "UnrecognizedClientException",
     _CANCELLED,
 }
+_OURS = {"ValidationException", "SerializationException", "UnknownOperationException"}
+"""A request that no waiting mends."""
 
 
 class DynamoWire:
-    """One attempt a request. SinkUnavailable where the store is down, busy or denying; it may then have been done."""
+    """One attempt a request. SinkUnavailable where the store is down, busy or denying; it may then have been done.
+
+    Before its first answer, a refusal that names table or keys says that the settings are wrong (FleetlakeError). Once
+    it has answered, whatever it refuses but a malformed request is an outage: keys are rotated, tables are restored.
+    """
 
     def __init__(self, aws_region: str, access: AwsService) -> None:
         self._service = JsonService("dynamodb", "DynamoDB_20120810", aws_region, access, version="1.0", timeout_s=10.0)
+        self._answered = False
 
     async def close(self) -> None:
         """Close the connections."""
@@ -57,7 +64,7 @@ class DynamoWire:
         except AwsRefused as refusal:
             if refusal.code == _CONDITION + "Exception":
                 return None
-            raise _meaning(refusal) from refusal
+            raise self._meaning(refusal) from refusal
 
     async def transact(self, writes: list[dict[str, Any]]) -> list[int]:
         """All of the writes or none: the places of those whose condition did not hold, empty where it was done."""
@@ -69,7 +76,7 @@ class DynamoWire:
         except AwsRefused as refusal:
             refused = _conditions(refusal)
             if not refused:
-                raise _meaning(refusal) from refusal
+                raise self._meaning(refusal) from refusal
             return refused
         return []
 
@@ -77,20 +84,20 @@ class DynamoWire:
         try:
             return await self._attempt(action, request)
         except AwsRefused as refusal:
-            raise _meaning(refusal) from refusal
+            raise self._meaning(refusal) from refusal
 
     async def _attempt(self, action: str, request: dict[str, Any]) -> dict[str, Any]:
         try:
             answer = await self._service.call(action, msgspec.json.encode(request))
+            self._answered = True
             return msgspec.json.decode(answer.body or b"{}", type=dict[str, Any])
         except (AwsUnanswered, msgspec.DecodeError) as error:
             raise SinkUnavailable(f"dynamodb: {error}") from error
 
-
-def _meaning(refusal: AwsRefused) -> FleetlakeError:
-    if refusal.code in _BUSY:
-        return SinkUnavailable(str(refusal))
-    return FleetlakeError(str(refusal))
+    def _meaning(self, refusal: AwsRefused) -> FleetlakeError:
+        if refusal.code in _BUSY or (self._answered and refusal.code not in _OURS):
+            return SinkUnavailable(str(refusal))
+        return FleetlakeError(str(refusal))
 
 
 def _conditions(refusal: AwsRefused) -> list[int]:
