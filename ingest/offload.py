@@ -1,9 +1,13 @@
 """Work that computes for a while, kept off the event loop."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar, cast
+
+_T = TypeVar("_T")
 
 
 class Offload(Protocol):
@@ -21,6 +25,31 @@ class Threads:
     async def __call__(self, work: Callable[..., Any], /, *args: Any) -> Any:
         """The function's result."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
+
+
+async def aside(work: Callable[[], _T], *, within_s: float) -> _T:
+    """The result of work that waits for something foreign, done on a thread that no ending of the process waits for.
+
+    Raises TimeoutError where it takes too long; the work goes on by itself then.
+    """
+    loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+
+    def tell(result: _T | None, error: Exception | None) -> None:
+        if not done.done():
+            done.set_result(result) if error is None else done.set_exception(error)
+
+    def run() -> None:
+        result, failed = None, None
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001 - it is raised where the work is awaited
+            failed = error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(tell, result, failed)
+
+    threading.Thread(target=run, daemon=True, name="aside").start()
+    async with asyncio.timeout(within_s):
+        return cast(_T, await done)
 
 
 async def inline(work: Callable[..., Any], /, *args: Any) -> Any:

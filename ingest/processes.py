@@ -1,6 +1,5 @@
 """Several workers of one region on this machine, one process each: Python's way to more than one core."""
 
-import asyncio
 import multiprocessing
 import os
 import signal
@@ -188,14 +187,12 @@ def _received(results: Connection | None) -> Report | None:
 
 def _work(settings: RegionSettings, workers: int, until_idle: bool, port: int, results: Connection) -> None:
     """One worker process. It ends gracefully where its parent is gone."""
-    from ingest.memory import keep_freed_memory
-    from ingest.service import log_to_stderr, serve
+    from ingest.service import log_to_stderr, run_one
 
     log_to_stderr()
-    keep_freed_memory()
     _end_with_parent()
     try:
-        report = asyncio.run(serve(settings, workers=workers, until_idle=until_idle, metrics_port=port))
+        report = run_one(settings, workers=workers, until_idle=until_idle, metrics_port=port)
     except FleetlakeError as error:
         _log.error("worker.failed", error=str(error))
         sys.exit(error.exit_code)

@@ -4,11 +4,14 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
+from contracts.errors import FleetlakeError
+from contracts.ledger import LeaseRow
 from contracts.names import stream
 from contracts.settings import RegionSettings
 from ingest.decode import JsonDecoder
@@ -16,16 +19,20 @@ from ingest.health import HealthServer
 from ingest.kinesis.fan_out import FanOut
 from ingest.kinesis.http import HttpStream
 from ingest.landing import S3Store
+from ingest.lastresort import LastResort
 from ingest.leases.dynamodb import DynamoLeases
 from ingest.live import RedisLive
 from ingest.memory import keep_freed_memory
 from ingest.metrics import Metrics
-from ingest.offload import Threads
+from ingest.offload import Threads, aside
 from ingest.watermarks import copy_watermarks
 from ingest.worker import Options, Parts, Report, Worker
 from ingest.worker.slot import Slot
 
 _COPY_EVERY_S = 10.0
+_LAST_COPY_S = 2.0
+_END_WITHIN_S = 28.0
+"""After a signal. A worker flushes, commits and lets go within 22 s; what still hangs then is not worth a SIGKILL."""
 _PROGRESS_EVERY_S = 2.0
 _log = structlog.get_logger()
 
@@ -43,20 +50,41 @@ def consume(
         from ingest.processes import consume_together
 
         return consume_together(settings, workers, until_idle=until_idle)
+    return run_one(settings, until_idle=until_idle, metrics_port=metrics_port)
+
+
+def run_one(
+    settings: RegionSettings, *, workers: int = 1, until_idle: bool = False, metrics_port: int | None = None
+) -> Report:
+    """One worker among `workers`, in this process; see `consume`. Asked to end, the process ends whatever hangs."""
     keep_freed_memory()
-    return asyncio.run(serve(settings, until_idle=until_idle, metrics_port=metrics_port))
+    last = LastResort(_END_WITHIN_S)
+    try:
+        return asyncio.run(
+            serve(settings, workers=workers, until_idle=until_idle, metrics_port=metrics_port, asked=last.arm)
+        )
+    finally:
+        last.disarm()
 
 
 async def serve(
-    settings: RegionSettings, *, workers: int = 1, until_idle: bool = False, metrics_port: int | None = None
+    settings: RegionSettings,
+    *,
+    workers: int = 1,
+    until_idle: bool = False,
+    metrics_port: int | None = None,
+    asked: Callable[[], None] = lambda: None,
 ) -> Report:
-    """One worker among `workers`, with everything around it, on the running event loop."""
+    """One worker among `workers`, with everything around it, on the running event loop.
+
+    asked: is called once a signal asks the worker to end.
+    """
     slot = Slot.claim(settings.state, settings.region)
     metrics = Metrics(settings.region, slot.worker)
     parts = parts_of(settings, metrics)
     options = Options.of(settings, workers=workers, until_idle=until_idle)
     worker = Worker(parts, options, slot.worker, is_dead=slot.is_dead)
-    _stop_on_signals(worker.stop)
+    _on_signals(worker.stop, asked)
     health = HealthServer(worker.health, metrics, worker.show)
     beside: list[asyncio.Task[None]] = []
     try:
@@ -67,7 +95,7 @@ async def serve(
         _log.info("worker.started", region=settings.region, worker=slot.worker, **where)
         beside = [asyncio.create_task(_copy_watermarks(settings, worker)), asyncio.create_task(_show_progress(worker))]
         report = await worker.run()
-        await asyncio.to_thread(copy_watermarks, settings.postgres_dsn.get_secret_value(), await parts.leases.rows())
+        await _copy_last_watermarks(settings, parts)
         _log.info("worker.ended", worker=slot.worker, read=report.read, landed=report.landed)
         return report
     finally:
@@ -126,18 +154,40 @@ def log_to_stderr() -> None:
     )
 
 
-def _stop_on_signals(stop: Callable[[], None]) -> None:
+def _on_signals(*actions: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
+
+    def act() -> None:
+        for action in actions:
+            action()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         # Signals belong to the main thread; a library user that runs a worker in another stops it by itself.
         with suppress(ValueError, RuntimeError, NotImplementedError):
-            loop.add_signal_handler(number, stop)
+            loop.add_signal_handler(number, act)
 
 
 async def _copy_watermarks(settings: RegionSettings, worker: Worker) -> None:
     while True:
         await asyncio.sleep(_COPY_EVERY_S)
-        await asyncio.to_thread(copy_watermarks, settings.postgres_dsn.get_secret_value(), list(worker.rows))
+        await _copied(settings, list(worker.rows))
+
+
+async def _copy_last_watermarks(settings: RegionSettings, parts: Parts) -> None:
+    """As far as that is possible in a moment: the work is done, and its report must not hang on a copy."""
+    try:
+        async with asyncio.timeout(_LAST_COPY_S):
+            await _copied(settings, await parts.leases.rows())
+    except (FleetlakeError, TimeoutError) as error:
+        _log.warning("watermarks.not_copied", error=type(error).__name__)
+
+
+async def _copied(settings: RegionSettings, rows: Sequence[LeaseRow]) -> None:
+    dsn = settings.postgres_dsn.get_secret_value()
+    try:
+        await aside(partial(copy_watermarks, dsn, rows), within_s=_COPY_EVERY_S)
+    except TimeoutError:
+        _log.warning("watermarks.not_copied", error="TimeoutError")
 
 
 async def _show_progress(worker: Worker) -> None:

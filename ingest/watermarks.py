@@ -19,12 +19,13 @@ _UPSERT = """
 def copy_watermarks(dsn: str, rows: Sequence[LeaseRow]) -> bool:
     """Write the rows to ops.watermarks and forget shards that are gone; False, and a warning, where that failed.
 
-    Best effort: nothing that counts reads this table.
+    Best effort: nothing that counts reads this table. A lock on it is waited for a second, a statement for three.
     """
     if not rows:
         return True
     try:
         with psycopg.connect(dsn, connect_timeout=3) as connection, connection.cursor() as cursor:
+            cursor.execute("set local lock_timeout = '1s'; set local statement_timeout = '3s'")
             values = [(row.shard_id, row.position, row.watermark_ms, row.ended) for row in rows]
             cursor.executemany(_UPSERT, values)
             gone = "delete from ops.watermarks where not (shard_id = any(%s))"

@@ -13,6 +13,7 @@ from pyarrow import BufferReader
 
 from contracts.ledger import LANDED
 from ingest.service import consume
+from ingest.watermarks import copy_watermarks
 from tests.builders.consumer import broken_chains, landed_ids
 from tests.builders.consumer_process import wait_until
 
@@ -141,6 +142,19 @@ def test_metrics_and_health_keep_their_names(ground) -> None:  # type: ignore[no
     status, body = consumer.get("/healthz")
     assert status == 200
     assert len(json.loads(body)["shards"]) == 4
+
+
+def test_a_lock_on_the_watermarks_copy_keeps_no_consumer_from_ending(ground) -> None:  # type: ignore[no-untyped-def]
+    consume(ground.settings, until_idle=True)
+    with psycopg.connect(ground.settings.postgres_dsn.get_secret_value()) as connection:
+        connection.execute("lock table ops.watermarks in access exclusive mode")
+        assert not copy_watermarks(ground.settings.postgres_dsn.get_secret_value(), ground.aftermath.rows())
+        consumer = ground.consumer()
+        consumer.wait_for("lease.taken", 4)
+        consumer.send(signal.SIGTERM)
+        assert consumer.end(within_s=25) == 0
+        assert consumer.events("watermarks.not_copied")
+        assert consumer.events("worker.ended")
 
 
 def test_watermarks_are_copied_for_people(ground) -> None:  # type: ignore[no-untyped-def]
