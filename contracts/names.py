@@ -9,6 +9,8 @@ TRIP_TABLE = "history.trip"
 DEVICE_DAY_TABLE = "history.device_day"
 SEQUENCE_DIGITS = 56
 """Digits that a Kinesis sequence number is padded to where it is sorted as text."""
+LAST_SEQ = "9" * SEQUENCE_DIGITS
+"""Sorts after every sequence number."""
 
 
 def stream(region: str) -> str:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from contracts.errors import LeaseLost, PositionMoved, SinkUnavailable
 from contracts.ledger import LeaseRow, LedgerEntry, lease_item, lease_row, ledger_entry, ledger_item
-from contracts.names import leases_table, ledger_table, padded_sequence
+from contracts.names import LAST_SEQ, leases_table, ledger_table, padded_sequence
 from contracts.settings import AwsService
 from ingest.batch import ShardId
 from ingest.leases.expressions import Change, commit_of, held_by
@@ -101,6 +101,18 @@ class DynamoLeases:
         key = {"shard_id": {"S": shard_id}, "last_seq": {"S": padded_sequence(last_seq)}}
         item = await self._wire.get(self._ledger, key)
         return None if item is None else ledger_entry(item)
+
+    async def shards(self) -> list[ShardId]:
+        """One item is read a shard: after each, the scan goes on behind the last key that the shard could have."""
+        request: dict[str, Any] = {"TableName": self._ledger, "ConsistentRead": True}
+        request |= {"Limit": 1, "ProjectionExpression": "shard_id"}
+        found: list[ShardId] = []
+        while True:
+            items, reached = await self._wire.page("Scan", request)
+            found += [item["shard_id"]["S"] for item in items]
+            if reached is None:
+                return sorted(found)
+            request["ExclusiveStartKey"] = {**reached, "last_seq": {"S": LAST_SEQ}}
 
     async def entries(self, shard_id: ShardId, after: str = "") -> list[LedgerEntry]:
         """The shard's entries in order."""

@@ -112,6 +112,11 @@ class MemoryLeases:
         await asyncio.sleep(0)
         return self._entries.get((shard_id, padded_sequence(last_seq)))
 
+    async def shards(self) -> list[ShardId]:
+        """From the entries."""
+        await asyncio.sleep(0)
+        return sorted({shard_id for shard_id, _ in self._entries})
+
     async def entries(self, shard_id: ShardId, after: str = "") -> list[LedgerEntry]:
         """In order."""
         await asyncio.sleep(0)

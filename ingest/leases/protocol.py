@@ -76,6 +76,10 @@ class Ledger(Protocol):
         """The entry that ends at this sequence number."""
         ...
 
+    async def shards(self) -> list[ShardId]:
+        """Every shard that has an entry. The rows are no list of them: an ended shard's goes, its entries stay."""
+        ...
+
     async def entries(self, shard_id: ShardId, after: str = "") -> list[LedgerEntry]:
         """The shard's entries in order, those with last_seq greater than `after`."""
         ...

@@ -50,12 +50,17 @@ class DynamoWire:
     async def pages(self, action: str, request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """The items of all pages of a Scan or Query."""
         while True:
-            answer = await self._call(action, request)
-            for item in answer.get("Items", ()):
+            items, reached = await self.page(action, request)
+            for item in items:
                 yield item
-            if not answer.get("LastEvaluatedKey"):
+            if reached is None:
                 return
-            request = {**request, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
+            request = {**request, "ExclusiveStartKey": reached}
+
+    async def page(self, action: str, request: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+        """The items of one page, and the key that it reached; None after the last."""
+        answer = await self._call(action, request)
+        return answer.get("Items", []), answer.get("LastEvaluatedKey") or None
 
     async def conditionally(self, action: str, request: dict[str, Any]) -> dict[str, Any] | None:
         """A conditional write's answer, or None where the condition did not hold."""

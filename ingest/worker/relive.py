@@ -10,6 +10,7 @@ import structlog
 
 from contracts.errors import SinkUnavailable
 from contracts.ledger import LANDED, LandedObject, LeaseRow
+from contracts.names import LAST_SEQ
 from ingest.batch import ShardId
 from ingest.kinesis import StreamUnavailable
 from ingest.live import LiveState
@@ -101,10 +102,11 @@ class LiveMender:
         kept = False
         try:
             # From here on a loss takes the token with it: what the rows say now is what this rebuild has to make good.
+            listed = await self._leases.shards()
             rows = await self._leases.rows()
             if not elected and not self._falls_to_me(rows):
                 return False
-            whole = await self._write_all(rows)
+            whole = await self._write_all(rows, listed)
             await self._tell_losses()
             self._stands = kept = whole and await self._live.end_rebuild(token)
             if not whole:
@@ -151,13 +153,16 @@ class LiveMender:
         self._resting = None
         return True
 
-    async def _write_all(self, rows: Sequence[LeaseRow]) -> bool:
-        """Write everything that live state has to hold; False where something cannot be had."""
+    async def _write_all(self, rows: Sequence[LeaseRow], listed: Sequence[ShardId]) -> bool:
+        """Write everything that live state has to hold; False where something cannot be had.
+
+        listed: the ledger's shards. One that had no row afterwards ended long ago, so nothing of it comes any more.
+        """
         # Where someone has taken a shard, live state may have held what has not landed yet.
         if self._first and not any(row.fence for row in rows):
             return True
         _log.warning("live.rebuilding")
-        positions = {row.shard_id: row.position for row in rows}
+        positions = dict.fromkeys(listed, LAST_SEQ) | {row.shard_id: row.position for row in rows}
         now_ms = await stream_now_ms(self._parts)
         if self._history is not None:
             await self._write_history(self._history)
@@ -192,8 +197,8 @@ class LiveMender:
     async def _write_after(self, positions: Mapping[ShardId, str], now_ms: int) -> bool:
         """Write what landed after these positions, in all shards; False where an object cannot be had."""
         whole = True
-        for row in await self._leases.rows():
-            for entry in await self._leases.entries(row.shard_id, positions.get(row.shard_id, "")):
+        for shard_id in await self._leases.shards():
+            for entry in await self._leases.entries(shard_id, positions.get(shard_id, "")):
                 for landed in entry.objects:
                     if landed.kind == LANDED and not long_unseen(landed, now_ms, self._unseen_ms):
                         whole &= await self._write(landed)

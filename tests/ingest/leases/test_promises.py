@@ -134,6 +134,7 @@ def test_a_commit_moves_position_and_watermark_and_lists_the_entry(tell: Tell) -
         assert (lease.position, lease.watermark_ms) == ("100", 500)
         assert await leases.entries(shard) == [first, second]
         assert await leases.entries(shard, after="99") == [second]
+        assert (await leases.shards()).count(shard) == 1
         assert await leases.find(shard, "100") == second
         assert await leases.find(shard, "101") is None
 

@@ -7,7 +7,7 @@ from contracts.ledger import LeaseRow
 from contracts.names import landing_key
 from ingest.live import MemoryLive
 from ingest.worker.janitor import Janitor
-from tests.builders.consumer import Outage, World, fill, until
+from tests.builders.consumer import Outage, World, fill, record, until
 from tests.builders.virtual_time import VirtualClock, run_virtually, true_ms
 
 
@@ -55,6 +55,31 @@ def test_a_loss_is_remembered_though_its_finder_died_and_the_shard_stayed_quiet(
         await world.read_all("next")
         assert [entry.lost for entry in await world.entries()] == [False, True]
         assert not (await world.leases.rows())[0].lost
+
+    run_virtually(story())
+
+
+def test_live_state_is_rebuilt_from_shards_whose_rows_are_gone_as_well() -> None:
+    async def story() -> None:
+        world = World(shards=1, retention_ms=600_000)
+        fill(world.stream, 100, devices=10)
+        world.stream.split("shardId-000000000000")
+        for number in range(100, 120):
+            world.stream.put(f"k{number}", record("elsewhere", number))
+        await world.read_all()
+        await asyncio.sleep(700)
+        await world.read_all("later")
+        assert [row.shard_id[-1] for row in await world.leases.rows()] == ["1", "2"]
+        world.live = MemoryLive()
+        running = asyncio.create_task(world.worker("w").run())
+
+        async def complete() -> bool:
+            return await world.live.epoch() is not None
+
+        await until(complete, within_s=180)
+        assert b'"93"' in (await world.live.latest("d3") or b"")
+        running.cancel()
+        await asyncio.wait([running])
 
     run_virtually(story())
 
