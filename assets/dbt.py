@@ -15,7 +15,7 @@ from dagster_dbt import DbtCliResource, DbtProject
 from packaging.version import Version
 
 from assets.faults import told_safely
-from assets.partitions import day_key
+from assets.partitions import day_key, days_in
 from lake.dbt import EXECUTABLE, PROJECT, target, target_path, window_arguments
 
 NO_UNIT_TESTS = "resource_type:unit_test"
@@ -54,15 +54,25 @@ class Database(Protocol):
         ...
 
 
+def days_wanted(context: AssetExecutionContext) -> list[date]:
+    """The business days that a run covers; none where it selects only models that have no days."""
+    return days_in(context) if context.selected_asset_keys & _with_days(context) else []
+
+
+def covers_days(context: AssetExecutionContext) -> bool:
+    """Whether the run builds every model that has days: only then are its days done."""
+    return _with_days(context) <= set(context.selected_asset_keys)
+
+
 def built(context: AssetExecutionContext, region: str, days: Sequence[date], work: Database) -> Iterator[Any]:
     """Build the models over the range of `days` and yield what dbt reports, with the rows that each day has.
 
-    Nothing is done where no day is due.
+    Nothing is done where models that have days were selected and no day is due.
 
     Raises StepFailed where a model or a test fails; dbt's own words stay in the code server's log, since they may
     quote a row.
     """
-    if not days:
+    if not days and context.selected_asset_keys & _with_days(context):
         context.log.info("nothing was due any more")
         return
     dbt = Dbt(
@@ -83,9 +93,14 @@ def built(context: AssetExecutionContext, region: str, days: Sequence[date], wor
 
 
 def _count(context: AssetExecutionContext, key: AssetKey, days: Sequence[date], work: Database) -> None:
-    if context.assets_def.specs_by_key[key].partitions_def is not None:
+    if key in _with_days(context):
         for day, rows in work.mart_rows(key.path[-1], days).items():
             context.add_asset_metadata({"dagster/partition_row_count": rows}, key, partition_key=day_key(day))
+
+
+def _with_days(context: AssetExecutionContext) -> set[AssetKey]:
+    """The models of these assets that are partitioned by business day."""
+    return {key for key, spec in context.assets_def.specs_by_key.items() if spec.partitions_def is not None}
 
 
 @contextmanager

@@ -7,10 +7,10 @@ from dagster import AssetExecutionContext, AssetsDefinition, BackfillPolicy, Res
 from dagster_dbt import dbt_assets
 
 from assets import keys
-from assets.dbt import NO_UNIT_TESTS, built, dbt_project
+from assets.dbt import NO_UNIT_TESTS, built, covers_days, days_wanted, dbt_project
 from assets.faults import told_safely
 from assets.manifests import prepared
-from assets.partitions import days_in, days_of
+from assets.partitions import days_of
 from assets.translator import RegionTranslator
 from assets.work import RegionWork
 from contracts.regions import Region
@@ -29,14 +29,18 @@ def marts_assets(region: Region) -> AssetsDefinition:
         pool=f"{region.name}_postgres",
     )
     def marts(context: AssetExecutionContext, work: ResourceParam[RegionWork]) -> Iterator[Any]:
-        """Replace the window's days in every mart; the window is the range of the days asked for."""
+        """Replace the window's days in the marts selected; the window is the range of the days asked for.
+
+        Days are marked where all marts that have days were built: one mart alone leaves them due for the others.
+        """
         with told_safely("what is due"):
-            days = days_in(context)
+            days = days_wanted(context)
             if keys.DUE_ONLY in context.run.tags:
                 days = sorted(set(days) & set(work.due_marts()))
             sequences = work.staged_sequences(days)
         yield from built(context, region.name, days, work)
-        with told_safely("mark marts"):
-            work.mark_marts(days, sequences)
+        if covers_days(context):
+            with told_safely("mark marts"):
+                work.mark_marts(days, sequences)
 
     return marts

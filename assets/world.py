@@ -21,10 +21,10 @@ from dagster import (
 from dagster_dbt import dbt_assets
 
 from assets import keys
-from assets.dbt import NO_UNIT_TESTS, built, dbt_project
+from assets.dbt import NO_UNIT_TESTS, built, covers_days, days_wanted, dbt_project
 from assets.faults import told_safely
 from assets.manifests import prepared
-from assets.partitions import WORLD_DAYS, day_key, days_in
+from assets.partitions import WORLD_DAYS, day_key
 from assets.tables import same_columns, table_metadata
 from assets.translator import RegionTranslator
 from assets.work import Told
@@ -144,15 +144,16 @@ def marts_asset() -> AssetsDefinition:
         pool="world_postgres",
     )
     def marts(context: AssetExecutionContext, work: ResourceParam[WorldWork]) -> Iterator[Any]:
-        """Replace the window's days in the world's marts."""
+        """Replace the window's days in the world's marts selected; they are marked where all of them were built."""
         with told_safely("what is due"):
-            days = days_in(context)
+            days = days_wanted(context)
             if keys.DUE_ONLY in context.run.tags:
                 days = sorted(set(days) & set(work.due_marts()))
             staged = work.staged(days)
         yield from built(context, WORLD, days, work)
-        with told_safely("mark marts"):
-            work.mark_marts(staged)
+        if covers_days(context):
+            with told_safely("mark marts"):
+                work.mark_marts(staged)
 
     return marts
 
