@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 import msgspec
+import typer
 
 import stack
 from contracts.regions import WORLD, find_region
@@ -56,9 +57,19 @@ def enter_region(name: str) -> None:
 
 
 def each_region(name_or_all: str) -> list[str]:
-    """The regions meant: every row of the region table for `all`, else the one. Raises UnknownRegion."""
+    """The regions meant: every row of the region table for `all`, else the one. Raises UnknownRegion.
+
+    Of `all`, rows that came after the stack's last `up` are left out and said on standard error.
+    """
     regions = stack.known_regions(state_folder())
-    return list(regions) if name_or_all == ALL else [find_region(name_or_all, regions).name]
+    if name_or_all != ALL:
+        return [find_region(name_or_all, regions).name]
+    new = stack.new_regions(state_folder())
+    if len(new) == len(regions):
+        return list(regions)
+    for name in new:
+        typer.secho(f"region {name} is left out: it is new; run 'fleetlake up'", err=True, fg=typer.colors.YELLOW)
+    return [name for name in regions if name not in new]
 
 
 def run_in_each_region(

@@ -47,7 +47,10 @@ def status(
     json: _Json = False,
     secrets: Annotated[bool, typer.Option("--secrets", help="Show secrets instead of ***.")] = False,
 ) -> None:
-    """Endpoints and, per region, backlog, lag, watermark and counts. Exit code 1 where a service is not up."""
+    """Endpoints and, per region, backlog, lag, watermark and counts.
+
+    Exit code 1 where a service is not up, the region table cannot be read, or a region of it waits for an `up`.
+    """
     found = stack.status(state_folder(), secrets=secrets)
     if json:
         _print_json(found)
@@ -58,6 +61,7 @@ def status(
     not_up = [name for name, how in found["services"].items() if how != "up"]
     if not_up:
         typer.secho(f"fleetlake: {', '.join(not_up)} not up; run 'fleetlake up'", err=True, fg=typer.colors.RED)
+    if not_up or found["problems"]:
         raise typer.Exit(1)
 
 

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 _COUNTS = {
@@ -20,6 +21,8 @@ def show(found: dict[str, Any], console: Console | None = None) -> None:
     colours = {"up": "green", "down": "red", "failing": "yellow"}
     services = "  ".join(f"{name} [{colours[how]}]{how}[/]" for name, how in found["services"].items())
     console.print(f"[bold]{found['state']}[/]  {services}")
+    for problem in found["problems"]:
+        console.print(f"[yellow]{escape(problem)}[/]", highlight=False)
     if not found["regions"]:
         return
     console.print(_regions(found["regions"]))

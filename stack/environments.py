@@ -9,11 +9,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from contracts import names
+from contracts.errors import StackDown
 from contracts.regions import WORLD, find_region
 from contracts.settings import PREFIX, RegionSettings
 from stack.clients import endpoint
 from stack.credentials import Keys
-from stack.lifecycle import running_site
+from stack.lifecycle import known_regions, running_site
 from stack.ports import HOST
 from stack.provision.postgres import DAGSTER
 from stack.services.protocol import Site
@@ -40,10 +41,12 @@ TUNING: tuple[str, ...] = tuple(
 def region_environment(state: Path, region: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The FLEETLAKE_* variables of a process of that one region, with the caller's own tuning.
 
-    Raises UnknownRegion, or StackDown where the stack is not up.
+    Raises UnknownRegion, or StackDown where the stack is not up or the region came into the table after its `up`.
     """
     site = running_site(state)
-    row = find_region(region, site.regions)
+    row = find_region(region, known_regions(state))
+    if row.name not in site.regions:
+        raise StackDown(f"region {row.name} is new in {site.regions_file}; run 'fleetlake up'")
     known = site.secrets.regions[row.name]
     return {
         **_common(site, row.name, environ),

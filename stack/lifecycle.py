@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from stack import credentials, running
 from stack.layout import Layout
 from stack.lock import exclusive
 from stack.ports import checked_names, require_free
-from stack.private_files import read_json, write_json
+from stack.private_files import read_json
 from stack.running import Progress
 from stack.services import Service, Site, all_services
 
@@ -42,11 +43,11 @@ def up(
         site = Site(layout, regions_file, regions, known, dict(_facts(layout).get("ports", {})))
         services = all_services(site)
         _check_named(services, site, named)
-        taken = {site.ports[name] for service in services if running.runs(service, site) for name in service.port_names}
-        try:
-            _start_all(services, site, named, taken, tell)
-        finally:
-            write_json(layout.facts, {"ports": site.ports, "regions_file": str(regions_file)})
+        site.keep_ports({})
+        taken = {
+            site.ports[name] for service in services if running.is_placed(service, site) for name in service.port_names
+        }
+        _start_all(services, site, named, taken, tell)
 
 
 def down(state: Path, *, progress: Progress | None = None) -> None:
@@ -55,17 +56,20 @@ def down(state: Path, *, progress: Progress | None = None) -> None:
     if not layout.facts.exists() and not layout.credentials.exists():
         return
     with exclusive(layout):
-        site = _site(layout)
+        site = _bare_site(layout)
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda service: running.stop(service, site, progress or _quiet), all_services(site)))
 
 
 def services_status(state: Path) -> dict[str, str]:
-    """`up`, `down`, or `failing` (its process is there but does not answer) by service, each asked now."""
+    """`up`, `down`, or `failing` (its process is there but does not answer) by service, each asked now.
+
+    It needs no region table.
+    """
     layout = Layout.of(state)
     if not layout.credentials.exists():
         return dict.fromkeys(("s3", "kinesis", "redis", "postgres"), "down")
-    site = _site(layout)
+    site = _bare_site(layout)
     services = all_services(site)
     with ThreadPoolExecutor() as pool:
         return dict(zip([s.name for s in services], pool.map(lambda s: _state_of(s, site), services), strict=True))
@@ -77,7 +81,7 @@ def running_site(state: Path) -> Site:
     missing: list[str] = ["everything"]
     if layout.credentials.exists() and layout.facts.exists():
         site = _site(layout)
-        missing = [service.name for service in all_services(site) if not running.runs(service, site)]
+        missing = [service.name for service in all_services(site) if not running.is_placed(service, site)]
         if not missing:
             return site
     raise StackDown(f"the stack of {layout.root} is not up ({', '.join(missing)} down); run 'fleetlake up'")
@@ -88,24 +92,28 @@ def known_regions(state: Path) -> dict[str, Region]:
     return load_regions(_regions_file(Layout.of(state), None))
 
 
+def new_regions(state: Path) -> list[str]:
+    """Regions of the table that the stack has nothing for until the next `up`; none where it was never up."""
+    site = known_site(state)
+    return [] if site is None else [name for name in load_regions(site.regions_file) if name not in site.regions]
+
+
 def known_site(state: Path) -> Site | None:
-    """What the stack of that folder is made of, up or down; None where it was never up."""
+    """What the stack of that folder is made of, up or down; None where it was never up. Raises BadRegionTable."""
     layout = Layout.of(state)
     return _site(layout) if layout.credentials.exists() else None
 
 
 def _site(layout: Layout) -> Site:
-    facts = _facts(layout)
-    regions_file = _regions_file(layout, None)
-    regions = load_regions(regions_file)
+    bare = _bare_site(layout)
+    table, provisioned = load_regions(bare.regions_file), [n for n, known in bare.secrets.regions.items() if known.aws]
+    return replace(bare, regions={name: table[name] for name in provisioned if name in table})
+
+
+def _bare_site(layout: Layout) -> Site:
+    """The site without its regions: services are found, asked and ended whatever became of the region table."""
     known = credentials.load(layout) or credentials.Secrets()
-    return Site(
-        layout,
-        regions_file,
-        {name: regions[name] for name in known.regions if name in regions},
-        known,
-        dict(facts.get("ports", {})),
-    )
+    return Site(layout, _regions_file(layout, None), {}, known, dict(_facts(layout).get("ports", {})))
 
 
 def _start_all(
@@ -121,7 +129,7 @@ def _start_all(
 
 
 def _check_named(services: tuple[Service, ...], site: Site, named: Mapping[str, int]) -> None:
-    up_already = [service.name for service in services if running.runs(service, site)]
+    up_already = [service.name for service in services if running.is_placed(service, site)]
     for service, wanted in named.items():
         if service in up_already and wanted != site.ports[service]:
             has = site.ports[service]
@@ -132,7 +140,7 @@ def _check_named(services: tuple[Service, ...], site: Site, named: Mapping[str, 
 def _state_of(service: Service, site: Site) -> str:
     if not running.runs(service, site):
         return "down"
-    return "up" if service.healthy() else "failing"
+    return "up" if running.answers(service, site) else "failing"
 
 
 def _regions_file(layout: Layout, given: Path | None) -> Path:

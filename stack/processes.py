@@ -87,18 +87,12 @@ def stop(record: Path, ask: signal.Signals, patience_s: float) -> None:
         family = [process, *_children(process)]
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(ask)
-        _, left = psutil.wait_procs(family, timeout=patience_s)
+        left = _left_after(patience_s, family)
         for one in left:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
-        psutil.wait_procs(left, timeout=10)
+        _left_after(10, left)
     record.unlink(missing_ok=True)
-
-
-def wait_gone(processes: Sequence[psutil.Process], timeout_s: float) -> bool:
-    """Whether all of them ended in time."""
-    _, left = psutil.wait_procs(list(processes), timeout=timeout_s)
-    return not left
 
 
 def last_lines(log: Path, count: int = 8) -> str:
@@ -112,9 +106,20 @@ def last_lines(log: Path, count: int = 8) -> str:
     return "\n".join(f"  | {line[:300]}" for line in lines[-count:]) or "  | (empty)"
 
 
-def deadline_in(seconds: float) -> float:
-    """A moment on the monotonic clock."""
-    return time.monotonic() + seconds
+def _left_after(timeout_s: float, family: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run then. One that ended and whose parent does not ask how has ended all the same."""
+    left, deadline = list(family), time.monotonic() + timeout_s
+    while left and time.monotonic() < deadline:
+        _, left = psutil.wait_procs(left, timeout=0.1)
+        left = [process for process in left if not _is_zombie(process)]
+    return left
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from contracts import names
+from contracts.errors import BadRegionTable
 from contracts.regions import WORLD, Region
 from stack.backlog import Backlog, read_backlog
 from stack.clients import endpoint
 from stack.counts import history_counts, ledger_counts, live_counts
 from stack.credentials import Keys
 from stack.environments import bi_dsn, dsn, redis_url
-from stack.lifecycle import known_site, services_status
+from stack.lifecycle import known_site, new_regions, services_status
+from stack.ports import FACES
 from stack.services.protocol import Site
 
 MASK = "***"
@@ -26,12 +28,17 @@ def status(state: Path, *, secrets: bool = False) -> dict[str, Any]:
     """Everything about the stack of that folder, in the shape that `fleetlake status --json` promises.
 
     `services` has up, down or failing; figures of a region that a store did not answer for are None. Never raises
-    for a stack that is down: then `services` says so, and `regions` is empty where it was never up.
+    for a stack that is down: then `services` says so, and `regions` is empty where it was never up. `problems` has
+    what is wrong with the region table, and the regions in it that wait for an `up`.
     """
     services = services_status(state)
-    site = known_site(state)
-    found: dict[str, Any] = {"state": str(Path(state).resolve()), "services": services, "regions": {}}
-    if site is None or not site.ports:
+    found: dict[str, Any] = {"state": str(Path(state).resolve()), "services": services, "regions": {}, "problems": []}
+    try:
+        site, new = known_site(state), new_regions(state)
+    except BadRegionTable as error:
+        return found | {"problems": [str(error)]}
+    found["problems"] += [f"region {name} is not in the stack yet; run 'fleetlake up'" for name in new]
+    if site is None or not site.ports.keys() >= set(FACES):
         return found
     with ThreadPoolExecutor(max_workers=8) as pool:
         figures = {name: pool.submit(_figures, site, region, services) for name, region in site.regions.items()}

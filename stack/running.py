@@ -44,16 +44,26 @@ def runs(service: Service, site: Site) -> bool:
     return processes.find(site.layout.process(service.name)) is not None
 
 
+def is_placed(service: Service, site: Site) -> bool:
+    """Whether it runs and its ports are known: an `up` of an older version, killed, may have left one that has none."""
+    return runs(service, site) and all(name in site.ports for name in service.port_names)
+
+
+def answers(service: Service, site: Site) -> bool:
+    """Whether it runs where clients look for it, and is healthy."""
+    return is_placed(service, site) and service.healthy()
+
+
 def _runs_as_configured(service: Service, site: Site) -> bool:
     found = processes.find(site.layout.process(service.name))
-    if found is None or found[1].digest != service.digest():
+    if found is None or found[1].digest != service.digest() or not is_placed(service, site):
         return False
     return _wait_healthy(service, site, PATIENCE_S)
 
 
 def _start_on_free_ports(service: Service, site: Site, named: Mapping[str, int], taken: set[int]) -> None:
     for attempt in range(_ATTEMPTS):
-        site.ports.update(choose(service.port_names, site.ports, named, taken))
+        site.keep_ports(choose(service.port_names, site.ports, named, taken))
         log = site.layout.log(service.name)
         started = processes.start(service.prepare(), log, site.layout.process(service.name), service.digest())
         if _wait_healthy(service, site, START_S):
@@ -69,7 +79,7 @@ def _start_on_free_ports(service: Service, site: Site, named: Mapping[str, int],
 def _wait_healthy(service: Service, site: Site, within_s: float) -> bool:
     deadline = time.monotonic() + within_s
     while runs(service, site):
-        if service.healthy():
+        if answers(service, site):
             return True
         if time.monotonic() > deadline:
             return False

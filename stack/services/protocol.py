@@ -1,6 +1,7 @@
 """What a service is to the stack: how it is started, asked for its health, and asked to end."""
 
 import signal
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import ClassVar, Protocol
 from contracts.regions import Region
 from stack.credentials import Secrets
 from stack.layout import Layout
+from stack.private_files import write_json
 from stack.processes import Command
 
 Ports = Mapping[str, int]
@@ -16,13 +18,20 @@ Ports = Mapping[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a stack is made of. `ports` grows as services are given theirs."""
+    """What a stack is made of. `ports` grows as services are given theirs, and is kept before they start."""
 
     layout: Layout
     regions_file: Path
     regions: Mapping[str, Region]
     secrets: Secrets
     ports: dict[str, int] = field(default_factory=dict)
+    _keeping: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def keep_ports(self, ports: Ports) -> None:
+        """Add these ports and write what the stack is made of, so that whoever comes next finds what was started."""
+        with self._keeping:
+            self.ports.update(ports)
+            write_json(self.layout.facts, {"ports": self.ports, "regions_file": str(self.regions_file)})
 
 
 class Service(Protocol):
