@@ -82,9 +82,13 @@ class JsonService:
     async def call(self, action: str, body: bytes) -> Answer:
         """Do one action; `body` is its JSON."""
         response = await self._opened(action, body, self._timeout)
+        async with response:
+            return await self.answer(action, response)
+
+    async def answer(self, action: str, response: aiohttp.ClientResponse) -> Answer:
+        """What an opened response holds."""
         try:
-            async with response:
-                return Answer(await response.read(), server_ms(response))
+            return Answer(await response.read(), server_ms(response))
         except _BROKEN as error:
             raise self._unanswered(action, error) from error
 

@@ -3,11 +3,17 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any, Protocol, TypeVar, cast
 
 _T = TypeVar("_T")
+
+_Waiting = tuple[int, int, Future[Any], Callable[[], Any]]
+"""The step, a number that no other has, who waits, and the work."""
 
 
 class Offload(Protocol):
@@ -25,6 +31,37 @@ class Threads:
     async def __call__(self, work: Callable[..., Any], /, *args: Any) -> Any:
         """The function's result."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
+
+
+class OneThread:
+    """Two Offloads on one thread: what `finishing` is told goes before everything that `beginning` waits with.
+
+    For work in two steps of which the first makes much out of little: few are between the two at any time, in however
+    many the second step comes late.
+    """
+
+    def __init__(self) -> None:
+        self.finishing: Offload = partial(self._run, 0)
+        self.beginning: Offload = partial(self._run, 1)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="ingest")
+        self._waiting: list[_Waiting] = []
+        self._numbers = count()
+
+    async def _run(self, step: int, work: Callable[..., Any], /, *args: Any) -> Any:
+        done: Future[Any] = Future()
+        entry: _Waiting = (step, next(self._numbers), done, partial(work, *args))
+        heappush(self._waiting, entry)
+        self._pool.submit(self._run_first)
+        return await asyncio.wrap_future(done)
+
+    def _run_first(self) -> None:
+        _, _, done, work = heappop(self._waiting)
+        if not done.set_running_or_notify_cancel():
+            return
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
+            done.set_exception(error)
 
 
 async def aside(work: Callable[[], _T], *, within_s: float) -> _T:

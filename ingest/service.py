@@ -24,7 +24,7 @@ from ingest.leases.dynamodb import DynamoLeases
 from ingest.live import RedisLive
 from ingest.memory import keep_freed_memory
 from ingest.metrics import Metrics
-from ingest.offload import Threads, aside
+from ingest.offload import OneThread, Threads, aside
 from ingest.watermarks import copy_watermarks
 from ingest.worker import Options, Parts, Report, Worker
 from ingest.worker.slot import Slot
@@ -109,15 +109,15 @@ async def serve(
 def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
     """The real parts of a region's worker."""
     aws_region = settings.row.aws_region
-    decoding = Threads(1)
+    decoding = OneThread()
     return Parts(
-        stream=HttpStream(stream(settings.region), aws_region, settings.kinesis, decoding=decoding),
+        stream=HttpStream(stream(settings.region), aws_region, settings.kinesis, decoding=decoding.beginning),
         fan_out=_fan_out(settings),
         leases=DynamoLeases(settings.region, aws_region, settings.dynamodb),
         store=S3Store.of(settings),
         live=RedisLive.of(settings),
         decoder=JsonDecoder(),
-        decoding=decoding,
+        decoding=decoding.finishing,
         encoding=Threads(2),
         metrics=metrics,
     )

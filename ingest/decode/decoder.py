@@ -62,7 +62,6 @@ class JsonDecoder:
             rows=_together([part.rows for part in parts]),
             rejected=rejected_rows(shard_id, users, refusals),
             suppressed=sum(part.suppressed for part in parts),
-            bytes_read=sum([len(record.data) for record in records]),
             max_arrival_ms=int(arrivals.max()),
             unknown_fields=_bounded(parts),
             suppression_version=version,

@@ -8,7 +8,7 @@ import msgspec
 from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
 from ingest.aws import AwsRefused, AwsUnanswered, JsonService, server_ms
-from ingest.batch import KinesisRecord, ShardId
+from ingest.batch import KinesisRecord, ShardId, data_bytes
 from ingest.clock import Clock, SystemClock
 from ingest.kinesis.event_stream import EventMessages, Message
 from ingest.kinesis.protocol import Records, ShardGone, Start, StreamUnavailable, Throttled
@@ -190,6 +190,6 @@ class Subscription:
             millis_behind_latest=event.millis_behind_latest or 0,
             child_shards=[child_shard(row) for row in event.child_shards or ()],
             response_ms=self._served_ms + int(waited_s * 1000),
-            bytes_read=len(payload),
+            bytes_read=data_bytes(event.records),
             late_ms=int(max(0.0, open_s - waited_s) * 1000),
         )

@@ -84,6 +84,7 @@ class Records:
     response_ms: int = 0
     """The stream's own epoch time of the answer, not later than the truth."""
     bytes_read: int = 0
+    """Of data and partition keys, as the stream counts them against a shard's share."""
     late_ms: int = 0
     """By how much the truth may be later than `response_ms`, to about a second."""
 

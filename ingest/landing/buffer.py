@@ -120,7 +120,6 @@ def _joined(first: Batch, second: Batch) -> Batch:
         rows=pa.concat_batches([first.rows, second.rows]),
         rejected=pa.concat_batches([first.rejected, second.rejected]),
         suppressed=first.suppressed + second.suppressed,
-        bytes_read=first.bytes_read + second.bytes_read,
         max_arrival_ms=max(first.max_arrival_ms, second.max_arrival_ms),
         unknown_fields=Counter(first.unknown_fields) + Counter(second.unknown_fields),
         suppression_version=min(first.suppression_version, second.suppression_version),

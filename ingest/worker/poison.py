@@ -45,7 +45,6 @@ def poisoned(shard_id: str, record: KinesisRecord, error: Exception, suppression
         user_records=1,
         rows=pa.RecordBatch.from_pylist([], LANDING_SCHEMA),
         rejected=poison_row(shard_id, record, error),
-        bytes_read=len(record.data),
         max_arrival_ms=record.arrival_ms,
         suppression_version=suppression_version,
     )

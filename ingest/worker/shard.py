@@ -152,6 +152,8 @@ class ShardTask:
                 if answer.next_iterator is None:
                     self.delivery.end(await self._children(answer.child_shards), self._live_now)
                     return
+                # Megabytes, and the next may be long in coming.
+                del answer
         except ShardGone:
             _log.error("shard.gone", shard=self.shard_id)
             self.delivery.mark_lost()

@@ -13,9 +13,9 @@ from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
 from ingest.clock import SystemClock
 from ingest.kinesis import ReadLimits, ShardCursor, Start
-from ingest.kinesis.http import HttpStream
+from ingest.kinesis.http import ANSWERS_IN_HAND, HttpStream
 from ingest.kinesis.memory import MemoryStream
-from tests.builders.kinesis_server import KinesisServer, now_ms, refusal, served
+from tests.builders.kinesis_server import KinesisServer, access, now_ms, refusal, served
 
 SHARD = "shardId-000000000000"
 Spoil = Callable[[web.Request, str], Awaitable[Any]]
@@ -122,3 +122,49 @@ def test_what_no_retry_can_mend_is_raised() -> None:
 
     with pytest.raises(FleetlakeError, match="AccessDenied"):
         asyncio.run(_read_through(_times(1, denied)))
+
+
+def test_a_shards_share_is_counted_in_data_and_keys_not_in_the_bytes_of_the_answer() -> None:
+    async def story() -> tuple[int, int]:
+        double = MemoryStream(1, now_ms=now_ms)
+        for _ in range(100):
+            double.put("key", b"x" * 200)
+        async with served(KinesisServer(double)) as url:
+            client = HttpStream("double", "eu-central-1", access(url))
+            try:
+                answer = await client.get_records(await client.get_shard_iterator(SHARD, Start.oldest()))
+                return len(answer.records), answer.bytes_read
+            finally:
+                await client.close()
+
+    assert asyncio.run(story()) == (100, 100 * (200 + len("key")))
+
+
+def test_few_answers_are_in_hand_before_the_first_is_decoded() -> None:
+    async def story() -> tuple[int, int]:
+        double = MemoryStream(12, now_ms=now_ms)
+        shards = await double.list_shards()
+        gate, decoding = asyncio.Event(), 0
+
+        async def offload(work: Callable[..., Any], /, *args: Any) -> Any:
+            nonlocal decoding
+            decoding += 1
+            await gate.wait()
+            return work(*args)
+
+        async with served(KinesisServer(double)) as url:
+            client = HttpStream("double", "eu-central-1", access(url), decoding=offload)
+            try:
+                iterators = [await client.get_shard_iterator(shard.shard_id, Start.oldest()) for shard in shards]
+                reading = [asyncio.ensure_future(client.get_records(iterator)) for iterator in iterators]
+                async with asyncio.timeout(10):
+                    while decoding < ANSWERS_IN_HAND:
+                        await asyncio.sleep(0.01)
+                await client.list_shards()
+                in_hand = decoding
+                gate.set()
+                return in_hand, len(await asyncio.gather(*reading))
+            finally:
+                await client.close()
+
+    assert asyncio.run(story()) == (ANSWERS_IN_HAND, 12)

@@ -1,10 +1,13 @@
 """One worker: everything lands once, in order, through splits, merges, outages and lost answers."""
 
 import asyncio
+import weakref
 
 import pytest
 
 from contracts.ledger import region_watermark_ms
+from ingest.kinesis import Records
+from ingest.kinesis.memory import MemoryStream
 from ingest.live import MemoryLive
 from ingest.metrics import LANDING
 from tests.builders.consumer import Outage, World, broken_chains, fill, until
@@ -255,5 +258,38 @@ def test_flushes_by_rows_keep_the_chain(rows: int) -> None:
         await world.read_all(flush_rows=rows)
         assert sorted(await world.landed_ids()) == sorted(sent)
         assert broken_chains(await world.leases.rows(), await world.entries()) == []
+
+    run_virtually(story())
+
+
+def test_an_answer_is_not_held_while_the_next_is_waited_for() -> None:
+    answers: list[weakref.ref[Records]] = []
+
+    class Watched(Records):
+        """An answer that tells when it is gone."""
+
+        __slots__ = ("__weakref__",)
+
+    class Watching(MemoryStream):
+        async def get_records(self, iterator: str, limit: int = 10_000) -> Records:
+            answer = await super().get_records(iterator, limit)
+            if not answer.records:
+                await asyncio.sleep(3_600)
+            watched = Watched(answer.records, answer.next_iterator, answer.millis_behind_latest)
+            answers.append(weakref.ref(watched))
+            return watched
+
+    async def story() -> None:
+        world = World(shards=4)
+        world.stream = Watching(4, now_ms=true_ms)
+        fill(world.stream, 4_000)
+        worker = world.worker("holder")
+        running = asyncio.create_task(worker.run())
+        await until(lambda: worker.totals.user_records_read == 4_000)
+        await asyncio.sleep(10)
+        assert len(answers) == 4
+        assert [answer for answer in answers if answer() is not None] == []
+        worker.stop()
+        await running
 
     run_virtually(story())
