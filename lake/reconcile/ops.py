@@ -97,21 +97,27 @@ def read_ops(settings: RegionSettings) -> Ops:
             harvested=(cursor[0], cursor[1]) if cursor else None,
             changed=dict(postgres.execute("select day, sequence from ops.changed").fetchall()),
             derived=_derived(postgres),
-            interrupted={day for (day,) in postgres.execute("select day from ops.deriving where not taken_up")},
+            interrupted=_interrupted(postgres),
             applied=_applied(postgres),
             sums={target: _sums(postgres, target, columns) for target, columns in TARGETS.items()},
         )
 
 
-def read_derived(settings: RegionSettings) -> dict[date, tuple[int, int]]:
-    """ops.derived as it is now."""
-    with psycopg.connect(settings.postgres_dsn.get_secret_value()) as postgres:
-        return _derived(postgres)
+def read_rederived(settings: RegionSettings, ops: Ops) -> set[date]:
+    """Days that were derived since `ops` was read, or whose rows are being replaced now."""
+    with psycopg.connect(settings.postgres_dsn.get_secret_value(), autocommit=True) as postgres:
+        # In this order: a run that ends in between is seen by the second.
+        interrupted = _interrupted(postgres)
+        return interrupted | {day for day, reached in _derived(postgres).items() if ops.derived.get(day) != reached}
 
 
 def _derived(postgres: "psycopg.Connection[Any]") -> dict[date, tuple[int, int]]:
     rows = postgres.execute("select day, sequence, coalesce(rows_sequence, sequence) from ops.derived").fetchall()
     return {day: (sequence, rows_sequence) for day, sequence, rows_sequence in rows}
+
+
+def _interrupted(postgres: "psycopg.Connection[Any]") -> set[date]:
+    return {day for (day,) in postgres.execute("select day from ops.deriving where not taken_up").fetchall()}
 
 
 def _applied(postgres: "psycopg.Connection[Any]") -> dict[str, dict[date, int]]:

@@ -22,7 +22,7 @@ from lake.reconcile.ledger import LedgerState, check_chain, check_sums, read_led
 from lake.reconcile.marts import check_marts
 from lake.reconcile.model import STAGES, WAITING, Findings, Reconciliation
 from lake.reconcile.objects import check_objects
-from lake.reconcile.ops import SUMMED, Ops, read_derived, read_ops
+from lake.reconcile.ops import SUMMED, Ops, read_ops, read_rederived
 from lake.reconcile.stream import check_stream
 from lake.trail.counted_files import object_store
 
@@ -46,7 +46,7 @@ def reconcile(settings: RegionSettings) -> Reconciliation:
         "device_day": _rows(source, DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, ("device_id", "day")),
         "trip": _rows(source, TRIP_TABLE, TRIP_SCHEMA, ("day",)),
     }
-    rederived = {day for day, reached in read_derived(settings).items() if ops.derived.get(day) != reached}
+    rederived = read_rederived(settings, ops)
     state = read_ledger(dynamodb, settings.region)
 
     check_chain(state, findings)

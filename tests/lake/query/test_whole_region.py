@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from contracts.names import bucket, ledger_table, padded_sequence
 from contracts.settings import RegionSettings
 from lake.reconcile import Reconciliation, reconcile
 from lake.reconcile.model import STAGES, WAITING
+from lake.reconcile.ops import Ops, read_ops
 from lake.tables import history
 from tests.builders.query import DAY, Rows, as_object
 from tests.builders.scene import Scene
@@ -75,6 +77,27 @@ def test_a_day_that_changed_since_it_was_derived_is_pending(scene: Scene) -> Non
     assert any("R5: days that wait to be derived: 1 (2026-11-02)" in note for note in result.notes)
     assert all("staging.device_day" in sentence for sentence in result.differences)
     assert not any("history.device_day has" in sentence for sentence in result.differences)
+
+
+def test_a_day_that_a_run_begins_to_replace_meanwhile_is_not_compared(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = "insert into ops.deriving (day, run) values (%s, gen_random_uuid())"
+
+    def then_a_run_begins(settings: RegionSettings) -> Ops:
+        ops = read_ops(settings)
+        scene.sql(begun, [MONDAY])
+        return ops
+
+    monkeypatch.setattr(import_module("lake.reconcile.reconcile"), "read_ops", then_a_run_begins)
+    scene.sql("update staging.device_day set records = records + 1 where day = %s", [MONDAY])
+    try:
+        result = reconcile(scene.settings)
+    finally:
+        scene.sql("delete from ops.deriving")
+        scene.sql("update staging.device_day set records = records - 1 where day = %s", [MONDAY])
+    assert not any("history.device_day has" in sentence for sentence in result.differences)
+    assert not any("in history.device_day" in sentence for sentence in result.differences)
 
 
 def test_objects_of_former_owners_are_left_to_the_janitor(scene: Scene) -> None:
