@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import date
 from itertools import combinations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,11 +59,15 @@ def test_a_restatement_is_compared_with_every_version():
     assert publish(back, first + second) == []
 
 
-def test_one_device_is_not_restated_however_many_drive_it():
+@pytest.mark.parametrize("drivers_before", [1, K])
+def test_one_device_is_not_restated_however_many_drive_it(drivers_before):
     """The second version less the first would be that van."""
-    first = publish(fleet("van", range(9)), [])
-    late = driven(tuple(f"driver{n}" for n in range(K)), fleet("van", range(1), distance_km=11.0))
-    assert publish(late + fleet("van", range(1, 9)), first) == []
+    crew = [f"driver{n}" for n in range(K)]
+    others = fleet("van", range(1, 9))
+    first = publish(driven(tuple(crew[:drivers_before]), fleet("van", range(1))) + others, [])
+    late = driven(tuple(crew), fleet("van", range(1), distance_km=11.0))
+    assert in_force(first).keys() == {"van", ALL}
+    assert publish(late + others, first) == []
 
 
 def test_devices_of_one_driver_are_not_restated_whoever_else_is_tied_anew():
@@ -91,15 +96,23 @@ def test_a_device_without_a_distance_hides_nobody_elses():
 
 def test_a_day_of_which_nothing_was_published_is_chosen_again():
     empty = publish([], [])
-    few = empty + publish(fleet("car", range(K - 1)), empty)
-    assert publish(fleet("car", range(K - 1)), few) == []
+    little = fleet("car", range(1)) + fleet("van", range(1))
+    few = empty + publish(little, empty)
+    assert publish(little, few) == []
     full = publish(fleet("car", range(9)) + fleet("van", range(9)), few)
     assert in_force(few) == {}
     assert in_force(few + full).keys() == {"car", "van", ALL}
     assert len({(one.cell, one.version) for one in few + full}) == len(few + full)
-    late = fleet("car", range(9 + K)) + fleet("van", range(9))
-    assert [one.cell for one in publish(late, few + full)] == ["car", ALL]
     assert publish(fleet("car", range(10)) + fleet("van", range(9)), few + full) == []
+
+
+def test_what_was_not_published_is_no_version_to_compare_with():
+    """One person drives a car and a van, and neither changed since they were published."""
+    both = driven(("driver",), fleet("car", range(1)) + fleet("van", range(1)))
+    few = publish(both, [])
+    full = few + publish(both + fleet("car", range(1, 9)) + fleet("van", range(1, 9)), few)
+    late = both + fleet("car", range(1, 9 + K)) + fleet("van", range(1, 9))
+    assert [one.cell for one in publish(late, full)] == ["car", ALL]
 
 
 def test_a_cell_withheld_at_first_is_never_published():
