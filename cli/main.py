@@ -14,6 +14,7 @@ COMMANDS = (
     "consume",
     "top",
     "replay_rejected",
+    "rebuild_live",
     "process",
     "reconcile",
     "trail",

@@ -159,7 +159,7 @@ class LiveMender:
         listed: the ledger's shards. One that had no row afterwards ended long ago, so nothing of it comes any more.
         """
         # Where someone has taken a shard, live state may have held what has not landed yet.
-        if self._first and not any(row.fence for row in rows):
+        if self._first and self._history is None and not any(row.fence for row in rows):
             return True
         _log.warning("live.rebuilding")
         positions = dict.fromkeys(listed, LAST_SEQ) | {row.shard_id: row.position for row in rows}

@@ -1,0 +1,40 @@
+"""`fleetlake rebuild-live`: live state from history and landing."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from cli.environment import enter_region
+from contracts.settings import RegionSettings
+
+_FAILED = 1
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("rebuild-live")(_rebuild_live)
+
+
+def _rebuild_live(
+    region: Annotated[str, typer.Option(help="A region of regions.toml.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Rebuild a region's live state from history and landing, consumers running: where landing alone does not do."""
+    enter_region(region)
+    from ingest.live_rebuild import rebuild_live
+    from ingest.service import log_to_stderr
+    from lake.live_rows import HistoryRows
+
+    log_to_stderr()
+    settings = RegionSettings.load()
+    history = HistoryRows(settings)
+    complete = rebuild_live(settings, history)
+    if as_json:
+        typer.echo(json.dumps({"region": region, "complete": complete, "history_rows": history.rows}))
+    else:
+        typer.echo(
+            f"{region}: live state is {'complete' if complete else 'not complete'}; history: {history.rows:,} rows"
+        )
+    if not complete:
+        raise typer.Exit(_FAILED)
