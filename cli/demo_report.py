@@ -177,6 +177,7 @@ def _show_next(console: Console, document: dict[str, Any]) -> None:
     sights = document["sights"]
     console.print("[bold]Where to look next")
     console.print("  make ui        Dagster: assets, partitions, checks and runs of every region")
+    console.print(f"  . {_activate()}    puts fleetlake on this shell's PATH", highlight=False)
     console.print(
         "  fleetlake status    endpoints, backlog and watermarks; add --secrets to connect with your own client"
     )
@@ -187,6 +188,12 @@ def _show_next(console: Console, document: dict[str, Any]) -> None:
     console.print("  fleetlake down      ends the services; the data stays\n")
     if not document["ok"]:
         console.print("[red]The stages do not agree; the differences above say where.")
+
+
+def _activate() -> str:
+    """The script that puts this installation's programs on a shell's PATH, as seen from here where it is below."""
+    script = Path(sys.prefix) / "bin" / "activate"
+    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
 
 
 def _sights(dsn: str, region: str, folder: Path) -> dict[str, Any]:
