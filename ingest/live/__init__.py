@@ -2,7 +2,6 @@
 
 from ingest.live.memory import MemoryLive
 from ingest.live.protocol import LiveReport, LiveState
-from ingest.live.rebuild import rebuild
 from ingest.live.redis import RedisLive
 
-__all__ = ["LiveReport", "LiveState", "MemoryLive", "RedisLive", "rebuild"]
+__all__ = ["LiveReport", "LiveState", "MemoryLive", "RedisLive"]

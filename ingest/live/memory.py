@@ -38,7 +38,7 @@ class MemoryLive:
             self._take(rows, place, row)
             points += _is_placed(row)
         updated = sum(self._latest[device] != before.get(device) for device in devices)
-        return LiveReport(len(devices), updated, points, self._epoch is not None)
+        return LiveReport(len(devices), updated, points)
 
     async def latest(self, device_id: str) -> bytes | None:
         """JSON of the newest record."""

@@ -17,8 +17,6 @@ class LiveReport:
     """Devices whose newest record was in the rows."""
     points: int = 0
     """Points sent to trails; those beyond a trail's length are trimmed by the store."""
-    complete: bool = True
-    """Whether `R:epoch` stands. False: live state was lost or never built, and someone must rebuild it."""
 
 
 class LiveState(Protocol):

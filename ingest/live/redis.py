@@ -8,7 +8,6 @@ be lost apart from the value that it guards.
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from itertools import chain, islice
@@ -20,15 +19,7 @@ import structlog
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import NoScriptError, RedisError
 
 from contracts.errors import RecordsRefused, SinkUnavailable
 from contracts.names import (
@@ -41,6 +32,7 @@ from contracts.names import (
     redis_writes,
 )
 from contracts.settings import RegionSettings
+from ingest.live.answers import about_the_rows, explained
 from ingest.live.choice import Choice, choose
 from ingest.live.frames import Frames, Writer, frames
 from ingest.live.protocol import LiveReport
@@ -57,7 +49,6 @@ _BYTES_AT_ONCE = 64 * 1024 * 1024
 _SWEPT_AT_ONCE = 500
 _DAY_MS = 86_400_000
 _REBUILT_WITHIN_S = 7 * 86_400
-_CODE = re.compile(r"([A-Z]+) ")
 
 
 class RedisLive:
@@ -90,7 +81,7 @@ class RedisLive:
     async def write(self, rows: pa.RecordBatch) -> LiveReport:
         """Take in rows; see LiveState. The newest of each device is found first, so Redis is told once a device."""
         if not rows.num_rows:
-            return LiveReport(complete=await self.epoch() is not None)
+            return LiveReport()
         if rows.num_rows > 1 and rows.nbytes > _BYTES_AT_ONCE:
             middle = rows.num_rows // 2
             return _sum(await self.write(rows.slice(0, middle)), await self.write(rows.slice(middle)))
@@ -108,9 +99,8 @@ class RedisLive:
         answers = await self._guarded("write", send)
         return LiveReport(
             devices=len(choice.device_ids),
-            updated=sum(updated for updated, _, _ in answers),
+            updated=sum(updated for updated, _ in answers),
             points=len(choice.points),
-            complete=all(epoch for _, epoch, _ in answers),
         )
 
     def _framed(self, rows: pa.RecordBatch) -> tuple[Choice, Frames]:
@@ -224,17 +214,17 @@ class RedisLive:
         finally:
             await self._pool.release(connection)
         # Never less: what the server had once taken and has no more is what shows that it lost something.
-        self._writer.told = max(self._writer.told, *(writes for _, _, writes in answers))
+        self._writer.told = max(self._writer.told, *(writes for _, writes in answers))
         return answers
 
     async def _guarded(self, what: str, call: Callable[[], Awaitable[Any]]) -> Any:
         try:
             return await call()
         except (RedisError, OSError, TimeoutError) as error:
-            if _is_about_the_rows(error):
+            if about_the_rows(error):
                 raise RecordsRefused(f"Redis of region {self._region}: cannot {what}: {error}") from error
             _log.warning("redis unavailable", region=self._region, action=what, error=type(error).__name__)
-            raise SinkUnavailable(f"Redis of region {self._region}: cannot {what}: {_explained(error)}") from error
+            raise SinkUnavailable(f"Redis of region {self._region}: cannot {what}: {explained(error)}") from error
 
 
 def _sum(first: LiveReport, second: LiveReport) -> LiveReport:
@@ -243,26 +233,4 @@ def _sum(first: LiveReport, second: LiveReport) -> LiveReport:
         first.devices + second.devices,
         first.updated + second.updated,
         first.points + second.points,
-        first.complete and second.complete,
     )
-
-
-def _is_about_the_rows(error: Exception) -> bool:
-    """Whether the script ran and could not take what it was given: sending it again ends in the same way.
-
-    What the server says of itself (out of memory, read-only, no such script, no permission) has a class of its own, or
-    is left with its code by the client, which takes only the plain "ERR" away.
-    """
-    text = str(error)
-    code = _CODE.match(text)
-    return type(error) is ResponseError and "script:" in text and (code is None or code[1] in ("ERR", "WRONGTYPE"))
-
-
-def _explained(error: Exception) -> str:
-    if isinstance(error, OutOfMemoryError):
-        return "it is out of memory and evicts nothing; give it more or sweep devices"
-    if isinstance(error, ReadOnlyError):
-        return "it is a replica or read-only; point FLEETLAKE_REDIS_URL at the primary"
-    if isinstance(error, (NoPermissionError, AuthenticationError)):
-        return "it refuses this user; check the region's ACL user and password"
-    return f"{type(error).__name__}: {error}; check that it runs and answers"

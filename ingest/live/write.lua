@@ -2,7 +2,7 @@
 -- KEYS: geo, seen, epoch, rebuilds, writes of this writer, latest of each device, trail of each device.
 -- ARGV: points kept a trail, n, writes that this writer was told of; n values; n pairs of latest arrival (ms) and device id; n triples of longitude and
 --       latitude of the newest good position (empty: none) and number of points; then score and member of all points.
--- Returns: devices whose latest changed, whether the epoch stands, writes of this writer, this one included.
+-- Returns: devices whose latest changed, writes of this writer, this one included.
 -- A server that crashed comes back without its last moments. Where that took writes that were told of, the epoch
 -- goes, and so do the rebuilds that may have lost some of theirs.
 -- Calls cost more than what they do, so values are read and written in one call for all devices.
@@ -60,4 +60,4 @@ end
 if #geo > 0 then redis.call('GEOADD', KEYS[1], unpack(geo)) end
 redis.call('ZADD', KEYS[2], 'GT', unpack(ARGV, first_pair, first_triple - 1))
 if #set > 0 then redis.call('MSET', unpack(set)) end
-return {updated, redis.call('EXISTS', KEYS[3]), writes}
+return {updated, writes}

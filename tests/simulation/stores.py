@@ -163,7 +163,7 @@ class NewestOnly:
             if self.newer(order, self.orders.get(device, "")):
                 self.orders[device] = order
                 updated += 1
-        return LiveReport(len(orders), updated, 0, self._epoch is not None)
+        return LiveReport(len(orders), updated)
 
     def newer(self, order: str, held: str) -> bool:
         """The guard."""

@@ -3,14 +3,13 @@
 import asyncio
 import json
 import random
-from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 import pytest
 
 from contracts.names import redis_rebuilds
-from ingest.live import LiveState, MemoryLive, rebuild
+from ingest.live import LiveState, MemoryLive
 from tests.builders.ingest import ARRIVAL_MS, landing_rows
 from tests.builders.live import KINDS, assert_holds, opened, text, write
 
@@ -75,29 +74,25 @@ def test_a_device_unseen_for_long_is_forgotten_everywhere_and_others_are_not(
 
 
 @KINDS
-def test_a_rebuild_goes_through_the_guard_and_sets_the_epoch_last(kind: str, request: pytest.FixtureRequest) -> None:
+def test_what_a_rebuild_writes_goes_through_the_guard_and_its_end_is_its_epoch(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
     device = uuid4().hex
     old, new = (
         {"device_id": device, "ts_ms": ARRIVAL_MS + i, "arrival_ms": ARRIVAL_MS + i, "seq": i, "flags": 0}
         for i in (0, 1)
     )
 
-    def broken() -> Any:
-        yield landing_rows([old])
-        raise OSError("history went away")
-
     async def scenario() -> None:
         async with opened(kind, request) as live:
-            if kind == "redis":
-                await live._redis.delete("eu:epoch")  # type: ignore[attr-defined]
-            assert (await write(live, [new])).complete is False
-            with pytest.raises(OSError, match="went away"):
-                await rebuild(live, broken(), "epoch-1")
+            await live.mark_incomplete()
+            await write(live, [new])
+            await live.begin_rebuild("rebuild-1")
+            await write(live, [old])
             assert await live.epoch() is None
-            assert await rebuild(live, iter([landing_rows([old])]), "epoch-1") == 1
-            assert await live.epoch() == "epoch-1"
+            assert await live.end_rebuild("rebuild-1")
+            assert await live.epoch() == "rebuild-1"
             assert json.loads(await live.latest(device) or b"")["ts"] == text(new["ts_ms"])
-            assert (await write(live, [new])).complete is True
 
     asyncio.run(scenario())
 

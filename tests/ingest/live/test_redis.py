@@ -12,7 +12,7 @@ from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError,
 
 from contracts.errors import RecordsRefused, SinkUnavailable
 from ingest.live import RedisLive
-from ingest.live.redis import _is_about_the_rows
+from ingest.live.answers import about_the_rows
 from ingest.metrics import Metrics
 from ingest.worker.refusal import write_around
 from tests.builders.ingest import ARRIVAL_MS, landing_rows
@@ -95,7 +95,7 @@ def test_a_row_that_the_script_fails_on_is_left_out_and_the_rest_is_written(stac
 
 
 @pytest.mark.parametrize(
-    ("error", "about_the_rows"),
+    ("error", "refused"),
     [
         (ResponseError("invalid longitude,latitude pair 500.0,48.1 script: ab12, on @user_script:60."), True),
         (ResponseError("ERR user_script:31: bad argument script: ab12, on @user_script:31."), True),
@@ -108,8 +108,8 @@ def test_a_row_that_the_script_fails_on_is_left_out_and_the_rest_is_written(stac
         (NoPermissionError("ACL failure in script: No permissions to access a key"), False),
     ],
 )
-def test_what_the_server_says_of_itself_is_an_outage(error: Exception, about_the_rows: bool) -> None:
-    assert _is_about_the_rows(error) == about_the_rows
+def test_what_the_server_says_of_itself_is_an_outage(error: Exception, refused: bool) -> None:
+    assert about_the_rows(error) == refused
 
 
 def test_a_region_cannot_write_another_regions_devices(stack: Any) -> None:
