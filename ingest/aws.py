@@ -29,6 +29,16 @@ _PASSING = {
     "RequestExpired",
     "LimitExceededException",
 }
+_DENYING = {
+    "AccessDeniedException",
+    "UnrecognizedClientException",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "KMSAccessDeniedException",
+    "KMSDisabledException",
+    "KMSInvalidStateException",
+}
+"""What a service that worked before says while keys and policies are being changed."""
 _SKEW_WORTH_MENDING_S = 30.0
 _SERVER_ERROR = 500
 _BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
@@ -63,7 +73,7 @@ class JsonService:
     """One AWS service of one region, spoken to in its JSON protocol.
 
     `call` raises AwsRefused or AwsUnanswered. A signature refused for a clock that is off is signed again with the
-    server's time.
+    server's time. Being denied is a refusal at first; by a service that has answered before, it is no answer.
     """
 
     def __init__(
@@ -78,6 +88,7 @@ class JsonService:
         self._signer = _Signer(self._credentials, service, aws_region)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=5.0)
         self._http: aiohttp.ClientSession | None = None
+        self._answered = False
 
     async def call(self, action: str, body: bytes) -> Answer:
         """Do one action; `body` is its JSON."""
@@ -117,6 +128,7 @@ class JsonService:
         try:
             response = await self._session().post(self._url, data=body, headers=headers, timeout=timeout)
             if response.status == 200:  # noqa: PLR2004
+                self._answered = True
                 return response
             async with response:
                 data = await response.read()
@@ -133,7 +145,7 @@ class JsonService:
         return AwsUnanswered(f"{self._service} did not answer {action}: {type(error).__name__}: {error}")
 
     def _failure(self, action: str, status: int, code: str, message: str, data: bytes) -> FleetlakeError:
-        if status >= _SERVER_ERROR or code in _PASSING:
+        if status >= _SERVER_ERROR or code in _PASSING or (self._answered and code in _DENYING):
             return AwsUnanswered(f"{self._service} failed {action} with {status} {code}: {message}")
         return AwsRefused(self._service, code or str(status), message, data)
 

@@ -1,5 +1,7 @@
 """What the consumer tells Prometheus. The names are stable: dashboards and alarms rely on them."""
 
+from collections import Counter as Counts
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from ingest.batch import MAX_UNKNOWN_NAMES, OTHER_NAMES
@@ -21,6 +23,7 @@ class Metrics:
     def __init__(self, region: str = "", worker: str = "", clock: Clock | None = None) -> None:
         self.registry = CollectorRegistry()
         self._failing: dict[str, dict[str, float]] = {}
+        self._waiting: Counts[tuple[str, str]] = Counts()
         self._clock = clock or SystemClock()
         self._unknown_names: set[str] = set()
         self._define_reading()
@@ -96,6 +99,11 @@ class Metrics:
             return None
         del self._failing[sink]
         return self._clock.monotonic_s() - since_s
+
+    def waits(self, sink: str, kind: str, more: int) -> int:
+        """How many operations wait for a part that fails, `more` of them from now on."""
+        self._waiting[sink, kind] += more
+        return self._waiting[sink, kind]
 
     def down_s(self) -> dict[str, float]:
         """The remote parts that are down, each with the seconds since when."""

@@ -86,7 +86,7 @@ class CatchUp:
         async with self._live.again:
             read = partial(landed_rows, self._parts.store, self._parts.encoding, landed.key)
             try:
-                for batch in await self._persistence.until_done(LANDING, read):
+                for batch in await self._persistence.until_done(LANDING, read, kind=READS):
                     await self._live.write_again(batch)
             except ObjectGone as error:
                 if not long_unseen(landed, await stream_now_ms(self._parts), self._unseen_ms):

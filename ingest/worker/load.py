@@ -2,21 +2,24 @@
 
 import math
 
+from contracts.ledger import LeaseRow
 from ingest.clock import Clock
 
 _MEMORY_S = 30.0
 
 
 class Load:
-    """Records and bytes a second, with a memory of half a minute."""
+    """Records and bytes a second, with a memory of half a minute. It begins with what the lease knows from before: a
+    shard that has just moved weighs with its new owner what it weighed with the old one.
+    """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, lease: LeaseRow) -> None:
         self._clock = clock
         self._since_s = clock.monotonic_s()
         self._records = 0
         self._bytes = 0
-        self.records_per_s = 0.0
-        self.bytes_per_s = 0.0
+        self.records_per_s = lease.records_per_s
+        self.bytes_per_s = lease.bytes_per_s
 
     def count(self, records: int, size: int) -> None:
         """Note what a read brought."""

@@ -27,14 +27,23 @@ class Persistence:
         self._jitter = random.Random(seed)  # noqa: S311
 
     async def until_done(self, sink: str, operation: Callable[[], Awaitable[_T]], *, kind: str = WRITES) -> _T:
-        """The operation's result; it must be harmless to repeat. Anything but SinkUnavailable comes through."""
+        """The operation's result; it must be harmless to repeat. Anything but SinkUnavailable comes through.
+
+        Where it is given up instead, and nothing else waits for the part either, nothing is missing any more.
+        """
         failures = 0
-        while True:
-            try:
-                return await self.once(sink, operation(), kind=kind)
-            except SinkUnavailable:
-                failures += 1
-                await self._clock.sleep(self._wait_s(failures))
+        try:
+            while True:
+                try:
+                    return await self.once(sink, operation(), kind=kind)
+                except SinkUnavailable:
+                    failures += 1
+                    if failures == 1:
+                        self._metrics.waits(sink, kind, 1)
+                    await self._clock.sleep(self._wait_s(failures))
+        finally:
+            if failures and not self._metrics.waits(sink, kind, -1):
+                self.worked(sink, kind=kind)
 
     async def once(self, sink: str, operation: Awaitable[_T], *, kind: str = WRITES) -> _T:
         """The operation's result, its success or failure noted."""

@@ -60,7 +60,7 @@ class ShardTask:
         totals: Totals,
     ) -> None:
         self.shard_id = lease.shard_id
-        self.load = Load(parts.clock)
+        self.load = Load(parts.clock, lease)
         self.delivery = Delivery(parts, options, lease, budget=budget, totals=totals)
         self.for_worker: str | None = None
         self._parts = parts

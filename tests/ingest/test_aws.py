@@ -11,7 +11,7 @@ from aiohttp import web
 
 from contracts.errors import FleetlakeError, SinkUnavailable
 from contracts.settings import AwsService
-from ingest.aws import AwsRefused, JsonService
+from ingest.aws import AwsRefused, AwsUnanswered, JsonService
 from ingest.leases.dynamodb import DynamoLeases
 from tests.builders.kinesis_server import HOST, access, refusal
 
@@ -115,5 +115,27 @@ def test_a_lease_table_that_has_answered_is_away_where_it_refuses_and_before_tha
                 await leases.rows()
             assert not isinstance(malformed.value, SinkUnavailable)
             await leases.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "InvalidSignatureException", "KMSAccessDeniedException"])
+def test_who_is_denied_by_a_service_that_has_answered_waits(code: str) -> None:
+    async def story() -> None:
+        now: list[str | None] = [code]
+
+        async def answer(_: web.Request) -> web.Response:
+            return web.Response(body=b"{}") if now[0] is None else refusal(now[0], "no")
+
+        async with _served(answer) as where:
+            service = JsonService("kinesis", "Kinesis_20131202", "eu-central-1", where, version="1.1")
+            with pytest.raises(AwsRefused):
+                await service.call("ListShards", b"{}")
+            now[0] = None
+            await service.call("ListShards", b"{}")
+            now[0] = code
+            with pytest.raises(AwsUnanswered, match=code):
+                await service.call("ListShards", b"{}")
+            await service.close()
 
     asyncio.run(story())

@@ -194,6 +194,7 @@ class World:
             _METRICS.append(Metrics())
         metrics = _METRICS[place]
         metrics._failing.clear()
+        metrics._waiting.clear()
         metrics._clock = machine
         return metrics
 

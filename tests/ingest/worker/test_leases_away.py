@@ -7,8 +7,8 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from ingest.metrics import LEASES
-from tests.builders.consumer import Outage, World, until
+from ingest.metrics import LANDING, LEASES
+from tests.builders.consumer import Outage, World, fill, until
 from tests.builders.virtual_time import run_virtually
 
 WRITES = ("insert", "take", "renew", "advance", "release", "ask", "remove", "commit")
@@ -50,6 +50,25 @@ def test_a_worker_that_has_nothing_to_write_any_more_is_ready_again() -> None:
         for worker in (idle, other):
             worker.stop()
         await asyncio.gather(running, reading)
+
+    run_virtually(story())
+
+
+def test_a_flush_that_was_given_up_leaves_its_worker_ready() -> None:
+    async def story() -> None:
+        world = World(shards=1)
+        store = Outage(world.store, "put_new")
+        store.down = True
+        fill(world.stream, 10)
+        worker = world.worker("w", world.parts(store=store), flush_age_s=1)
+        running = asyncio.create_task(worker.run())
+        await until(lambda: LANDING in worker.health().down_s)
+        (row,) = await world.leases.rows()
+        await world.leases.take(row, "another")
+        await until(lambda: worker.health().shards == [])
+        assert worker.health().ready
+        worker.stop()
+        await running
 
     run_virtually(story())
 

@@ -161,6 +161,33 @@ def test_load_not_count_decides_what_is_asked_for() -> None:
     assert asked.shard_id == "b"
 
 
+def test_a_shard_that_moved_weighs_at_once_what_it_weighed_before() -> None:
+    async def story() -> None:
+        world = World(shards=2)
+        one, two = world.worker("one"), world.worker("two")
+        tasks = [asyncio.create_task(one.run()), asyncio.create_task(_steadily(world))]
+        await asyncio.sleep(120)
+        before = {row.shard_id: row.records_per_s for row in await world.leases.rows()}
+        tasks.append(asyncio.create_task(two.run()))
+        await until(lambda: len(two.health().shards) == 1)
+        await asyncio.sleep(5)
+        (moved,) = [row for row in await world.leases.rows() if row.owner == "two"]
+        assert before[moved.shard_id] > 10
+        assert 0.8 < moved.records_per_s / before[moved.shard_id] < 1.2
+        for worker in (one, two):
+            worker.stop()
+        tasks.pop(1).cancel()
+        await asyncio.gather(*tasks)
+
+    run_virtually(story())
+
+
+async def _steadily(world: World) -> None:
+    for number in range(10_000):
+        fill(world.stream, 10, first=10 * number)
+        await asyncio.sleep(0.25)
+
+
 def test_an_idle_stream_is_shared_by_count_and_then_left_alone() -> None:
     rows = [_row(name, "one") for name in "abcd"]
     moved = 0
