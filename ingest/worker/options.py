@@ -77,7 +77,6 @@ class Parts:
     decoder: Decoder
     fan_out: FanOut | None = None
     """Where given, shards are read by enhanced fan-out; the stream is asked for everything else."""
-    region: str = ""
     clock: Clock = field(default_factory=SystemClock)
     decoding: Offload = inline
     """One thread at most: a decoder serves one."""
