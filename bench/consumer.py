@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import boto3
 
 import stack
 from bench.rows import Row
+from bench.shares import quarter_each
 from contracts.names import leases_table, ledger_table
 from contracts.settings import RegionSettings
 
@@ -26,6 +27,8 @@ REGION = "eu"
 SHARDS = 48
 RECORDS = int(os.environ.get("FLEETLAKE_BENCH_RECORDS", "4800000"))
 """Enough that taking 48 leases at the start and being idle at the end, some 2 s, count little."""
+SHARED_RECORDS = RECORDS // 2
+"""For processes that have a quarter of a core each."""
 PEER_RECORDS = 120_000
 """Peers only count, so their rate does not depend on how long they run."""
 
@@ -52,6 +55,7 @@ def _rows(state: Path) -> list[Row]:
     kpl = _whole_path(state, "kpl", workers=1)
     rich = _whole_path(state, "rich", workers=1)
     two = _whole_path(state, "plain", workers=2)
+    quarter, quarters = (_at_a_quarter_each(state, processes) for processes in (1, 2))
     return [
         _row("whole path, one core, 218 B records", plain["rate"], "boto3 loop that counts", boto3_rate),
         _row("whole path, one core, 218 B records", plain["rate"], "async-kinesis that counts", async_rate),
@@ -59,6 +63,7 @@ def _rows(state: Path) -> list[Row]:
         _row("whole path, one core, KPL-aggregated", kpl["rate"], "plain records", plain["rate"]),
         _row("whole path, one core, signals and attributes", rich["rate"], "plain records", plain["rate"]),
         _row("whole path, two processes on both cores", two["rate"], "one process", plain["rate"]),
+        _row("two processes, a quarter of a core each", quarters, "one with a quarter of a core", quarter),
     ]
 
 
@@ -104,21 +109,45 @@ def _whole_path(state: Path, payload: str, *, workers: int) -> dict[str, float]:
 
 
 def _consume(state: Path, endpoint: str, workers: int) -> tuple[dict[str, Any], float]:
-    environ: Mapping[str, str] = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("FLEETLAKE_")},
-        **stack.region_environment(state, REGION),
-        "FLEETLAKE_KINESIS_ENDPOINT": endpoint,
-    }
-    words = ["consume", "--region", REGION, "--until-idle", "--workers", str(workers), "--json"]
     cores = {1} if workers == 1 else {0, 1}
     before = os.times()
     done = subprocess.run(
-        [sys.executable, "-m", "cli.main", *words], env=dict(environ), stdout=subprocess.PIPE, text=True, check=True,
+        _command(workers), env=_environment(state, endpoint), stdout=subprocess.PIPE, text=True, check=True,
         stderr=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, cores)
     )  # fmt: skip
     after = os.times()
     cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
     return json.loads(done.stdout), cpu_s
+
+
+def _at_a_quarter_each(state: Path, processes: int) -> float:
+    """Records a second of so many processes that run a quarter of the time each, on a core of their own."""
+    _forget(RegionSettings.load(stack.region_environment(state, REGION)))
+    with canned("plain", SHARED_RECORDS) as endpoint:
+        running = [
+            subprocess.Popen(
+                _command(1), env=_environment(state, endpoint), stdout=subprocess.PIPE, text=True,
+                stderr=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, {1})  # noqa: PLW1509 - no thread runs yet
+            )
+            for _ in range(processes)
+        ]  # fmt: skip
+        with quarter_each([process.pid for process in running]):
+            reports = [json.loads(process.communicate()[0]) for process in running]
+    landed, seconds = sum(report["landed"] for report in reports), max(report["seconds"] for report in reports)
+    expected = SHARED_RECORDS // SHARDS * SHARDS
+    assert landed == expected, f"landed {landed} of {expected}: no figure from a path that loses"
+    print(f"plain, {processes} process(es) at a quarter of a core: {seconds:.1f} s", file=sys.stderr)
+    return float(landed / seconds)
+
+
+def _command(workers: int) -> list[str]:
+    words = ["consume", "--region", REGION, "--until-idle", "--workers", str(workers), "--json"]
+    return [sys.executable, "-m", "cli.main", *words]
+
+
+def _environment(state: Path, endpoint: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FLEETLAKE_")}
+    return {**inherited, **stack.region_environment(state, REGION), "FLEETLAKE_KINESIS_ENDPOINT": endpoint}
 
 
 def _forget(settings: RegionSettings) -> None:
