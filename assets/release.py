@@ -34,8 +34,8 @@ def utilisation_day_asset(region: Region) -> AssetsDefinition:
     def utilisation_day(context: AssetExecutionContext, work: ResourceParam[RegionWork]) -> MaterializeResult[None]:
         """Daily totals by device type under the release policy: small cohorts withheld, counts rounded, restated only
         where no subtraction of versions could single anyone out. A day is published once it is old enough."""
-        due = sorted(set(days_in(context)) & set(work.due_releases()))
         with told_safely("release utilisation_day"):
+            due = sorted(set(days_in(context)) & set(work.due_releases()))
             for day in due:
                 told = work.publish(day)
                 context.add_asset_metadata(dict(told.metadata()), partition_key=day_key(day))

@@ -40,6 +40,12 @@ class Attempts(msgspec.Struct, frozen=True):
         """Whether the last attempt failed so recently that the next has to wait."""
         return self.rest_until is not None and now < self.rest_until
 
+    def resting_words(self) -> str:
+        """How many failed in a row and how long the next waits; nothing after a success."""
+        if self.rest_until is None:
+            return ""
+        return f"{self.failures} failed in a row; resting until {self.rest_until:%H:%M:%S} UTC"
+
 
 def attempts_of(instance: DagsterInstance, work: str) -> Attempts:
     """The state of `work` from its newest runs."""

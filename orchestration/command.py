@@ -9,10 +9,10 @@ from dagster import DagsterInstance
 
 from contracts.regions import WORLD
 from contracts.settings import RegionSettings, WorldSettings
-from orchestration.daemon import is_alive, wait_for
+from orchestration.daemon import wait_for
 from orchestration.definitions import definitions
+from orchestration.heartbeat import is_alive
 from orchestration.home import prepare_home
-from orchestration.orphans import fail_orphans
 from orchestration.process import Processed, Tell, only_one, process
 from orchestration.quiet import output_into
 
@@ -37,7 +37,4 @@ def _run(region: str, settings: RegionSettings | WorldSettings, tell: Tell) -> P
         # The storage opens a connection for each statement else, which takes as long as the statement.
         instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=10)
         done = wait_for(region, repository, instance, tell) if is_alive(instance) else None
-        if done is None:
-            fail_orphans(instance, region)
-            done = process(region, repository, instance, tell)
-    return done
+        return done or process(region, repository, instance, tell)

@@ -2,39 +2,39 @@
 
 import time
 
-from dagster import DagsterInstance, RepositoryDefinition, RunsFilter
+import msgspec
+from dagster import DagsterInstance, DagsterRunStatus, RepositoryDefinition, RunsFilter
 
 from orchestration.attempts import WORK, attempts_of
+from orchestration.heartbeat import is_alive
 from orchestration.process import Processed, Tell, evaluate
 from orchestration.sensors import work_of
 
-SENSOR_DAEMON = "SENSOR"
-ALIVE_WITHIN_S = 75.0
-"""The daemon's heart beats every 30 s."""
 GIVE_UP_AFTER_S = 600.0
 _LOOK_EVERY_S = 2.0
+_WORKS = (DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
 
 
-def is_alive(instance: DagsterInstance) -> bool:
-    """Whether a daemon evaluates sensors on this instance."""
-    beat = instance.get_daemon_heartbeats().get(SENSOR_DAEMON)
-    return beat is not None and time.time() - beat.timestamp < ALIVE_WITHIN_S
+class Behind(msgspec.Struct, frozen=True):
+    """One kind of work that is not done."""
 
-
-def forget(instance: DagsterInstance) -> None:
-    """Take the daemon's heartbeats away once it has ended, so that nobody waits for it."""
-    instance.wipe_daemon_heartbeats()
+    said: str
+    """What it waits for."""
+    stuck: str
+    """What is wrong where it waits for ever."""
+    works: bool = False
+    """Whether a run works on it now: how long that takes is no sign of trouble."""
 
 
 def wait_for(name: str, repository: RepositoryDefinition, instance: DagsterInstance, tell: Tell) -> Processed | None:
     """Wait until nothing is due and no run is under way; None where the daemon died meanwhile.
 
-    Not `ok` where nothing changes for GIVE_UP_AFTER_S.
+    Not `ok` where for GIVE_UP_AFTER_S no run works and nothing changes.
 
     Evaluating a sensor here only reads levels: the requests are left to the daemon.
     """
     started = changed = time.monotonic()
-    before: list[str] | None = None
+    before: list[Behind] | None = None
     while True:
         behind = _behind(repository, instance)
         if not behind:
@@ -43,21 +43,26 @@ def wait_for(name: str, repository: RepositoryDefinition, instance: DagsterInsta
             tell("the daemon has ended")
             return None
         if behind != before:
-            tell("left to the daemon: " + "; ".join(behind))
+            tell("left to the daemon: " + "; ".join(one.said for one in behind))
+        if behind != before or any(one.works for one in behind):
             before, changed = behind, time.monotonic()
         elif time.monotonic() - changed > GIVE_UP_AFTER_S:
-            return Processed(name, False, [], time.monotonic() - started, by_daemon=True)
+            why = "; ".join(one.stuck for one in behind)
+            return Processed(name, False, [], time.monotonic() - started, by_daemon=True, error=why)
         time.sleep(_LOOK_EVERY_S)
 
 
-def _behind(repository: RepositoryDefinition, instance: DagsterInstance) -> list[str]:
+def _behind(repository: RepositoryDefinition, instance: DagsterInstance) -> list[Behind]:
     found = []
     for sensor in repository.sensor_defs:
         work = work_of(sensor)
-        if attempts_of(instance, work).under_way:
+        attempts = attempts_of(instance, work)
+        if attempts.under_way:
             (run, *_) = instance.get_runs(RunsFilter(tags={WORK: work}), limit=1)
-            found.append(f"{work} run {run.run_id[:8]} {run.status.value.lower()}")
+            said = f"{work} run {run.run_id[:8]} {run.status.value.lower()}"
+            found.append(Behind(said, f"{said}: the daemon does not start it", run.status in _WORKS))
         else:
+            stuck = attempts.resting_words() or "asked for and not launched; is the sensor off?"
             requests = evaluate(sensor, repository, instance).run_requests or []
-            found += [f"{work} {request.run_key}" for request in requests]
+            found += [Behind(f"{work} {request.run_key}", f"{work}: {stuck}") for request in requests]
     return found

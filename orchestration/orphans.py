@@ -10,8 +10,8 @@ from orchestration.attempts import WORK
 
 HERE = "fleetlake/process"
 """Tag of a run executed by `fleetlake process`: machine, process and when that process began, as ids are reused."""
-
-
+_CLOCK_S = 2.0
+"""How far the kernel's word for when a process began may be off."""
 _WAITING = (DagsterRunStatus.NOT_STARTED, DagsterRunStatus.QUEUED)
 
 
@@ -42,25 +42,27 @@ def _is_orphan(instance: DagsterInstance, run: DagsterRun) -> bool:
     node, _, process = run.tags.get(HERE, "").partition(":")
     if node:
         pid, _, began = process.partition(":")
-        return node == os.uname().nodename and not _lives(int(pid), began)
+        return node == os.uname().nodename and not _lives(int(pid), int(began or 0))
     launched = _launched_as(instance, run)
     if launched is None:
         return run.status in (*_WAITING, DagsterRunStatus.STARTING)
-    return not _lives(launched)
+    return not _lives(*launched)
 
 
-def _launched_as(instance: DagsterInstance, run: DagsterRun) -> int | None:
-    """The process that a code server started for the run, as the run's first events tell."""
+def _launched_as(instance: DagsterInstance, run: DagsterRun) -> tuple[int, float] | None:
+    """The process that a code server started for the run, and by when, as the run's first events tell."""
     for record in instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
         event = record.dagster_event
         if event is not None and (pid := event.engine_event_data.metadata.get("pid")) is not None:
-            return int(str(pid.value))
+            return int(str(pid.value)), record.timestamp
     return None
 
 
-def _lives(pid: int, began: str = "") -> bool:
+def _lives(pid: int, began_by: float) -> bool:
+    """Whether that process runs and is the one that had begun by then: ids are used again, soon after a reboot."""
     try:
         process = psutil.Process(pid)
-        return not began or int(process.create_time()) == int(began)
+        ended = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        return not ended and process.create_time() < began_by + _CLOCK_S
     except psutil.NoSuchProcess:
         return False

@@ -20,15 +20,21 @@ from dagster import (
 )
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
+from contracts.errors import FleetlakeError
 from orchestration.attempts import ATTEMPT, WORK, attempts_of
-from orchestration.orphans import here
-from orchestration.sensors import AT_ONCE, work_of
+from orchestration.heartbeat import is_alive
+from orchestration.orphans import fail_orphans, here
+from orchestration.sensors import AT_ONCE, MAX_RUNTIME_S, work_of
 
 _LOOK_EVERY_S = 2.0
 _ROUNDS = 20
 """Rounds after which something must be due for ever: no honest backlog needs as many."""
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 Tell = Callable[[str], None]
+
+
+class StillUnderWay(FleetlakeError):
+    """A run that someone else launched does not end."""
 
 
 class RunDone(msgspec.Struct, frozen=True):
@@ -57,38 +63,52 @@ class Processed(msgspec.Struct, frozen=True):
     runs: list[RunDone]
     seconds: float
     by_daemon: bool = False
+    error: str | None = None
+    """Why it is not `ok`, for people."""
 
 
 def process(name: str, repository: RepositoryDefinition, instance: DagsterInstance, tell: Tell) -> Processed:
     """Evaluate the location's sensors in the order of the data's flow, and run what they ask for, until nothing is due.
 
     Stops at the first run that fails: asking again at once would fail again. A run that someone else launched is
-    waited for.
+    waited for. Raises StillUnderWay where that one does not end.
     """
     started, runs = time.monotonic(), list[RunDone]()
+
+    def processed(error: str | None = None) -> Processed:
+        return Processed(name, error is None, runs, time.monotonic() - started, error=error)
+
     for _ in range(_ROUNDS):
-        found = wait_for_others(repository, instance, tell)
+        found = wait_for_others(name, repository, instance, tell)
         for sensor in repository.sensor_defs:
             for request in ask(sensor, repository, instance):
                 found = True
                 tell(f"{request.tags[WORK]} {_range(request)}")
                 runs.append(execute(request, sensor, repository, instance))
                 if not runs[-1].ok:
-                    return Processed(name, False, runs, time.monotonic() - started)
+                    return processed(f"{runs[-1].work} {_range(request)}: {runs[-1].error}")
         if not found:
-            return Processed(name, True, runs, time.monotonic() - started)
-    return Processed(name, False, runs, time.monotonic() - started)
+            return processed()
+    return processed(f"something is due again after each of {_ROUNDS} rounds")
 
 
-def wait_for_others(repository: RepositoryDefinition, instance: DagsterInstance, tell: Tell) -> bool:
-    """Whether runs of this location were under way; none is when it returns."""
+def wait_for_others(name: str, repository: RepositoryDefinition, instance: DagsterInstance, tell: Tell) -> bool:
+    """Whether runs of this location were under way; none is when it returns.
+
+    Runs whose process is gone are failed, unless a daemon has come that looks after them. Raises StillUnderWay where
+    one goes on for longer than any may.
+    """
     works = [work_of(sensor) for sensor in repository.sensor_defs]
+    deadline = time.monotonic() + MAX_RUNTIME_S
     waited = False
     while under_way := [work for work in works if attempts_of(instance, work).under_way]:
         if not waited:
             tell(f"waiting for the run of {', '.join(under_way)}")
+        elif time.monotonic() > deadline:
+            raise StillUnderWay(f"the run of {', '.join(under_way)} does not end; terminate it in Dagster")
         waited = True
-        time.sleep(_LOOK_EVERY_S)
+        if is_alive(instance) or not fail_orphans(instance, name):
+            time.sleep(_LOOK_EVERY_S)
     return waited
 
 

@@ -23,10 +23,12 @@ from dagster import (
     sensor,
 )
 
+from assets.faults import told_safely
 from assets.keys import DUE_ONLY
 from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of
 
-MAX_RUNTIME = {"dagster/max_runtime": str(4 * 3600)}
+MAX_RUNTIME_S = 4 * 3600
+MAX_RUNTIME = {"dagster/max_runtime": str(MAX_RUNTIME_S)}
 """A run that hangs is ended, so that its work can be asked for again."""
 AT_ONCE = "at once"
 """Cursor with which an evaluation does not rest after failures: someone is waiting. Sensors keep no cursor else."""
@@ -77,8 +79,9 @@ def level_sensor(level: Level, ask: Callable[..., Ask]) -> SensorDefinition:
             return SkipReason("a run is under way")
         now = datetime.now(UTC)
         if attempts.resting(now) and context.cursor != AT_ONCE:
-            return SkipReason(f"{attempts.failures} failed in a row; resting until {attempts.rest_until:%H:%M:%S} UTC")
-        due = ask(work)
+            return SkipReason(attempts.resting_words())
+        with told_safely(f"ask what is due for {level.work}"):
+            due = ask(work)
         if not due.ranges:
             return SkipReason("nothing is due")
         return SensorResult(run_requests=requests(level, attempts, due), asset_events=list(due.events))

@@ -147,7 +147,7 @@ def _settle(dagster: Mapping[str, str]) -> None:
 def _forget_daemon(dagster: Mapping[str, str]) -> None:
     from dagster import DagsterInstance
 
-    from orchestration.daemon import forget
+    from orchestration.heartbeat import forget
 
     os.environ.update(dagster)
     with DagsterInstance.get() as instance:

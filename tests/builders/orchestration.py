@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from dagster import Definitions, ResourceDefinition, in_process_executor
+from dagster import DagsterRunStatus, Definitions, ResourceDefinition, in_process_executor
 
 from assets import keys
 from assets.days import TABLES, days_assets
@@ -137,6 +137,16 @@ def small_definitions(work: MemoryWork, spark: MemorySpark, region: Region = EU)
             "spark": ResourceDefinition.hardcoded_resource(spark),
         },
         executor=in_process_executor,
+    )
+
+
+def begin(instance, repository, request, tags=None, status=DagsterRunStatus.STARTED):
+    """The run of a request, not ended."""
+    return instance.create_run_for_job(
+        repository.get_job("__ASSET_JOB"),
+        tags={**request.tags, **(tags or {})},
+        asset_selection=frozenset(request.asset_selection),
+        status=status,
     )
 
 

@@ -1,16 +1,15 @@
 """The sensors ask for what is due: once, again after a failure, and not while it is under way."""
 
-import os
-import subprocess
+import traceback
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from dagster import AssetKey, DagsterRunStatus, RunsFilter
 
+from assets.faults import StepFailed
 from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of, rest_after
-from orchestration.orphans import HERE, fail_orphans, here
 from orchestration.process import ask, evaluate, execute, process
-from tests.builders.orchestration import DAY, HOUR, MemorySpark, MemoryWork, hours, small_definitions
+from tests.builders.orchestration import DAY, HOUR, MemorySpark, MemoryWork, begin, hours, small_definitions
 
 
 @pytest.fixture
@@ -31,16 +30,6 @@ def repository(work, spark):
 def tick(repository, instance, name):
     """One evaluation as the daemon does it."""
     return evaluate(repository.get_sensor_def(name), repository, instance, cursor=None)
-
-
-def begin(instance, repository, request, tags=None, status=DagsterRunStatus.STARTED):
-    """The run of a request, not ended."""
-    return instance.create_run_for_job(
-        repository.get_job("__ASSET_JOB"),
-        tags={**request.tags, **(tags or {})},
-        asset_selection=frozenset(request.asset_selection),
-        status=status,
-    )
 
 
 def test_contiguous_hours_are_one_run(repository, instance):
@@ -174,30 +163,22 @@ def test_no_value_of_a_record_reaches_the_storage(repository, instance, spark, t
     assert HOUR.strftime("%Y-%m-%d-%H:%M").encode() in stored
 
 
-@pytest.mark.parametrize("status", [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.NOT_STARTED])
-def test_a_run_whose_process_is_gone_is_failed_and_its_work_is_due_again(repository, instance, work, status):
-    (request,) = tick(repository, instance, "eu_landing").run_requests
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    tags = {HERE: f"{os.uname().nodename}:{gone.pid}"} if status is DagsterRunStatus.STARTED else {}
-    run = begin(instance, repository, request, tags=tags, status=status)
+def test_process_says_why_it_is_not_done(repository, instance, spark):
+    spark.failing = 1
 
-    assert fail_orphans(instance, "eu") == [run.run_id]
+    done = process("eu", repository, instance, lambda _: None)
 
-    assert process("eu", repository, instance, lambda _: None).ok
-    assert work.merged == set(hours(3))
+    assert "eu/landing 2026-03-04-05:00 to 2026-03-04-07:00: " in done.error
+    assert "ValueError" in done.error
 
 
-def test_a_process_that_got_a_dead_ones_number_does_not_keep_its_run_alive(repository, instance):
-    (request,) = tick(repository, instance, "eu_landing").run_requests
-    reused = {HERE: f"{os.uname().nodename}:{os.getpid()}:1"}
-    run = begin(instance, repository, request, tags=reused, status=DagsterRunStatus.STARTED)
+def test_a_question_that_fails_tells_the_storage_no_value(repository, instance, work, monkeypatch):
+    def broken():
+        raise ValueError("row of bus-4711")
 
-    assert fail_orphans(instance, "eu") == [run.run_id]
+    monkeypatch.setattr(work, "take_in", broken)
 
+    with pytest.raises(StepFailed, match=r"what is due for eu/landing: builtins.ValueError") as told:
+        tick(repository, instance, "eu_landing")
 
-def test_a_run_whose_process_lives_is_left_alone(repository, instance):
-    (request,) = tick(repository, instance, "eu_landing").run_requests
-    begin(instance, repository, request, tags=here(), status=DagsterRunStatus.STARTED)
-
-    assert fail_orphans(instance, "eu") == []
+    assert "bus-4711" not in "".join(traceback.format_exception(told.value))
