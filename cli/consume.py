@@ -1,7 +1,6 @@
 """`fleetlake consume`: a region's stream into live state and landing."""
 
 import json
-import signal
 from typing import Annotated, Any
 
 import msgspec
@@ -45,8 +44,6 @@ def _consume(
 
 
 def _consume_all(workers: int, *, until_idle: bool, as_json: bool) -> None:
-    # A service manager ends a process with SIGTERM; leaving the regions' processes behind would surprise it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     words = ["consume", "--workers", str(workers), "--json", *(["--until-idle"] if until_idle else [])]
     runs = run_in_each_region(each_region(ALL), words, capture=True)
     reports = [json.loads(run.output) for run in runs if run.output.strip()]

@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 import stack
+from cli.children import Children
 from contracts.regions import WORLD, find_region
 
 ALL = "all"
@@ -79,19 +80,15 @@ def run_in_each_region(
 
     arguments: the command and its options without --region; by default those of this process.
     Lines of output are shown as they come, with their region in front; `capture` keeps standard output instead.
+    SIGTERM and Ctrl-C are passed on, and what the processes still say is returned.
     """
     words = _without_region(sys.argv[1:]) if arguments is None else list(arguments)
     environments = {region: process_environment(region) for region in regions}
-    started = [(region, _start(region, words, environments[region])) for region in regions]
-    runs: list[RegionRun] = []
-    try:
-        watchers = [_Watcher(region, process, capture=capture) for region, process in started]
-        runs = [watcher.wait() for watcher in watchers]
-    finally:
-        for _, process in started:
-            if process.poll() is None:
-                process.terminate()
-    return runs
+    with Children() as children:
+        watchers = [
+            _Watcher(region, children.start(words, region, environments[region]), capture=capture) for region in regions
+        ]
+        return [watcher.wait() for watcher in watchers]
 
 
 def exit_code_of(runs: Sequence[RegionRun]) -> int:
@@ -140,19 +137,6 @@ class _Watcher:
             else:
                 target.write(f"[{self._region}] {line}")
                 target.flush()
-
-
-def _start(region: str, words: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "cli.main", *words, "--region", region],
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-    )
 
 
 def _without_region(words: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import stack
+from cli.children import Children
 from cli.environment import ALL, each_region, process_environment, state_folder
 from contracts.regions import WORLD
 
@@ -36,6 +38,7 @@ def add_to(app: typer.Typer) -> None:
         else:
             _table(documents)
         if not ok:
+            _say_why(documents)
             raise typer.Exit(1)
 
 
@@ -59,23 +62,21 @@ def _dagster() -> dict[str, str]:
 
 
 def _in_processes(at_a_time: int) -> list[dict[str, Any]]:
-    """Each region in a process with its own environment only; world last, since it reads what the others released."""
-    dagster = _dagster()
-    with ThreadPoolExecutor(at_a_time) as pool:
-        documents = list(pool.map(lambda name: _start(name, dagster), each_region(ALL)))
-    return [*documents, _start(WORLD, dagster)]
+    """Each region in a process with its own environment only; world last, since it reads what the others released.
+
+    Asked to end, it passes that on and says what became of each.
+    """
+    dagster, regions = _dagster(), each_region(ALL)
+    with Children() as children, ThreadPoolExecutor(at_a_time) as pool:
+        documents = list(pool.map(lambda name: _start(children, name, dagster), regions))
+        return [*documents, _start(children, WORLD, dagster)]
 
 
-def _start(name: str, dagster: dict[str, str]) -> dict[str, Any]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "process", "--region", name, "--json"],
-        env=process_environment(name) | dagster,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as child:
-        last: list[str] = []
+def _start(children: Children, name: str, dagster: dict[str, str]) -> dict[str, Any]:
+    if children.ending:
+        return _without_report(name, "not started: asked to end")
+    last: list[str] = []
+    with children.start(["process", "--json"], name, process_environment(name) | dagster) as child:
         words = threading.Thread(target=_pass_on, args=(name, child, last))
         words.start()
         out = child.stdout.read() if child.stdout else ""
@@ -84,7 +85,13 @@ def _start(name: str, dagster: dict[str, str]) -> dict[str, Any]:
     if lines and lines[-1].startswith("{"):
         document: dict[str, Any] = json.loads(lines[-1])
         return document
-    return {"region": name, "ok": False, "runs": [], "seconds": 0.0, "error": last[-1] if last else "no report"}
+    if child.returncode < 0:
+        return _without_report(name, f"ended by {signal.Signals(-child.returncode).name}; the next one carries on")
+    return _without_report(name, last[-1] if last else "no report")
+
+
+def _without_report(name: str, error: str) -> dict[str, Any]:
+    return {"region": name, "ok": False, "runs": [], "seconds": 0.0, "error": error}
 
 
 def _pass_on(name: str, child: "subprocess.Popen[str]", last: list[str]) -> None:
@@ -111,6 +118,13 @@ def _table(documents: list[dict[str, Any]]) -> None:
                 document["region"], run["work"], span, str(run["assets"]), f"{run['seconds']:.1f}", times, result
             )
         if not document["runs"]:
-            said = document.get("error") or ("by the daemon" if document.get("by_daemon") else "nothing was due")
+            done = "by the daemon" if document.get("by_daemon") else "nothing was due"
+            said = done if document["ok"] else "not done"
             table.add_row(document["region"], "", "", "", f"{document['seconds']:.1f}", "", said)
     Console().print(table)
+
+
+def _say_why(documents: list[dict[str, Any]]) -> None:
+    for document in documents:
+        if not document["ok"]:
+            typer.secho(f"fleetlake: {document['region']}: {document['error']}", err=True, fg=typer.colors.RED)
