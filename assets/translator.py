@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dagster import AssetKey, DailyPartitionsDefinition, PartitionMapping, PartitionsDefinition
+from dagster import AssetKey, DailyPartitionsDefinition, PartitionsDefinition
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
 from assets import keys
@@ -32,12 +32,6 @@ class RegionTranslator(DagsterDbtTranslator):
     def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> PartitionsDefinition | None:
         """Business days, where the model says which of its columns is the day."""
         return self._days if day_column(dbt_resource_props) else None
-
-    def get_partition_mapping(
-        self, dbt_resource_props: Mapping[str, Any], dbt_parent_resource_props: Mapping[str, Any]
-    ) -> PartitionMapping | None:
-        """Day by day where both have days; Dagster's own choice else."""
-        return None
 
 
 def day_column(dbt_resource_props: Mapping[str, Any]) -> str | None:
