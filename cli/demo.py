@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import stack
 from cli.environment import state_folder
-from contracts.regions import WORLD, load_regions
+from contracts.regions import WORLD
 
 if TYPE_CHECKING:
     from cli.demo_plan import Window
@@ -46,7 +47,7 @@ def _demo(
     state = state_folder().resolve()
     environment = _SETTINGS | dict(os.environ) | {"FLEETLAKE_STATE": str(state)}
     steps = Steps(report / "logs", environment, lambda line: typer.echo(line, err=True))
-    regions = list(load_regions().values())
+    regions = list(stack.known_regions(state).values())
     with Watch(state) as watch, ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="demo") as pool:
         try:
             steps.run("up", "", ["up", "--json"])

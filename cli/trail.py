@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.environment import enter_region
+import stack
+from cli.environment import enter_region, state_folder
 from contracts.errors import Misuse
 from contracts.regions import find_region
 from contracts.settings import RegionSettings
@@ -55,7 +56,7 @@ def _trail(
     """A device's records from history, landing and live state together, each once, by time."""
     from lake.trail.times import time_range
 
-    start, end = time_range(first, last, find_region(region).zone)
+    start, end = time_range(first, last, find_region(region, stack.known_regions(state_folder())).zone)
     if form is Format.parquet and output is None and not as_json and sys.stdout.isatty():
         raise Misuse("Parquet is no text; name a file with --output, or pipe it on")
     enter_region(region)

@@ -18,7 +18,9 @@ def add_to(app: typer.Typer) -> None:
 
     @app.command()
     def ui(
-        port: Annotated[int | None, typer.Option(help="Port of the web server; a free one by default.")] = None,
+        port: Annotated[
+            int | None, typer.Option(min=1, max=65_535, help="Port of the web server; a free one by default.")
+        ] = None,
     ) -> None:
         """Serve Dagster's UI: a code server a region with that region's environment, the web server and the daemon.
 

@@ -2,6 +2,7 @@
 and the daemon, which hold no region's secret. All listen on 127.0.0.1 and end with the process that started them.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -13,12 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import psutil
+import psycopg
 
 from contracts.errors import PortTaken, ServiceFailed
 from orchestration.ports import HOST, answers, free_port, is_free, serves
+from orchestration.workspace import grpc_variable, write_workspace
 
 ROOT = Path(__file__).resolve().parent.parent
-WORKSPACE = ROOT / "workspace.yaml"
 KEPT = (
     "PATH",
     "HOME",
@@ -36,6 +39,7 @@ KEPT = (
 _PR_SET_PDEATHSIG = 1
 _UP_WITHIN_S = 180
 _DOWN_WITHIN_S = 20
+_POLL_S = 0.1
 
 
 class Server(msgspec.Struct):
@@ -72,11 +76,6 @@ class Servers(msgspec.Struct):
         self.all[:] = [_again(server) if server.name == name else server for server in self.all]
 
 
-def grpc_variable(location: str) -> str:
-    """The variable that tells webserver and daemon the port of a code server."""
-    return f"FLEETLAKE_GRPC_{location.upper()}"
-
-
 def of_machine() -> dict[str, str]:
     """The part of this process's environment that belongs to the machine, not to a region."""
     return {name: os.environ[name] for name in KEPT if name in os.environ}
@@ -88,18 +87,20 @@ def serving(
     dagster: Mapping[str, str],
     logs: Path,
     port: int | None = None,
-    workspace: Path = WORKSPACE,
+    workspace: Path | None = None,
 ) -> Iterator[Servers]:
     """Run everything until the block ends.
 
     locations: the environment of each code server, by its name, holding that region's variables and no other's.
     dagster: what every Dagster process needs (`home.prepare_home`).
-    workspace: names those code servers, with their ports from FLEETLAKE_GRPC_NAME. Raises PortTaken, ServiceFailed.
+    workspace: of webserver and daemon, with ports from FLEETLAKE_GRPC_NAME; by default one of all locations.
+    Raises PortTaken, ServiceFailed.
     """
     logs.mkdir(parents=True, exist_ok=True)
     if port is not None and not is_free(port):
         raise PortTaken(f"port {port} is in use; leave out --port and a free one is taken")
     shared = of_machine() | dict(dagster)
+    workspace = workspace or write_workspace(locations, Path(dagster["DAGSTER_HOME"]) / "workspace.yaml")
     started: list[Server] = []
     try:
         for name, variables in locations.items():
@@ -116,42 +117,62 @@ def serving(
         yield Servers(url=f"http://{HOST}:{web}", all=started)
     finally:
         stop(started)
-        _forget_daemon(dagster)
+        if _storage_answers(dagster):  # Where the stack ended first, the next start settles what is left.
+            _settle(dagster, ended=True)
 
 
 def stop(servers: list[Server]) -> None:
-    """End all, gently at first."""
+    """End all, and the runs that they started, gently at first."""
     for server in reversed(servers):
-        if server.process.poll() is None:
-            server.process.send_signal(signal.SIGINT if server.name == "daemon" else signal.SIGTERM)
+        _signal(server, signal.SIGINT if server.name == "daemon" else signal.SIGTERM)
     deadline = time.monotonic() + _DOWN_WITHIN_S
+    while any(_lives(server) for server in servers) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
     for server in servers:
-        try:
-            server.process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            server.process.kill()
-            server.process.wait()
+        _signal(server, signal.SIGKILL)
+        server.process.wait()
 
 
-def _settle(dagster: Mapping[str, str]) -> None:
-    """End the runs that an earlier daemon's code servers took with them."""
+def _signal(server: Server, number: signal.Signals) -> None:
+    """Send it to the server's session: runs are processes of their own in it, and would outlive their server."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.process.pid, number)
+
+
+def _lives(server: Server) -> bool:
+    """Whether any process of its session runs; one that ended and that nobody asked how does not."""
+    server.process.poll()
+    return any(_session(process) == server.process.pid for process in psutil.process_iter())
+
+
+def _session(process: psutil.Process) -> int | None:
+    try:
+        return None if process.status() == psutil.STATUS_ZOMBIE else os.getsid(process.pid)
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        return None
+
+
+def _settle(dagster: Mapping[str, str], *, ended: bool = False) -> None:
+    """Fail the runs that ended with their code servers; of a daemon that has ended nothing is left to wait for."""
     from dagster import DagsterInstance
 
+    from orchestration.heartbeat import forget
     from orchestration.orphans import fail_orphans
 
     os.environ.update(dagster)
     with DagsterInstance.get() as instance:
         fail_orphans(instance)
+        if ended:
+            forget(instance)
 
 
-def _forget_daemon(dagster: Mapping[str, str]) -> None:
-    from dagster import DagsterInstance
-
-    from orchestration.heartbeat import forget
-
-    os.environ.update(dagster)
-    with DagsterInstance.get() as instance:
-        forget(instance)
+def _storage_answers(dagster: Mapping[str, str]) -> bool:
+    """Whether Dagster's database does: Dagster itself would try for 17 s, and say so at length."""
+    try:
+        psycopg.connect(dagster["FLEETLAKE_DAGSTER_DSN"].replace("+psycopg2", ""), connect_timeout=3).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _code_server(port: int) -> list[str]:

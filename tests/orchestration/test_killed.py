@@ -27,7 +27,6 @@ retention_days = 1095
 stream_shards = 2
 history_buckets = 2
 """
-WORKSPACE = "load_from: [{grpc_server: {location_name: af, host: 127.0.0.1, port: {env: FLEETLAKE_GRPC_AF}}}]"
 DEADLINE_S = 420
 STORED = [("event_logs", "event"), ("runs", "run_body"), ("run_tags", "value"), ("job_ticks", "tick_body")]
 """Where Dagster keeps text."""
@@ -117,9 +116,7 @@ def test_process_killed_after_the_commit_is_carried_on_by_the_next(site):
 def test_daemon_killed_after_the_commit_and_started_again_loses_no_day(site):
     site.send(seed=2)
     before = site.merges()
-    workspace = site.state / "workspace.yaml"
-    workspace.write_text(WORKSPACE)
-    with serving({"af": site.region}, site.dagster, site.state / "logs" / "dagster", workspace=workspace) as servers:
+    with serving({"af": site.region}, site.dagster, site.state / "logs" / "dagster") as servers:
         wait_until(lambda: site.merges() > before, "a merge by a run of the daemon")
         os.kill(servers.named("daemon").process.pid, signal.SIGKILL)
         servers.named("daemon").process.wait()

@@ -15,7 +15,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from contracts.errors import BadSettings, UnknownRegion
 from contracts.regions import WORLD, load_regions
 from orchestration.definitions import definitions
-from orchestration.servers import grpc_variable
+from orchestration.workspace import grpc_variable, write_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCATIONS = [*load_regions(), WORLD]
@@ -115,8 +115,10 @@ def test_columns_carry_units_and_privacy():
     assert columns["device_id"].tags == {"privacy": "identifier"}
 
 
-def test_the_workspace_names_every_region_and_world_once():
-    entries = [entry["grpc_server"] for entry in yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]]
+def test_the_workspace_names_every_region_and_world_once(tmp_path):
+    project, written = ROOT / "workspace.yaml", write_workspace(LOCATIONS, tmp_path / "workspace.yaml")
+    assert yaml.safe_load(written.read_text()) == yaml.safe_load(project.read_text())
+    entries = [entry["grpc_server"] for entry in yaml.safe_load(project.read_text())["load_from"]]
 
     assert [entry["location_name"] for entry in entries] == LOCATIONS
     assert [entry["port"]["env"] for entry in entries] == [grpc_variable(name) for name in LOCATIONS]
