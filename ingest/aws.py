@@ -73,7 +73,8 @@ class JsonService:
     """One AWS service of one region, spoken to in its JSON protocol.
 
     `call` raises AwsRefused or AwsUnanswered. A signature refused for a clock that is off is signed again with the
-    server's time. Being denied is a refusal at first; by a service that has answered before, it is no answer.
+    server's time. Being denied is a refusal at first; where the same action was done before, it is no
+    answer.
     """
 
     def __init__(
@@ -88,7 +89,8 @@ class JsonService:
         self._signer = _Signer(self._credentials, service, aws_region)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=5.0)
         self._http: aiohttp.ClientSession | None = None
-        self._answered = False
+        self._done: set[str] = set()
+        """Actions that the service has done, and so allows these credentials."""
 
     async def call(self, action: str, body: bytes) -> Answer:
         """Do one action; `body` is its JSON."""
@@ -128,7 +130,7 @@ class JsonService:
         try:
             response = await self._session().post(self._url, data=body, headers=headers, timeout=timeout)
             if response.status == 200:  # noqa: PLR2004
-                self._answered = True
+                self._done.add(action)
                 return response
             async with response:
                 data = await response.read()
@@ -145,7 +147,7 @@ class JsonService:
         return AwsUnanswered(f"{self._service} did not answer {action}: {type(error).__name__}: {error}")
 
     def _failure(self, action: str, status: int, code: str, message: str, data: bytes) -> FleetlakeError:
-        if status >= _SERVER_ERROR or code in _PASSING or (self._answered and code in _DENYING):
+        if status >= _SERVER_ERROR or code in _PASSING or (action in self._done and code in _DENYING):
             return AwsUnanswered(f"{self._service} failed {action} with {status} {code}: {message}")
         return AwsRefused(self._service, code or str(status), message, data)
 

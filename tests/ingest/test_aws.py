@@ -120,7 +120,7 @@ def test_a_lease_table_that_has_answered_is_away_where_it_refuses_and_before_tha
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "InvalidSignatureException", "KMSAccessDeniedException"])
-def test_who_is_denied_by_a_service_that_has_answered_waits(code: str) -> None:
+def test_who_is_denied_what_was_allowed_before_waits(code: str) -> None:
     async def story() -> None:
         now: list[str | None] = [code]
 
@@ -136,6 +136,8 @@ def test_who_is_denied_by_a_service_that_has_answered_waits(code: str) -> None:
             now[0] = code
             with pytest.raises(AwsUnanswered, match=code):
                 await service.call("ListShards", b"{}")
+            with pytest.raises(AwsRefused):
+                await service.call("GetRecords", b"{}")
             await service.close()
 
     asyncio.run(story())
