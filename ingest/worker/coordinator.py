@@ -118,6 +118,7 @@ class Coordinator:
 
     async def _discover(self) -> None:
         known = {row.shard_id for row in self.rows}
+        asked_s = self._parts.clock.monotonic_s()
         self._listed = await self._parts.stream.list_shards()
         self._known_when_listed = known
         self._persistence.worked(STREAM)
@@ -129,6 +130,9 @@ class Coordinator:
         # Where reading has begun, a shard that turns up late is part of it, whatever this worker was started with.
         start_ms = min((row.start_ms for row in self.rows), default=self.start_ms)
         new = rows_to_insert(self._listed, self.rows, now_ms=now_ms, start_ms=start_ms)
+        if new and self._parts.clock.monotonic_s() - asked_s > self._options.lease_ttl_s:
+            # A shard of an old list may have been read to its end since, and its row be gone again.
+            raise StreamUnavailable(f"the list of shards came {self._options.lease_ttl_s:.0f} s ago or earlier")
         if new:
             await self._write(self._parts.leases.insert(new))
             _log.info("shards.found", shards=[row.shard_id for row in new])

@@ -246,3 +246,50 @@ def _hour(at_ms: int) -> Any:
     from contracts.ledger import hour_of
 
     return hour_of(at_ms)
+
+
+def test_a_shard_of_an_old_list_is_not_begun_again_once_it_was_read_and_forgotten() -> None:
+    class Slow:
+        """A stream whose first list of shards takes five minutes to arrive."""
+
+        def __init__(self, inner: Any) -> None:
+            self._inner, self._first = inner, True
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inner, name)
+
+        async def list_shards(self) -> Any:
+            listed, first, self._first = await self._inner.list_shards(), self._first, False
+            if first:
+                await asyncio.sleep(300)
+            return listed
+
+    class Watched:
+        """A lease table that notes whose rows were put into it."""
+
+        def __init__(self, inner: Any) -> None:
+            self._inner, self.inserted = inner, set[str]()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inner, name)
+
+        async def insert(self, rows: list[LeaseRow]) -> None:
+            self.inserted.update(row.shard_id for row in rows)
+            await self._inner.insert(rows)
+
+    async def story() -> None:
+        world = World(shards=1, retention_ms=60_000)
+        fill(world.stream, 10)
+        world.stream.split("shardId-000000000000")
+        fill(world.stream, 40, first=10)
+        leases = Watched(world.leases)
+        late = asyncio.create_task(world.worker("late", world.parts(stream=Slow(world.stream), leases=leases)).run())
+        await _run_for(world, 250, name="steady")
+        assert "shardId-000000000000" not in {row.shard_id for row in await world.leases.rows()}
+        await asyncio.sleep(100)
+        late.cancel()
+        await asyncio.wait([late])
+        assert leases.inserted == set()
+        assert sorted(row.shard_id[-1] for row in await world.leases.rows()) == ["1", "2"]
+
+    run_virtually(story())
