@@ -30,6 +30,12 @@ MOST_PENDING_ROWS = 500_000
 MOST_PENDING_BYTES = 256 * _MIB
 MOST_ROWS_A_WRITE = 200_000
 MOST_BYTES_A_WRITE = 64 * _MIB
+CROWDED = 0.5
+"""Of what may wait; from there on readers give way."""
+GIVE_WAY_S = 4.0
+"""A read gives way at most so long: 10 MB or 10,000 records in four seconds are still more than a shard may give."""
+WRITES_AT_ONCE = 2
+"""One is made ready while the other is with the store; more would only wait there."""
 APART_S = 0.3
 """Between the starts of two writes, so that under load a write has several records of a device, of which one counts.
 The first record after a rest is written at once."""
@@ -42,6 +48,7 @@ class _Waiting:
     marks: dict[ShardId, str]
     """For each shard, the last sequence number that is in live state once these rows are."""
     bytes: int
+    done: bool = False
 
 
 class LiveWriter:
@@ -66,7 +73,8 @@ class LiveWriter:
         self._pending: deque[_Waiting] = deque()
         self._rows = 0
         self._bytes = 0
-        self._writing: _Waiting | None = None
+        self._writing: deque[_Waiting] = deque()
+        self._places = asyncio.Semaphore(WRITES_AT_ONCE)
         self.again = asyncio.Lock()
         """Held by who writes from landing: one object at a time is in memory."""
         self._wake = asyncio.Event()
@@ -74,16 +82,17 @@ class LiveWriter:
     @property
     def pending_rows(self) -> int:
         """Rows that wait or are being written."""
-        return self._rows + (self._writing.rows.num_rows if self._writing else 0)
+        writing: int = sum(item.rows.num_rows for item in self._writing)
+        return self._rows + writing
 
     @property
     def whole(self) -> bool:
         """Whether all that was offered, and all that the shards held had before, has reached the store."""
-        return self._writing is None and not self._pending and self.reached.whole
+        return not self._writing and not self._pending and self.reached.whole
 
     def begin(self, shard_id: ShardId, written: str, lacks_to: str | None = None) -> None:
         """A shard comes; see Reached.begin. What an earlier lease of it left here says nothing about this one."""
-        for item in (*self._pending, *([self._writing] if self._writing else ())):
+        for item in (*self._writing, *self._pending):
             item.marks.pop(shard_id, None)
         self.reached.begin(shard_id, written, lacks_to)
 
@@ -101,6 +110,19 @@ class LiveWriter:
         self._metrics.live_pending.set(self.pending_rows)
         self._wake.set()
 
+    async def room(self) -> None:
+        """Come back once live state keeps up, or after GIVE_WAY_S. For readers, before each read: what they read faster
+        than it can be written would be dropped, and written once more from landing.
+        """
+        waited_s = 0.0
+        while self._crowded and waited_s < GIVE_WAY_S:
+            await self._clock.sleep(APART_S / 6)
+            waited_s += APART_S / 6
+
+    @property
+    def _crowded(self) -> bool:
+        return self._rows > CROWDED * MOST_PENDING_ROWS or self._bytes > CROWDED * MOST_PENDING_BYTES
+
     async def write_again(self, rows: pa.RecordBatch) -> None:
         """Write rows that landed, and come back when they are in the store. Gives way to what is offered."""
         while self._rows > MOST_ROWS_A_WRITE:
@@ -116,26 +138,41 @@ class LiveWriter:
 
     async def run(self) -> None:
         """Write for ever."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._pending:
-                started_s = self._clock.monotonic_s()
-                await self._write_some()
-                await self._clock.sleep(max(0.0, started_s + APART_S - self._clock.monotonic_s()))
+        try:
+            async with asyncio.TaskGroup() as writes:
+                while True:
+                    await self._wake.wait()
+                    self._wake.clear()
+                    while self._pending:
+                        await self._begin_a_write(writes)
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
 
     async def drained(self) -> None:
         """Come back once nothing waits."""
         while self.pending_rows:
             await self._clock.sleep(0.02)
 
-    async def _write_some(self) -> None:
-        item = self._writing = self._taken()
+    async def _begin_a_write(self, writes: asyncio.TaskGroup) -> None:
+        await self._places.acquire()
+        if not self._pending:
+            self._places.release()
+            return
+        started_s = self._clock.monotonic_s()
+        item = self._taken()
+        self._writing.append(item)
+        writes.create_task(self._write_one(item))
+        await self._clock.sleep(max(0.0, started_s + APART_S - self._clock.monotonic_s()))
+
+    async def _write_one(self, item: _Waiting) -> None:
         if item.rows.num_rows:
             await self._write(item.rows)
             self._metrics.live_seconds.observe(self._clock.monotonic_s() - item.since_s)
-        self._writing = None
-        self.reached.wrote(item.marks)
+        item.done = True
+        # A mark says that everything before it is in the store, too.
+        while self._writing and self._writing[0].done:
+            self.reached.wrote(self._writing.popleft().marks)
+        self._places.release()
         self._metrics.live_pending.set(self.pending_rows)
 
     async def _write(self, rows: pa.RecordBatch) -> None:

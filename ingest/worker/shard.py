@@ -142,7 +142,7 @@ class ShardTask:
     async def _read(self) -> None:
         try:
             while not self._closing.is_set():
-                await self._unless_closing(self._budget.room())
+                await self._unless_closing(self._room())
                 if self._closing.is_set():
                     break
                 answer = await self._unless_closing(self._answer())
@@ -173,6 +173,11 @@ class ShardTask:
                     raise
                 unsure = StreamUnavailable(f"{gone}, yet the stream's list has it")
                 await self._parts.clock.sleep(self._trouble.note(unsure))
+
+    async def _room(self) -> None:
+        await self._budget.room()
+        if self._live is not None:
+            await self._live.room()
 
     async def _take_in(self, answer: Records) -> None:
         metrics, shard = self._parts.metrics, self.shard_id
