@@ -26,12 +26,12 @@ from ingest.worker.start import stream_now_ms
 
 _log = structlog.get_logger()
 _MIB = 1024 * 1024
-MOST_PENDING_ROWS = 500_000
+MOST_PENDING_ROWS = 1_000_000
 MOST_PENDING_BYTES = 256 * _MIB
 MOST_ROWS_A_WRITE = 200_000
 MOST_BYTES_A_WRITE = 64 * _MIB
-CROWDED = 0.5
-"""Of what may wait; from there on readers give way."""
+CROWDED = 0.2
+"""Of what may wait; from there on readers give way. Answers that are on their way by then have room as well."""
 GIVE_WAY_S = 4.0
 """A read gives way at most so long: 10 MB or 10,000 records in four seconds are still more than a shard may give."""
 WRITES_AT_ONCE = 2
@@ -121,7 +121,7 @@ class LiveWriter:
 
     @property
     def _crowded(self) -> bool:
-        return self._rows > CROWDED * MOST_PENDING_ROWS or self._bytes > CROWDED * MOST_PENDING_BYTES
+        return self.pending_rows > CROWDED * MOST_PENDING_ROWS or self._bytes > CROWDED * MOST_PENDING_BYTES
 
     async def write_again(self, rows: pa.RecordBatch) -> None:
         """Write rows that landed, and come back when they are in the store. Gives way to what is offered."""
