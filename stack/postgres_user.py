@@ -1,9 +1,12 @@
 """The system user that runs Postgres where the caller is root, since Postgres refuses to run as root."""
 
+import fcntl
 import os
 import pwd
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -22,10 +25,11 @@ def server_user() -> int | None:
     """
     if os.geteuid() != 0:
         return None
-    try:
-        return pwd.getpwnam(USER).pw_uid
-    except KeyError:
-        return _add_user()
+    with _one_at_a_time():
+        try:
+            return pwd.getpwnam(USER).pw_uid
+        except KeyError:
+            return _add_user()
 
 
 def enter_folders(user: int, *folders: Path) -> None:
@@ -39,6 +43,17 @@ def enter_folders(user: int, *folders: Path) -> None:
             if mode.st_uid != user and not mode.st_mode & _OTHERS_SEARCH:
                 _log.warning("postgres_passes_through", folder=str(above), user=USER, change="chmod o+x")
                 above.chmod(mode.st_mode | _OTHERS_SEARCH)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Stacks that start at once add one user: two useradd at a time end with an error, or with two users of one name."""
+    folder = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _add_user() -> int:
