@@ -155,7 +155,7 @@ def _polars(lines: bytes) -> Any:
 
 
 def _live(rows: pa.RecordBatch) -> None:
-    for _ in frames("eu", rows, choose(rows, 100), 100).commands(b"0" * 40, Writer("bench")):
+    for _ in frames("eu", rows, choose(rows, 100), 100).transactions(b"0" * 40, Writer("bench")):
         pass
 
 

@@ -14,14 +14,16 @@ _CODE = re.compile(r"([A-Z]+) ")
 
 
 def about_the_rows(error: Exception) -> bool:
-    """Whether the script ran and could not take what it was given: sending it again ends in the same way.
+    """Whether the server could not take what it was given: sending it again ends in the same way.
 
     What the server says of itself (out of memory, read-only, no such script, no permission) has a class of its own, or
     is left with its code by the client, which takes only the plain "ERR" away.
     """
     text = str(error)
     code = _CODE.match(text)
-    return type(error) is ResponseError and "script:" in text and (code is None or code[1] in ("ERR", "WRONGTYPE"))
+    if type(error) is not ResponseError:
+        return False
+    return code[1] in ("ERR", "WRONGTYPE") if code else "script:" in text
 
 
 def explained(error: Exception) -> str:

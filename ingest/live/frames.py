@@ -1,4 +1,4 @@
-"""Redis' wire format for many devices at once: columns of arguments become one buffer, cut into commands."""
+"""Redis' wire format for many devices at once: columns of arguments become one buffer, cut into transactions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,77 +14,111 @@ from ingest.live.timetext import MS_DIGITS, fixed_texts, ms_digits
 from ingest.live.values import latest_values
 
 MOST_ITEMS = 500
-"""Devices and points that one command takes in: the server does nothing else meanwhile, so a few milliseconds."""
-_ARGUMENTS = 3
-_ARGUMENTS_A_DEVICE = 6
+"""Devices and points that one transaction takes in: the server does nothing else meanwhile, so a few milliseconds."""
+_FIXED_ARGUMENTS = 3
+_ARGUMENTS_A_DEVICE = 4
+_BEGIN, _COMMIT = b"*1\r\n$5\r\nMULTI\r\n", b"*1\r\n$4\r\nEXEC\r\n"
 _END = pa.scalar(b"\r\n")
 _NOTHING = pa.scalar(b"")
+_OWN, _OTHER = ord("1"), ord("0")
+_COMMANDS_A_TRAIL = 2
+_ADD = pa.scalar(b"$4\r\nZADD\r\n")
+_TRIM = pa.scalar(b"*4\r\n$15\r\nZREMRANGEBYRANK\r\n")
 
 
 @dataclass(slots=True)
 class Writer:
-    """Who writes, and how many of its commands it was told that the server took."""
+    """Who writes, and how many of its transactions it was told that the server took."""
 
     name: str
     told: int = 0
 
 
 @dataclass(frozen=True, slots=True)
+class Transaction:
+    """One MULTI to EXEC, in which write.lua comes last."""
+
+    buffers: list[bytes | memoryview]
+    """To be sent, one after the other."""
+    queued: int
+    """Commands between MULTI and EXEC."""
+
+
+@dataclass(frozen=True, slots=True)
 class Frames:
-    """What write.lua is told of all devices, as bulk strings; one element, or one row of points, a device or point."""
+    """What Redis is told of all devices, in its protocol; one element a device, unless it says otherwise."""
 
     region: str
-    trail_points: int
-    keys: tuple[pa.BinaryArray, ...]
-    """Columns of keys, in the script's order."""
+    key: pa.BinaryArray
+    """Key of the newest record."""
     arguments: tuple[pa.BinaryArray, ...]
-    """Columns of arguments by device, in the script's order."""
-    points: np.ndarray
+    """Columns of write.lua's arguments, in its order."""
+    own: bytes
+    """A letter for each device: whether the newest record is the newest place."""
+    trails: pa.BinaryArray
+    """The commands that add points to a trail and trim it: one element a device that has points."""
     point_counts: np.ndarray
 
-    def commands(self, sha: bytes, writer: Writer) -> Iterator[list[bytes | memoryview]]:
-        """EVALSHA commands, each a list of buffers to send, that take in all devices once."""
-        point_ends = np.cumsum(self.point_counts)
+    def transactions(self, sha: bytes, writer: Writer) -> Iterator[Transaction]:
+        """Transactions that take in all devices once."""
+        trail_ends = np.cumsum(self.point_counts > 0)
         for start, stop in _cuts(self.point_counts):
-            first_point = int(point_ends[start - 1]) if start else 0
-            last_point = int(point_ends[stop - 1])
-            yield [
-                self._head(sha, writer.name, stop - start, last_point - first_point),
-                *(_cut(column, start, stop) for column in self.keys),
-                b"".join(_bulk(b"%d" % number) for number in (self.trail_points, stop - start, writer.told)),
+            first_trail, last_trail = int(trail_ends[start - 1]) if start else 0, int(trail_ends[stop - 1])
+            script: list[bytes | memoryview] = [
+                self._head(sha, writer.name, stop - start),
+                _cut(self.key, start, stop),
+                _bulk(b"%d" % len(redis_latest(self.region, ""))),
+                _bulk(b"%d" % writer.told),
+                _bulk(self.own[start:stop]),
                 *(_cut(column, start, stop) for column in self.arguments),
-                self.points[first_point:last_point].reshape(-1).data,
             ]
+            trails = _cut(self.trails, first_trail, last_trail)
+            yield Transaction([_BEGIN, trails, *script, _COMMIT], _COMMANDS_A_TRAIL * (last_trail - first_trail) + 1)
 
-    def _head(self, sha: bytes, writer: str, devices: int, points: int) -> bytes:
+    def _head(self, sha: bytes, writer: str, devices: int) -> bytes:
         region = self.region
         keys = [redis_geo(region), redis_seen(region), redis_epoch(region), redis_rebuilds(region)]
         keys.append(redis_writes(region, writer))
-        key_count = len(keys) + 2 * devices
-        parts = 3 + key_count + _ARGUMENTS + _ARGUMENTS_A_DEVICE * devices + 2 * points
+        key_count = len(keys) + devices
+        parts = 3 + key_count + _FIXED_ARGUMENTS + _ARGUMENTS_A_DEVICE * devices
         fixed = b"".join(_bulk(key.encode()) for key in keys)
         return b"*%d\r\n" % parts + _bulk(b"EVALSHA") + _bulk(sha) + _bulk(b"%d" % key_count) + fixed
 
 
 def frames(region: str, rows: pa.RecordBatch, choice: Choice, trail_points: int) -> Frames:
-    """Everything that write.lua is told about these rows."""
+    """Everything that Redis is told about these rows."""
     ids = choice.device_ids.cast(pa.binary())
-    keys = (redis_latest(region, ""), redis_trail(region, ""))
     values = pa.array(latest_values(rows, choice.newest, choice.placed), pa.binary())
-    counts = pa.array(choice.point_counts).cast(pa.string()).cast(pa.binary())
     longitude, latitude = (_degrees(rows.column(name), choice.placed) for name in ("lon", "lat"))
     return Frames(
         region,
-        trail_points,
-        tuple(_joined(*_framed(_joined(pa.scalar(prefix.encode()), ids))) for prefix in keys),
+        _key(redis_latest(region, ""), ids),
         (
             _joined(*_framed(values)),
-            _joined(*_framed_times(choice.arrival_ms), *_framed(ids)),
-            _joined(*_framed(longitude), *_framed(latitude), *_framed(counts)),
+            _joined(*_framed_times(choice.arrival_ms)),
+            _joined(*_framed(longitude), *_framed(latitude)),
         ),
-        point_frames(rows, choice.points, choice.ts_ms),
+        np.where(choice.placed == choice.newest, _OWN, _OTHER).astype(np.uint8).tobytes(),
+        _trails(_key(redis_trail(region, ""), ids), rows, choice, trail_points),
         choice.point_counts,
     )
+
+
+def _trails(key: pa.BinaryArray, rows: pa.RecordBatch, choice: Choice, kept: int) -> pa.BinaryArray:
+    """ZADD of a device's points, and ZREMRANGEBYRANK of what is beyond those kept; of devices that have points."""
+    has = choice.point_counts > 0
+    counts, key = choice.point_counts[has], key.filter(pa.array(has))
+    points = point_frames(rows, choice.points, choice.ts_ms)
+    ends = (np.append(0, np.cumsum(counts)) * points.shape[1]).astype(np.int32)
+    pairs = pa.BinaryArray.from_buffers(pa.binary(), len(counts), [None, pa.py_buffer(ends), pa.py_buffer(points)])
+    parts = pa.array(2 + 2 * counts).cast(pa.string()).cast(pa.binary())
+    beyond = pa.scalar(_bulk(b"0") + _bulk(b"%d" % (-kept - 1)))
+    return _joined(pa.scalar(b"*"), parts, _END, _ADD, key, pairs, _TRIM, key, beyond)
+
+
+def _key(prefix: str, ids: pa.BinaryArray) -> pa.BinaryArray:
+    """Keys of devices as bulk strings."""
+    return _joined(*_framed(_joined(pa.scalar(prefix.encode()), ids)))
 
 
 def _framed(column: pa.BinaryArray) -> tuple[pa.Scalar | pa.Array, ...]:

@@ -1,4 +1,4 @@
-"""Live state in Redis, by one script that guards each device against going back.
+"""Live state in Redis, by transactions that end with a script that guards each device against going back.
 
 Keys, with R the region: `R:latest:{device}` (JSON of values.latest_struct), `R:trail:{device}` (sorted set by time,
 members are JSON of values.Point), `R:geo`, `R:seen` (sorted set by arrival), `R:epoch`, `R:rebuilds`, and
@@ -9,14 +9,15 @@ be lost apart from the value that it guards.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from importlib.resources import files
-from itertools import chain, islice
 from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 import structlog
 from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
@@ -36,14 +37,12 @@ from ingest.live.answers import about_the_rows, explained
 from ingest.live.choice import Choice, choose
 from ingest.live.frames import Frames, Writer, frames
 from ingest.live.protocol import LiveReport
+from ingest.live.wire import Answer, ErrorAnswered, counted, parsed
 
 _log = structlog.get_logger(__name__)
 _WRITE = files("ingest.live").joinpath("write.lua").read_text(encoding="utf-8")
 _FORGET = files("ingest.live").joinpath("forget.lua").read_text(encoding="utf-8")
 _END_REBUILD = files("ingest.live").joinpath("end_rebuild.lua").read_text(encoding="utf-8")
-_SENT_TOGETHER = 32
-"""Commands in one send, some 3 MB: each send may wait for a turn of the event loop, which others keep busy. While one
-lot is being answered the next is sent."""
 _BYTES_AT_ONCE = 64 * 1024 * 1024
 """Decoded bytes that are framed together; keeps buffers far below Arrow's 2 GiB."""
 _SWEPT_AT_ONCE = 500
@@ -57,14 +56,21 @@ class RedisLive:
     def __init__(
         self, url: str, region: str, *, trail_points: int = 100, unseen_days: int = 30, timeout_s: float = 10
     ) -> None:
+        # Protocol 2: nothing comes on a connection but answers.
         pool = ConnectionPool.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=5, retry=Retry(NoBackoff(), 0), max_connections=8
+            url,
+            protocol=2,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=5,
+            retry=Retry(NoBackoff(), 0),
+            max_connections=8,
         )
         self._redis = Redis.from_pool(pool)
         self._pool = pool
         self._region = region
         self._trail_points = trail_points
         self._unseen_ms = unseen_days * _DAY_MS
+        self._timeout_s = timeout_s
         self._sha: bytes | None = None
         self._writer = Writer(uuid4().hex)
 
@@ -88,7 +94,7 @@ class RedisLive:
         # Tens of milliseconds of arithmetic, off the event loop.
         choice, ready = await asyncio.to_thread(self._framed, rows)
 
-        async def send() -> list[list[int]]:
+        async def send() -> list[Answer]:
             try:
                 return await self._send(ready)
             except NoScriptError:
@@ -99,7 +105,7 @@ class RedisLive:
         answers = await self._guarded("write", send)
         return LiveReport(
             devices=len(choice.device_ids),
-            updated=sum(updated for updated, _ in answers),
+            updated=sum(answer.updated for answer in answers),
             points=len(choice.points),
         )
 
@@ -191,31 +197,29 @@ class RedisLive:
             await self._guarded("write", lambda: self._redis.eval(_FORGET, len(keys), *keys, cutoff, *device_ids))
         )
 
-    async def _send(self, ready: Frames) -> list[list[int]]:
+    async def _send(self, ready: Frames) -> list[Answer]:
         if self._sha is None:
             loaded = await self._redis.script_load(_WRITE)
             self._sha = loaded if isinstance(loaded, bytes) else loaded.encode()
-        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        answers: list[list[int]] = []
+        transactions = partial(ready.transactions, self._sha, self._writer)
         try:
-            sent = 0
-            commands = ready.commands(self._sha, self._writer)
-            while lot := list(islice(commands, _SENT_TOGETHER)):
-                await connection.send_packed_command(list(chain.from_iterable(lot)))
-                sent += len(lot)
-                while sent - len(answers) > _SENT_TOGETHER:
-                    answers.append(await connection.read_response())
-            while len(answers) < sent:
-                answers.append(await connection.read_response())
+            answers = await self._on_a_connection(lambda sent_on: counted(sent_on, transactions(), self._timeout_s))
+        except ErrorAnswered:
+            answers = await self._on_a_connection(lambda sent_on: parsed(sent_on, transactions()))
+        # Never less: what the server had once taken and has no more is what shows that it lost something.
+        self._writer.told = max(self._writer.told, *(answer.writes for answer in answers))
+        return answers
+
+    async def _on_a_connection(self, call: Callable[[AbstractConnection], Awaitable[list[Answer]]]) -> list[Answer]:
+        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            return await call(connection)
         except BaseException:
             # Answers may still be on their way: the connection must not be used again.
             await connection.disconnect(nowait=True)
             raise
         finally:
             await self._pool.release(connection)
-        # Never less: what the server had once taken and has no more is what shows that it lost something.
-        self._writer.told = max(self._writer.told, *(writes for _, writes in answers))
-        return answers
 
     async def _guarded(self, what: str, call: Callable[[], Awaitable[Any]]) -> Any:
         try:

@@ -71,7 +71,7 @@ def _live_bytes(table: pa.Table) -> int:
     """What live state would be told about these rows."""
     rows = table.combine_chunks().to_batches()[0]
     ready = frames("eu", rows, choose(rows, 100), 100)
-    return sum(len(part) for command in ready.commands(b"0" * 40, Writer("hostile")) for part in command)
+    return sum(len(part) for each in ready.transactions(b"0" * 40, Writer("hostile")) for part in each.buffers)
 
 
 def test_every_hostile_record_lands_or_is_rejected() -> None:
