@@ -12,7 +12,6 @@ from dagster_aws.pipes import PipesEMRServerlessClient, PipesS3MessageReader
 
 from assets.faults import safe_text
 from contracts.errors import SparkJobFailed
-from contracts.names import bucket
 from contracts.settings import RegionSettings
 
 if TYPE_CHECKING:
@@ -85,5 +84,5 @@ def emr_serverless(settings: RegionSettings, poll_s: float = _POLL_S) -> EmrServ
     region = settings.row.aws_region
     s3 = boto3.client("s3", **settings.s3.client_kwargs(region))
     emr = boto3.client("emr-serverless", region_name=region, endpoint_url=settings.emr.endpoint)
-    reader = _Messages(bucket=bucket(settings.region), client=s3, interval=min(1.0, poll_s))
+    reader = _Messages(bucket=settings.bucket, client=s3, interval=min(1.0, poll_s))
     return EmrServerlessSparkJobs(settings, _Client(client=emr, message_reader=reader, poll_interval=poll_s))

@@ -8,9 +8,9 @@ from assets import keys
 from assets.partitions import ARRIVAL_HOURS, hour_key
 from assets.tables import table_metadata
 from assets.work import RegionWork
-from contracts.names import bucket
 from contracts.record import LANDING
 from contracts.regions import Region
+from contracts.settings import Buckets
 
 
 def landing_spec(region: Region) -> AssetSpec:
@@ -23,7 +23,7 @@ def landing_spec(region: Region) -> AssetSpec:
         group_name=keys.group(region.name, keys.LANDING),
         kinds={"kinesis", "s3", "parquet"},
         owners=keys.OWNERS,
-        metadata=table_metadata(LANDING, f"s3://{bucket(region.name)}/landing/telemetry"),
+        metadata=table_metadata(LANDING, f"s3://{Buckets.load().lake(region.name)}/landing/telemetry"),
         freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=2)),
     )
 

@@ -8,8 +8,9 @@ from assets.partitions import day_key, days_in, days_of
 from assets.tables import table_metadata
 from assets.work import RegionWork
 from contracts.derived import UTILISATION_DAY
-from contracts.names import EXCHANGE_BUCKET, exchange_prefix
+from contracts.names import exchange_prefix
 from contracts.regions import Region
+from contracts.settings import Buckets
 
 CODE_VERSION = "1"
 
@@ -28,7 +29,7 @@ def utilisation_day_asset(region: Region) -> AssetsDefinition:
         code_version=CODE_VERSION,
         pool=f"{region.name}_release",
         metadata=table_metadata(
-            UTILISATION_DAY, f"s3://{EXCHANGE_BUCKET}/{exchange_prefix(region.name)}utilisation_day"
+            UTILISATION_DAY, f"s3://{Buckets.load().exchange_bucket}/{exchange_prefix(region.name)}utilisation_day"
         ),
     )
     def utilisation_day(context: AssetExecutionContext, work: ResourceParam[RegionWork]) -> MaterializeResult[None]:

@@ -29,8 +29,9 @@ from assets.tables import same_columns, table_metadata
 from assets.translator import RegionTranslator
 from assets.work import Told
 from contracts.derived import UTILISATION_DAY
-from contracts.names import EXCHANGE_BUCKET, fleet_database
+from contracts.names import fleet_database
 from contracts.regions import WORLD
+from contracts.settings import Buckets
 
 CODE_VERSION = "1"
 EXCHANGE = AssetKey([WORLD, "exchange"])
@@ -88,7 +89,7 @@ def exchange_spec() -> AssetSpec:
         group_name=keys.group(WORLD, "exchange"),
         kinds={"s3", "parquet"},
         owners=keys.RELEASE_OWNERS,
-        metadata=table_metadata(UTILISATION_DAY, f"s3://{EXCHANGE_BUCKET}"),
+        metadata=table_metadata(UTILISATION_DAY, f"s3://{Buckets.load().exchange_bucket}"),
     )
 
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 EXCHANGE_BUCKET = "exchange"
+"""The bucket that aggregates cross in, unless settings name another."""
 BI_READER = "bi_reader"
 HISTORY_TABLE = "history.telemetry"
 TRIP_TABLE = "history.trip"
@@ -29,13 +30,8 @@ def ledger_table(region: str) -> str:
 
 
 def bucket(region: str) -> str:
-    """The S3 bucket of a region's lake: landing/, rejected/, warehouse/, exports/."""
+    """The S3 bucket of a region's lake (landing/, rejected/, warehouse/, exports/), unless settings name another."""
     return f"lake-{region}"
-
-
-def warehouse(region: str) -> str:
-    """Where the region's Iceberg tables are."""
-    return f"s3://{bucket(region)}/warehouse"
 
 
 def exchange_prefix(region: str) -> str:

@@ -13,10 +13,12 @@ from pydantic import AwareDatetime, BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.sources.utils import parse_env_vars
 
+from contracts import names
 from contracts.errors import BadSettings
 from contracts.regions import Region, find_region, load_regions
 
 PREFIX = "FLEETLAKE_"
+_BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
 _environ: ContextVar[Mapping[str, str] | None] = ContextVar("environ", default=None)
 
 
@@ -87,7 +89,18 @@ class _FromMapping(BaseSettings):
             _environ.reset(token)
 
 
-class RegionSettings(_FromMapping):
+class Buckets(_FromMapping):
+    """Where objects are. AWS gives each bucket name once in the world, so there the defaults are not to be had."""
+
+    lake_bucket: str | None = Field(default=None, pattern=_BUCKET)
+    exchange_bucket: str = Field(default=names.EXCHANGE_BUCKET, pattern=_BUCKET)
+
+    def lake(self, region: str) -> str:
+        """The bucket of a region's lake."""
+        return self.lake_bucket or names.bucket(region)
+
+
+class RegionSettings(Buckets):
     """What a process of one region works with."""
 
     region: str
@@ -149,6 +162,16 @@ class RegionSettings(_FromMapping):
         return self
 
     @property
+    def bucket(self) -> str:
+        """The region's lake: landing/, rejected/, warehouse/, exports/."""
+        return self.lake(self.region)
+
+    @property
+    def warehouse(self) -> str:
+        """Where the region's Iceberg tables are."""
+        return f"s3://{self.bucket}/warehouse"
+
+    @property
     def row(self) -> Region:
         """This region's row of regions.toml. Raises UnknownRegion."""
         return find_region(self.region, load_regions())
@@ -159,6 +182,7 @@ class WorldSettings(_FromMapping):
 
     region: Literal["world"] = "world"
     aws_region: str = "eu-central-1"
+    exchange_bucket: str = Field(default=names.EXCHANGE_BUCKET, pattern=_BUCKET)
     s3: AwsService = AwsService()
     postgres_dsn: SecretStr
 

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pyiceberg.catalog import Catalog, load_catalog
 from sqlalchemy.engine import URL
 
-from contracts.names import warehouse
 from contracts.settings import RegionSettings
 from lake.database import dsn_parts, transaction
 
@@ -42,7 +41,7 @@ def creating(settings: RegionSettings) -> Iterator[None]:
 
 
 def _properties(settings: RegionSettings) -> dict[str, str]:
-    properties = {"warehouse": warehouse(settings.region), **file_properties(settings)}
+    properties = {"warehouse": settings.warehouse, **file_properties(settings)}
     if settings.catalog == "glue":
         return {"type": "glue", "glue.region": settings.row.aws_region, **properties}
     parts = dsn_parts(settings)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from contracts.names import bucket, warehouse
 from contracts.settings import AwsService, RegionSettings
 from lake.database import dsn_parts
 from lake.jars import jars
@@ -109,7 +108,7 @@ def _quiet_logging(folder: Path) -> Path:
 def _catalog(settings: RegionSettings) -> dict[str, str]:
     options = {
         "": "org.apache.iceberg.spark.SparkCatalog",
-        "warehouse": warehouse(settings.region),
+        "warehouse": settings.warehouse,
         "io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
         "client.region": settings.row.aws_region,
         # Two processes commit to one table: each read looks the table up anew.
@@ -164,7 +163,7 @@ def _secrets(settings: RegionSettings) -> dict[str, str]:
 
 def _bucket_options(settings: RegionSettings) -> str:
     """Hadoop's prefix of options for the region's bucket alone: no other bucket is opened with its keys."""
-    return f"fs.s3a.bucket.{bucket(settings.region)}."
+    return f"fs.s3a.bucket.{settings.bucket}."
 
 
 def _keys(service: AwsService) -> tuple[str, str] | None:

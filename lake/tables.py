@@ -15,7 +15,7 @@ from pyiceberg.transforms import BucketTransform, DayTransform, IdentityTransfor
 from pyiceberg.types import NestedField
 
 from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
-from contracts.names import DEVICE_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE, warehouse
+from contracts.names import DEVICE_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import RegionSettings
 from lake.catalog import catalog, creating
@@ -105,7 +105,7 @@ def _ensure(
         )
     )
     sort = SortOrder(*(SortField(schema.find_field(column).field_id, IdentityTransform()) for column in order))
-    location = f"{warehouse(settings.region)}/{name.replace('.', '/')}"
+    location = f"{settings.warehouse}/{name.replace('.', '/')}"
     with suppress(TableAlreadyExistsError):
         tables.create_table(name, schema, location, spec, sort, dict(properties))
 

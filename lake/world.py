@@ -15,7 +15,6 @@ import psycopg
 import structlog
 from psycopg import sql
 
-from contracts import names
 from contracts.errors import ReleaseRefused
 from contracts.settings import WorldSettings
 from lake.copy import copy_rows, lock
@@ -77,7 +76,7 @@ def load_world(settings: WorldSettings) -> WorldReport:
     rows = 0
     for key in due_objects(settings):
         try:
-            answer = s3.get_object(Bucket=names.EXCHANGE_BUCKET, Key=key)
+            answer = s3.get_object(Bucket=settings.exchange_bucket, Key=key)
         except s3.exceptions.NoSuchKey:
             with _connect(settings) as connection:
                 _withdraw(connection, [key])
@@ -124,7 +123,7 @@ def _s3(settings: WorldSettings) -> Any:
 
 
 def _take_in_listing(settings: WorldSettings, connection: psycopg.Connection) -> None:
-    pages = _s3(settings).get_paginator("list_objects_v2").paginate(Bucket=names.EXCHANGE_BUCKET)
+    pages = _s3(settings).get_paginator("list_objects_v2").paginate(Bucket=settings.exchange_bucket)
     listed = [(item["Key"], item["ETag"]) for page in pages for item in page.get("Contents", [])]
     with connection.cursor() as cursor:
         cursor.executemany(

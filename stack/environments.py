@@ -19,7 +19,7 @@ from stack.ports import HOST
 from stack.provision.postgres import DAGSTER
 from stack.services.protocol import Site
 
-_GIVEN = frozenset({"region", "kinesis", "dynamodb", "s3", "state"})
+_GIVEN = frozenset({"region", "kinesis", "dynamodb", "s3", "state", "lake_bucket", "exchange_bucket"})
 
 
 def _tunable(fields: Mapping[str, FieldInfo], prefix: str) -> Iterator[str]:

@@ -47,7 +47,7 @@ def enter_folders(user: int, *folders: Path) -> None:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Stacks that start at once add one user: two useradd at a time end with an error, or with two users of one name."""
+    """Stacks that start at once add one user: of two useradd at a time one fails, or both add one of that name."""
     folder = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

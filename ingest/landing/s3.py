@@ -13,7 +13,6 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from contracts.errors import ObjectConflict, SinkUnavailable
-from contracts.names import bucket
 from contracts.settings import RegionSettings
 
 _T = TypeVar("_T")
@@ -62,7 +61,7 @@ class S3Store:
             response_checksum_validation="when_required",
         )
         client = boto3.client("s3", config=config, **settings.s3.client_kwargs(settings.row.aws_region))
-        return cls(client, bucket(settings.region), attempts=attempts)
+        return cls(client, settings.bucket, attempts=attempts)
 
     async def put_new(self, key: str, data: bytes) -> None:
         """Put an object that must not exist with other bytes; see ObjectStore."""

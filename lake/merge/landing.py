@@ -11,7 +11,7 @@ from pyspark.sql.window import Window
 from contracts.errors import NotReconciled
 from contracts.identity import IDENTITY
 from contracts.ledger import ON_TIME_AFTER_S, ON_TIME_BEFORE_S
-from contracts.names import SEQUENCE_DIGITS, bucket
+from contracts.names import SEQUENCE_DIGITS
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import RegionSettings
 from lake.merge.plan import Kind
@@ -23,14 +23,14 @@ def read_landing(spark: SparkSession, settings: RegionSettings, keys: Sequence[s
 
     Raises NotReconciled where an object that the ledger lists is not in S3.
     """
-    paths = [f"s3a://{bucket(settings.region)}/{key}" for key in keys]
+    paths = [f"s3a://{settings.bucket}/{key}" for key in keys]
     try:
         rows = spark.read.schema(from_arrow_schema(LANDING_SCHEMA)).parquet(*paths)
     except AnalysisException as error:
         if error.getCondition() != "PATH_NOT_FOUND":
             raise
         raise NotReconciled(
-            f"the ledger lists a landing object that bucket {bucket(settings.region)} does not have: "
+            f"the ledger lists a landing object that bucket {settings.bucket} does not have: "
             f"{(error.getMessageParameters() or {}).get('path', '')}; restore it, or run `fleetlake reconcile`"
         ) from None
     on_time = _is_on_time(fn.col("_metadata.file_path"))

@@ -18,7 +18,6 @@ from pyiceberg.table import Table
 
 from contracts.identity import IDENTITY
 from contracts.ledger import LANDED, ON_TIME_AFTER_S, ON_TIME_BEFORE_S, LandedObject
-from contracts.names import bucket
 from contracts.settings import RegionSettings
 from lake.reconcile.identities import Identities, days_of, first_of_each, missing, parts_for
 from lake.reconcile.ledger import LedgerState, number
@@ -218,7 +217,7 @@ def _landing_rows(
 
     def read(item: Landed) -> pa.Table | None:
         try:
-            with store.open_input_file(f"{bucket(settings.region)}/{item.key}") as source:
+            with store.open_input_file(f"{settings.bucket}/{item.key}") as source:
                 return pq.read_table(source, columns=list(IDENTITY))
         except FileNotFoundError:
             return None

@@ -7,7 +7,6 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from contracts.ledger import LANDED, LandedObject
-from contracts.names import bucket
 from contracts.settings import RegionSettings
 from lake.reconcile.ledger import LedgerState, read_leases
 from lake.reconcile.model import Findings, named
@@ -20,7 +19,7 @@ def check_objects(
     settings: RegionSettings, store: fs.FileSystem, dynamodb: Any, state: LedgerState, findings: Findings
 ) -> None:
     """Counts the stages `landed` and `rejected` from the footers, and `suppressed`, which leaves no object."""
-    listed = _listing(store, bucket(settings.region))
+    listed = _listing(store, settings.bucket)
     made = {item.key: item for entry in state.all_entries() for item in entry.objects}
     missing = sorted(made.keys() - listed.keys())
     if missing:
@@ -51,7 +50,7 @@ def _footer_rows(
     settings: RegionSettings, store: fs.FileSystem, objects: list[LandedObject], findings: Findings
 ) -> dict[str, int]:
     def rows_of(item: LandedObject) -> int:
-        with store.open_input_file(f"{bucket(settings.region)}/{item.key}") as source:
+        with store.open_input_file(f"{settings.bucket}/{item.key}") as source:
             return int(pq.read_metadata(source).num_rows)
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="footers") as pool:

@@ -11,7 +11,6 @@ import psycopg
 import pyarrow as pa
 import structlog
 
-from contracts import names
 from contracts.derived import UTILISATION_DAY_SCHEMA
 from contracts.errors import Misuse, ReleaseRefused
 from contracts.settings import RegionSettings
@@ -153,7 +152,7 @@ def _record(privacy: psycopg.Connection, day: date, versions: Iterable[Version])
 
 def _put(settings: RegionSettings, key: str, data: bytes) -> None:
     s3 = boto3.client("s3", **settings.s3.client_kwargs(settings.row.aws_region))
-    s3.put_object(Bucket=names.EXCHANGE_BUCKET, Key=key, Body=data)
+    s3.put_object(Bucket=settings.exchange_bucket, Key=key, Body=data)
 
 
 def _report(of: ReleaseKey, versions: list[Version], *, restated: int) -> ReleaseReport:

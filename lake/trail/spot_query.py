@@ -13,7 +13,6 @@ import pyarrow as pa
 import redis
 from botocore.config import Config
 
-from contracts.names import bucket
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import RegionSettings
 from lake.catalog import catalog
@@ -84,7 +83,7 @@ class SpotQuery:
 
     def _landing(self, wanted: Wanted, account: Account) -> list[Future[pa.Table]]:
         keys = open_objects(self._settings, self._postgres, self._dynamodb, wanted, self._pool)
-        prefix = bucket(self._settings.region)
+        prefix = self._settings.bucket
         return [self._pool.submit(device_rows, self._store, f"{prefix}/{key}", wanted, account) for key in keys]
 
 

@@ -27,7 +27,6 @@ from contracts.names import (
     HISTORY_TABLE,
     TRIP_TABLE,
     arrival_hour,
-    bucket,
     landing_key,
     leases_table,
     ledger_table,
@@ -97,7 +96,7 @@ class Landing:
         filed = arrival_hour(hour or newest)
         entry = self._entry(rows, filed, shard_id, committed or newest)
         self._client("s3", self.settings.s3).put_object(
-            Bucket=bucket(self.settings.region), Key=entry.objects[0].key, Body=_parquet(rows)
+            Bucket=self.settings.bucket, Key=entry.objects[0].key, Body=_parquet(rows)
         )
         dynamodb = self._client("dynamodb", self.settings.dynamodb)
         dynamodb.put_item(TableName=ledger_table(self.settings.region), Item=ledger_item(entry))

@@ -48,6 +48,14 @@ def test_a_wrong_value_names_its_variable_and_no_secret() -> None:
     assert "s3cr3t" not in str(caught.value)
 
 
+def test_buckets_have_any_name_that_s3_takes() -> None:
+    settings = RegionSettings.load(ENVIRON | {"FLEETLAKE_LAKE_BUCKET": "acme.eu-1"})
+    assert (settings.bucket, settings.warehouse) == ("acme.eu-1", "s3://acme.eu-1/warehouse")
+    assert RegionSettings.load(ENVIRON).bucket == "lake-eu"
+    with pytest.raises(BadSettings, match="FLEETLAKE_EXCHANGE_BUCKET"):
+        RegionSettings.load(ENVIRON | {"FLEETLAKE_EXCHANGE_BUCKET": "s3://exchange"})
+
+
 def test_half_a_key_pair_is_refused() -> None:
     with pytest.raises(BadSettings, match=r"FLEETLAKE_KINESIS.*both"):
         RegionSettings.load(without("FLEETLAKE_KINESIS_SECRET_KEY"))

@@ -2,6 +2,9 @@
 
 import base64
 import json
+import os
+import subprocess
+import sys
 import zlib
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +15,16 @@ import pytest
 from dagster_pipes import PipesContext
 
 from contracts.names import bucket
+from contracts.settings import RegionSettings
+from lake.catalog import catalog
+from lake.intake import intake
 from lake.jobs import DeriveDays, MergeLanding, decode, encode
 from lake.main import main
 from lake.report import ColumnReport, Report, TableReport
-from tests.builders.lake import NOON, landing_row
+from stack.lifecycle import running_site
+from tests.builders.lake import NOON, Landing, empty_lake, landing_row
+
+ROOT = Path(__file__).parents[2]
 
 
 def packed(params: dict) -> str:
@@ -62,6 +71,29 @@ def test_messages_go_through_the_regions_bucket_where_the_launcher_says_so(spark
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket("us"), Prefix="exports/messages/")["Contents"]]
     text = "\n".join(s3.get_object(Bucket=bucket("us"), Key=key)["Body"].read().decode() for key in sorted(keys))
     assert [report.counts["inserted"] for report in reports(text)] == [3]
+
+
+def test_a_lake_may_be_in_a_bucket_of_any_name(stack):
+    keys, name = running_site(stack.state).secrets.s3_admin, "acme-telemetry-africa"
+    own_keys = {"FLEETLAKE_S3_ACCESS_KEY": keys.access_key, "FLEETLAKE_S3_SECRET_KEY": keys.secret_key}
+    environ = stack.environment("af") | own_keys | {"FLEETLAKE_LAKE_BUCKET": name}
+    settings = RegionSettings.load(environ)
+    s3 = boto3.client("s3", **settings.s3.client_kwargs(settings.row.aws_region))
+    s3.create_bucket(Bucket=name)
+    try:
+        landed = Landing(settings).land([landing_row("a", NOON, "1")])
+        intake(settings)
+        job = encode(MergeLanding("af", [NOON]))
+        words = [sys.executable, "-m", "lake.main", "--job", job]
+        subprocess.run(words, env=os.environ | environ, cwd=ROOT, check=True, capture_output=True)
+        rows = catalog(settings).load_table("history.telemetry").scan().to_arrow()
+        kept = [item["Key"] for item in s3.list_objects_v2(Bucket=name)["Contents"]]
+    finally:
+        empty_lake(settings)
+    assert rows["device_id"].to_pylist() == ["a"]
+    assert landed in kept
+    assert any(key.startswith("warehouse/history/telemetry/data/") for key in kept)
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket("af"))
 
 
 def test_a_job_of_another_region_is_misuse(spark, in_region, capsys):
