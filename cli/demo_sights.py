@@ -12,6 +12,7 @@ from typing import Any
 import redis
 
 from contracts.names import redis_latest, redis_seen
+from contracts.record import BAD_POSITION
 from contracts.settings import RegionSettings
 from lake.trail.day_map import day_map
 from lake.trail.day_sources import device_day
@@ -20,15 +21,16 @@ LIVE_SHOWN, HEARD_LAST = 5, 200
 
 
 def live_sample(settings: RegionSettings) -> dict[str, Any]:
-    """The fastest of the devices heard from last, read as any redis client would."""
+    """The fastest of the devices heard from last that are where they say, read as any redis client would."""
     client = redis.Redis.from_url(settings.redis_url.get_secret_value(), decode_responses=True)
     newest = client.zrevrange(redis_seen(settings.region), 0, HEARD_LAST - 1)
     latest = client.mget([redis_latest(settings.region, device) for device in newest]) if newest else []
-    records = sorted((json.loads(record) for record in latest if record), key=_speed, reverse=True)[:LIVE_SHOWN]
+    records = [json.loads(record) for record in latest if record]
+    placed = [record for record in records if "lat" in record and not record["flags"] & BAD_POSITION]
     return {
         "devices": client.zcard(redis_seen(settings.region)),
         "key": redis_latest(settings.region, "*"),
-        "newest": records,
+        "newest": sorted(placed, key=_speed, reverse=True)[:LIVE_SHOWN],
     }
 
 
