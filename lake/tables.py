@@ -51,7 +51,10 @@ _TRIP: Mapping[str, str] = {**_DEVICE_DAY, "write.metadata.metrics.column.start_
 
 
 def ensure_tables(settings: RegionSettings) -> None:
-    """Create the namespace `history` and its three tables where they are missing. Safe when two do it at once."""
+    """Create the namespace `history` and its three tables, and columns of theirs, where they are missing.
+
+    Safe when two do it at once. A column that the contract has since is null in what was written before.
+    """
     by_day: list[_Partition] = [("day", IdentityTransform(), "day")]
     by_day_and_device: list[_Partition] = [
         ("ts", DayTransform(), "ts_day"),
@@ -71,7 +74,7 @@ def history(settings: RegionSettings) -> Table:
 
 
 def table(settings: RegionSettings, name: str) -> Table:
-    """One of the region's tables as it is now; all are created where it is missing."""
+    """One of the region's tables as it is now; all are created where it is missing. Adds no columns."""
     tables = catalog(settings)
     if not tables.table_exists(name):
         ensure_tables(settings)
@@ -94,10 +97,10 @@ def _ensure(
     order: tuple[str, ...],
     properties: Mapping[str, str],
 ) -> None:
-    tables = catalog(settings)
+    tables, schema = catalog(settings), iceberg_schema(arrow)
     if tables.table_exists(name):
+        _add_columns(tables.load_table(name), schema)
         return
-    schema = iceberg_schema(arrow)
     spec = PartitionSpec(
         *(
             PartitionField(schema.find_field(source).field_id, 1000 + place, transform, label)
@@ -108,6 +111,16 @@ def _ensure(
     location = f"{settings.warehouse}/{name.replace('.', '/')}"
     with suppress(TableAlreadyExistsError):
         tables.create_table(name, schema, location, spec, sort, dict(properties))
+
+
+def _add_columns(table: Table, wanted: Schema) -> None:
+    """Columns that the table lacks, at its end; what they hold before is null, so none of them is required."""
+    missing = [field for field in wanted.fields if field.name not in table.schema().column_names]
+    if not missing:
+        return
+    with table.update_schema() as change:
+        for field in missing:
+            change.add_column(field.name, field.field_type, doc=field.doc)
 
 
 def iceberg_schema(arrow: pa.Schema) -> Schema:

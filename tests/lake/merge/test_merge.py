@@ -48,6 +48,17 @@ def test_of_rows_with_one_identity_the_first_to_arrive_stays_in_any_order(spark,
     assert (counts["rows_read"], counts["inserted"], counts["duplicates"]) == (2, 0, 2)
 
 
+def test_a_column_that_the_contract_has_since_is_added_and_nothing_of_it_is_lost(spark, landing):
+    landing.land([landing_row("a", NOON, "before")])
+    merge_all(spark, landing)
+    with history(landing.settings).update_schema(allow_incompatible_changes=True) as change:
+        change.delete_column("coolant_c")  # as a table that was made before the contract had it
+    landing.land([landing_row("a", NOON, "since", coolant_c=90.5)])
+    merge_all(spark, landing)
+    rows = history(landing.settings).scan().to_arrow().select(["record_id", "coolant_c"]).to_pylist()
+    assert sorted((row["record_id"], row["coolant_c"]) for row in rows) == [("e:before", None), ("e:since", 90.5)]
+
+
 def test_a_file_of_history_of_which_row_after_row_is_replaced_stays_accounted_for(spark, landing):
     """Iceberg rewrites the delete file of a data file: the summary then counts positions that were deleted before."""
     late = {"arrival_ts": NOON + timedelta(minutes=9)}
