@@ -52,7 +52,7 @@ class LakeWork:
         from lake.intake import due_merges
 
         due = due_merges(self._settings)
-        return Merges(hours=list(due.hours), stragglers=due.stragglers)
+        return Merges(hours=list(due.hours), straggler_hours=list(due.straggler_hours))
 
     def landed(self, hours: Iterable[datetime]) -> Mapping[datetime, LandedHour]:
         """See RegionWork."""

@@ -11,10 +11,15 @@ if TYPE_CHECKING:
 
 
 class Merges(msgspec.Struct, frozen=True):
-    """Landing that history lacks: arrival hours with on-time rows, and whether the waiting stragglers are due."""
+    """Landing that history lacks: arrival hours with on-time rows, and those whose waiting stragglers are due."""
 
     hours: list[datetime] = []
-    stragglers: bool = False
+    straggler_hours: list[datetime] = []
+
+    @property
+    def stragglers(self) -> bool:
+        """Whether any stragglers are due."""
+        return bool(self.straggler_hours)
 
 
 class LandedHour(msgspec.Struct, frozen=True):

@@ -17,10 +17,15 @@ from lake.merge.stragglers import due_objects
 
 
 class DueMerges(msgspec.Struct, frozen=True):
-    """What is worth a run: arrival hours with records not yet merged, and whether waiting stragglers are due."""
+    """What is worth a run: arrival hours with records not yet merged, and those whose waiting stragglers are due."""
 
     hours: list[datetime]
-    stragglers: bool
+    straggler_hours: list[datetime]
+
+    @property
+    def stragglers(self) -> bool:
+        """Whether any stragglers are due."""
+        return bool(self.straggler_hours)
 
     def __bool__(self) -> bool:
         return bool(self.hours) or self.stragglers
@@ -53,8 +58,8 @@ def due_merges(settings: RegionSettings, now: datetime | None = None) -> DueMerg
         rows = connection.execute(
             "select distinct hour from ops.landing_object where on_time_merged is null order by hour"
         ).fetchall()
-        stragglers = bool(due_objects(connection, settings, now or datetime.now(UTC)))
-    return DueMerges(hours=[hour.astimezone(UTC) for (hour,) in rows], stragglers=stragglers)
+        late = {item.hour for item in due_objects(connection, settings, now or datetime.now(UTC))}
+    return DueMerges(hours=[hour.astimezone(UTC) for (hour,) in rows], straggler_hours=sorted(late))
 
 
 def _leases(client: Any, region: str) -> Iterator[LeaseRow]:

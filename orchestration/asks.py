@@ -1,6 +1,6 @@
 """What each sensor of a region asks, and how the answer becomes ranges of partitions."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 from assets.landing import landed_events
 from assets.partitions import FIRST_ARRIVAL, day_key, days_of, existing, hour_key
@@ -11,15 +11,13 @@ from orchestration.spans import JOIN_DAYS, JOIN_HOURS, range_tags, spans
 
 
 def to_merge(region: Region, work: RegionWork) -> Ask:
-    """Arrival hours with rows that history lacks. Due stragglers come with any run, or with one of their own."""
+    """Arrival hours with rows that history lacks. Due stragglers come with any run, or of their newest hour."""
     work.take_in()
     due = work.due_merges()
     hours = [hour for hour in due.hours if hour >= FIRST_ARRIVAL]
-    if not hours and due.stragglers:
-        newest = work.last_landed_hour() or datetime.now(UTC)
-        hours = [newest]
-    ranges = [range_tags(span, hour_key) for span in spans(hours, JOIN_HOURS)]
-    return Ask(ranges, landed_events(region.name, work, hours))
+    late = [hour for hour in due.straggler_hours if hour >= FIRST_ARRIVAL]
+    ranges = [range_tags(span, hour_key) for span in spans(hours or late[-1:], JOIN_HOURS)]
+    return Ask(ranges, landed_events(region.name, work, sorted({*hours, *late})))
 
 
 def to_derive(region: Region, work: RegionWork) -> Ask:

@@ -53,7 +53,8 @@ class MemoryWork:
         return 0
 
     def due_merges(self) -> Merges:
-        return Merges(hours=sorted(set(self.landing) - self.merged), stragglers=self.stragglers)
+        late = sorted(self.landing) if self.stragglers else []
+        return Merges(hours=sorted(set(self.landing) - self.merged), straggler_hours=late)
 
     def landed(self, hours: Iterable[datetime]) -> Mapping[datetime, LandedHour]:
         return {hour: LandedHour(1, self.landing[hour], 100, 0) for hour in hours if hour in self.landing}

@@ -47,6 +47,19 @@ def test_what_landed_is_reported_for_each_hour_that_is_asked_for(repository, ins
     assert events[0].metadata["dagster/partition_row_count"].value == 10
 
 
+def test_hours_in_which_stragglers_alone_landed_are_reported_too(repository, instance, work):
+    work.merged, work.stragglers = set(work.landing), True
+
+    told = tick(repository, instance, "eu_landing")
+
+    assert [event.partition for event in told.asset_events] == [
+        "2026-03-04-05:00",
+        "2026-03-04-06:00",
+        "2026-03-04-07:00",
+    ]
+    assert [request.partition_key_range.start for request in told.run_requests] == ["2026-03-04-07:00"]
+
+
 def test_nothing_due_asks_for_nothing(repository, instance, work):
     work.landing.clear()
 

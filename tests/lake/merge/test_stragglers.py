@@ -71,7 +71,7 @@ def test_a_straggler_of_a_new_day_is_due_at_once(landing):
     late_object(landing, NOON)
     due = due_merges(landing.settings, now=NOON)
     assert due.hours == [NOON]
-    assert due.stragglers
+    assert due.straggler_hours == [NOON]
 
 
 def test_an_hour_without_stragglers_asks_for_none(landing):
