@@ -27,9 +27,7 @@ def servers(stack, tmp_path_factory):
     workspace = folder / "workspace.yaml"
     workspace.write_text(NO_LOCATION)
     locations = {name: stack.environment(name) for name in ("eu", "world")}
-    with serving(
-        locations, prepare_home(stack.dagster_environment()), folder / "logs", workspace=workspace
-    ) as running:
+    with serving(locations, prepare_home(stack.dagster_environment()), folder / "logs", workspace=workspace) as running:
         yield running
 
 
