@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -10,9 +10,9 @@ from rich.table import Table
 
 from cli.environment import enter_region
 from contracts.settings import RegionSettings
-from devices.pace import parse_rate
-from devices.progress import progress_bar
-from devices.replay import ReplayReport, load_mapping, open_feed, replay
+
+if TYPE_CHECKING:
+    from devices.replay import ReplayReport
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,6 +31,10 @@ def _replay(
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Replay a file: its rows become records, in file order or, where the mapping says so, by event time."""
+    from devices.pace import parse_rate
+    from devices.progress import progress_bar
+    from devices.replay import load_mapping, open_feed, replay
+
     times_real = parse_rate(rate)
     found = load_mapping(mapping)
     feed = open_feed(file, found)
@@ -44,7 +48,7 @@ def _replay(
         Console().print(_table(file, region, report))
 
 
-def _table(file: Path, region: str, report: ReplayReport) -> Table:
+def _table(file: Path, region: str, report: "ReplayReport") -> Table:
     found = report.report()
     table = Table(title=f"{file.name} on telemetry-{region}", show_header=False)
     for label, value in (

@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -11,9 +11,9 @@ from rich.table import Table
 from cli.environment import ALL, each_region, enter_region, exit_code_of, run_in_each_region
 from contracts.errors import Misuse
 from contracts.settings import RegionSettings
-from devices.fleet import Mess, Simulation, SimulationReport, check, check_not_ahead, default_start, simulate
-from devices.pace import parse_rate
-from devices.progress import progress_bar
+
+if TYPE_CHECKING:
+    from devices.fleet import SimulationReport
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,6 +36,10 @@ def _simulate(
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Simulate fleets: vehicles at work in the region, their records put on its stream."""
+    from devices.fleet import Mess, Simulation, check, check_not_ahead, default_start, simulate
+    from devices.pace import parse_rate
+    from devices.progress import progress_bar
+
     times_real, now = parse_rate(rate), datetime.now(UTC)
     told, wrong = None if start is None else _moment(start), Mess(mess_share) if mess else None
     check(devices, hours, seed, told)
@@ -76,7 +80,7 @@ def _moment(text: str) -> datetime:
         raise Misuse(f"--start {text!r} is no time; write one such as 2026-11-20T06:00:00Z") from None
 
 
-def _table(report: SimulationReport) -> Table:
+def _table(report: "SimulationReport") -> Table:
     found = report.report()
     table = Table(title=f"{found['devices']} devices on telemetry-{found['region']}", show_header=False)
     for label in ("records", "distinct", "duplicates", "kinesis_records", "bytes"):

@@ -51,9 +51,10 @@ def _run_and_tell(settings: RegionSettings, job: Job) -> Report:
 
 
 def _run(settings: RegionSettings, job: Job) -> Report:
-    from lake.run import run
+    from lake.run import check_region, run
     from lake.session import spark_session
 
+    check_region(settings, job)  # before Spark has started for nothing
     return run(spark_session(settings), settings, job)
 
 

@@ -21,8 +21,7 @@ def run(spark: "SparkSession", settings: RegionSettings, job: Job) -> Report:
 
     Raises Misuse for a job of another region; CommitConflict, NotReconciled and what Spark raises.
     """
-    if job.region != settings.region:
-        raise Misuse(f"a job of region {job.region!r} was given to a process of region {settings.region!r}")
+    check_region(settings, job)
     began = time.monotonic()
     connect(spark, settings)
     if isinstance(job, MergeLanding):
@@ -38,6 +37,12 @@ def run(spark: "SparkSession", settings: RegionSettings, job: Job) -> Report:
     seconds = round(time.monotonic() - began, 3)
     tables = {name: _described(settings, name) for name in written}
     return Report(job=job, region=job.region, seconds=seconds, counts=counts, tables=tables)
+
+
+def check_region(settings: RegionSettings, job: Job) -> None:
+    """Raises Misuse for a job of another region."""
+    if job.region != settings.region:
+        raise Misuse(f"a job of region {job.region!r} was given to a process of region {settings.region!r}")
 
 
 def _described(settings: RegionSettings, name: str) -> TableReport:

@@ -65,6 +65,8 @@ def _engine() -> dict[str, str]:
         # A landing object that vanished is an error, never fewer rows.
         "spark.sql.files.ignoreMissingFiles": "false",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # Else each operation on a column looks for its caller's line: a failed import and several calls into Java.
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
     }
 
 

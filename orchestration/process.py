@@ -24,7 +24,7 @@ from contracts.errors import FleetlakeError
 from orchestration.attempts import ATTEMPT, WORK, attempts_of
 from orchestration.heartbeat import is_alive
 from orchestration.orphans import fail_orphans, here
-from orchestration.sensors import AT_ONCE, MAX_RUNTIME_S, work_of
+from orchestration.sensors import AT_ONCE, MAX_RUNTIME_S, in_flow, work_of
 
 _LOOK_EVERY_S = 2.0
 _ROUNDS = 20
@@ -80,7 +80,7 @@ def process(name: str, repository: RepositoryDefinition, instance: DagsterInstan
 
     for _ in range(_ROUNDS):
         found = wait_for_others(name, repository, instance, tell)
-        for sensor in repository.sensor_defs:
+        for sensor in in_flow(repository):
             for request in ask(sensor, repository, instance):
                 found = True
                 tell(f"{request.tags[WORK]} {_range(request)}")

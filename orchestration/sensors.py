@@ -14,6 +14,7 @@ from dagster import (
     AssetMaterialization,
     AssetSelection,
     DefaultSensorStatus,
+    RepositoryDefinition,
     ResourceParam,
     RunRequest,
     SensorDefinition,
@@ -32,6 +33,8 @@ MAX_RUNTIME = {"dagster/max_runtime": str(MAX_RUNTIME_S)}
 """A run that hangs is ended, so that its work can be asked for again."""
 AT_ONCE = "at once"
 """Cursor with which an evaluation does not rest after failures: someone is waiting. Sensors keep no cursor else."""
+_FLOW = ("landing", "days", "marts", "release", "exchange")
+"""Kinds of work in the order in which data flows."""
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -58,6 +61,11 @@ class Level(msgspec.Struct, frozen=True):
 def work_of(sensor: SensorDefinition) -> str:
     """The work that a level sensor asks for: `eu_days` asks for `eu/days`."""
     return sensor.name.replace("_", "/", 1)
+
+
+def in_flow(repository: RepositoryDefinition) -> list[SensorDefinition]:
+    """The location's level sensors in the order in which data flows; Dagster keeps them by name."""
+    return sorted(repository.sensor_defs, key=lambda sensor: _FLOW.index(work_of(sensor).split("/")[1]))
 
 
 def level_sensor(level: Level, ask: Callable[..., Ask]) -> SensorDefinition:

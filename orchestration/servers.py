@@ -220,12 +220,14 @@ def _launch(words: list[str], environment: Mapping[str, str], log: Path) -> "sub
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - it calls prctl and nothing else
+            preexec_fn=_before_it_runs,  # noqa: PLW1509 - it calls prctl and nothing else
             start_new_session=True,
         )
 
 
-def _end_with_parent() -> None:
+def _before_it_runs() -> None:
+    """It ends with its parent, and hears the signal that ends it: whoever runs in the background may ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

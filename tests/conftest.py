@@ -10,7 +10,7 @@ import stack as embedded
 from contracts.settings import RegionSettings, WorldSettings
 from tests.builders.stack import state_parent
 
-SLOW_FIRST = ("endtoend", "orchestration", "lake", "assets", "ingest")
+SLOW_FIRST = ("endtoend", "orchestration", "lake", "assets", "simulation", "dbt_project", "stack", "ingest")
 """Rooms whose files are long. Where two processes share the files, what is long must not come last."""
 
 

@@ -102,7 +102,8 @@ def test_a_job_on_emr_returns_the_report_that_the_entry_point_made(emr):
     assert set(report.tables) == {"history.trip", "history.device_day"}
 
 
-def test_a_success_without_a_report_is_a_failure(emr):
+def test_a_success_without_a_report_is_a_failure(emr, monkeypatch):
+    monkeypatch.setattr("dagster._core.pipes.utils.WAIT_FOR_LOGS_AFTER_EXECUTION_INTERVAL", 1)  # s; there is none
     application, settings = emr
     application.runs = False
 

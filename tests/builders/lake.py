@@ -154,6 +154,17 @@ def _parquet(rows: pa.Table) -> bytes:
     return sink.getvalue()
 
 
+def for_few_rows(session: "SparkSession") -> "SparkSession":
+    """The session, set for frames of a few rows: Spark would spend longer on generating code and on planning each
+    stage anew than on running it. What a test starts as a process runs as the product is set.
+    """
+    session.conf.set("spark.sql.codegen.wholeStage", "false")
+    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+    session.conf.set("spark.sql.adaptive.enabled", "false")
+    session.conf.set("spark.sql.shuffle.partitions", "2")
+    return session
+
+
 def empty_lake(settings: RegionSettings) -> None:
     """The region as if nothing had ever landed: no Iceberg table, no ledger, no lease, nothing in ops."""
     for table in (HISTORY_TABLE, TRIP_TABLE, DEVICE_DAY_TABLE):

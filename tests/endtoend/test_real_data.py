@@ -65,8 +65,11 @@ def test_ten_device_days_agree_with_an_independent_haversine(replayed: tuple[Rea
     if not file.has_positions:
         pytest.skip(f"{file.name} has no positions")
     expected = _independent_days(file)
-    for (device, day), distance_km in expected.items():
-        assert _mart_distance_km(file, state, device, day) == pytest.approx(distance_km, rel=1e-3), (device, day)
+    dsn = reported(state, "status", "--secrets")["regions"][file.region]["postgres"]["bi_dsn"]
+    with psycopg.connect(dsn) as connection:
+        for (device, day), distance_km in expected.items():
+            found_km = _mart_distance_km(connection, file.prefix + device, day)
+            assert found_km == pytest.approx(distance_km, rel=1e-3), (device, day)
     assert len(expected) == 10
 
 
@@ -132,12 +135,9 @@ def _independent_days(file: RealFile, count: int = 10) -> dict[tuple[str, str], 
     return chosen
 
 
-def _mart_distance_km(file: RealFile, state: Path, device: str, day: str) -> float:
-    dsn = reported(state, "status", "--secrets")["regions"][file.region]["postgres"]["bi_dsn"]
-    with psycopg.connect(dsn) as connection:
-        row = connection.execute(
-            "select distance_gps_km from marts.device_day where device_id = %s and day = %s",
-            (file.prefix + device, day),
-        ).fetchone()
+def _mart_distance_km(connection: psycopg.Connection, device: str, day: str) -> float:
+    row = connection.execute(
+        "select distance_gps_km from marts.device_day where device_id = %s and day = %s", (device, day)
+    ).fetchone()
     assert row is not None, f"no device day {device} {day}"
     return float(row[0])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contracts.settings import RegionSettings
-from tests.builders.lake import Landing, empty_lake
+from tests.builders.lake import Landing, empty_lake, for_few_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -23,11 +23,7 @@ def spark(lake_region: RegionSettings) -> "SparkSession":
     """The process's session: it starts once, and ends with the process."""
     from lake.session import spark_session
 
-    session = spark_session(lake_region)
-    # Frames of a few rows: Spark would spend longer on generating code than on running it.
-    session.conf.set("spark.sql.codegen.wholeStage", "false")
-    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
-    return session
+    return for_few_rows(spark_session(lake_region))
 
 
 @pytest.fixture

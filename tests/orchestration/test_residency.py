@@ -21,14 +21,13 @@ def secrets(environment: dict[str, str]) -> set[str]:
     return {value for name, value in environment.items() if name.endswith(("_KEY", "_DSN", "_URL"))}
 
 
-@pytest.fixture
-def servers(stack, tmp_path):
-    workspace = tmp_path / "workspace.yaml"
+@pytest.fixture(scope="module")
+def servers(stack, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("servers")
+    workspace = folder / "workspace.yaml"
     workspace.write_text(NO_LOCATION)
     locations = {name: stack.environment(name) for name in ("eu", "world")}
-    with serving(
-        locations, prepare_home(stack.dagster_environment()), tmp_path / "logs", workspace=workspace
-    ) as running:
+    with serving(locations, prepare_home(stack.dagster_environment()), folder / "logs", workspace=workspace) as running:
         yield running
 
 

@@ -135,6 +135,15 @@ def test_process_brings_everything_up_to_date_and_then_finds_nothing(repository,
     assert process("eu", repository, instance, lambda _: None).runs == []
 
 
+def test_what_landed_is_merged_before_days_are_derived_whose_run_was_lost(repository, instance, work, spark):
+    work.changed = {DAY - timedelta(days=1): 1}
+
+    done = process("eu", repository, instance, lambda _: None)
+
+    assert [run.work for run in done.runs] == ["eu/landing", "eu/days"]
+    assert work.loads == [[DAY - timedelta(days=1), DAY]]
+
+
 def test_a_run_does_what_is_due_when_it_starts_and_skips_what_was_done_meanwhile(repository, instance, work, spark):
     work.landing.clear()
     work.changed = {DAY: 1, DAY + timedelta(days=2): 1}

@@ -1,5 +1,7 @@
 """Dagster's processes end with what they started, whatever else has ended before them."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +56,19 @@ def test_a_run_ends_though_its_code_server_died_first(tmp_path):
     stop([one])
 
     eventually(lambda: gone(started))
+
+
+def test_a_server_hears_sigint_though_its_starter_ignores_it(tmp_path):
+    """As whatever a shell starts in the background does: the daemon ends by SIGINT."""
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = servers._launch([sys.executable, "-c", MILD], os.environ, tmp_path / "daemon.log")
+    finally:
+        signal.signal(signal.SIGINT, heard)
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(20) != 0
 
 
 def test_servers_end_without_a_word_where_the_stack_ended_first(tmp_path, capfd):

@@ -16,7 +16,7 @@ from lake.merge.job import merge_landing
 from lake.run import run
 from lake.session import connect
 from tests.builders.journeys import DAY, at, track
-from tests.builders.lake import fetch
+from tests.builders.lake import fetch, for_few_rows
 
 DERIVED = "select day, sequence, rows_sequence from ops.derived order by day"
 
@@ -153,7 +153,7 @@ def test_two_derivations_at_once_end_with_one_row_a_device_day(spark, landing):
     take_in(spark, landing, [row for n in range(3) for row in track(f"d{n}", at(8), [36, 36, 0])])
     harvest(landing.settings)
     due = due_days(landing.settings)
-    sessions = [connect(spark.newSession(), landing.settings) for _ in range(2)]
+    sessions = [connect(for_few_rows(spark.newSession()), landing.settings) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda session: derive_days(session, landing.settings, due), sessions))
     assert len(stored(spark, landing, "device_day")) == len(stored(spark, landing, "trip")) == 3

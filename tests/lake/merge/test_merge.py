@@ -22,7 +22,7 @@ from lake.merge.statement import merge_statement
 from lake.run import run
 from lake.session import connect
 from lake.tables import history
-from tests.builders.lake import NOON, fetch, landing_row, merged
+from tests.builders.lake import NOON, fetch, for_few_rows, landing_row, merged
 
 HOUR = timedelta(hours=1)
 MERGES = "select kind, objects, rows_read, inserted, duplicates from ops.merge order by committed_at, snapshot_id"
@@ -127,7 +127,7 @@ def test_two_merges_of_the_same_rows_at_once_end_exact(spark, landing):
     intake(landing.settings)
     history(landing.settings)
     both = plan(Kind.ON_TIME, [OpenObject(key, NOON, 200) for key in keys])[0]
-    sessions = [connect(spark.newSession(), landing.settings) for _ in range(2)]
+    sessions = [connect(for_few_rows(spark.newSession()), landing.settings) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda session: commit_merge(session, landing.settings, both), sessions))
     assert len(history(landing.settings).metadata.snapshots) == 2
