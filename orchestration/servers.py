@@ -220,7 +220,7 @@ def _launch(words: list[str], environment: Mapping[str, str], log: Path) -> "sub
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            preexec_fn=_before_it_runs,  # noqa: PLW1509 - it calls prctl and nothing else
+            preexec_fn=_before_it_runs,  # noqa: PLW1509 - two system calls and nothing else
             start_new_session=True,
         )
 
