@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 FLEETLAKE = Path(sys.executable).with_name("fleetlake")
+COMMAND_S = 1500.0
+"""Longer than pytest lets a test of `make test` take: what hangs is told with the test's own traceback."""
 
 
 def environment(state: Path, **more: str) -> dict[str, str]:
@@ -16,7 +18,7 @@ def environment(state: Path, **more: str) -> dict[str, str]:
     return {**kept, "FLEETLAKE_STATE": str(state), **more}
 
 
-def fleetlake(state: Path, *words: str, timeout_s: float = 540, **more: str) -> subprocess.CompletedProcess[str]:
+def fleetlake(state: Path, *words: str, timeout_s: float = COMMAND_S, **more: str) -> subprocess.CompletedProcess[str]:
     """One command, run to its end; the caller looks at returncode, stdout and stderr."""
     return subprocess.run(
         [str(FLEETLAKE), *words],
@@ -24,7 +26,7 @@ def fleetlake(state: Path, *words: str, timeout_s: float = 540, **more: str) -> 
     )  # fmt: skip
 
 
-def reported(state: Path, *words: str, timeout_s: float = 540, **more: str) -> Any:
+def reported(state: Path, *words: str, timeout_s: float = COMMAND_S, **more: str) -> Any:
     """What a command reports with --json, after it has ended with 0."""
     done = fleetlake(state, *words, "--json", timeout_s=timeout_s, **more)
     assert done.returncode == 0, f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
