@@ -33,6 +33,8 @@ class Pace(NamedTuple):
     away_s: tuple[float, float] = (0.0, 3.0)
     """Until another machine has taken a dead one's place."""
     lease_ttl_s: float = 10.0
+    least_kills: int = 0
+    """It goes on until there were so many, on a machine however slow."""
 
 
 class Kill(NamedTuple):
@@ -106,6 +108,8 @@ async def chaos(state: Path, region: str, seconds: float, pace: Pace, *, seed: i
         done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
+        while len(trouble.kills) < pace.least_kills and not any(task.done() for task in tasks):
+            await asyncio.sleep(0.1)
         producer.stopping = trouble.stopping = True
         await asyncio.gather(*tasks)
         await team.all_committed(producer.user_records)

@@ -205,14 +205,19 @@ def test_a_read_that_is_cancelled_loses_nothing() -> None:
         async with _fan_out(server) as client:
             reader = ShardSubscriber(client, SHARD, Start.oldest())
             await reader.read()
+            found: list[bytes] = []
+            cancelled = 0
             for number in range(20):
                 reading = asyncio.create_task(reader.read())
                 await asyncio.sleep(0)
                 reading.cancel()
                 await asyncio.wait([reading])
-                assert reading.cancelled()
+                if reading.cancelled():
+                    cancelled += 1
+                else:  # what was put before has come already
+                    found += [record.data for record in reading.result().records]
                 server.stream.put("key", f"{number}".encode())
-            found: list[bytes] = []
+            assert cancelled
             while len(found) < 20:
                 found += [record.data for record in (await reader.read()).records]
             return found

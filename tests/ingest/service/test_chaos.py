@@ -8,7 +8,7 @@ from bench.chaos import Pace, chaos, check
 from tests.builders.consumer_process import CHAOTIC
 
 SECONDS = float(os.environ.get("FLEETLAKE_CHAOS_S", "4"))
-QUICK = Pace(kill_every_s=(0.8, 1.4), reshard_every_s=0.8, away_s=(0.0, 2.0), lease_ttl_s=2.0)
+QUICK = Pace(kill_every_s=(0.8, 1.4), reshard_every_s=0.8, away_s=(0.0, 2.0), lease_ttl_s=2.0, least_kills=2)
 
 
 def test_killed_workers_lose_and_double_nothing_while_shards_split_and_merge(one_region: Path) -> None:
