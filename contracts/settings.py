@@ -7,7 +7,7 @@ other region. On AWS the endpoints and keys are left out: botocore's own chain f
 from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -18,7 +18,8 @@ from contracts.errors import BadSettings
 from contracts.regions import Region, find_region, load_regions
 
 PREFIX = "FLEETLAKE_"
-_BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+_Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+"""A name that S3 takes."""
 _environ: ContextVar[Mapping[str, str] | None] = ContextVar("environ", default=None)
 
 
@@ -92,8 +93,8 @@ class _FromMapping(BaseSettings):
 class Buckets(_FromMapping):
     """Where objects are. AWS gives each bucket name once in the world, so there the defaults are not to be had."""
 
-    lake_bucket: str | None = Field(default=None, pattern=_BUCKET)
-    exchange_bucket: str = Field(default=names.EXCHANGE_BUCKET, pattern=_BUCKET)
+    lake_bucket: _Bucket | None = None
+    exchange_bucket: _Bucket = names.EXCHANGE_BUCKET
 
     def lake(self, region: str) -> str:
         """The bucket of a region's lake."""
@@ -182,7 +183,7 @@ class WorldSettings(_FromMapping):
 
     region: Literal["world"] = "world"
     aws_region: str = "eu-central-1"
-    exchange_bucket: str = Field(default=names.EXCHANGE_BUCKET, pattern=_BUCKET)
+    exchange_bucket: _Bucket = names.EXCHANGE_BUCKET
     s3: AwsService = AwsService()
     postgres_dsn: SecretStr
 

@@ -52,6 +52,7 @@ def test_a_run_ends_though_its_code_server_died_first(tmp_path):
     one, started = server(tmp_path, MILD)
     one.process.kill()
     one.process.wait()
+    assert not gone(started)
 
     stop([one])
 

@@ -205,17 +205,15 @@ def test_a_read_that_is_cancelled_loses_nothing() -> None:
         async with _fan_out(server) as client:
             reader = ShardSubscriber(client, SHARD, Start.oldest())
             await reader.read()
-            found: list[bytes] = []
-            cancelled = 0
+            found, cancelled = [], 0
             for number in range(20):
                 reading = asyncio.create_task(reader.read())
                 await asyncio.sleep(0)
                 reading.cancel()
                 await asyncio.wait([reading])
-                if reading.cancelled():
-                    cancelled += 1
-                else:  # what was put before has come already
-                    found += [record.data for record in reading.result().records]
+                cancelled += reading.cancelled()
+                # What was put before may have come already.
+                found += [] if reading.cancelled() else [record.data for record in reading.result().records]
                 server.stream.put("key", f"{number}".encode())
             assert cancelled
             while len(found) < 20:

@@ -47,6 +47,7 @@ def test_a_worker_that_has_nothing_to_write_any_more_is_ready_again() -> None:
         other = world.worker("other")
         reading = asyncio.create_task(other.run())
         await until(lambda: idle.health().ready)
+        assert idle.health().down_s == {}
         for worker in (idle, other):
             worker.stop()
         await asyncio.gather(running, reading)
