@@ -41,9 +41,9 @@ def aws_client(service: str, port: int, keys: Keys, aws_region: str = _NO_REGION
         )
 
 
-def s3_client(port: int, keys: Keys) -> Any:
+def s3_client(port: int, keys: Keys, *, timeout_s: float = 10.0) -> Any:
     """A client of the S3 service."""
-    return aws_client("s3", port, keys)
+    return aws_client("s3", port, keys, timeout_s=timeout_s)
 
 
 @cache

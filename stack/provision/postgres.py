@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 DAGSTER = "dagster"
 _ICEBERG_SCHEMA = "iceberg"
+_CONNECT_S = 30
+"""A busy machine makes it slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,9 @@ class Database:
     readers: tuple[str, ...] = ()
 
 
-def connect(site: Site, user: str, password: str, database: str) -> "psycopg.Connection[Any]":
+def connect(
+    site: Site, user: str, password: str, database: str, *, within_s: int = _CONNECT_S
+) -> "psycopg.Connection[Any]":
     """A connection that commits each statement, as that user."""
     import psycopg
 
@@ -37,7 +41,7 @@ def connect(site: Site, user: str, password: str, database: str) -> "psycopg.Con
         user=user,
         password=password,
         dbname=database,
-        connect_timeout=5,
+        connect_timeout=within_s,
         autocommit=True,
     )
 

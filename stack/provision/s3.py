@@ -7,6 +7,8 @@ from contracts import names
 from contracts.regions import Region
 from stack.credentials import Keys, Secrets
 
+_PROBE_BUCKET, _PROBE = "stack-probe", "kept"
+
 
 def s3_identities(secrets: Secrets, regions: Mapping[str, Region]) -> dict[str, Any]:
     """SeaweedFS's identities: a region has its bucket and its prefix of the exchange; world reads the exchange."""
@@ -17,11 +19,31 @@ def s3_identities(secrets: Secrets, regions: Mapping[str, Region]) -> dict[str, 
 
 
 def make_buckets(client: Any, regions: Mapping[str, Region]) -> None:
-    """The exchange and each region's bucket."""
-    wanted = {names.EXCHANGE_BUCKET, *map(names.bucket, regions)}
-    present = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+    """The exchange, each region's bucket, and an object in a bucket that no identity but the stack's own may see."""
+    wanted = {names.EXCHANGE_BUCKET, _PROBE_BUCKET, *map(names.bucket, regions)}
+    present = _names(client)
     for bucket in sorted(wanted - present):
         client.create_bucket(Bucket=bucket)
+    if _PROBE not in _keys(client, _PROBE_BUCKET):
+        client.put_object(Bucket=_PROBE_BUCKET, Key=_PROBE, Body=b"kept")
+
+
+def read_probe(client: Any) -> None:
+    """Read what an earlier start put: listing answers seconds before the place of objects' bytes is known.
+
+    Nothing where there is none yet. Raises botocore's errors.
+    """
+    if _PROBE_BUCKET in _names(client):
+        for key in _keys(client, _PROBE_BUCKET):
+            client.get_object(Bucket=_PROBE_BUCKET, Key=key)["Body"].read()
+
+
+def _names(client: Any) -> set[str]:
+    return {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+
+
+def _keys(client: Any, bucket: str) -> set[str]:
+    return {found["Key"] for found in client.list_objects_v2(Bucket=bucket).get("Contents", [])}
 
 
 def _region_actions(region: str) -> list[str]:

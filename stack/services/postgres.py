@@ -67,7 +67,7 @@ class Postgres:
         import psycopg
 
         try:
-            with connect(self._site, ADMIN, self._site.secrets.postgres_admin, "postgres") as connection:
+            with connect(self._site, ADMIN, self._site.secrets.postgres_admin, "postgres", within_s=5) as connection:
                 connection.execute("select 1")
         except psycopg.Error:
             return False

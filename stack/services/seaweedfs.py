@@ -12,9 +12,11 @@ from stack.clients import s3_client
 from stack.ports import HOST
 from stack.private_files import write_private
 from stack.processes import Command
-from stack.provision.s3 import make_buckets, s3_identities
+from stack.provision.s3 import make_buckets, read_probe, s3_identities
 from stack.services.protocol import Site
 
+_FIRST_WRITE_S = 60.0
+"""The first bytes of a bucket wait for room that is made for them, on a busy machine for long."""
 _GRPC_PARTS = ("s3", "filer", "master", "volume", "admin")
 
 
@@ -56,18 +58,18 @@ class SeaweedFS:
         )
 
     def healthy(self) -> bool:
-        """The S3 gateway answers a signed request."""
+        """The S3 gateway answers signed requests, and gives out what was put before it was started."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            self._admin_client().list_buckets()
+            read_probe(self._admin_client())
         except (BotoCoreError, ClientError):
             return False
         return True
 
     def provision(self) -> None:
-        """The buckets of the regions and the exchange."""
-        make_buckets(self._admin_client(), self._site.regions)
+        """The buckets of the regions and the exchange, and what `healthy` reads."""
+        make_buckets(self._admin_client(timeout_s=_FIRST_WRITE_S), self._site.regions)
 
     def tidy(self) -> None:
         """Its unix sockets in /tmp are named by port."""
@@ -112,8 +114,8 @@ class SeaweedFS:
     def _identities(self) -> str:
         return json.dumps(s3_identities(self._site.secrets, self._site.regions), indent=1)
 
-    def _admin_client(self) -> Any:
-        return s3_client(self._site.ports["s3"], self._site.secrets.s3_admin)
+    def _admin_client(self, timeout_s: float = 10.0) -> Any:
+        return s3_client(self._site.ports["s3"], self._site.secrets.s3_admin, timeout_s=timeout_s)
 
 
 def _weed() -> Path:
