@@ -1,6 +1,7 @@
 """The consumer as a service: one worker in this process, its signals, logs, health and copy of the watermarks."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -58,6 +59,8 @@ def run_one(
 ) -> Report:
     """One worker among `workers`, in this process; see `consume`. Asked to end, the process ends whatever hangs."""
     keep_freed_memory()
+    # What is loaded by now stays: the collector need not walk it again and again.
+    gc.freeze()
     last = LastResort(_END_WITHIN_S)
     try:
         return asyncio.run(

@@ -2,7 +2,7 @@
 
 from ingest.landing.buffer import FlushLimits, ShardBuffer
 from ingest.landing.flush import Flush, Pending
-from ingest.landing.hours import runs_of_hours
+from ingest.landing.hours import arrival_hours, runs_of_hours
 from ingest.landing.memory import MemoryStore
 from ingest.landing.s3 import S3Store
 from ingest.landing.store import ObjectStore
@@ -15,5 +15,6 @@ __all__ = [
     "Pending",
     "S3Store",
     "ShardBuffer",
+    "arrival_hours",
     "runs_of_hours",
 ]

@@ -5,11 +5,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ingest.batch import Batch
 from ingest.joining import BATCH_OVERHEAD_BYTES, worth_joining
-from ingest.landing.flush import HOUR_MS, Flush, Pending
+from ingest.landing.flush import Flush, Pending
+from ingest.landing.hours import arrival_hours
 
 _MIB = 1024 * 1024
 
@@ -55,7 +55,7 @@ class ShardBuffer:
         self.rows += batch.rows.num_rows
         self.rejected_rows += batch.rejected.num_rows
         self.bytes += batch.rows.nbytes + batch.rejected.nbytes + BATCH_OVERHEAD_BYTES
-        self._hours |= _hours(batch)
+        self._hours |= arrival_hours(batch)
         while len(self._batches) > 1 and worth_joining(*map(_rows, self._batches[-2:])):
             self._batches[-2:] = [_joined(*self._batches[-2:])]
             self.bytes -= BATCH_OVERHEAD_BYTES
@@ -73,7 +73,7 @@ class ShardBuffer:
 
     def fits(self, batch: Batch) -> bool:
         """Whether the batch may join without the flush holding more than the open arrival hours; else flush first."""
-        return self.empty or len(self._hours | _hours(batch)) <= self._limits.open_hours
+        return self.empty or len(self._hours | arrival_hours(batch)) <= self._limits.open_hours
 
     def due(self, now_s: float | None = None) -> str | None:
         """Why it is to be flushed now: rows, bytes or age; None where it is not."""
@@ -124,18 +124,3 @@ def _joined(first: Batch, second: Batch) -> Batch:
         unknown_fields=Counter(first.unknown_fields) + Counter(second.unknown_fields),
         suppression_version=min(first.suppression_version, second.suppression_version),
     )
-
-
-def _hours(batch: Batch) -> set[int]:
-    """Arrival hours of a batch's rows, landed and rejected."""
-    hours: set[int] = set()
-    for rows in (batch.rows, batch.rejected):
-        if not rows.num_rows:
-            continue
-        arrivals = rows.column("arrival_ts").cast("int64")
-        bounds = pc.min_max(arrivals)
-        first, last = (bounds[end].as_py() // (1000 * HOUR_MS) for end in ("min", "max"))
-        hours |= {first, last}
-        if last - first > 1:
-            hours |= set(pc.unique(pc.divide(arrivals, 1000 * HOUR_MS)).to_pylist())
-    return hours

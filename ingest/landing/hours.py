@@ -1,23 +1,34 @@
-"""Cutting what was read where the arrival hour changes, so that no batch holds more hours than a flush may."""
+"""Arrival hours of what was read, and cutting it where they change, so that no batch holds more than a flush may."""
 
 from collections.abc import Sequence
 
-from ingest.batch import KinesisRecord, arrivals_ms
+import pyarrow.compute as pc
+
+from ingest.batch import Batch, KinesisRecord, arrivals_ms
 from ingest.landing.flush import HOUR_MS
 
 
-def runs_of_hours(records: Sequence[KinesisRecord], open_hours: int) -> list[Sequence[KinesisRecord]]:
-    """Consecutive records in runs of at most `open_hours` arrival hours each; almost always one run.
+def arrival_hours(batch: Batch) -> set[int]:
+    """Arrival hours of a batch's rows, landed and rejected, as hours since the epoch."""
+    hours: set[int] = set()
+    for rows in (batch.rows, batch.rejected):
+        if not rows.num_rows:
+            continue
+        arrivals = rows.column("arrival_ts").cast("int64")
+        bounds = pc.min_max(arrivals)
+        first, last = (bounds[end].as_py() // (1000 * HOUR_MS) for end in ("min", "max"))
+        hours |= {first, last}
+        if last - first > 1:
+            hours |= set(pc.unique(pc.divide(arrivals, 1000 * HOUR_MS)).to_pylist())
+    return hours
 
-    A slow shard's backlog may hold a day in one answer of GetRecords.
-    """
+
+def runs_of_hours(records: Sequence[KinesisRecord], open_hours: int) -> list[Sequence[KinesisRecord]]:
+    """Consecutive records in runs of at most `open_hours` arrival hours each."""
     if not records:
         return []
-    hour_of = arrivals_ms(records) // HOUR_MS
-    if hour_of.min() == hour_of.max():
-        return [records]
     runs, start, hours = [], 0, set[int]()
-    for place, hour in enumerate(hour_of.tolist()):
+    for place, hour in enumerate((arrivals_ms(records) // HOUR_MS).tolist()):
         if hour not in hours and len(hours) == open_hours:
             runs.append(records[start:place])
             start, hours = place, set()

@@ -12,7 +12,6 @@ from contracts.ledger import LeaseRow
 from ingest.batch import Batch
 from ingest.kinesis import Records, Shard, ShardGone, StreamUnavailable
 from ingest.kinesis.trouble import Trouble
-from ingest.landing import runs_of_hours
 from ingest.metrics import LIVE
 from ingest.worker.budget import Budget
 from ingest.worker.catchup import CatchUp, beside
@@ -21,7 +20,7 @@ from ingest.worker.horizon import Horizon, Retention
 from ingest.worker.live import LiveWriter
 from ingest.worker.load import Load
 from ingest.worker.options import Options, Parts
-from ingest.worker.poison import decode_around
+from ingest.worker.poison import decode_in_hours
 from ingest.worker.reading import shard_reader
 from ingest.worker.totals import Totals
 from ingest.worker.watch import Watch
@@ -196,11 +195,10 @@ class ShardTask:
         self._watch.show()
 
     async def _decode(self, answer: Records) -> None:
-        shard = self.shard_id
         self._totals.kinesis_records_read += len(answer.records)
-        for records in runs_of_hours(answer.records, self._options.open_hours):
-            for batch in await self._parts.decoding(decode_around, self._parts.decoder, shard, records):
-                self._keep(batch)
+        hours, decoder = self._options.open_hours, self._parts.decoder
+        for batch in await self._parts.decoding(decode_in_hours, decoder, self.shard_id, answer.records, hours):
+            self._keep(batch)
 
     def _keep(self, batch: Batch) -> None:
         metrics, shard = self._parts.metrics, self.shard_id
