@@ -20,6 +20,7 @@ help: ## List these commands
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m lake.jars >/dev/null
+	@$(BIN)/python -m lake.class_archive >/dev/null
 	@$(BIN)/python -m assets.manifests >/dev/null
 	@touch $@
 
@@ -47,8 +48,8 @@ status: .venv/installed ## What runs, where, and how far behind it is
 	@$(BIN)/fleetlake status
 
 .PHONY: test
-test: .venv/installed ## All tests, on the real embedded services; two processes share the files
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+test: .venv/installed ## All tests, on the real embedded services; four processes share the files, for they wait a lot
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-real
 test-real: .venv/installed ## All real telemetry end to end, with kills; some 15 minutes

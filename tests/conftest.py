@@ -11,7 +11,7 @@ from contracts.settings import RegionSettings, WorldSettings
 from tests.builders.stack import state_parent
 
 SLOW_FIRST = ("endtoend", "orchestration", "lake", "assets", "simulation", "dbt_project", "stack", "ingest")
-"""Rooms whose files are long. Where two processes share the files, what is long must not come last."""
+"""Rooms whose files are long. Where processes share the files, what is long must not come last."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

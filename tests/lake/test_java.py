@@ -3,10 +3,11 @@
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from contracts.errors import WrongJava
-from lake.java import java_home
+from lake.java import archives, java_home
 
 
 def fake_java(home: Path, script: str) -> Path:
@@ -53,3 +54,38 @@ def test_the_bundled_java_starts_although_it_lacks_the_module_that_spark_asks_fo
     assert answer.returncode == 0, answer.stderr
     assert 'version "21' in answer.stderr
     assert java_home(tmp_path, {}) == home
+
+
+def test_the_class_path_has_each_file_once_and_none_that_is_missing(tmp_path):
+    for name in ("one.jar", "all/two.jar", "all/three.jar"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    asked = f"{tmp_path}/one.jar:nowhere/*:{tmp_path}/gone:{tmp_path}/all/two.jar:{tmp_path}/all/*"
+    java = java_home(tmp_path / "state", {}) / "bin" / "java"
+
+    answer = subprocess.run(
+        [str(java), "-cp", asked, "-XshowSettings:properties", "-version"], capture_output=True, text=True, check=True
+    )
+
+    lines = [line.strip() for line in answer.stderr.splitlines()]
+    start = lines.index(f"java.class.path = {tmp_path}/one.jar")
+    assert lines[start + 1 : start + 3] == [f"{tmp_path}/all/two.jar", f"{tmp_path}/all/three.jar"]
+    assert "=" in lines[start + 3]
+
+
+def test_spark_s_classes_come_from_the_archive(spark):
+    """Java starts with `-Xshare:on` only where the archive fits it and its class path."""
+    if not all(archive.exists() for archive in archives()):
+        pytest.skip("no archive of classes: `make install` makes it, or `python -m lake.class_archive`")
+    (java,) = [child for child in psutil.Process().children(recursive=True) if child.name() == "java"]
+    words = java.cmdline()
+    options = words[: words.index("org.apache.spark.deploy.SparkSubmit")]
+    path = options.index("-cp") + 1
+    reversed_path = ":".join(reversed(options[path].split(":")))
+
+    def starts(*with_options: str) -> bool:
+        asked = [*with_options, "-Xshare:on", "-version"]
+        return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+    assert starts(*options)
+    assert not starts(*options[:path], reversed_path, *options[path + 1 :])
