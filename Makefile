@@ -48,8 +48,8 @@ status: .venv/installed ## What runs, where, and how far behind it is
 	@$(BIN)/fleetlake status
 
 .PHONY: test
-test: .venv/installed ## All tests, on the real embedded services; four processes share the files, for they wait a lot
-	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+test: .venv/installed ## All tests, on the real embedded services; five processes share the files, for they wait a lot
+	@$(BIN)/python -m pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-real
 test-real: .venv/installed ## All real telemetry end to end, with kills; some 15 minutes
