@@ -7,6 +7,8 @@ BIN := .venv/bin
 export DAGSTER_DISABLE_TELEMETRY := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export GX_ANALYTICS_ENABLED := false
+# A demo starts dozens of Python processes, the tests hundreds: each would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## List these commands
@@ -48,8 +50,8 @@ status: .venv/installed ## What runs, where, and how far behind it is
 	@$(BIN)/fleetlake status
 
 .PHONY: test
-test: .venv/installed ## All tests, on the real embedded services; five processes share the files, for they wait a lot
-	@$(BIN)/python -m pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder
+test: .venv/installed ## All tests, on the real embedded services; four processes share the files, for they wait a lot
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-real
 test-real: .venv/installed ## All real telemetry end to end, with kills; some 15 minutes
