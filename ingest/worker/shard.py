@@ -15,12 +15,12 @@ from ingest.kinesis.trouble import Trouble
 from ingest.metrics import LIVE
 from ingest.worker.budget import Budget
 from ingest.worker.catchup import CatchUp, beside
+from ingest.worker.decoding import decode_in_hours
 from ingest.worker.delivery import Delivery
 from ingest.worker.horizon import Horizon, Retention
 from ingest.worker.live import LiveWriter
 from ingest.worker.load import Load
 from ingest.worker.options import Options, Parts
-from ingest.worker.poison import decode_in_hours
 from ingest.worker.reading import shard_reader
 from ingest.worker.totals import Totals
 from ingest.worker.watch import Watch

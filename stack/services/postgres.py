@@ -134,10 +134,12 @@ def _disbelieve_the_dead(data: Path) -> None:
     """
     file = data / "postmaster.pid"
     try:
-        number, rest = file.read_text(encoding="ascii").split("\n", maxsplit=1)
+        number, _, rest = file.read_text(encoding="ascii").partition("\n")
     except FileNotFoundError:
         return
-    if not _runs_in(data, int(number)):
+    if not number.isdecimal():  # killed before it had written its own: Postgres would never start again
+        file.unlink()
+    elif not _runs_in(data.resolve(), int(number)):
         file.write_text(f"{os.getpid()}\n{rest}", encoding="ascii")
 
 

@@ -1,4 +1,4 @@
-"""A killed postmaster that nobody waits for, as in a container whose first process does not."""
+"""A killed postmaster leaves its pid file, and its pid where nobody waits for it, as in many a container."""
 
 import subprocess
 import sys
@@ -6,6 +6,7 @@ import sys
 import psutil
 
 import stack
+from stack.layout import Layout
 from tests.builders.stack import kill, process_of, stack_folder
 
 START = """
@@ -14,6 +15,15 @@ stack.up(*map(pathlib.Path, sys.argv[1:]))
 print("up", flush=True)
 time.sleep(600)
 """
+
+
+def test_postgres_is_mended_though_it_was_killed_before_its_pid_file_was_written(own_stack) -> None:
+    kill(process_of(own_stack.state, "postgres"))
+    (Layout.of(own_stack.state).data("postgres") / "data" / "postmaster.pid").write_text("")
+
+    own_stack.up()
+
+    assert stack.services_status(own_stack.state)["postgres"] == "up"
 
 
 def test_postgres_is_mended_though_the_killed_one_still_has_a_pid() -> None:
