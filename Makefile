@@ -54,7 +54,7 @@ test: .venv/installed ## All tests, on the real embedded services; four processe
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-real
-test-real: .venv/installed ## All real telemetry end to end, with kills; some 15 minutes
+test-real: .venv/installed ## All real telemetry end to end, with kills; some half an hour
 	@FLEETLAKE_ALL_REAL_DATA=1 $(BIN)/python -m pytest tests/endtoend --timeout 1800
 
 .PHONY: simulate
