@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ import redis
 from botocore.exceptions import ClientError
 
 import stack
-from contracts.errors import BadRegionTable, Misuse, PortTaken, ServiceFailed, StackDown
+from contracts.errors import BadRegionTable, ServiceFailed, StackDown
 from contracts.settings import RegionSettings
 from stack.layout import Layout
 from stack.processes import boot_id, find, start_mark
@@ -177,36 +176,6 @@ def test_two_ups_at_once_start_one_stack():
         mine = [process for process in psutil.process_iter(["cwd"]) if str(state) in (process.info["cwd"] or "")]
         parents = [process for process in mine if process.ppid() not in {one.pid for one in mine}]
         assert len(parents) == len(SERVICES)
-
-
-def test_a_taken_port_is_named_with_what_to_do():
-    with stack_folder() as (state, regions_file), socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(PortTaken, match=f"port {port} asked for redis is in use.*free it"):
-            stack.up(state, regions_file, {"redis": port})
-        assert stack.services_status(state) == ALL_DOWN, "it is found before anything starts"
-
-
-def test_a_kept_port_that_is_taken_meanwhile_is_replaced(own_stack):
-    old = json.loads(Layout.of(own_stack.state).facts.read_text())["ports"]["redis"]
-    stack.down(own_stack.state)
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(("127.0.0.1", old))
-        taken.listen()
-        own_stack.up()
-        url = own_stack.settings("us").redis_url.get_secret_value()
-        assert f":{old}/" not in url
-        assert redis.Redis.from_url(url).set("us:a", "1")
-
-
-def test_ports_can_be_named(own_stack):
-    with pytest.raises(Misuse, match="already runs on port"):
-        own_stack.up(ports={"redis": 1})
-    with pytest.raises(Misuse, match="no service 'mysql'"):
-        own_stack.up(ports={"mysql": 3306})
 
 
 def test_a_service_that_cannot_start_names_its_log_and_its_last_lines():
