@@ -94,10 +94,18 @@ def processes_of(state: Path) -> list[psutil.Process]:
     return own + [child for process in own for child in process.children(recursive=True)]
 
 
+def gone(process: psutil.Process) -> bool:
+    """Whether it has ended, even while this is being asked."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def kill(process: psutil.Process) -> None:
     """kill -9, and wait until it is gone."""
     os.kill(process.pid, signal.SIGKILL)
-    eventually(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+    eventually(lambda: gone(process))
 
 
 def eventually(condition: Callable[[], bool], within_s: float = 30.0) -> None:

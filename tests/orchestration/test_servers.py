@@ -12,7 +12,7 @@ import pytest
 from contracts.errors import ServiceFailed
 from orchestration import servers
 from orchestration.servers import Server, serving, stop
-from tests.builders.stack import eventually
+from tests.builders.stack import eventually, gone
 
 STARTS_A_RUN = """
 import subprocess, sys
@@ -31,10 +31,6 @@ def server(tmp_path: Path, run: str) -> tuple[Server, psutil.Process]:
     if run is DEAF:
         assert process.stdout.readline() == b"deaf\n"
     return Server("eu", process, None, tmp_path / "eu.log", words, {}), started
-
-
-def gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize("run", [MILD, DEAF])

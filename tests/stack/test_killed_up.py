@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 import stack
@@ -16,6 +15,7 @@ from tests.builders.stack import (
     SERVICES,
     environment_of_a_user,
     eventually,
+    gone,
     process_of,
     processes_of,
     stack_folder,
@@ -94,7 +94,7 @@ def test_without_a_region_table_status_says_so_and_down_ends_everything(own_stac
 
         assert command(own_stack.state, "down").returncode == 0
         assert stack.services_status(own_stack.state) == ALL_DOWN
-        assert not [one for one in running if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+        assert not [one for one in running if not gone(one)]
     finally:
         own_stack.regions_file.write_text(kept, encoding="utf-8")
 
