@@ -81,6 +81,7 @@ def test_a_lake_may_be_in_a_bucket_of_any_name(stack):
     s3 = boto3.client("s3", **settings.s3.client_kwargs(settings.row.aws_region))
     s3.create_bucket(Bucket=name)
     try:
+        empty_lake(settings)  # its catalog may still know tables that another test made in another bucket
         landed = Landing(settings).land([landing_row("a", NOON, "1")])
         intake(settings)
         job = encode(MergeLanding("af", [NOON]))
