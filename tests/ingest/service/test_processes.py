@@ -104,13 +104,26 @@ def test_sigterm_flushes_commits_and_lets_go(ground) -> None:  # type: ignore[no
     assert {row.owner for row in ground.aftermath.rows()} == {None}
 
 
-def test_two_processes_share_the_stream(ground) -> None:  # type: ignore[no-untyped-def]
-    team = ground.consumer(workers=2)
-    wait_until(lambda: len({row.owner for row in ground.aftermath.rows()} - {None}) == 2, 60)
+def test_two_processes_until_idle_report_together(ground) -> None:  # type: ignore[no-untyped-def]
     sent = ground.put(4_000, first=400_000)
+    report = consume(ground.settings, workers=2, until_idle=True)
+    assert report.landed == 4_000
+    assert _mine(_landed(ground), sent) == sorted(sent)
+
+
+def test_two_processes_share_the_stream(ground) -> None:  # type: ignore[no-untyped-def]
+    def owners() -> set[str]:
+        return {row.owner for row in ground.aftermath.rows()} - {None}
+
+    team = ground.consumer(workers=2)
+    wait_until(lambda: len(owners()) == 2, 60)
+    workers = owners()
+    sent = ground.put(4_000, first=700_000)
     wait_until(lambda: _mine(_landed(ground), sent) == sorted(sent), 60)
     team.send(signal.SIGTERM)
     assert team.end() == 0
+    _, entries = ground.aftermath.ledger()
+    assert {entry.worker for entry in entries if entry.worker in workers} == workers
 
 
 def test_a_killed_worker_of_a_team_is_replaced_and_everything_lands(ground) -> None:  # type: ignore[no-untyped-def]
