@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ Ground = Callable[[], AbstractContextManager[Path]]
 _DISK_MIB = 400
 
 
-class Fault:
+class Fault(ABC):
     """Stores that go away. `sinks` are their names in metrics and health."""
 
     sinks: ClassVar[tuple[str, ...]]
@@ -44,9 +45,9 @@ class Fault:
         """What a worker has to be told so that it can be done."""
         return {}
 
+    @abstractmethod
     async def begin(self) -> None:
         """Take the store away."""
-        raise NotImplementedError
 
     async def end(self) -> None:
         """Give it back."""
