@@ -4,8 +4,9 @@ import asyncio
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,7 +28,7 @@ Ground = Callable[[], AbstractContextManager[Path]]
 _DISK_MIB = 400
 
 
-class Fault:
+class Fault(ABC):
     """Stores that go away. `sinks` are their names in metrics and health."""
 
     sinks: ClassVar[tuple[str, ...]]
@@ -40,20 +41,18 @@ class Fault:
         """The stack to do it on: its state folder."""
         return usual()
 
-    async def prepare(self) -> dict[str, object]:
-        """What a worker has to be told so that it can be done."""
-        return {}
+    @asynccontextmanager
+    async def prepared(self) -> AsyncIterator[dict[str, object]]:
+        """Make what it takes, and let go of it at the end: what a worker has to be told so that it can be done."""
+        yield {}
 
+    @abstractmethod
     async def begin(self) -> None:
         """Take the store away."""
-        raise NotImplementedError
 
     async def end(self) -> None:
         """Give it back."""
         await asyncio.to_thread(stack.up, self.state)
-
-    async def close(self) -> None:
-        """Let go of what `prepare` made."""
 
     def devices(self, aftermath: Aftermath, region: str) -> tuple[int, int]:
         """How many devices landed, and how many of these live state has."""
@@ -115,18 +114,25 @@ class DynamoThrottled(Fault):
 
     sinks = ("leases",)
 
-    async def prepare(self) -> dict[str, object]:
-        """Start the proxy; the worker is told of it instead of DynamoDB."""
+    def __init__(self, state: Path) -> None:
+        super().__init__(state)
         self._throttling = False
+
+    @asynccontextmanager
+    async def prepared(self) -> AsyncIterator[dict[str, object]]:
+        """The proxy runs; the worker is told of it instead of DynamoDB."""
         settings = RegionSettings.load(stack.region_environment(self.state, REGION, {}))
         self._behind = str(settings.dynamodb.endpoint)
-        self._http = aiohttp.ClientSession(auto_decompress=False)
         app = web.Application(client_max_size=2**24)
         app.router.add_post("/{path:.*}", self._pass_on)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return {"dynamodb_endpoint": f"http://127.0.0.1:{self._runner.addresses[0][1]}"}
+        runner = web.AppRunner(app, access_log=None)
+        async with aiohttp.ClientSession(auto_decompress=False) as self._http:
+            try:
+                await runner.setup()
+                await web.TCPSite(runner, "127.0.0.1", 0).start()
+                yield {"dynamodb_endpoint": f"http://127.0.0.1:{runner.addresses[0][1]}"}
+            finally:
+                await runner.cleanup()
 
     async def begin(self) -> None:
         """Throttle everything."""
@@ -135,11 +141,6 @@ class DynamoThrottled(Fault):
     async def end(self) -> None:
         """Throttle no more."""
         self._throttling = False
-
-    async def close(self) -> None:
-        """Stop the proxy."""
-        await self._runner.cleanup()
-        await self._http.close()
 
     async def _pass_on(self, request: web.Request) -> web.Response:
         if self._throttling:

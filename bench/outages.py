@@ -75,8 +75,8 @@ def check(outcome: Outcome) -> None:
 async def outage(state: Path, name: str, seconds: float, *, region: str = REGION) -> Outcome:
     """Produce, take the store away, give it back, wait until the worker has caught up, and look at the stores."""
     fault = FAULTS[name](state)
-    tuning: dict[str, object] = {"flush_age_s": 2, "buffer_mib": BUFFER_MIB, "shard_mb_s": 0, **await fault.prepare()}
-    async with team_on(state, region, 2, **tuning) as team:
+    tuning = {"flush_age_s": 2, "buffer_mib": BUFFER_MIB, "shard_mb_s": 0}
+    async with fault.prepared() as told, team_on(state, region, 2, **tuning | told) as team:
         producer = Producer(team.stream, RECORDS_PER_S)
         watch = _Watch(team.start("m0"))
         _put_silent(team, producer)
@@ -101,7 +101,6 @@ async def outage(state: Path, name: str, seconds: float, *, region: str = REGION
         await team.stop(team.processes)
         counts = await asyncio.to_thread(reconciled, team, producer)
         devices, live = await asyncio.to_thread(fault.devices, team.aftermath, region)
-        await fault.close()
     said = set(fault.sinks) <= watch.said_down
     return Outcome(
         name, ended_s - began_s, producer.user_records, counts, said, watch.always_alive, watch.paused,
