@@ -1,6 +1,6 @@
 """Thousands of random histories of a cluster keep every promise, and the simulation catches it where one is broken.
 
-FLEETLAKE_SIMULATION_HISTORIES: how many histories (200), over two processes; 10,000 and more for a longer hunt.
+FLEETLAKE_SIMULATION_HISTORIES: how many histories (400), over two processes; 10,000 and more for a longer hunt.
 FLEETLAKE_SIMULATION_FIRST: the first seed (0); another explores other histories.
 """
 
@@ -15,7 +15,7 @@ from tests.simulation.history import play
 from tests.simulation.hunt import Found, hunt
 from tests.simulation.mutants import MUTANTS, mutated
 
-_HISTORIES = int(os.environ.get("FLEETLAKE_SIMULATION_HISTORIES", "200"))
+_HISTORIES = int(os.environ.get("FLEETLAKE_SIMULATION_HISTORIES", "400"))
 _FIRST = int(os.environ.get("FLEETLAKE_SIMULATION_FIRST", "0"))
 _SEEDS_A_MUTANT = 600
 
@@ -39,8 +39,8 @@ def test_a_fault_put_in_on_purpose_is_caught(mutant: str) -> None:
 
 
 def test_a_seed_gives_the_same_history_in_every_process() -> None:
-    code = "from tests.simulation.history import play; print([play(seed).digest for seed in range(20)])"
-    here = str([play(seed).digest for seed in range(20)])
+    code = "from tests.simulation.history import play; print([play(seed).digest for seed in range(40)])"
+    here = str([play(seed).digest for seed in range(40)])
     for salt in ("0", "4711"):
         environment = {**os.environ, "PYTHONHASHSEED": salt}
         root = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ def test_a_seed_gives_the_same_history_in_every_process() -> None:
             [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, check=True
         )
         assert answer.stdout.strip() == here
-    assert len(set(here.split(","))) == 20
+    assert len(set(here.split(","))) == 40
 
 
 def test_histories_are_eventful() -> None:
