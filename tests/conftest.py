@@ -1,54 +1,24 @@
 """The real embedded stack, started once a test session in a folder of its own."""
 
-import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 import stack as embedded
 from contracts.settings import RegionSettings, WorldSettings
 from tests.builders.stack import state_parent
 
-ONE_SPARK = (
-    "tests/lake/derive/", "tests/lake/merge/", "tests/lake/trips/",
-    "tests/lake/test_main.py", "tests/lake/test_real_telemetry.py", "tests/lake/test_session.py",
-)  # fmt: skip
-ONE_SCENE = ("tests/lake/query/",)
-TOGETHER = {"one Spark": ONE_SPARK, "one scene": ONE_SCENE}
-"""Files that share what is costly to make: one process takes them all."""
-LONGEST_FIRST = (
-    ONE_SPARK, "tests/endtoend/test_real_data.py", "tests/orchestration/test_killed.py", "tests/simulation/",
-    "tests/dbt_project/", "tests/lake/", "tests/stack/", "tests/assets/", "tests/orchestration/", "tests/ingest/",
-)  # fmt: skip
-"""Where processes share the files, what is long must not come last."""
-
-
-class ByWhatIsShared(LoadScopeScheduling):
-    """A file's tests go to one process, and files that are TOGETHER to the same."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        for name, starts in TOGETHER.items():
-            if nodeid.startswith(starts):
-                return name
-        return nodeid.split("::", 1)[0]
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log) -> ByWhatIsShared:
-    """How the tests are spread over processes, where there are several."""
-    return ByWhatIsShared(config, log)
+SLOW_FIRST = ("endtoend", "orchestration", "lake", "assets", "simulation", "dbt_project", "stack", "ingest")
+"""Rooms whose files are long. Where processes share the files, what is long must not come last."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Longest first; among those of one rank the order stays."""
-    items.sort(key=lambda item: next((n for n, start in enumerate(LONGEST_FIRST) if item.nodeid.startswith(start)), 99))
-
-
-def pytest_collection_finish() -> None:
-    """What the tests import stays: no collection needs to look at it again."""
-    gc.freeze()
+    """Slow rooms first; within a room the order stays."""
+    ranks = {room: rank for rank, room in enumerate(SLOW_FIRST)}
+    here = Path(__file__).parent
+    items.sort(key=lambda item: ranks.get(item.path.relative_to(here).parts[0], len(ranks)))
 
 
 @dataclass(frozen=True)
