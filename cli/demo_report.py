@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from rich.table import Table
 import stack
 from cli.demo_steps import StepFailed, Steps, Watch
 from cli.environment import process_environment
-from contracts.regions import WORLD
+from contracts.regions import WORLD, Region
 from stack.environments import bi_dsn
 
 WIDTH = 120
@@ -37,7 +39,7 @@ def gather(state: Path, folder: Path, steps: Steps, watch: Watch) -> dict[str, A
     site = stack.running_site(state)
     found = {step.region: step.document for step in steps.done if step.name == "reconcile"}
     results = {region: found[region] for region in site.regions if region in found}
-    shown = next(iter(results))
+    shown = nearest_noon([site.regions[name] for name in results], datetime.now(UTC))
     document = {
         "ok": all(result["ok"] for result in results.values()),
         "seconds": round(steps.elapsed_s(), 1),
@@ -59,6 +61,16 @@ def gather(state: Path, folder: Path, steps: Steps, watch: Watch) -> dict[str, A
     }
     (folder / "report.json").write_text(json.dumps(document, indent=2, default=str), encoding="utf-8")
     return document
+
+
+def nearest_noon(regions: Iterable[Region], now: datetime) -> str:
+    """The region to show more of: where it is nearest to midday, devices are on their way."""
+
+    def hours_from_noon(region: Region) -> float:
+        there = now.astimezone(region.zone)
+        return abs(there.hour + there.minute / 60 - 12)
+
+    return min(regions, key=hours_from_noon).name
 
 
 def show(document: dict[str, Any]) -> None:
