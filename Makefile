@@ -23,6 +23,7 @@ help: ## List these commands
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m lake.jars >/dev/null
 	@$(BIN)/python -m lake.class_archive >/dev/null || echo "Without an archive of its classes Spark starts more slowly; nothing else is different"
+	@$(BIN)/python -m ingest.compiled
 	@$(BIN)/python -m assets.manifests >/dev/null
 	@touch $@
 

@@ -1,12 +1,10 @@
 """What passes between the parts of the consumer: records as read, and batches as decoded."""
 
-from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
 ShardId = str
@@ -35,20 +33,8 @@ class KinesisRecord(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
 
     @property
     def arrival_ms(self) -> int:
-        """Its arrival to the millisecond. For many records `arrivals_ms` is quicker."""
+        """Its arrival to the millisecond. For many records `ingest.records.arrivals_ms` is quicker."""
         return round(self.approximate_arrival_timestamp * 1000)
-
-
-def arrivals_ms(records: Sequence[KinesisRecord]) -> np.ndarray:
-    """Arrival of each record in epoch milliseconds (int64)."""
-    seconds = np.frombuffer(array("d", [record.approximate_arrival_timestamp for record in records]), np.float64)
-    return np.rint(seconds * 1000).astype(np.int64)
-
-
-def data_bytes(records: Sequence[KinesisRecord]) -> int:
-    """Bytes of their data and partition keys: what a shard's two megabytes a second are counted in."""
-    datas, keys = [record.data for record in records], [record.partition_key for record in records]
-    return sum(map(len, datas)) + sum(map(len, keys))
 
 
 @dataclass(slots=True)

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.record import LANDING_SCHEMA, RejectReason
-from ingest.batch import MAX_UNKNOWN_NAMES, OTHER_NAMES, Batch, KinesisRecord, ShardId, arrivals_ms
+from ingest.batch import MAX_UNKNOWN_NAMES, OTHER_NAMES, Batch, KinesisRecord, ShardId
 from ingest.decode.collector import collector_paused
-from ingest.decode.part import Part, decode_part
-from ingest.decode.reader import FastReader
+from ingest.decode.part import Part, Readers, decode_part
 from ingest.decode.rejected import Refusal, rejected_rows
 from ingest.decode.suppression import NoSuppression, Suppression
 from ingest.decode.users import UserRecords, user_records
+from ingest.records import arrivals_ms, sequence_numbers_of
 
 DECODER_VERSION = 1
 """Grows whenever the same bytes would give other rows; every ledger entry names it."""
@@ -39,14 +39,14 @@ class JsonDecoder:
     def __init__(self, suppression: Suppression | None = None, *, part_rows: int = PART_ROWS) -> None:
         self._suppression = suppression or NoSuppression()
         self._part_rows = part_rows
-        self._reader = FastReader()
+        self._readers = Readers()
 
     def decode(self, shard_id: ShardId, records: Sequence[KinesisRecord]) -> Batch:
         """Decode consecutive Kinesis records of one shard. `records` must not be empty."""
         version = self._suppression.version
         users = user_records(records)
         arrivals = arrivals_ms(records)
-        sequences = pa.array([record.sequence_number for record in records], pa.string())
+        sequences = sequence_numbers_of(records)
         parts: list[Part] = []
         with collector_paused():
             for start in range(0, len(users.datas), self._part_rows):
@@ -82,7 +82,7 @@ class JsonDecoder:
         """
         try:
             part = users.part(start, stop)
-            return [decode_part(self._reader, self._suppression, shard_id, part, start, arrivals, sequences)]
+            return [decode_part(self._readers, self._suppression, shard_id, part, start, arrivals, sequences)]
         except Exception as error:
             if stop - start == 1:
                 if isinstance(error, MemoryError):

@@ -11,9 +11,11 @@ import pyarrow.compute as pc
 from contracts.identity import record_id
 from contracts.record import DEVICE_ID_PATTERN
 
-_MAX_DEVICE_ID = 128
+MAX_DEVICE_ID = 128
 _PATTERN = re.compile(DEVICE_ID_PATTERN.removesuffix("$") + r"\Z", re.ASCII)
-_ALLOWED = np.array([re.match(DEVICE_ID_PATTERN, chr(byte)) is not None and byte != ord("\n") for byte in range(256)])
+ALLOWED_LETTERS = np.array(
+    [re.match(DEVICE_ID_PATTERN, chr(byte)) is not None and byte != ord("\n") for byte in range(256)]
+)
 _DIGEST_BYTES = 16
 _FRESH = blake2b(digest_size=_DIGEST_BYTES)
 """Copying a fresh hash costs a quarter less than making one."""
@@ -22,8 +24,8 @@ _FRESH = blake2b(digest_size=_DIGEST_BYTES)
 def good_device_ids(ids: pa.StringArray) -> np.ndarray:
     """Which of these are device ids of the contract."""
     lengths = np.diff(_offsets(ids))
-    if _ALLOWED[_letters(ids)].all():
-        good: np.ndarray = (lengths >= 1) & (lengths <= _MAX_DEVICE_ID)
+    if ALLOWED_LETTERS[_letters(ids)].all():
+        good: np.ndarray = (lengths >= 1) & (lengths <= MAX_DEVICE_ID)
         return good
     return np.array([_PATTERN.match(text) is not None for text in ids.to_pylist()], bool)
 

@@ -1,22 +1,23 @@
 """One part of a batch through all steps: read, validate, flag, identify, suppress."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from contracts.record import EARLIEST_TS_MS, LANDING_SCHEMA, LATEST_AHEAD_MS, Flag, RejectReason
-from ingest.decode.columns import further_columns, optional_column, readings_of, times_column
-from ingest.decode.fieldlists import values_of
 from ingest.decode.flags import flags_of
-from ingest.decode.identifiers import good_device_ids, record_ids
+from ingest.decode.identifiers import record_ids
+from ingest.decode.plain import PlainReader, unknown_names
 from ingest.decode.reader import FastReader, Read
 from ingest.decode.rejected import Refusal
+from ingest.decode.sent import Sent, sent_in_structs, sent_plainly
 from ingest.decode.suppression import Suppression
 from ingest.decode.times import timestamps
 from ingest.decode.users import UserRecords
+from ingest.records import Payloads
 
 
 @dataclass(slots=True)
@@ -29,20 +30,25 @@ class Part:
     unknown: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Placed:
-    """Rows whose device and time are those of the contract, and the user records that they were read from."""
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Those of one decoder; each keeps what it has learned about a fleet's records, which changes the speed only."""
 
-    rows: Sequence[Any]
+    plain: PlainReader = field(default_factory=PlainReader)
+    fast: FastReader = field(default_factory=FastReader)
+
+
+@dataclass(slots=True)
+class _Piece:
+    """What has come of one reader's rows."""
+
+    rows: pa.RecordBatch
     places: np.ndarray
-    wrong: np.ndarray
-    device_ids: pa.StringArray
-    ts_ms: np.ndarray
-    arrival_ms: np.ndarray
+    suppressed: int
 
 
 def decode_part(
-    reader: FastReader,
+    readers: Readers,
     suppression: Suppression,
     shard_id: str,
     users: UserRecords,
@@ -55,49 +61,71 @@ def decode_part(
     arrivals, sequences: arrival (ms) and sequence number of every Kinesis record that `users.parents` points to.
     """
     refusals: list[Refusal] = []
-    read = _read(reader, users, refusals)
-    placed, suppressed = _place(read, users, arrivals, refusals, suppression)
-    columns = _columns(shard_id, users, placed, sequences)
-    rows = pa.RecordBatch.from_arrays([columns[name] for name in LANDING_SCHEMA.names], schema=LANDING_SCHEMA)
+    sents, unknown = _read(readers, users, refusals)
+    pieces = [_piece(shard_id, users, sent, arrivals, sequences, suppression, refusals) for sent in sents]
     moved = [refusal._replace(place=refusal.place + first_place) for refusal in refusals]
-    return Part(rows, moved, suppressed, read.unknown)
+    return Part(_in_order(pieces), moved, sum(piece.suppressed for piece in pieces), unknown)
 
 
-def _read(reader: FastReader, users: UserRecords, refusals: list[Refusal]) -> Read:
-    if not users.bad_aggregates:
-        read = reader.read(users.datas)
-    else:
-        bad = {place for place, _ in users.bad_aggregates}
-        refusals += [Refusal(place, RejectReason.BAD_AGGREGATE, error) for place, error in users.bad_aggregates]
-        whole = [place for place in range(len(users.datas)) if place not in bad]
-        read = reader.read([users.datas[place] for place in whole])
-        read.places = [whole[place] for place in read.places]
-        read.refused = [(whole[place], why) for place, why in read.refused]
-    refusals += [Refusal(place, why.reason, why.error) for place, why in read.refused]
+def _read(readers: Readers, users: UserRecords, refusals: list[Refusal]) -> tuple[list[Sent], Counter[str]]:
+    """What is plain, and whatever is left, the one after the other."""
+    plain = readers.plain.read(Payloads.of(users.datas))
+    if plain is None:
+        read = _read_all(readers.fast, users, range(len(users.datas)), refusals)
+        return [sent_in_structs(read)], read.unknown
+    unknown = unknown_names(plain)
+    left = np.flatnonzero(plain.plain == 0).tolist()
+    if not left:
+        return [sent_plainly(plain)], unknown
+    read = _read_all(readers.fast, users, left, refusals)
+    sents = [sent_plainly(plain)] if len(left) < len(users.datas) else []
+    return [*sents, sent_in_structs(read)], unknown + read.unknown
+
+
+def _read_all(reader: FastReader, users: UserRecords, places: Sequence[int], refusals: list[Refusal]) -> Read:
+    """These user records as structs; what cannot be placed becomes a refusal."""
+    bad = {place for place, _ in users.bad_aggregates}
+    refusals += [Refusal(place, RejectReason.BAD_AGGREGATE, error) for place, error in users.bad_aggregates]
+    whole = [place for place in places if place not in bad] if bad else places
+    all_of_them = len(whole) == len(users.datas)
+    read = reader.read(users.datas if all_of_them else [users.datas[place] for place in whole])
+    read.places = [whole[place] for place in read.places]
+    refusals += [Refusal(whole[place], why.reason, why.error) for place, why in read.refused]
     return read
 
 
-def _place(
-    read: Read, users: UserRecords, arrivals: np.ndarray, refusals: list[Refusal], suppression: Suppression
-) -> tuple[_Placed, int]:
+def _piece(
+    shard_id: str,
+    users: UserRecords,
+    sent: Sent,
+    arrivals: np.ndarray,
+    sequences: pa.StringArray,
+    suppression: Suppression,
+    refusals: list[Refusal],
+) -> _Piece:
     """Check device and time of every row; those that fail become refusals. Also counts what is suppressed: an erased
     device's record leaves no bytes, wherever its time would have taken it.
     """
-    places = np.asarray(read.places, np.int64)
-    wrong = np.zeros(len(places), bool)
-    wrong[read.wrong] = True
-    device_ids = pa.array(values_of(read.rows, "device_id"), pa.string())
-    ts_ms, is_time = times_column(values_of(read.rows, "ts"))
-    placed = _Placed(read.rows, places, wrong, device_ids, ts_ms, arrivals[users.parents[places]])
-    good_id = good_device_ids(device_ids)
-    possible = (ts_ms >= EARLIEST_TS_MS) & (ts_ms <= placed.arrival_ms + LATEST_AHEAD_MS)
-    kept = _allowed(suppression, device_ids)
-    good = good_id & is_time & possible & kept
+    places, arrival_ms = sent.places, arrivals[users.parents[sent.places]]
+    possible = (sent.ts_ms >= EARLIEST_TS_MS) & (sent.ts_ms <= arrival_ms + LATEST_AHEAD_MS)
+    kept = sent.is_here & _allowed(suppression, sent.columns["device_id"])
+    good = sent.good_id & sent.is_time & possible & kept
+    columns = _columns(shard_id, users, sent, arrival_ms, sequences)
+    rows = pa.RecordBatch.from_arrays([columns[name] for name in LANDING_SCHEMA.names], schema=LANDING_SCHEMA)
     if good.all():
-        return placed, 0
+        return _Piece(rows, places, 0)
     for index in np.flatnonzero(~good & kept).tolist():
-        refusals.append(_refusal(int(places[index]), bool(good_id[index]), bool(is_time[index])))
-    return _filtered(placed, good), len(kept) - int(kept.sum())
+        refusals.append(_refusal(int(places[index]), bool(sent.good_id[index]), bool(sent.is_time[index])))
+    return _Piece(rows.filter(pa.array(good)), places[good], int((sent.is_here & ~kept).sum()))
+
+
+def _in_order(pieces: Sequence[_Piece]) -> pa.RecordBatch:
+    """The rows of all pieces in the order of their user records."""
+    first, *others = [piece for piece in pieces if len(piece.places)] or pieces
+    if not others:
+        return first.rows
+    places = np.concatenate([piece.places for piece in pieces])
+    return pa.concat_batches([piece.rows for piece in pieces]).take(pa.array(np.argsort(places)))
 
 
 def _refusal(place: int, good_id: bool, is_time: bool) -> Refusal:
@@ -116,40 +144,23 @@ def _allowed(suppression: Suppression, device_ids: pa.StringArray) -> np.ndarray
     return kept
 
 
-def _filtered(placed: _Placed, keep: np.ndarray) -> _Placed:
-    return _Placed(
-        [placed.rows[index] for index in np.flatnonzero(keep).tolist()],
-        placed.places[keep],
-        placed.wrong[keep],
-        placed.device_ids.filter(pa.array(keep)),
-        placed.ts_ms[keep],
-        placed.arrival_ms[keep],
-    )
-
-
-def _columns(shard_id: str, users: UserRecords, placed: _Placed, sequences: pa.StringArray) -> dict[str, pa.Array]:
-    count, rows, places = len(placed.rows), placed.rows, placed.places
-    readings, columns = readings_of(rows)
-    flags = flags_of(readings, placed.ts_ms, placed.arrival_ms)
-    flags[placed.wrong] |= Flag.WRONG_TYPE
-    event_ids = optional_column(values_of(rows, "event_id"), pa.string())
+def _columns(
+    shard_id: str, users: UserRecords, sent: Sent, arrival_ms: np.ndarray, sequences: pa.StringArray
+) -> dict[str, pa.Array]:
+    places = sent.places
+    flags = flags_of(sent.readings, sent.ts_ms, arrival_ms)
+    flags[sent.wrong] |= Flag.WRONG_TYPE
     parents = users.parents[places]
-    originals = users.datas if count == len(users.datas) else [users.datas[place] for place in places.tolist()]
-    return (
-        columns
-        | further_columns(rows)
-        | {
-            "device_id": placed.device_ids,
-            "ts": timestamps(placed.ts_ms),
-            "event_id": event_ids,
-            "record_id": record_ids(event_ids, originals),
-            "arrival_ts": timestamps(placed.arrival_ms),
-            "shard_id": pa.repeat(pa.scalar(shard_id, pa.string()), count),
-            "sequence_number": _taken(sequences, parents),
-            "sub_sequence": pa.array(users.subs[places]),
-            "flags": pa.array(flags),
-        }
-    )
+    originals = users.datas if len(places) == len(users.datas) else [users.datas[place] for place in places.tolist()]
+    return sent.columns | {
+        "ts": timestamps(sent.ts_ms),
+        "record_id": record_ids(sent.columns["event_id"], originals),
+        "arrival_ts": timestamps(arrival_ms),
+        "shard_id": pa.repeat(pa.scalar(shard_id, pa.string()), len(places)),
+        "sequence_number": _taken(sequences, parents),
+        "sub_sequence": pa.array(users.subs[places]),
+        "flags": pa.array(flags),
+    }
 
 
 def _taken(sequences: pa.StringArray, parents: np.ndarray) -> pa.StringArray:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from contracts.record import REJECTED_SCHEMA, RejectReason
-from ingest.batch import arrivals_ms
 from ingest.decode.times import timestamps
 from ingest.decode.users import UserRecords
+from ingest.records import arrivals_ms
 
 
 class Refusal(NamedTuple):

@@ -7,6 +7,7 @@ import numpy as np
 
 from contracts.kpl import MAGIC, BadAggregate, deaggregate, is_aggregate
 from ingest.batch import KinesisRecord
+from ingest.records import Payloads, datas_of
 
 
 @dataclass(slots=True)
@@ -31,16 +32,24 @@ class UserRecords:
 
 def user_records(records: Sequence[KinesisRecord]) -> UserRecords:
     """Take all Kinesis records apart. An aggregate that does not decode is one user record of its own bytes."""
-    datas = [record.data for record in records]
-    # JSON starts below MAGIC's first byte, so the greatest of all bytes tells whether there may be an aggregate.
-    aggregated = [place for place, data in enumerate(datas) if is_aggregate(data)] if max(datas) >= MAGIC else []
+    datas = datas_of(records)
+    aggregated = [place for place in _perhaps_aggregated(datas) if is_aggregate(datas[place])]
     if not aggregated:
         count = len(datas)
         return UserRecords(records, datas, np.arange(count), np.zeros(count, np.int32))
     return _expanded(records, datas, set(aggregated))
 
 
-def _expanded(records: Sequence[KinesisRecord], datas: list[bytes], aggregated: set[int]) -> UserRecords:
+def _perhaps_aggregated(datas: Sequence[bytes]) -> Sequence[int]:
+    """Places of data that start like an aggregate, as no JSON does."""
+    if isinstance(datas, Payloads):
+        places: list[int] = np.flatnonzero(datas.letters[datas.starts] == MAGIC[0]).tolist()
+        return places
+    # The greatest of all tells whether there is any.
+    return range(len(datas)) if max(datas) >= MAGIC else []
+
+
+def _expanded(records: Sequence[KinesisRecord], datas: Sequence[bytes], aggregated: set[int]) -> UserRecords:
     out: list[bytes] = []
     counts = np.ones(len(datas), np.int64)
     bad: list[tuple[int, str]] = []

@@ -8,11 +8,13 @@ import msgspec
 from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
 from ingest.aws import AwsRefused, AwsUnanswered, JsonService, server_ms
-from ingest.batch import KinesisRecord, ShardId, data_bytes
+from ingest.batch import KinesisRecord, ShardId
 from ingest.clock import Clock, SystemClock
+from ingest.kinesis.answer import compile_reader, decode_answer
 from ingest.kinesis.event_stream import EventMessages, Message
 from ingest.kinesis.protocol import Records, ShardGone, Start, StreamUnavailable, Throttled
 from ingest.kinesis.wire import ChildRow, child_shard
+from ingest.records import data_bytes
 
 _SILENCE_S = 20.0
 """Kinesis sends something every five seconds, even where there are no records."""
@@ -35,6 +37,9 @@ class _Event(msgspec.Struct, rename="pascal"):
     continuation_sequence_number: str | None = None
     millis_behind_latest: int | None = 0
     child_shards: list[ChildRow] | None = None
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
 
 
 class _Consumer(msgspec.Struct):
@@ -75,6 +80,7 @@ class FanOut:
         self._consumer = consumer
         self._arn = ""
         self._registering = asyncio.Lock()
+        compile_reader()
         self._service = JsonService("kinesis", "Kinesis_20131202", aws_region, access, version="1.1")
 
     async def subscribe(self, shard_id: ShardId, start: Start) -> "Subscription":
@@ -178,18 +184,18 @@ class Subscription:
 
     def _records(self, payload: bytes) -> Records:
         try:
-            event = msgspec.json.decode(payload, type=_Event)
+            event, records = decode_answer(payload, _decode_event)
         except msgspec.DecodeError as error:
             raise StreamUnavailable(f"a pushed event of {len(payload)} bytes does not decode: {error}") from error
         # The stream's time at the last moment that this event had not come yet: never later than the truth.
         waited_s = self._messages.waited_s - self._opened_s
         open_s = min(self._fan_out.clock.monotonic_s() - self._opened_s, _LONGEST_S)
         return Records(
-            records=event.records,
+            records=records,
             next_iterator=event.continuation_sequence_number or None,
             millis_behind_latest=event.millis_behind_latest or 0,
             child_shards=[child_shard(row) for row in event.child_shards or ()],
             response_ms=self._served_ms + int(waited_s * 1000),
-            bytes_read=data_bytes(event.records),
+            bytes_read=data_bytes(records),
             late_ms=int(max(0.0, open_s - waited_s) * 1000),
         )

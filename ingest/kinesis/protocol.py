@@ -1,5 +1,6 @@
 """What the consumer asks of a stream, and what a stream promises."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -75,7 +76,7 @@ class Shard(NamedTuple):
 class Records:
     """One answer of get_records."""
 
-    records: list[KinesisRecord]
+    records: Sequence[KinesisRecord]
     next_iterator: str | None
     """None at the end of a closed shard: it has been read to its last record."""
     millis_behind_latest: int

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import pyarrow.compute as pc
 
-from ingest.batch import Batch, KinesisRecord, arrivals_ms
+from ingest.batch import Batch, KinesisRecord
 from ingest.landing.flush import HOUR_MS
+from ingest.records import arrivals_ms
 
 
 def arrival_hours(batch: Batch) -> set[int]:

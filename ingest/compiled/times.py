@@ -1,0 +1,67 @@
+"""RFC 3339 times in machine code."""
+
+import numpy as np
+
+from ingest.compiled.compiling import helper
+
+
+@helper
+def _digits(letters: np.ndarray, at: int, count: int) -> int:
+    """The whole number that so many digits make; -1 where one of them is none."""
+    value = 0
+    for place in range(at, at + count):
+        digit = letters[place] - 48
+        if digit < 0 or digit > 9:
+            return -1
+        value = value * 10 + digit
+    return value
+
+
+@helper
+def read_time(letters: np.ndarray, at: int) -> tuple[int, int]:
+    """(epoch milliseconds, end) of a text after its quote, if it is RFC 3339; an end of -1: not plain."""
+    year, month, day = _digits(letters, at, 4), _digits(letters, at + 5, 2), _digits(letters, at + 8, 2)
+    hour, minute, second = _digits(letters, at + 11, 2), _digits(letters, at + 14, 2), _digits(letters, at + 17, 2)
+    if year < 1 or month < 1 or month > 12 or day < 1 or hour < 0 or minute < 0 or second < 0:
+        return 0, -1
+    if hour > 23 or minute > 59 or second > 59 or letters[at + 4] != 45 or letters[at + 7] != 45:
+        return 0, -1
+    if letters[at + 10] != 84 or letters[at + 13] != 58 or letters[at + 16] != 58:
+        return 0, -1
+    if day > 28:
+        leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+        longest = 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
+        if day > ((29 if leap else 28) if month == 2 else longest):
+            return 0, -1
+    at += 19
+    ms = 0
+    if letters[at] == 46:
+        first, weight = at + 1, 100
+        at += 1
+        while 48 <= letters[at] <= 57:
+            ms += (letters[at] - 48) * weight
+            weight //= 10
+            at += 1
+        if at == first:
+            return 0, -1
+    offset = 0
+    if letters[at] == 90:
+        at += 1
+    elif letters[at] == 43 or letters[at] == 45:
+        hours, minutes = _digits(letters, at + 1, 2), _digits(letters, at + 4, 2)
+        if hours < 0 or hours > 23 or minutes < 0 or minutes > 59 or letters[at + 3] != 58:
+            return 0, -1
+        offset = hours * 60 + minutes
+        if letters[at] == 45:
+            offset = -offset
+        at += 6
+    else:
+        return 0, -1
+    if letters[at] != 34:
+        return 0, -1
+    # Days since 1970-01-01 by years that begin in March: H. Hinnant, chrono-compatible low-level date algorithms.
+    march = year if month > 2 else year - 1
+    era, of_era = march // 400, march % 400
+    of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    days = era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+    return ((days * 24 + hour) * 60 + minute - offset) * 60000 + second * 1000 + ms, at + 1

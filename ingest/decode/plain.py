@@ -1,0 +1,129 @@
+"""Plain records, read into columns by compiled code: what it is given, and what it gives, in terms of the contract."""
+
+from collections import Counter
+from functools import cache
+from itertools import product
+
+import numpy as np
+import pyarrow as pa
+
+from contracts.record import CONTRACT, MAX_EVENT_ID, MAX_RECORD_BYTES, READINGS
+from ingest.compiled import record as kernel
+from ingest.compiled.tokens import POWERS, Texts
+from ingest.decode.identifiers import ALLOWED_LETTERS, MAX_DEVICE_ID
+from ingest.records import Payloads
+
+_KINDS = {
+    "device_id": kernel.DEVICE_ID,
+    "ts": kernel.TS,
+    "event_id": kernel.EVENT_ID,
+    "engine_on": kernel.ENGINE_ON,
+    "fault_codes": kernel.FAULT_CODES,
+    "signals": kernel.SIGNALS,
+    "attributes": kernel.ATTRIBUTES,
+} | {reading.name: kernel.FIRST_READING + place for place, reading in enumerate(READINGS)}
+LOOK_AGAIN = 15
+"""Lots left to the other reader after one that was mostly not plain."""
+_SHORTEST = {"fault_codes": 3, "signals": 5, "attributes": 6, "unknown": 4}
+"""Bytes of the shortest entry of each in JSON, its comma included."""
+
+
+class PlainReader:
+    """Reads the plain ones of many records; what is plain changes the speed only, never a result.
+
+    After records that were mostly not plain it looks away for LOOK_AGAIN lots, so that a fleet of which none are costs
+    nothing twice.
+    """
+
+    def __init__(self) -> None:
+        self._skip = 0
+        compile_reader()
+
+    def read(self, datas: Payloads) -> kernel.Columns | None:
+        """What there is to be read plainly; None where looking is not worth it."""
+        if self._skip:
+            self._skip -= 1
+            return None
+        columns = _room(len(datas.starts), len(datas.letters))
+        kernel.read(datas.letters, datas.starts, datas.ends, _FIELDS, columns)
+        if columns.plain.sum() * 2 < len(columns.plain):
+            self._skip = LOOK_AGAIN
+        return columns
+
+
+@cache
+def compile_reader() -> None:
+    """Have the compiled code ready: making it takes seconds, which no lease may wait for."""
+    datas = Payloads.of([b"{}"])
+    kernel.read(datas.letters, datas.starts, datas.ends, _FIELDS, _room(1, len(datas.letters)))
+
+
+def unknown_names(columns: kernel.Columns) -> Counter[str]:
+    """Plain records in which each name stood that the contract does not know."""
+    count = int(columns.counts[3])
+    names: Counter[str] = Counter()
+    if count:
+        texts = columns.unknown
+        found = pa.StringArray.from_buffers(count, pa.py_buffer(texts.ends), pa.py_buffer(texts.letters)).value_counts()
+        names.update(dict(zip(found.field(0).to_pylist(), found.field(1).to_pylist(), strict=True)))
+    return names
+
+
+def _room(rows: int, size: int) -> kernel.Columns:
+    """Columns for so many records of so many bytes in all. Memory that is not written to is not taken."""
+    readings = np.full((len(READINGS), rows), np.nan)
+    entries = {name: size // shortest + 1 for name, shortest in _SHORTEST.items()}
+
+    def texts(count: int) -> Texts:
+        ends = np.empty(count + 1, np.int32)
+        ends[0] = 0
+        return Texts(np.empty(size, np.uint8), ends)
+
+    return kernel.Columns(
+        plain=np.zeros(rows, np.uint8),
+        ts_ms=np.zeros(rows, np.int64),
+        readings=readings,
+        engine_on=np.full(rows, 2, np.uint8),
+        device_ids=texts(rows),
+        event_ids=texts(rows),
+        present=np.zeros((4, rows), np.uint8),
+        entries=np.zeros((3, rows + 1), np.int32),
+        fault_codes=texts(entries["fault_codes"]),
+        signal_names=texts(entries["signals"]),
+        signal_values=np.empty(entries["signals"]),
+        attribute_names=texts(entries["attributes"]),
+        attribute_values=texts(entries["attributes"]),
+        unknown=texts(entries["unknown"]),
+        counts=np.zeros(4, np.int64),
+    )
+
+
+def _fields() -> kernel.Fields:
+    names = [column.name.encode() for column in CONTRACT]
+    for factors in product(range(1, 32), range(1, 32), range(32)):
+        hashes = [
+            (name[0] * factors[0] + name[-1] * factors[1] + len(name) * factors[2]) % kernel.HASH_SIZE for name in names
+        ]
+        if len(set(hashes)) == len(names):
+            break
+    else:
+        raise AssertionError("no factors keep the contract's names apart; give the hash of names more of their letters")
+    by_hash = np.full(kernel.HASH_SIZE, -1, np.int64)
+    by_hash[hashes] = np.arange(len(names))
+    return kernel.Fields(
+        factors=np.array(factors, np.int64),
+        by_hash=by_hash,
+        kinds=np.array([_KINDS[name.decode()] for name in names], np.int64),
+        letters=np.frombuffer(b"".join(names), np.uint8),
+        ends=np.cumsum([len(name) for name in names]),
+        powers=POWERS,
+        allowed=ALLOWED_LETTERS,
+        any=np.ones(256, bool),
+        longest_device_id=MAX_DEVICE_ID,
+        longest_event_id=MAX_EVENT_ID,
+        longest_record=MAX_RECORD_BYTES,
+        required=sum(1 << place for place, column in enumerate(CONTRACT) if column.required),
+    )
+
+
+_FIELDS = _fields()

@@ -1,0 +1,105 @@
+"""An answer with records: these side by side, whatever else it says by msgspec."""
+
+import base64
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from ingest.batch import KinesisRecord
+from ingest.compiled.answer import RecordRoom, read_records
+from ingest.compiled.tokens import POWERS, Texts
+from ingest.records import PADDING, PackedRecords, Payloads
+
+_RECORDS = b'"Records":'
+_SHORTEST_RECORD = len('{"SequenceNumber":"","ApproximateArrivalTimestamp":0,"Data":"","PartitionKey":""}')
+_NO_SEXTET = 255
+
+
+class _Answer(Protocol):
+    records: list[KinesisRecord]
+
+
+_A = TypeVar("_A", bound=_Answer)
+
+
+def decode_answer(body: bytes, decode: Callable[[bytes], _A]) -> tuple[_A, Sequence[KinesisRecord]]:
+    """An answer that has `Records`, and these. decode: msgspec's for the whole. Raises what it raises.
+
+    An answer as Kinesis writes it, all of it plain ASCII, is read in one pass, and what is decoded has no records;
+    any other is decoded whole.
+    """
+    packed = _packed(body)
+    if packed is None:
+        answer = decode(body)
+        return answer, answer.records
+    records, start, end = packed
+    return decode(b"%b[]%b" % (body[:start], body[end:])), records
+
+
+@cache
+def compile_reader() -> None:
+    """Have the compiled code ready: see ingest.decode.plain.compile_reader."""
+    read_records(np.frombuffer(b"[]" + PADDING, np.uint8), 0, _room(1, 0))
+
+
+def _packed(body: bytes) -> tuple[Sequence[KinesisRecord], int, int] | None:
+    """The records, and where their list begins and ends in the body; None where they are not plain."""
+    # A key's quotes are never escaped, and a text's always are, so nothing but a key looks like this.
+    start = body.find(_RECORDS) + len(_RECORDS)
+    if start < len(_RECORDS):
+        return None
+    letters = np.frombuffer(body + PADDING, np.uint8)
+    room = _room(len(body) // _SHORTEST_RECORD + 1, len(body))
+    found, end = read_records(letters, start, room)
+    if end < 0 or not found or body.find(_RECORDS, end) >= 0:
+        return None
+    starts = room.starts[: found + 1]
+    size = int(starts[-1])
+    kept = np.zeros(size + len(PADDING), np.uint8)
+    kept[:size] = room.letters[:size]
+    kept.flags.writeable = False  # as whatever else is read from: compiled code is made for the one or the other
+    records = PackedRecords(
+        Payloads(kept, starts[:-1].copy(), starts[1:] - 1),
+        _texts(room.sequence_numbers, found),
+        _texts(room.partition_keys, found),
+        room.arrivals_s[:found],
+    )
+    return records, start, int(end)
+
+
+def _room(count: int, size: int) -> RecordRoom:
+    starts = np.empty(count + 1, np.int64)
+    starts[0] = 0
+    return RecordRoom(
+        letters=np.empty(size, np.uint8),
+        starts=starts,
+        sequence_numbers=_text_room(count, size),
+        partition_keys=_text_room(count, size),
+        arrivals_s=np.empty(count),
+        sextets=_SEXTETS,
+        powers=POWERS,
+    )
+
+
+def _text_room(count: int, size: int) -> Texts:
+    ends = np.empty(count + 1, np.int32)
+    ends[0] = 0
+    return Texts(np.empty(size, np.uint8), ends)
+
+
+def _texts(texts: Texts, count: int) -> pa.StringArray:
+    ends = texts.ends[: count + 1].copy()
+    return pa.StringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(texts.letters[: ends[-1]].copy()))
+
+
+def _sextets() -> np.ndarray:
+    table = np.full(256, _NO_SEXTET, np.uint8)
+    for value in range(64):
+        table[base64.b64encode(bytes([value << 2]))[0]] = value
+    return table
+
+
+_SEXTETS = _sextets()
