@@ -15,18 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 import stack
 from bench.rows import Row
 from bench.shares import quarter_each
-from contracts.names import leases_table, ledger_table
-from contracts.settings import RegionSettings
 
 REGION = "eu"
 SHARDS = 48
-RECORDS = int(os.environ.get("FLEETLAKE_BENCH_RECORDS", "4800000"))
-"""Enough that taking 48 leases at the start and being idle at the end, some 2 s, count little."""
+RECORDS = int(os.environ.get("FLEETLAKE_BENCH_RECORDS", "2400000"))
+"""Enough that taking 48 leases at the start and being idle at the end, under a second, count little."""
 SHARED_RECORDS = RECORDS // 2
 """For processes that have a quarter of a core each."""
 PEER_RECORDS = 120_000
@@ -35,27 +31,14 @@ PEER_RECORDS = 120_000
 
 def run() -> list[Row]:
     """Rows in records a second; ratio is Fleetlake's rate over the peer's."""
-    with tempfile.TemporaryDirectory(prefix="fleetlake-bench-") as folder:
-        state = Path(folder)
-        cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {0})  # the services inherit it
-        stack.up(state)
-        try:
-            return _rows(state)
-        finally:
-            stack.down(state)
-            os.sched_setaffinity(0, cores)
-
-
-def _rows(state: Path) -> list[Row]:
-    with canned("plain", PEER_RECORDS) as endpoint:
+    with _on_the_first_core(), canned("plain", PEER_RECORDS) as endpoint:
         boto3_rate = _peer("bench.peers.boto3_count", endpoint)
         async_rate = _peer("bench.peers.async_kinesis_count", endpoint, str(PEER_RECORDS))
-    plain = _whole_path(state, "plain", workers=1)
-    kpl = _whole_path(state, "kpl", workers=1)
-    rich = _whole_path(state, "rich", workers=1)
-    two = _whole_path(state, "plain", workers=2)
-    quarter, quarters = (_at_a_quarter_each(state, processes) for processes in (1, 2))
+    plain = _whole_path("plain", workers=1)
+    kpl = _whole_path("kpl", workers=1)
+    rich = _whole_path("rich", workers=1)
+    two = _whole_path("plain", workers=2)
+    quarter, quarters = (_at_a_quarter_each(processes) for processes in (1, 2))
     return [
         _row("whole path, one core, 218 B records", plain["rate"], "boto3 loop that counts", boto3_rate),
         _row("whole path, one core, 218 B records", plain["rate"], "async-kinesis that counts", async_rate),
@@ -65,6 +48,29 @@ def _rows(state: Path) -> list[Row]:
         _row("whole path, two processes on both cores", two["rate"], "one process", plain["rate"]),
         _row("two processes, a quarter of a core each", quarters, "one with a quarter of a core", quarter),
     ]
+
+
+@contextmanager
+def _on_the_first_core() -> Iterator[None]:
+    """What is started within runs there: stores and the replay server, beside a consumer that has the other."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {0})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+@contextmanager
+def _stores() -> Iterator[Path]:
+    """New stores for each row: what an earlier one left them to tidy up is not its business."""
+    with tempfile.TemporaryDirectory(prefix="fleetlake-bench-") as folder, _on_the_first_core():
+        state = Path(folder)
+        stack.up(state)
+        try:
+            yield state
+        finally:
+            stack.down(state)
 
 
 def _row(what: str, value: float, peer: str, peer_value: float) -> Row:
@@ -93,9 +99,8 @@ def _peer(module: str, *words: str) -> float:
     return float(found["records"] / found["seconds"])
 
 
-def _whole_path(state: Path, payload: str, *, workers: int) -> dict[str, float]:
-    _forget(RegionSettings.load(stack.region_environment(state, REGION)))
-    with canned(payload, RECORDS) as endpoint:
+def _whole_path(payload: str, *, workers: int) -> dict[str, float]:
+    with _stores() as state, canned(payload, RECORDS) as endpoint:
         started = time.perf_counter()
         report, cpu_s = _consume(state, endpoint, workers)
         wall_s = time.perf_counter() - started
@@ -120,10 +125,9 @@ def _consume(state: Path, endpoint: str, workers: int) -> tuple[dict[str, Any], 
     return json.loads(done.stdout), cpu_s
 
 
-def _at_a_quarter_each(state: Path, processes: int) -> float:
+def _at_a_quarter_each(processes: int) -> float:
     """Records a second of so many processes that run a quarter of the time each, on a core of their own."""
-    _forget(RegionSettings.load(stack.region_environment(state, REGION)))
-    with canned("plain", SHARED_RECORDS) as endpoint:
+    with _stores() as state, canned("plain", SHARED_RECORDS) as endpoint:
         running = [
             subprocess.Popen(
                 _command(1), env=_environment(state, endpoint), stdout=subprocess.PIPE, text=True,
@@ -148,12 +152,3 @@ def _command(workers: int) -> list[str]:
 def _environment(state: Path, endpoint: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FLEETLAKE_")}
     return {**inherited, **stack.region_environment(state, REGION), "FLEETLAKE_KINESIS_ENDPOINT": endpoint}
-
-
-def _forget(settings: RegionSettings) -> None:
-    """Empty leases and ledger, so that the next run reads from the stream's beginning."""
-    client = boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
-    for table, keys in ((leases_table(REGION), ("shard_id",)), (ledger_table(REGION), ("shard_id", "last_seq"))):
-        for page in client.get_paginator("scan").paginate(TableName=table):
-            for item in page["Items"]:
-                client.delete_item(TableName=table, Key={key: item[key] for key in keys})

@@ -35,6 +35,8 @@ _LAST_COPY_S = 2.0
 _END_WITHIN_S = 28.0
 """After a signal. A worker flushes, commits and lets go within 22 s; what still hangs then is not worth a SIGKILL."""
 _PROGRESS_EVERY_S = 2.0
+_COLLECT_AFTER = 20_000
+"""Objects between two collections of reference cycles, of which a consumer makes few: by default 700."""
 _log = structlog.get_logger()
 
 
@@ -61,6 +63,7 @@ def run_one(
     keep_freed_memory()
     # What is loaded by now stays: the collector need not walk it again and again.
     gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
     last = LastResort(_END_WITHIN_S)
     try:
         return asyncio.run(

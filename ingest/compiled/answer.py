@@ -31,7 +31,8 @@ class RecordRoom(NamedTuple):
 @helper
 def _base64(letters: np.ndarray, at: int, out: np.ndarray, to: int, sextets: np.ndarray) -> tuple[int, int]:
     """Decode a text after its quote: where its bytes end, and where it does; -1 where it is not plain base64."""
-    while True:
+    last = len(letters) - 4
+    while at <= last:
         a, b = sextets[letters[at]], sextets[letters[at + 1]]
         c, d = sextets[letters[at + 2]], sextets[letters[at + 3]]
         if (a | b | c | d) > 63:
@@ -41,15 +42,26 @@ def _base64(letters: np.ndarray, at: int, out: np.ndarray, to: int, sextets: np.
         out[to + 2] = (c & 3) << 6 | d
         at += 4
         to += 3
+    return _base64_end(letters, at, out, to, sextets)
+
+
+@helper
+def _base64_end(letters: np.ndarray, at: int, out: np.ndarray, to: int, sextets: np.ndarray) -> tuple[int, int]:
+    """The last letters: none, or what ends in one = or two and has no bits beyond its last byte; then the quote."""
     if letters[at] == 34:
         return to, at + 1
-    # What is left ends in one = or two, and has no bits beyond the last byte.
-    if (a | b) > 63 or letters[at + 3] != 61 or letters[at + 4] != 34:
+    a = sextets[letters[at]]
+    if a > 63:
+        return to, -1
+    b = sextets[letters[at + 1]]
+    if b > 63:
         return to, -1
     out[to] = a << 2 | b >> 4
     if letters[at + 2] == 61:
-        return to + 1, (at + 5 if b & 15 == 0 else -1)
-    if c > 63 or c & 3:
+        whole = letters[at + 3] == 61 and letters[at + 4] == 34 and b & 15 == 0
+        return to + 1, (at + 5 if whole else -1)
+    c = sextets[letters[at + 2]]
+    if c > 63 or c & 3 or letters[at + 3] != 61 or letters[at + 4] != 34:
         return to, -1
     out[to + 1] = (b & 15) << 4 | c >> 2
     return to + 2, at + 5

@@ -36,10 +36,16 @@ class JsonDecoder:
         """Version of the suppression list that is applied."""
         return self._suppression.version
 
-    def __init__(self, suppression: Suppression | None = None, *, part_rows: int = PART_ROWS) -> None:
+    def __init__(
+        self,
+        suppression: Suppression | None = None,
+        *,
+        part_rows: int = PART_ROWS,
+        readers: Readers | None = None,
+    ) -> None:
         self._suppression = suppression or NoSuppression()
         self._part_rows = part_rows
-        self._readers = Readers()
+        self._readers = readers or Readers()
 
     def decode(self, shard_id: ShardId, records: Sequence[KinesisRecord]) -> Batch:
         """Decode consecutive Kinesis records of one shard. `records` must not be empty."""

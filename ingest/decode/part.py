@@ -34,7 +34,8 @@ class Part:
 class Readers:
     """Those of one decoder; each keeps what it has learned about a fleet's records, which changes the speed only."""
 
-    plain: PlainReader = field(default_factory=PlainReader)
+    plain: PlainReader | None = field(default_factory=PlainReader)
+    """None where all is left to the other."""
     fast: FastReader = field(default_factory=FastReader)
 
 
@@ -69,7 +70,7 @@ def decode_part(
 
 def _read(readers: Readers, users: UserRecords, refusals: list[Refusal]) -> tuple[list[Sent], Counter[str]]:
     """What is plain, and whatever is left, the one after the other."""
-    plain = readers.plain.read(Payloads.of(users.datas))
+    plain = readers.plain.read(Payloads.of(users.datas)) if readers.plain else None
     if plain is None:
         read = _read_all(readers.fast, users, range(len(users.datas)), refusals)
         return [sent_in_structs(read)], read.unknown

@@ -28,15 +28,16 @@ _log = structlog.get_logger()
 _MIB = 1024 * 1024
 MOST_PENDING_ROWS = 1_000_000
 MOST_PENDING_BYTES = 256 * _MIB
-MOST_ROWS_A_WRITE = 200_000
+MOST_ROWS_A_WRITE = 100_000
 MOST_BYTES_A_WRITE = 64 * _MIB
-CROWDED = 0.2
-"""Of what may wait; from there on readers give way. Answers that are on their way by then have room as well."""
+CROWDED = 0.3
+"""Of what may wait; from there on readers give way. It is three writes, so that the store has the next one when it is
+done with one; answers that are on their way by then have room as well."""
 GIVE_WAY_S = 4.0
 """A read gives way at most so long: 10 MB or 10,000 records in four seconds are still more than a shard may give."""
 WRITES_AT_ONCE = 2
 """One is made ready while the other is with the store; more would only wait there."""
-APART_S = 0.3
+APART_S = 0.15
 """Between the starts of two writes, so that under load a write has several records of a device, of which one counts.
 The first record after a rest is written at once."""
 

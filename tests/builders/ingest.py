@@ -5,12 +5,14 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from contracts.identity import record_id
 from contracts.kpl import aggregate
 from contracts.record import LANDING_SCHEMA
 from ingest.batch import KinesisRecord
+from ingest.records import PackedRecords, Payloads
 
 ARRIVAL_MS = 1_795_420_800_000
 """2026-11-23T08:00:00Z"""
@@ -32,6 +34,17 @@ def kinesis(
         KinesisRecord.at(arrivals[i] if arrivals else arrival_ms, str(FIRST_SEQUENCE + first + i), f"key-{i % 7}", data)
         for i, data in enumerate(datas)
     ]
+
+
+def packed(records: Sequence[KinesisRecord]) -> PackedRecords:
+    """The same records side by side, as an answer gives them."""
+    data = [record.data for record in records]
+    return PackedRecords(
+        Payloads.of(data),
+        pa.array([record.sequence_number for record in records], pa.string()),
+        pa.array([record.partition_key for record in records], pa.string()),
+        np.array([record.approximate_arrival_timestamp for record in records]),
+    )
 
 
 def aggregated(datas: Sequence[bytes], size: int) -> list[bytes]:

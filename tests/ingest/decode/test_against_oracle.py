@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from contracts.record import CONTRACT
 from ingest.decode import JsonDecoder
+from ingest.decode.part import Readers
 from ingest.decode.reader import WORTH_LEAVING_OUT
-from tests.builders.ingest import ARRIVAL_MS, SHARD, aggregated, kinesis, mutated, telemetry
+from tests.builders.ingest import ARRIVAL_MS, SHARD, aggregated, kinesis, mutated, packed, telemetry
 from tests.ingest.decode.oracle import expected, unknown_names
 
 NAMES = [column.name for column in CONTRACT]
@@ -82,7 +83,9 @@ def payloads(draw: st.DrawFn) -> bytes:
 
 def assert_as_expected(decoder: JsonDecoder, datas: list[bytes], arrival_ms: int = ARRIVAL_MS) -> Counter[str]:
     """Compare one batch with the oracle; returns outcomes, landed and each reason."""
-    batch = decoder.decode(SHARD, kinesis(datas, arrival_ms=arrival_ms))
+    records = kinesis(datas, arrival_ms=arrival_ms)
+    batch = decoder.decode(SHARD, records)
+    assert decoder.decode(SHARD, packed(records)) == batch
     meant = [expected(data, arrival_ms) for data in datas]
     rows = [_plain(row) for row in batch.rows.to_pylist()]
     refused = [(row["reason"], row["data"]) for row in batch.rejected.to_pylist()]
@@ -110,8 +113,8 @@ _LONG_LIVED = JsonDecoder(part_rows=7)
 
 
 def lean_decoder() -> JsonDecoder:
-    """One whose fleet sent no optional field so far, so that it leaves them all out."""
-    decoder = JsonDecoder()
+    """One that reads structs only, and whose fleet sent no optional field so far, so that it leaves them all out."""
+    decoder = JsonDecoder(readers=Readers(plain=None))
     decoder.decode(SHARD, kinesis([json.dumps({"device_id": "bare", "ts": ARRIVAL_MS}).encode()] * WORTH_LEAVING_OUT))
     return decoder
 
