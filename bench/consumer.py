@@ -23,7 +23,7 @@ REGION = "eu"
 SHARDS = 48
 RECORDS = int(os.environ.get("FLEETLAKE_BENCH_RECORDS", "2400000"))
 """Enough that taking 48 leases at the start and being idle at the end, under a second, count little."""
-SHARED_RECORDS = RECORDS // 2
+SHARED_RECORDS = RECORDS
 """For processes that have a quarter of a core each."""
 PEER_RECORDS = 120_000
 """Peers only count, so their rate does not depend on how long they run."""

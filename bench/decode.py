@@ -21,6 +21,7 @@ from contracts.kpl import aggregate
 from contracts.record import Record
 from ingest.batch import Batch, KinesisRecord
 from ingest.decode import JsonDecoder
+from ingest.kinesis.answer import decode_answer
 from ingest.landing import ShardBuffer
 from ingest.live.choice import choose
 from ingest.live.frames import Writer, frames
@@ -29,6 +30,7 @@ ARRIVAL_MS = 1_795_420_800_000
 READ = 10_000
 """Records of one GetRecords."""
 ROUNDS = 5
+SHARD = "shardId-000000000001"
 _SEQUENCE = 49_598_630_142_999_655_949_899_443_842_509_554_952_738_656_579_378_741_250
 
 
@@ -76,7 +78,7 @@ def records(datas: list[bytes], per_record: int = 1) -> list[KinesisRecord]:
 
 def decoded(decoder: JsonDecoder, read: list[KinesisRecord], per_read: int) -> list[Batch]:
     """All batches of a stream read in steps of `per_read`."""
-    return [decoder.decode("shardId-000000000001", read[i : i + per_read]) for i in range(0, len(read), per_read)]
+    return [decoder.decode(SHARD, read[i : i + per_read]) for i in range(0, len(read), per_read)]
 
 
 def cpu_us(rows: int, work: Callable[[], Any]) -> float:
@@ -112,10 +114,13 @@ def stages(count: int) -> dict[str, float]:
     for name, (datas, per_record) in cases.items():
         stream, decoder = records(datas, per_record), JsonDecoder()
         out[name] = cpu_us(count, lambda s=stream, d=decoder, n=READ // per_record: decoded(d, s, n))
-    bodies, read_body = _bodies(records(plain)), msgspec.json.Decoder(GetRecordsRows).decode
-    out["fetch: an answer's JSON to records"] = cpu_us(count, lambda: [read_body(b).records for b in bodies])
+    bodies, read_body = _bodies(records(cases["decode, event ids"][0])), msgspec.json.Decoder(GetRecordsRows).decode
+    out["instead: an answer's JSON to records, msgspec"] = cpu_us(count, lambda: [read_body(b).records for b in bodies])
+    out["fetch: an answer's JSON to records"] = cpu_us(count, lambda: [decode_answer(b, read_body)[1] for b in bodies])
+    answers, decoder = [decode_answer(body, read_body)[1] for body in bodies], JsonDecoder()
+    out["decode, event ids, from an answer"] = cpu_us(count, lambda: [decoder.decode(SHARD, one) for one in answers])
     batches = decoded(JsonDecoder(), records(plain), READ)
-    buffer = ShardBuffer("shardId-000000000001")
+    buffer = ShardBuffer(SHARD)
     out["landing: append"] = cpu_us(count, lambda: [ShardBuffer(buffer.shard_id).append(batch) for batch in batches])
     for batch in batches:
         buffer.append(batch)
