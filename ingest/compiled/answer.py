@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ingest.compiled.compiling import entry, helper, part
+from ingest.compiled.letters import BRACE, BRACE_END, BRACKET, BRACKET_END, COLON, COMMA, EQUALS, QUOTE
 from ingest.compiled.tokens import Texts, put, read_number, read_word, skip_blank, text_end
 
 DATA, SEQUENCE_NUMBER, PARTITION_KEY, ARRIVAL, OTHER = range(5)
@@ -48,7 +49,7 @@ def _base64(letters: np.ndarray, at: int, out: np.ndarray, to: int, sextets: np.
 @helper
 def _base64_end(letters: np.ndarray, at: int, out: np.ndarray, to: int, sextets: np.ndarray) -> tuple[int, int]:
     """The last letters: none, or what ends in one = or two and has no bits beyond its last byte; then the quote."""
-    if letters[at] == 34:
+    if letters[at] == QUOTE:
         return to, at + 1
     a = sextets[letters[at]]
     if a > 63:
@@ -57,11 +58,11 @@ def _base64_end(letters: np.ndarray, at: int, out: np.ndarray, to: int, sextets:
     if b > 63:
         return to, -1
     out[to] = a << 2 | b >> 4
-    if letters[at + 2] == 61:
-        whole = letters[at + 3] == 61 and letters[at + 4] == 34 and b & 15 == 0
+    if letters[at + 2] == EQUALS:
+        whole = letters[at + 3] == EQUALS and letters[at + 4] == QUOTE and b & 15 == 0
         return to + 1, (at + 5 if whole else -1)
     c = sextets[letters[at + 2]]
-    if c > 63 or c & 3 or letters[at + 3] != 61 or letters[at + 4] != 34:
+    if c > 63 or c & 3 or letters[at + 3] != EQUALS or letters[at + 4] != QUOTE:
         return to, -1
     out[to + 1] = (b & 15) << 4 | c >> 2
     return to + 2, at + 5
@@ -92,23 +93,23 @@ def _record(letters: np.ndarray, at: int, row: int, room: RecordRoom) -> int:
     """Read one record into a row; where it ends, or -1."""
     seen = 0
     to = room.starts[row]
-    if letters[at] != 123:
+    if letters[at] != BRACE:
         return -1
     while True:
         at = skip_blank(letters, at + 1)
-        if letters[at] != 34:
+        if letters[at] != QUOTE:
             return -1
         start, end = at + 1, text_end(letters, at + 1)
         if end < 0:
             return -1
         at = skip_blank(letters, end + 1)
-        if letters[at] != 58:
+        if letters[at] != COLON:
             return -1
         at = skip_blank(letters, at + 1)
         field = _name(letters, start, end)
         if field == ARRIVAL:
             room.arrivals_s[row], at = read_number(letters, at, room.powers)
-        elif letters[at] != 34:
+        elif letters[at] != QUOTE:
             at = read_word(letters, at)[1] if field == OTHER else -1
         elif field == DATA:
             to, at = _base64(letters, at + 1, room.letters, to, room.sextets)
@@ -128,11 +129,11 @@ def _record(letters: np.ndarray, at: int, row: int, room: RecordRoom) -> int:
                 return -1
             seen |= 1 << field
         at = skip_blank(letters, at)
-        if letters[at] == 125:
+        if letters[at] == BRACE_END:
             room.letters[to] = 0
             room.starts[row + 1] = to + 1
             return at + 1 if seen == _ALL else -1
-        if letters[at] != 44:
+        if letters[at] != COMMA:
             return -1
 
 
@@ -140,11 +141,11 @@ def _record(letters: np.ndarray, at: int, row: int, room: RecordRoom) -> int:
 def read_records(letters: np.ndarray, at: int, room: RecordRoom) -> tuple[int, int]:
     """Read the list of records that begins at `at`: how many, and where it ends; -1 where one is not plain."""
     at = skip_blank(letters, at)
-    if letters[at] != 91:
+    if letters[at] != BRACKET:
         return 0, -1
     at = skip_blank(letters, at + 1)
     rows = 0
-    if letters[at] == 93:
+    if letters[at] == BRACKET_END:
         return rows, at + 1
     while rows < len(room.arrivals_s):
         at = _record(letters, at, rows, room)
@@ -152,9 +153,9 @@ def read_records(letters: np.ndarray, at: int, room: RecordRoom) -> tuple[int, i
             return rows, -1
         rows += 1
         at = skip_blank(letters, at)
-        if letters[at] == 93:
+        if letters[at] == BRACKET_END:
             return rows, at + 1
-        if letters[at] != 44:
+        if letters[at] != COMMA:
             return rows, -1
         at = skip_blank(letters, at + 1)
     return rows, -1

@@ -9,6 +9,19 @@ from typing import NamedTuple
 import numpy as np
 
 from ingest.compiled.compiling import entry, helper, part
+from ingest.compiled.letters import (
+    BRACE,
+    BRACE_END,
+    BRACKET,
+    BRACKET_END,
+    COLON,
+    COMMA,
+    MINUS,
+    N_SMALL,
+    NINE,
+    QUOTE,
+    ZERO,
+)
 from ingest.compiled.times import read_time
 from ingest.compiled.tokens import Texts, listed, put, read_integer, read_number, read_word, same, skip_blank, text_end
 
@@ -88,13 +101,13 @@ def _field(letters: np.ndarray, start: int, end: int, fields: Fields) -> int:
 @helper
 def _list(letters: np.ndarray, at: int, texts: Texts, number: int) -> tuple[int, int]:
     """A list of texts: (texts there are now, end); an end of -1: not plain."""
-    if letters[at] != 91:
+    if letters[at] != BRACKET:
         return number, -1
     at = skip_blank(letters, at + 1)
-    if letters[at] == 93:
+    if letters[at] == BRACKET_END:
         return number, at + 1
     while True:
-        if letters[at] != 34:
+        if letters[at] != QUOTE:
             return number, -1
         end = text_end(letters, at + 1)
         if end < 0:
@@ -102,9 +115,9 @@ def _list(letters: np.ndarray, at: int, texts: Texts, number: int) -> tuple[int,
         put(texts, number, letters, at + 1, end)
         number += 1
         at = skip_blank(letters, end + 1)
-        if letters[at] == 93:
+        if letters[at] == BRACKET_END:
             return number, at + 1
-        if letters[at] != 44:
+        if letters[at] != COMMA:
             return number, -1
         at = skip_blank(letters, at + 1)
 
@@ -120,21 +133,21 @@ def _map(
     powers: np.ndarray,
 ) -> tuple[int, int]:
     """A map to numbers, or to texts where `numbers` has no room: (entries there are now, end)."""
-    if letters[at] != 123:
+    if letters[at] != BRACE:
         return number, -1
     first = number
     at = skip_blank(letters, at + 1)
-    if letters[at] == 125:
+    if letters[at] == BRACE_END:
         return number, at + 1
     while True:
-        if letters[at] != 34 or number - first == MOST_NAMES:
+        if letters[at] != QUOTE or number - first == MOST_NAMES:
             return number, -1
         end = text_end(letters, at + 1)
         if end < 0 or listed(names, first, number, letters, at + 1, end):
             return number, -1
         put(names, number, letters, at + 1, end)
         at = skip_blank(letters, end + 1)
-        if letters[at] != 58:
+        if letters[at] != COLON:
             return number, -1
         at = skip_blank(letters, at + 1)
         if len(numbers):
@@ -142,7 +155,7 @@ def _map(
             if end < 0:
                 return number, -1
         else:
-            if letters[at] != 34:
+            if letters[at] != QUOTE:
                 return number, -1
             end = text_end(letters, at + 1)
             if end < 0:
@@ -151,9 +164,9 @@ def _map(
             end += 1
         number += 1
         at = skip_blank(letters, end)
-        if letters[at] == 125:
+        if letters[at] == BRACE_END:
             return number, at + 1
-        if letters[at] != 44:
+        if letters[at] != COMMA:
             return number, -1
         at = skip_blank(letters, at + 1)
 
@@ -161,7 +174,7 @@ def _map(
 @helper
 def _identifier(letters: np.ndarray, at: int, texts: Texts, row: int, longest: int, allowed: np.ndarray) -> int:
     """Take a text of allowed letters; where it ends, or -1."""
-    if letters[at] != 34:
+    if letters[at] != QUOTE:
         return -1
     end = text_end(letters, at + 1)
     if end < 0 or end - at - 1 > longest:
@@ -177,7 +190,7 @@ def _identifier(letters: np.ndarray, at: int, texts: Texts, row: int, longest: i
 def _known(letters: np.ndarray, at: int, kind: int, row: int, fields: Fields, columns: Columns) -> int:
     """Read the value of a field of the contract; where it ends, or -1."""
     counts = columns.counts
-    if letters[at] == 110:
+    if letters[at] == N_SMALL:
         return read_word(letters, at)[1] if kind > TS else -1
     if kind >= FIRST_READING:
         columns.readings[kind - FIRST_READING, row], end = read_number(letters, at, fields.powers)
@@ -186,7 +199,7 @@ def _known(letters: np.ndarray, at: int, kind: int, row: int, fields: Fields, co
         columns.engine_on[row], end = read_word(letters, at)
         return end
     if kind == TS:
-        columns.ts_ms[row], end = read_time(letters, at + 1) if letters[at] == 34 else read_integer(letters, at)
+        columns.ts_ms[row], end = read_time(letters, at + 1) if letters[at] == QUOTE else read_integer(letters, at)
         return end
     if kind == FAULT_CODES:
         counts[0], end = _list(letters, at, columns.fault_codes, counts[0])
@@ -213,9 +226,9 @@ def _unknown(
     number = columns.counts[3]
     if number - before == MOST_NAMES or listed(columns.unknown, before, number, letters, name, name_end):
         return -1
-    if letters[at] == 34:
+    if letters[at] == QUOTE:
         end = text_end(letters, at + 1) + 1
-    elif letters[at] == 45 or 48 <= letters[at] <= 57:
+    elif letters[at] == MINUS or ZERO <= letters[at] <= NINE:
         end = read_number(letters, at, fields.powers)[1]
     else:
         end = read_word(letters, at)[1]
@@ -230,17 +243,17 @@ def _record(letters: np.ndarray, at: int, row: int, fields: Fields, columns: Col
     before = columns.counts[3]
     seen = 0
     at = skip_blank(letters, at)
-    if letters[at] != 123:
+    if letters[at] != BRACE:
         return -1
     while True:
         at = skip_blank(letters, at + 1)
-        if letters[at] != 34:
+        if letters[at] != QUOTE:
             return -1
         name, name_end = at + 1, text_end(letters, at + 1)
         if name_end < 0:
             return -1
         at = skip_blank(letters, name_end + 1)
-        if letters[at] != 58:
+        if letters[at] != COLON:
             return -1
         at = skip_blank(letters, at + 1)
         field = _field(letters, name, name_end, fields)
@@ -254,9 +267,9 @@ def _record(letters: np.ndarray, at: int, row: int, fields: Fields, columns: Col
         if at < 0:
             return -1
         at = skip_blank(letters, at)
-        if letters[at] == 125:
+        if letters[at] == BRACE_END:
             return skip_blank(letters, at + 1) if seen & fields.required == fields.required else -1
-        if letters[at] != 44:
+        if letters[at] != COMMA:
             return -1
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ingest.compiled.compiling import helper
+from ingest.compiled.letters import COLON, MINUS, NINE, PLUS, POINT, QUOTE, T_LARGE, Z_LARGE, ZERO
 
 
 @helper
@@ -10,7 +11,7 @@ def _digits(letters: np.ndarray, at: int, count: int) -> int:
     """The whole number that so many digits make; -1 where one of them is none."""
     value = 0
     for place in range(at, at + count):
-        digit = letters[place] - 48
+        digit = letters[place] - ZERO
         if digit < 0 or digit > 9:
             return -1
         value = value * 10 + digit
@@ -24,9 +25,9 @@ def read_time(letters: np.ndarray, at: int) -> tuple[int, int]:
     hour, minute, second = _digits(letters, at + 11, 2), _digits(letters, at + 14, 2), _digits(letters, at + 17, 2)
     if year < 1 or month < 1 or month > 12 or day < 1 or hour < 0 or minute < 0 or second < 0:
         return 0, -1
-    if hour > 23 or minute > 59 or second > 59 or letters[at + 4] != 45 or letters[at + 7] != 45:
+    if hour > 23 or minute > 59 or second > 59 or letters[at + 4] != MINUS or letters[at + 7] != MINUS:
         return 0, -1
-    if letters[at + 10] != 84 or letters[at + 13] != 58 or letters[at + 16] != 58:
+    if letters[at + 10] != T_LARGE or letters[at + 13] != COLON or letters[at + 16] != COLON:
         return 0, -1
     if day > 28:
         leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
@@ -35,29 +36,29 @@ def read_time(letters: np.ndarray, at: int) -> tuple[int, int]:
             return 0, -1
     at += 19
     ms = 0
-    if letters[at] == 46:
+    if letters[at] == POINT:
         first, weight = at + 1, 100
         at += 1
-        while 48 <= letters[at] <= 57:
-            ms += (letters[at] - 48) * weight
+        while ZERO <= letters[at] <= NINE:
+            ms += (letters[at] - ZERO) * weight
             weight //= 10
             at += 1
         if at == first:
             return 0, -1
     offset = 0
-    if letters[at] == 90:
+    if letters[at] == Z_LARGE:
         at += 1
-    elif letters[at] == 43 or letters[at] == 45:
+    elif letters[at] == PLUS or letters[at] == MINUS:
         hours, minutes = _digits(letters, at + 1, 2), _digits(letters, at + 4, 2)
-        if hours < 0 or hours > 23 or minutes < 0 or minutes > 59 or letters[at + 3] != 58:
+        if hours < 0 or hours > 23 or minutes < 0 or minutes > 59 or letters[at + 3] != COLON:
             return 0, -1
         offset = hours * 60 + minutes
-        if letters[at] == 45:
+        if letters[at] == MINUS:
             offset = -offset
         at += 6
     else:
         return 0, -1
-    if letters[at] != 34:
+    if letters[at] != QUOTE:
         return 0, -1
     # Days since 1970-01-01 by years that begin in March: H. Hinnant, chrono-compatible low-level date algorithms.
     march = year if month > 2 else year - 1

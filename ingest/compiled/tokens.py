@@ -9,11 +9,27 @@ from typing import NamedTuple
 import numpy as np
 
 from ingest.compiled.compiling import helper
+from ingest.compiled.letters import (
+    BACKSLASH,
+    E_LARGE,
+    E_SMALL,
+    LINE_FEED,
+    MINUS,
+    NINE,
+    PLUS,
+    POINT,
+    QUOTE,
+    RETURN,
+    SPACE,
+    TAB,
+    TILDE,
+    ZERO,
+)
 
 POWERS = np.array([float(10**exponent) for exponent in range(23)])
 """10**0 to 10**22, which doubles hold exactly."""
 
-
+_NULL, _TRUE, _FALSE = (np.frombuffer(word, np.uint8) for word in (b"null", b"true", b"false"))
 _MOST = 10**17
 """A number that has reached it takes no more digits: the next would still fit, whatever it is."""
 
@@ -29,7 +45,7 @@ class Texts(NamedTuple):
 @helper
 def skip_blank(letters: np.ndarray, at: int) -> int:
     """Where the next letter is that is no white space."""
-    while letters[at] == 32 or letters[at] == 10 or letters[at] == 13 or letters[at] == 9:
+    while letters[at] == SPACE or letters[at] == LINE_FEED or letters[at] == RETURN or letters[at] == TAB:
         at += 1
     return at
 
@@ -39,9 +55,9 @@ def text_end(letters: np.ndarray, at: int) -> int:
     """Where the text that starts at `at`, after its quote, has its closing quote; -1 where it is not plain."""
     while True:
         letter = letters[at]
-        if letter == 34:
+        if letter == QUOTE:
             return at
-        if letter < 32 or letter == 92 or letter > 126:
+        if letter < SPACE or letter == BACKSLASH or letter > TILDE:
             return -1
         at += 1
 
@@ -49,38 +65,38 @@ def text_end(letters: np.ndarray, at: int) -> int:
 @helper
 def read_number(letters: np.ndarray, at: int, powers: np.ndarray) -> tuple[float, int]:
     """A number of up to 18 digits and where it ends. powers: POWERS."""
-    negative = letters[at] == 45
+    negative = letters[at] == MINUS
     if negative:
         at += 1
     start, mantissa, scale = at, 0, 0
-    while 48 <= letters[at] <= 57 and mantissa < _MOST:
-        mantissa = mantissa * 10 + (letters[at] - 48)
+    while ZERO <= letters[at] <= NINE and mantissa < _MOST:
+        mantissa = mantissa * 10 + (letters[at] - ZERO)
         at += 1
-    if at == start or (letters[start] == 48 and at - start > 1):
+    if at == start or (letters[start] == ZERO and at - start > 1):
         return 0.0, -1
-    if letters[at] == 46:
+    if letters[at] == POINT:
         at += 1
         point = at
-        while 48 <= letters[at] <= 57 and mantissa < _MOST:
-            mantissa = mantissa * 10 + (letters[at] - 48)
+        while ZERO <= letters[at] <= NINE and mantissa < _MOST:
+            mantissa = mantissa * 10 + (letters[at] - ZERO)
             at += 1
         scale = point - at
         if scale == 0:
             return 0.0, -1
-    if letters[at] == 101 or letters[at] == 69:
+    if letters[at] == E_SMALL or letters[at] == E_LARGE:
         at += 1
-        down = letters[at] == 45
-        if down or letters[at] == 43:
+        down = letters[at] == MINUS
+        if down or letters[at] == PLUS:
             at += 1
         first, exponent = at, 0
-        while 48 <= letters[at] <= 57 and at - first < 3:
-            exponent = exponent * 10 + (letters[at] - 48)
+        while ZERO <= letters[at] <= NINE and at - first < 3:
+            exponent = exponent * 10 + (letters[at] - ZERO)
             at += 1
         if at == first:
             return 0.0, -1
         scale += -exponent if down else exponent
     # A further digit, and -0, are somebody else's to read.
-    if 48 <= letters[at] <= 57 or scale < -22 or scale > 22 or (negative and mantissa == 0):
+    if ZERO <= letters[at] <= NINE or scale < -22 or scale > 22 or (negative and mantissa == 0):
         return 0.0, -1
     value, sure = _scaled(mantissa, scale, powers)
     if not sure:
@@ -124,27 +140,12 @@ def _product(one: float, other: float) -> tuple[float, float]:
 def read_integer(letters: np.ndarray, at: int) -> tuple[int, int]:
     """A whole number of up to 18 digits, and where it ends; an end of -1: not plain."""
     first, value = at, 0
-    while 48 <= letters[at] <= 57 and at - first < 18:
-        value = value * 10 + (letters[at] - 48)
+    while ZERO <= letters[at] <= NINE and at - first < 18:
+        value = value * 10 + (letters[at] - ZERO)
         at += 1
-    if at == first or (letters[first] == 48 and at - first > 1):
+    if at == first or (letters[first] == ZERO and at - first > 1):
         return 0, -1
     return value, at
-
-
-@helper
-def read_word(letters: np.ndarray, at: int) -> tuple[int, int]:
-    """null, false or true as 2, 0 or 1, and where it ends; an end of -1: none of them."""
-    if letters[at] == 110:
-        if letters[at + 1] == 117 and letters[at + 2] == 108 and letters[at + 3] == 108:
-            return 2, at + 4
-    elif letters[at] == 116:
-        if letters[at + 1] == 114 and letters[at + 2] == 117 and letters[at + 3] == 101:
-            return 1, at + 4
-    elif letters[at] == 102:
-        if letters[at + 1] == 97 and letters[at + 2] == 108 and letters[at + 3] == 115 and letters[at + 4] == 101:
-            return 0, at + 5
-    return 0, -1
 
 
 @helper
@@ -154,6 +155,16 @@ def same(letters: np.ndarray, start: int, others: np.ndarray, other_start: int, 
         if letters[start + place] != others[other_start + place]:
             return False
     return True
+
+
+@helper
+def read_word(letters: np.ndarray, at: int) -> tuple[int, int]:
+    """null, false or true as 2, 0 or 1, and where it ends; an end of -1: none of them."""
+    if same(letters, at, _NULL, 0, 4):
+        return 2, at + 4
+    if same(letters, at, _TRUE, 0, 4):
+        return 1, at + 4
+    return 0, (at + 5 if same(letters, at, _FALSE, 0, 5) else -1)
 
 
 @helper

@@ -1,0 +1,7 @@
+"""Letters by their codes in ASCII."""
+
+BRACE, BRACE_END, BRACKET, BRACKET_END = b"{}[]"
+QUOTE, BACKSLASH, COLON, COMMA, EQUALS = b'"\\:,='
+MINUS, PLUS, POINT, ZERO, NINE = b"-+.09"
+SPACE, TAB, LINE_FEED, RETURN, TILDE = b" \t\n\r~"
+E_SMALL, E_LARGE, N_SMALL, T_LARGE, Z_LARGE = b"eEnTZ"
