@@ -17,6 +17,7 @@ from contracts.names import stream
 from contracts.settings import RegionSettings
 from ingest.decode import JsonDecoder
 from ingest.health import HealthServer
+from ingest.kinesis.answer import compile_reader
 from ingest.kinesis.fan_out import FanOut
 from ingest.kinesis.http import HttpStream
 from ingest.landing import S3Store
@@ -61,6 +62,7 @@ def run_one(
 ) -> Report:
     """One worker among `workers`, in this process; see `consume`. Asked to end, the process ends whatever hangs."""
     keep_freed_memory()
+    compile_reader()
     # What is loaded by now stays: the collector need not walk it again and again.
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)

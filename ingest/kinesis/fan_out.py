@@ -10,7 +10,7 @@ from contracts.settings import AwsService
 from ingest.aws import AwsRefused, AwsUnanswered, JsonService, server_ms
 from ingest.batch import KinesisRecord, ShardId
 from ingest.clock import Clock, SystemClock
-from ingest.kinesis.answer import compile_reader, decode_answer
+from ingest.kinesis.answer import decode_answer
 from ingest.kinesis.event_stream import EventMessages, Message
 from ingest.kinesis.protocol import Records, ShardGone, Start, StreamUnavailable, Throttled
 from ingest.kinesis.wire import ChildRow, child_shard
@@ -80,7 +80,6 @@ class FanOut:
         self._consumer = consumer
         self._arn = ""
         self._registering = asyncio.Lock()
-        compile_reader()
         self._service = JsonService("kinesis", "Kinesis_20131202", aws_region, access, version="1.1")
 
     async def subscribe(self, shard_id: ShardId, start: Start) -> "Subscription":

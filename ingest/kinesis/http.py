@@ -12,7 +12,7 @@ from contracts.settings import AwsService
 from ingest.aws import AwsRefused, AwsUnanswered, JsonService
 from ingest.batch import KinesisRecord, ShardId
 from ingest.clock import Clock, SystemClock
-from ingest.kinesis.answer import compile_reader, decode_answer
+from ingest.kinesis.answer import decode_answer
 from ingest.kinesis.protocol import (
     IteratorExpired,
     Records,
@@ -94,7 +94,6 @@ class HttpStream:
         self._service = JsonService("kinesis", "Kinesis_20131202", aws_region, access, version="1.1")
         self._decoding = decoding
         self._in_hand = asyncio.Semaphore(ANSWERS_IN_HAND)
-        compile_reader()
 
     async def describe(self) -> StreamDescription:
         """The stream's retention and time."""
