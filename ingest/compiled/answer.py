@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ingest.compiled.compiling import entry, helper, part
-from ingest.compiled.letters import BRACE, BRACE_END, BRACKET, BRACKET_END, COLON, COMMA, EQUALS, QUOTE
-from ingest.compiled.tokens import Texts, put, read_number, read_word, skip_blank, text_end
+from ingest.compiled.letters import BRACE, BRACE_END, BRACKET, BRACKET_END, COMMA, EQUALS, QUOTE
+from ingest.compiled.tokens import Texts, put, read_name, read_number, read_word, skip_blank, text_end
 
 DATA, SEQUENCE_NUMBER, PARTITION_KEY, ARRIVAL, OTHER = range(5)
 _ALL = 0b1111
@@ -97,15 +97,10 @@ def _record(letters: np.ndarray, at: int, row: int, room: RecordRoom) -> int:
         return -1
     while True:
         at = skip_blank(letters, at + 1)
-        if letters[at] != QUOTE:
-            return -1
-        start, end = at + 1, text_end(letters, at + 1)
+        start = at + 1
+        end, at = read_name(letters, at)
         if end < 0:
             return -1
-        at = skip_blank(letters, end + 1)
-        if letters[at] != COLON:
-            return -1
-        at = skip_blank(letters, at + 1)
         field = _name(letters, start, end)
         if field == ARRIVAL:
             room.arrivals_s[row], at = read_number(letters, at, room.powers)

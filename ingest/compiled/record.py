@@ -4,82 +4,36 @@ Plain is what nearly every record is: ASCII, no escapes, each key once, values o
 not plain, or not JSON at all, is left for another reader; nothing is decided here but that.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ingest.compiled.compiling import entry, helper, part
-from ingest.compiled.letters import (
-    BRACE,
-    BRACE_END,
-    BRACKET,
-    BRACKET_END,
-    COLON,
-    COMMA,
-    MINUS,
-    N_SMALL,
-    NINE,
-    QUOTE,
-    ZERO,
+from ingest.compiled.form import (
+    ATTRIBUTES,
+    ENGINE_ON,
+    EVENT_ID,
+    FAULT_CODES,
+    FIRST_READING,
+    HASH_SIZE,
+    MOST_NAMES,
+    SIGNALS,
+    TS,
+    Columns,
+    Fields,
 )
+from ingest.compiled.letters import BRACE, BRACE_END, BRACKET, BRACKET_END, COMMA, MINUS, N_SMALL, NINE, QUOTE, ZERO
 from ingest.compiled.times import read_time
-from ingest.compiled.tokens import Texts, listed, put, read_integer, read_number, read_word, same, skip_blank, text_end
-
-DEVICE_ID, TS, EVENT_ID, FAULT_CODES, SIGNALS, ATTRIBUTES, ENGINE_ON, FIRST_READING = range(8)
-"""What a field is; readings count on from the last."""
-HASH_SIZE = 256
-MOST_NAMES = 64
-"""Entries of a map, and unknown names, that a plain record may have."""
-
-
-class Fields(NamedTuple):
-    """The contract's fields, found by a hash of their names that has no collisions."""
-
-    factors: np.ndarray
-    """Of a name's first letter, its last, and its length (int64)."""
-    by_hash: np.ndarray
-    """Field at each hash, or -1 (int64)."""
-    kinds: np.ndarray
-    letters: np.ndarray
-    """All names, one after the other (uint8)."""
-    ends: np.ndarray
-    """Where each ends there; it starts where the one before ends, the first at 0 (int64)."""
-    powers: np.ndarray
-    """10**0 to 10**22 (float64), all exact."""
-    allowed: np.ndarray
-    """Which bytes a device id may have (bool)."""
-    any: np.ndarray
-    """The same where every byte is allowed."""
-    longest_device_id: int
-    longest_event_id: int
-    longest_record: int
-    required: int
-    """Bits of the fields that a record must have."""
-
-
-class Columns(NamedTuple):
-    """Where what is read goes; row i is record i, and is of use where plain[i] is 1."""
-
-    plain: np.ndarray
-    ts_ms: np.ndarray
-    readings: np.ndarray
-    """A row a reading; NaN before (float64)."""
-    engine_on: np.ndarray
-    """0, 1, or 2 for null (uint8)."""
-    device_ids: Texts
-    event_ids: Texts
-    present: np.ndarray
-    """A row each for event_id, fault_codes, signals, attributes: 1 where there is one (uint8)."""
-    entries: np.ndarray
-    """A row each for the last three: entries so far after record i at i + 1 (int32)."""
-    fault_codes: Texts
-    signal_names: Texts
-    signal_values: np.ndarray
-    attribute_names: Texts
-    attribute_values: Texts
-    unknown: Texts
-    counts: np.ndarray
-    """How many there are so far of fault codes, signals, attributes, unknown names (int64)."""
+from ingest.compiled.tokens import (
+    Texts,
+    listed,
+    put,
+    read_integer,
+    read_name,
+    read_number,
+    read_text,
+    read_word,
+    same,
+    skip_blank,
+)
 
 
 @helper
@@ -99,6 +53,16 @@ def _field(letters: np.ndarray, start: int, end: int, fields: Fields) -> int:
 
 
 @helper
+def _copied(letters: np.ndarray, at: int, texts: Texts, number: int) -> int:
+    """Take a text as text `number`; where it ends, or -1."""
+    end = read_text(letters, at)
+    if end < 0:
+        return -1
+    put(texts, number, letters, at + 1, end)
+    return end + 1
+
+
+@helper
 def _list(letters: np.ndarray, at: int, texts: Texts, number: int) -> tuple[int, int]:
     """A list of texts: (texts there are now, end); an end of -1: not plain."""
     if letters[at] != BRACKET:
@@ -107,9 +71,7 @@ def _list(letters: np.ndarray, at: int, texts: Texts, number: int) -> tuple[int,
     if letters[at] == BRACKET_END:
         return number, at + 1
     while True:
-        if letters[at] != QUOTE:
-            return number, -1
-        end = text_end(letters, at + 1)
+        end = read_text(letters, at)
         if end < 0:
             return number, -1
         put(texts, number, letters, at + 1, end)
@@ -140,28 +102,16 @@ def _map(
     if letters[at] == BRACE_END:
         return number, at + 1
     while True:
-        if letters[at] != QUOTE or number - first == MOST_NAMES:
-            return number, -1
-        end = text_end(letters, at + 1)
-        if end < 0 or listed(names, first, number, letters, at + 1, end):
+        end, value = read_name(letters, at)
+        if end < 0 or number - first == MOST_NAMES or listed(names, first, number, letters, at + 1, end):
             return number, -1
         put(names, number, letters, at + 1, end)
-        at = skip_blank(letters, end + 1)
-        if letters[at] != COLON:
-            return number, -1
-        at = skip_blank(letters, at + 1)
         if len(numbers):
-            numbers[number], end = read_number(letters, at, powers)
-            if end < 0:
-                return number, -1
+            numbers[number], end = read_number(letters, value, powers)
         else:
-            if letters[at] != QUOTE:
-                return number, -1
-            end = text_end(letters, at + 1)
-            if end < 0:
-                return number, -1
-            put(texts, number, letters, at + 1, end)
-            end += 1
+            end = _copied(letters, value, texts, number)
+        if end < 0:
+            return number, -1
         number += 1
         at = skip_blank(letters, end)
         if letters[at] == BRACE_END:
@@ -174,9 +124,7 @@ def _map(
 @helper
 def _identifier(letters: np.ndarray, at: int, texts: Texts, row: int, longest: int, allowed: np.ndarray) -> int:
     """Take a text of allowed letters; where it ends, or -1."""
-    if letters[at] != QUOTE:
-        return -1
-    end = text_end(letters, at + 1)
+    end = read_text(letters, at)
     if end < 0 or end - at - 1 > longest:
         return -1
     for place in range(at + 1, end):
@@ -227,7 +175,7 @@ def _unknown(
     if number - before == MOST_NAMES or listed(columns.unknown, before, number, letters, name, name_end):
         return -1
     if letters[at] == QUOTE:
-        end = text_end(letters, at + 1) + 1
+        end = read_text(letters, at) + 1
     elif letters[at] == MINUS or ZERO <= letters[at] <= NINE:
         end = read_number(letters, at, fields.powers)[1]
     else:
@@ -247,15 +195,10 @@ def _record(letters: np.ndarray, at: int, row: int, fields: Fields, columns: Col
         return -1
     while True:
         at = skip_blank(letters, at + 1)
-        if letters[at] != QUOTE:
-            return -1
-        name, name_end = at + 1, text_end(letters, at + 1)
+        name = at + 1
+        name_end, at = read_name(letters, at)
         if name_end < 0:
             return -1
-        at = skip_blank(letters, name_end + 1)
-        if letters[at] != COLON:
-            return -1
-        at = skip_blank(letters, at + 1)
         field = _field(letters, name, name_end, fields)
         if field < 0:
             at = _unknown(letters, name, name_end, at, before, fields, columns)

@@ -11,6 +11,7 @@ import numpy as np
 from ingest.compiled.compiling import helper
 from ingest.compiled.letters import (
     BACKSLASH,
+    COLON,
     E_LARGE,
     E_SMALL,
     LINE_FEED,
@@ -60,6 +61,25 @@ def text_end(letters: np.ndarray, at: int) -> int:
         if letter < SPACE or letter == BACKSLASH or letter > TILDE:
             return -1
         at += 1
+
+
+@helper
+def read_text(letters: np.ndarray, at: int) -> int:
+    """Where the text at `at`, quote included, has its closing quote; -1 where there is no text or it is not plain."""
+    return text_end(letters, at + 1) if letters[at] == QUOTE else -1
+
+
+@helper
+def read_name(letters: np.ndarray, at: int) -> tuple[int, int]:
+    """A member's name that begins at its quote: where its closing quote is, and where its value begins; -1, -1 where
+    there is none or it is not plain."""
+    end = read_text(letters, at)
+    if end < 0:
+        return -1, -1
+    colon = skip_blank(letters, end + 1)
+    if letters[colon] != COLON:
+        return -1, -1
+    return end, skip_blank(letters, colon + 1)
 
 
 @helper

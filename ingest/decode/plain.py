@@ -5,23 +5,24 @@ from functools import cache
 from itertools import product
 
 import numpy as np
-import pyarrow as pa
 
 from contracts.record import CONTRACT, MAX_EVENT_ID, MAX_RECORD_BYTES, READINGS
-from ingest.compiled import record as kernel
-from ingest.compiled.tokens import POWERS, Texts
+from ingest.compiled import form
+from ingest.compiled.record import read
+from ingest.compiled.room import text_column, text_room
+from ingest.compiled.tokens import POWERS
 from ingest.decode.identifiers import ALLOWED_LETTERS, MAX_DEVICE_ID
 from ingest.records import Payloads
 
 _KINDS = {
-    "device_id": kernel.DEVICE_ID,
-    "ts": kernel.TS,
-    "event_id": kernel.EVENT_ID,
-    "engine_on": kernel.ENGINE_ON,
-    "fault_codes": kernel.FAULT_CODES,
-    "signals": kernel.SIGNALS,
-    "attributes": kernel.ATTRIBUTES,
-} | {reading.name: kernel.FIRST_READING + place for place, reading in enumerate(READINGS)}
+    "device_id": form.DEVICE_ID,
+    "ts": form.TS,
+    "event_id": form.EVENT_ID,
+    "engine_on": form.ENGINE_ON,
+    "fault_codes": form.FAULT_CODES,
+    "signals": form.SIGNALS,
+    "attributes": form.ATTRIBUTES,
+} | {reading.name: form.FIRST_READING + place for place, reading in enumerate(READINGS)}
 LOOK_AGAIN = 15
 """Lots left to the other reader after one that was mostly not plain."""
 _SHORTEST = {"fault_codes": 3, "signals": 5, "attributes": 6, "unknown": 4}
@@ -39,13 +40,13 @@ class PlainReader:
         self._skip = 0
         compile_reader()
 
-    def read(self, datas: Payloads) -> kernel.Columns | None:
+    def read(self, datas: Payloads) -> form.Columns | None:
         """What there is to be read plainly; None where looking is not worth it."""
         if self._skip:
             self._skip -= 1
             return None
         columns = _room(len(datas.starts), len(datas.letters))
-        kernel.read(datas.letters, datas.starts, datas.ends, _FIELDS, columns)
+        read(datas.letters, datas.starts, datas.ends, _FIELDS, columns)
         if columns.plain.sum() * 2 < len(columns.plain):
             self._skip = LOOK_AGAIN
         return columns
@@ -55,62 +56,54 @@ class PlainReader:
 def compile_reader() -> None:
     """Have the compiled code ready: making it takes seconds, which no lease may wait for."""
     datas = Payloads.of([b"{}"])
-    kernel.read(datas.letters, datas.starts, datas.ends, _FIELDS, _room(1, len(datas.letters)))
+    read(datas.letters, datas.starts, datas.ends, _FIELDS, _room(1, len(datas.letters)))
 
 
-def unknown_names(columns: kernel.Columns) -> Counter[str]:
+def unknown_names(columns: form.Columns) -> Counter[str]:
     """Plain records in which each name stood that the contract does not know."""
     count = int(columns.counts[3])
     names: Counter[str] = Counter()
     if count:
-        texts = columns.unknown
-        found = pa.StringArray.from_buffers(count, pa.py_buffer(texts.ends), pa.py_buffer(texts.letters)).value_counts()
+        found = text_column(columns.unknown, count).value_counts()
         names.update(dict(zip(found.field(0).to_pylist(), found.field(1).to_pylist(), strict=True)))
     return names
 
 
-def _room(rows: int, size: int) -> kernel.Columns:
+def _room(rows: int, size: int) -> form.Columns:
     """Columns for so many records of so many bytes in all. Memory that is not written to is not taken."""
-    readings = np.full((len(READINGS), rows), np.nan)
     entries = {name: size // shortest + 1 for name, shortest in _SHORTEST.items()}
-
-    def texts(count: int) -> Texts:
-        ends = np.empty(count + 1, np.int32)
-        ends[0] = 0
-        return Texts(np.empty(size, np.uint8), ends)
-
-    return kernel.Columns(
+    return form.Columns(
         plain=np.zeros(rows, np.uint8),
         ts_ms=np.zeros(rows, np.int64),
-        readings=readings,
+        readings=np.full((len(READINGS), rows), np.nan),
         engine_on=np.full(rows, 2, np.uint8),
-        device_ids=texts(rows),
-        event_ids=texts(rows),
+        device_ids=text_room(rows, min(size, rows * MAX_DEVICE_ID)),
+        event_ids=text_room(rows, min(size, rows * MAX_EVENT_ID)),
         present=np.zeros((4, rows), np.uint8),
         entries=np.zeros((3, rows + 1), np.int32),
-        fault_codes=texts(entries["fault_codes"]),
-        signal_names=texts(entries["signals"]),
+        fault_codes=text_room(entries["fault_codes"], size),
+        signal_names=text_room(entries["signals"], size),
         signal_values=np.empty(entries["signals"]),
-        attribute_names=texts(entries["attributes"]),
-        attribute_values=texts(entries["attributes"]),
-        unknown=texts(entries["unknown"]),
+        attribute_names=text_room(entries["attributes"], size),
+        attribute_values=text_room(entries["attributes"], size),
+        unknown=text_room(entries["unknown"], size),
         counts=np.zeros(4, np.int64),
     )
 
 
-def _fields() -> kernel.Fields:
+def _fields() -> form.Fields:
     names = [column.name.encode() for column in CONTRACT]
     for factors in product(range(1, 32), range(1, 32), range(32)):
         hashes = [
-            (name[0] * factors[0] + name[-1] * factors[1] + len(name) * factors[2]) % kernel.HASH_SIZE for name in names
+            (name[0] * factors[0] + name[-1] * factors[1] + len(name) * factors[2]) % form.HASH_SIZE for name in names
         ]
         if len(set(hashes)) == len(names):
             break
     else:
         raise AssertionError("no factors keep the contract's names apart; give the hash of names more of their letters")
-    by_hash = np.full(kernel.HASH_SIZE, -1, np.int64)
+    by_hash = np.full(form.HASH_SIZE, -1, np.int64)
     by_hash[hashes] = np.arange(len(names))
-    return kernel.Fields(
+    return form.Fields(
         factors=np.array(factors, np.int64),
         by_hash=by_hash,
         kinds=np.array([_KINDS[name.decode()] for name in names], np.int64),

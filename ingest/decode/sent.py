@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.record import LANDING_SCHEMA, READINGS
-from ingest.compiled import record as kernel
-from ingest.compiled.tokens import Texts
+from ingest.compiled.form import Columns
+from ingest.compiled.room import text_column
 from ingest.decode.columns import Readings, further_columns, optional_column, readings_of, times_column
 from ingest.decode.fieldlists import values_of
 from ingest.decode.identifiers import good_device_ids
@@ -50,40 +50,26 @@ def sent_in_structs(read: Read) -> Sent:
     return Sent(places, here, good_device_ids(device_ids), is_time, ts_ms, readings, columns, wrong)
 
 
-def sent_plainly(read: kernel.Columns) -> Sent:
-    """What the kernel has read; it leaves what it has not."""
+def sent_plainly(read: Columns) -> Sent:
+    """What the compiled reader has read; it leaves what it has not."""
     here = read.plain.astype(bool)
     count = len(here)
-    kinds = {name: LANDING_SCHEMA.field(name).type for name in ("fault_codes", "signals", "attributes")}
-    codes, signals, attributes = (_offsets(read, part) for part in range(3))
     readings, columns = _readings(read)
-    columns["device_id"] = _texts(read.device_ids, count)
-    columns["event_id"] = _texts(read.event_ids, count, read.present[0])
+    columns["device_id"] = text_column(read.device_ids, count)
+    columns["event_id"] = text_column(read.event_ids, count, read.present[0])
     columns["engine_on"] = _booleans(read.engine_on)
-    columns["fault_codes"] = (
-        pa.nulls(count, kinds["fault_codes"])
-        if codes is None
-        else pa.ListArray.from_arrays(codes, _texts(read.fault_codes, int(read.counts[0])), type=kinds["fault_codes"])
-    )
-    columns["signals"] = _map(
-        signals,
-        read.signal_names,
-        pa.array(read.signal_values[: read.counts[1]].copy()),
-        kinds["signals"],
-        count,
-    )
-    columns["attributes"] = _map(
-        attributes,
-        read.attribute_names,
-        _texts(read.attribute_values, int(read.counts[2])),
-        kinds["attributes"],
-        count,
-    )
+    codes, signals, attributes = (int(entries) for entries in read.counts[:3])
+    columns["fault_codes"] = _nested(read, 0, "fault_codes", text_column(read.fault_codes, codes))
+    signal_values = pa.array(read.signal_values[:signals].copy())
+    columns["signals"] = _nested(read, 1, "signals", text_column(read.signal_names, signals), signal_values)
+    attribute_values = text_column(read.attribute_values, attributes)
+    names = text_column(read.attribute_names, attributes)
+    columns["attributes"] = _nested(read, 2, "attributes", names, attribute_values)
     everywhere, nowhere = np.ones(count, bool), np.zeros(count, bool)
     return Sent(np.arange(count), here, everywhere, everywhere, read.ts_ms, readings, columns, nowhere)
 
 
-def _readings(read: kernel.Columns) -> tuple[Readings, dict[str, pa.Array]]:
+def _readings(read: Columns) -> tuple[Readings, dict[str, pa.Array]]:
     numbers: Readings = {}
     columns: dict[str, pa.Array] = {}
     for reading, values in zip(READINGS, read.readings, strict=True):
@@ -105,28 +91,12 @@ def _booleans(values: np.ndarray) -> pa.Array:
     return pa.array(values == 1, mask=missing)
 
 
-def _texts(texts: Texts, count: int, present: np.ndarray | None = None) -> pa.StringArray:
-    """The first `count` texts, copied out of their room; null where not present."""
-    if present is not None and not present.any():
-        return pa.nulls(count, pa.string())
-    ends = texts.ends[: count + 1].copy()
-    letters = texts.letters[: ends[-1]].copy()
-    valid = None
-    if present is not None and not present.all():
-        valid = pa.py_buffer(np.packbits(present, bitorder="little"))
-    return pa.StringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(letters), valid)
-
-
-def _offsets(read: kernel.Columns, part: int) -> pa.Array | None:
-    """Offsets of a list or map, null for a null row; None where all rows are null."""
-    present = read.present[part + 1]
+def _nested(read: Columns, part: int, name: str, *entries: pa.Array) -> pa.Array:
+    """Lists of entries, or maps of names to items, by how many of them there were after each record."""
+    kind, present = LANDING_SCHEMA.field(name).type, read.present[part + 1]
     if not present.any():
-        return None
-    offsets = read.entries[part].copy()
-    return pa.array(offsets, mask=np.append(present == 0, False)) if not present.all() else pa.array(offsets)
-
-
-def _map(offsets: pa.Array | None, names: Texts, items: pa.Array, kind: pa.MapType, count: int) -> pa.Array:
-    if offsets is None:
-        return pa.nulls(count, kind)
-    return pa.MapArray.from_arrays(offsets, _texts(names, len(items)), items, type=kind)
+        return pa.nulls(len(present), kind)
+    # An offset that is null makes its row null.
+    offsets = pa.array(read.entries[part].copy(), mask=None if present.all() else np.append(present == 0, False))
+    made = pa.ListArray if len(entries) == 1 else pa.MapArray
+    return made.from_arrays(offsets, *entries, type=kind)

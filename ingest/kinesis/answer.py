@@ -6,11 +6,11 @@ from functools import cache
 from typing import Protocol, TypeVar
 
 import numpy as np
-import pyarrow as pa
 
 from ingest.batch import KinesisRecord
 from ingest.compiled.answer import RecordRoom, read_records
-from ingest.compiled.tokens import POWERS, Texts
+from ingest.compiled.room import text_column, text_room
+from ingest.compiled.tokens import POWERS
 from ingest.records import PADDING, PackedRecords, Payloads
 
 _RECORDS = b'"Records":'
@@ -62,8 +62,8 @@ def _packed(body: bytes) -> tuple[Sequence[KinesisRecord], int, int] | None:
     room.letters.flags.writeable = False
     records = PackedRecords(
         Payloads(room.letters, starts[:-1], starts[1:] - 1),
-        _texts(room.sequence_numbers, found),
-        _texts(room.partition_keys, found),
+        text_column(room.sequence_numbers, found),
+        text_column(room.partition_keys, found),
         room.arrivals_s[:found].copy(),
     )
     return records, start, int(end)
@@ -76,23 +76,12 @@ def _room(count: int, size: int) -> RecordRoom:
         # Four letters stand for three bytes; the 0 after each record is less than the rest of its JSON.
         letters=np.empty(size * 3 // 4 + len(PADDING), np.uint8),
         starts=starts,
-        sequence_numbers=_text_room(count, size),
-        partition_keys=_text_room(count, size),
+        sequence_numbers=text_room(count, size),
+        partition_keys=text_room(count, size),
         arrivals_s=np.empty(count),
         sextets=_SEXTETS,
         powers=POWERS,
     )
-
-
-def _text_room(count: int, size: int) -> Texts:
-    ends = np.empty(count + 1, np.int32)
-    ends[0] = 0
-    return Texts(np.empty(size, np.uint8), ends)
-
-
-def _texts(texts: Texts, count: int) -> pa.StringArray:
-    ends = texts.ends[: count + 1].copy()
-    return pa.StringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(texts.letters[: ends[-1]].copy()))
 
 
 def _sextets() -> np.ndarray:
