@@ -12,7 +12,7 @@ from contracts.ledger import LeaseRow
 from ingest.kinesis import Shard, StreamUnavailable
 from ingest.leases import Observer
 from ingest.metrics import LEASES, READS, STREAM
-from ingest.worker.balance import fair_share, shard_to_ask_for
+from ingest.worker.balance import fair_share, own_order, shard_to_ask_for
 from ingest.worker.discovery import readable, rows_to_insert, rows_to_remove
 from ingest.worker.holdings import Holdings
 from ingest.worker.options import Options, Parts
@@ -20,6 +20,11 @@ from ingest.worker.settle import Persistence
 from ingest.worker.shard import ShardTask
 
 _T = TypeVar("_T")
+_FEW = 4
+_OF_ITS_SHARE, _BEYOND = 16, 64
+"""A worker takes a few shards, or one in so many of all if that is more, before it looks again who else has come."""
+_PAUSE = 1 / 160
+"""Of the ttl: the others' time to take theirs before it looks."""
 _log = structlog.get_logger()
 
 
@@ -72,7 +77,9 @@ class Coordinator:
     async def _tend(self, *, discover: bool) -> bool:
         try:
             await self._look(discover=discover)
-            waiting = await self._take_what_is_free()
+            while (waiting := await self._take_some()) is None:
+                await self._parts.clock.sleep(_PAUSE * self._options.lease_ttl_s)
+                await self._see_rows()
             await self._ask()
         except SinkUnavailable:
             return False
@@ -116,6 +123,10 @@ class Coordinator:
             self._listed_at_s = now_s
         self._observer.see(self.rows)
 
+    async def _see_rows(self) -> None:
+        self.rows = await self._read_rows()
+        self._observer.see(self.rows)
+
     async def _discover(self) -> None:
         known = {row.shard_id for row in self.rows}
         asked_s = self._parts.clock.monotonic_s()
@@ -141,13 +152,16 @@ class Coordinator:
         if new:
             self.rows = await self._read_rows()
 
-    async def _take_what_is_free(self) -> bool:
-        """Take what may be taken; True where a shard is left without a living owner."""
-        waiting, abandoned = False, self.abandoned
+    async def _take_some(self) -> bool | None:
+        """Take what may be taken, though no more than is fair before looking again: None where that was reached.
+
+        Otherwise True where a shard is left without a living owner.
+        """
+        waiting, abandoned, left = False, self.abandoned, self._at_once()
         abandoned.clear()
         for gone in self._holdings.failures.keys() - {row.shard_id for row in self.rows}:
             self._holdings.forgive(gone)
-        for row in self.rows:
+        for row in own_order(self.rows, self._worker):
             if row.shard_id in self._holdings:
                 continue
             if row.ended or self._is_living(row):
@@ -158,10 +172,12 @@ class Coordinator:
                 continue
             if self.closing:
                 return True
-            if (
-                not self._may_take(row)
-                or (lease := await self._write(self._parts.leases.take(row, self._worker))) is None
-            ):
+            if not self._may_take(row):
+                waiting = True
+                continue
+            if left == 0:
+                return None
+            if (lease := await self._write(self._parts.leases.take(row, self._worker))) is None:
                 waiting = True
                 continue
             if self.closing:
@@ -169,7 +185,17 @@ class Coordinator:
                     await self._write(self._parts.leases.release(lease, live_seq=lease.live_seq))
                 return True
             self._holdings.start(lease)
+            left -= 1
         return waiting
+
+    def _at_once(self) -> int:
+        """How many shards to take before looking again; beyond this worker's share of all, that is one or few."""
+        unended = sum(not row.ended for row in self.rows)
+        left = fair_share(unended, len(self._living_others()) + 1) - len(self._holdings)
+        return min(left, max(_FEW, unended // _OF_ITS_SHARE)) if left > 0 else max(1, unended // _BEYOND)
+
+    def _living_others(self) -> set[str]:
+        return {row.owner for row in self.rows if row.owner is not None and self._is_living(row)}
 
     def _may_take(self, row: LeaseRow) -> bool:
         if self._parents_unsure(row):
@@ -197,7 +223,7 @@ class Coordinator:
         return self._observer.still_s(row) < self._options.lease_ttl_s
 
     async def _ask(self) -> None:
-        alive = {row.owner for row in self.rows if row.owner is not None and self._is_living(row)}
+        alive = self._living_others()
         failed = self._holdings.failed
         if self._options.until_idle or self.closing or not alive or len(failed) > len(self._holdings):
             return

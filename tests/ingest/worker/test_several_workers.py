@@ -51,6 +51,41 @@ def test_a_second_worker_is_handed_its_share_and_nothing_is_read_twice() -> None
     run_virtually(story())
 
 
+def test_workers_that_start_together_share_the_shards_fairly_though_none_expects_another() -> None:
+    async def story() -> None:
+        world = World(shards=48)
+        workers = [world.worker(name) for name in ("one", "two", "three")]
+        started_s = asyncio.get_running_loop().time()
+        running = [asyncio.create_task(worker.run()) for worker in workers]
+        await until(lambda: sum(len(worker.health().shards) for worker in workers) == 48, within_s=5)
+        assert asyncio.get_running_loop().time() - started_s < 2
+        assert [len(worker.health().shards) for worker in workers] == [16, 16, 16]
+        assert {row.fence for row in await world.leases.rows()} == {1}
+        for worker, task in zip(workers, running, strict=True):
+            await _ended(worker, task)
+
+    run_virtually(story())
+
+
+def test_what_a_living_worker_does_not_take_of_its_share_another_takes_soon() -> None:
+    async def story() -> None:
+        world = World(shards=48)
+        gate = Gate()
+        stuck = world.worker("stuck", gate.parts(world))
+        asleep = asyncio.create_task(stuck.run())
+        await until(lambda: len(stuck.health().shards) > 0)
+        gate.shut.set()
+        held = len(stuck.health().shards)
+        assert held < 24
+        other = world.worker("other")
+        running = asyncio.create_task(other.run())
+        await until(lambda: len(other.health().shards) == 48 - held, within_s=4)
+        await _ended(other, running)
+        asleep.cancel()
+
+    run_virtually(story())
+
+
 def test_the_shards_of_a_worker_that_died_are_read_again_within_fifteen_seconds() -> None:
     async def story() -> None:
         world = World(shards=4)
