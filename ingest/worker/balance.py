@@ -3,6 +3,7 @@
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from contracts.ledger import LeaseRow
 from ingest.batch import ShardId
@@ -11,6 +12,10 @@ _BASE_LOAD = 0.5
 """What a shard weighs by merely being there, in shares of the mean load: idle streams balance by count."""
 _WORTH_MOVING = 0.2
 """A move must lower the larger of the two loads by this share of a mean shard."""
+_FEW, _PART = 4, 1 / 16
+"""A worker takes so many free shards, or this part of all if that is more, before it looks again."""
+_MOMENT, _WHILE = 1 / 1000, 1 / 16
+"""Waits between steps, of the ttl: up to a worker's share, and beyond it."""
 
 
 def loads(rows: Sequence[LeaseRow]) -> dict[ShardId, float]:
@@ -51,6 +56,36 @@ def shard_to_ask_for(rows: Sequence[LeaseRow], worker: str, *, alive: Iterable[s
 def fair_share(shards: int, workers: int) -> int:
     """Shards that one of `workers` takes without asking."""
     return -(-shards // max(1, workers))
+
+
+class Step(NamedTuple):
+    """Free shards to take, and how long to wait before looking at the rows again, as a share of the ttl."""
+
+    shards: int
+    then_wait: float
+
+
+class Steps:
+    """How a worker takes free shards, so that workers that start together have as many each, though none knows of the
+    others before it sees their leases: by steps up to its share of all. Beyond that it waits while others are taking;
+    then its steps double, so that what they leave is not left unread for long.
+    """
+
+    def __init__(self) -> None:
+        self._beyond = 0
+        self._taken_by_others = 0
+
+    def next(self, unended: int, *, own: int, others: Sequence[str]) -> Step:
+        """The next step of a worker with `own` shards of `unended`; others: the living owner of each other shard."""
+        still_taking = len(others) > self._taken_by_others
+        self._taken_by_others = len(others)
+        left = fair_share(unended, len(set(others)) + 1) - own
+        if left > 0:
+            return Step(min(left, max(_FEW, int(unended * _PART))), _MOMENT)
+        if still_taking:
+            return Step(0, _WHILE)
+        step, self._beyond = self._beyond, max(1, 2 * self._beyond)
+        return Step(step, _WHILE)
 
 
 def own_order(rows: Sequence[LeaseRow], worker: str) -> list[LeaseRow]:

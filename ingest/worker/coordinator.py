@@ -12,7 +12,7 @@ from contracts.ledger import LeaseRow
 from ingest.kinesis import Shard, StreamUnavailable
 from ingest.leases import Observer
 from ingest.metrics import LEASES, READS, STREAM
-from ingest.worker.balance import fair_share, own_order, shard_to_ask_for
+from ingest.worker.balance import Steps, fair_share, own_order, shard_to_ask_for
 from ingest.worker.discovery import readable, rows_to_insert, rows_to_remove
 from ingest.worker.holdings import Holdings
 from ingest.worker.options import Options, Parts
@@ -20,11 +20,6 @@ from ingest.worker.settle import Persistence
 from ingest.worker.shard import ShardTask
 
 _T = TypeVar("_T")
-_FEW = 4
-_OF_ITS_SHARE, _BEYOND = 16, 64
-"""A worker takes a few shards, or one in so many of all if that is more, before it looks again who else has come."""
-_PAUSE = 1 / 160
-"""Of the ttl: the others' time to take theirs before it looks."""
 _log = structlog.get_logger()
 
 
@@ -77,9 +72,7 @@ class Coordinator:
     async def _tend(self, *, discover: bool) -> bool:
         try:
             await self._look(discover=discover)
-            while (waiting := await self._take_some()) is None:
-                await self._parts.clock.sleep(_PAUSE * self._options.lease_ttl_s)
-                await self._see_rows()
+            waiting = await self._take_what_is_free()
             await self._ask()
         except SinkUnavailable:
             return False
@@ -152,12 +145,22 @@ class Coordinator:
         if new:
             self.rows = await self._read_rows()
 
-    async def _take_some(self) -> bool | None:
-        """Take what may be taken, though no more than is fair before looking again: None where that was reached.
+    async def _take_what_is_free(self) -> bool:
+        """Take what may be taken, by steps; True where a shard is left without a living owner."""
+        steps = Steps()
+        while True:
+            unended = sum(not row.ended for row in self.rows)
+            others = [row.owner for row in self.rows if row.owner is not None and self._is_living(row)]
+            step = steps.next(unended, own=len(self._holdings), others=others)
+            waiting = await self._take(step.shards)
+            if waiting is not None:
+                return waiting
+            await self._parts.clock.sleep(step.then_wait * self._options.lease_ttl_s)
+            await self._see_rows()
 
-        Otherwise True where a shard is left without a living owner.
-        """
-        waiting, abandoned, left = False, self.abandoned, self._at_once()
+    async def _take(self, most: int) -> bool | None:
+        """Take at most so many shards: None where there are more that may be taken, else whether any is left."""
+        waiting, abandoned = False, self.abandoned
         abandoned.clear()
         for gone in self._holdings.failures.keys() - {row.shard_id for row in self.rows}:
             self._holdings.forgive(gone)
@@ -175,7 +178,7 @@ class Coordinator:
             if not self._may_take(row):
                 waiting = True
                 continue
-            if left == 0:
+            if most == 0:
                 return None
             if (lease := await self._write(self._parts.leases.take(row, self._worker))) is None:
                 waiting = True
@@ -185,17 +188,8 @@ class Coordinator:
                     await self._write(self._parts.leases.release(lease, live_seq=lease.live_seq))
                 return True
             self._holdings.start(lease)
-            left -= 1
+            most -= 1
         return waiting
-
-    def _at_once(self) -> int:
-        """How many shards to take before looking again; beyond this worker's share of all, that is one or few."""
-        unended = sum(not row.ended for row in self.rows)
-        left = fair_share(unended, len(self._living_others()) + 1) - len(self._holdings)
-        return min(left, max(_FEW, unended // _OF_ITS_SHARE)) if left > 0 else max(1, unended // _BEYOND)
-
-    def _living_others(self) -> set[str]:
-        return {row.owner for row in self.rows if row.owner is not None and self._is_living(row)}
 
     def _may_take(self, row: LeaseRow) -> bool:
         if self._parents_unsure(row):
@@ -223,7 +217,7 @@ class Coordinator:
         return self._observer.still_s(row) < self._options.lease_ttl_s
 
     async def _ask(self) -> None:
-        alive = self._living_others()
+        alive = {row.owner for row in self.rows if row.owner is not None and self._is_living(row)}
         failed = self._holdings.failed
         if self._options.until_idle or self.closing or not alive or len(failed) > len(self._holdings):
             return
