@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-ROUND_S = 0.1
+ROUND_S = 0.04
 PARTS = 4
 """Turns in a round: each process runs in one of them, a quarter of the time."""
 
