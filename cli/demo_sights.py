@@ -12,26 +12,32 @@ from typing import Any
 import redis
 
 from contracts.names import redis_latest, redis_seen
-from contracts.record import BAD_POSITION
+from contracts.record import BAD_POSITION, Flag
 from contracts.settings import RegionSettings
 from lake.trail.day_map import day_map
 from lake.trail.day_sources import device_day
 
 LIVE_SHOWN, HEARD_LAST = 5, 200
+_NOT_BELIEVED = BAD_POSITION | Flag.IMPOSSIBLE_SPEED
 
 
 def live_sample(settings: RegionSettings) -> dict[str, Any]:
-    """The fastest of the devices heard from last that are where they say, read as any redis client would."""
+    """The fastest of the devices heard from last, read as any redis client would."""
     client = redis.Redis.from_url(settings.redis_url.get_secret_value(), decode_responses=True)
     newest = client.zrevrange(redis_seen(settings.region), 0, HEARD_LAST - 1)
     latest = client.mget([redis_latest(settings.region, device) for device in newest]) if newest else []
     records = [json.loads(record) for record in latest if record]
-    placed = [record for record in records if "lat" in record and not record["flags"] & BAD_POSITION]
     return {
         "devices": client.zcard(redis_seen(settings.region)),
         "key": redis_latest(settings.region, "*"),
-        "newest": sorted(placed, key=_speed, reverse=True)[:LIVE_SHOWN],
+        "newest": fastest(records),
     }
+
+
+def fastest(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those to show: with a position, and neither that nor the speed flagged as wrong."""
+    believed = [record for record in records if "lat" in record and not record["flags"] & _NOT_BELIEVED]
+    return sorted(believed, key=_speed, reverse=True)[:LIVE_SHOWN]
 
 
 def _speed(record: dict[str, Any]) -> float:
