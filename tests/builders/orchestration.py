@@ -17,6 +17,7 @@ from assets.work import LandedHour, Merges
 from contracts.regions import Region, load_regions
 from lake.report import Report
 from orchestration import asks
+from orchestration.process import evaluate
 from orchestration.sensors import Level, level_sensor
 
 EU = load_regions()["eu"]
@@ -149,6 +150,11 @@ def begin(instance, repository, request, tags=None, status=DagsterRunStatus.STAR
         asset_selection=frozenset(request.asset_selection),
         status=status,
     )
+
+
+def tick(repository, instance, name):
+    """One evaluation as the daemon does it."""
+    return evaluate(repository.get_sensor_def(name), repository, instance, cursor=None)
 
 
 def hours(count: int, first: datetime = HOUR) -> list[datetime]:

@@ -4,22 +4,12 @@ import pytest
 
 from orchestration import daemon
 from orchestration.process import process
-from tests.builders.orchestration import MemorySpark, MemoryWork, begin, hours, small_definitions
+from tests.builders.orchestration import MemoryWork, begin, hours
 
 
 @pytest.fixture
 def work() -> MemoryWork:
     return MemoryWork(landing=dict.fromkeys(hours(1), 10))
-
-
-@pytest.fixture
-def spark(work: MemoryWork) -> MemorySpark:
-    return MemorySpark(work)
-
-
-@pytest.fixture
-def repository(work, spark):
-    return small_definitions(work, spark).get_repository_def()
 
 
 class Clock:

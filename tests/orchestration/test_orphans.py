@@ -10,29 +10,9 @@ from dagster import DagsterEvent, DagsterEventType, DagsterRunStatus, EventLogEn
 from dagster._core.events import EngineEventData
 
 from orchestration.orphans import HERE, fail_orphans, here
-from orchestration.process import StillUnderWay, evaluate, process
-from tests.builders.orchestration import MemorySpark, MemoryWork, begin, hours, small_definitions
+from orchestration.process import StillUnderWay, process
+from tests.builders.orchestration import begin, hours, tick
 from tests.builders.stack import eventually
-
-
-@pytest.fixture
-def work() -> MemoryWork:
-    return MemoryWork(landing=dict.fromkeys(hours(3), 10))
-
-
-@pytest.fixture
-def spark(work: MemoryWork) -> MemorySpark:
-    return MemorySpark(work)
-
-
-@pytest.fixture
-def repository(work, spark):
-    return small_definitions(work, spark).get_repository_def()
-
-
-def tick(repository, instance, name):
-    """One evaluation as the daemon does it."""
-    return evaluate(repository.get_sensor_def(name), repository, instance, cursor=None)
 
 
 @pytest.mark.parametrize("status", [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.NOT_STARTED])

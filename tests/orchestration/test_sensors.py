@@ -8,28 +8,8 @@ from dagster import AssetKey, DagsterRunStatus, RunsFilter
 
 from assets.faults import StepFailed
 from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of, rest_after
-from orchestration.process import ask, evaluate, execute, process
-from tests.builders.orchestration import DAY, HOUR, MemorySpark, MemoryWork, begin, hours, small_definitions
-
-
-@pytest.fixture
-def work() -> MemoryWork:
-    return MemoryWork(landing=dict.fromkeys(hours(3), 10))
-
-
-@pytest.fixture
-def spark(work: MemoryWork) -> MemorySpark:
-    return MemorySpark(work)
-
-
-@pytest.fixture
-def repository(work, spark):
-    return small_definitions(work, spark).get_repository_def()
-
-
-def tick(repository, instance, name):
-    """One evaluation as the daemon does it."""
-    return evaluate(repository.get_sensor_def(name), repository, instance, cursor=None)
+from orchestration.process import ask, execute, process
+from tests.builders.orchestration import DAY, HOUR, begin, hours, tick
 
 
 def test_contiguous_hours_are_one_run(repository, instance):
