@@ -139,12 +139,10 @@ class ShardTask:
             raise group.exceptions[0] from group
 
     async def _read(self) -> None:
+        closing = asyncio.ensure_future(self._closing.wait())
         try:
             while not self._closing.is_set():
-                await self._unless_closing(self._room())
-                if self._closing.is_set():
-                    break
-                answer = await self._unless_closing(self._answer())
+                answer = await _unless(closing, self._next_answer())
                 if answer is None:
                     break
                 await self._take_in(answer)
@@ -159,8 +157,13 @@ class ShardTask:
             self.delivery.end(await self._children([]), self._live_now)
             return
         finally:
+            closing.cancel()
             self._reader.close()
         self.delivery.close()
+
+    async def _next_answer(self) -> Records:
+        await self._room()
+        return await self._answer()
 
     async def _answer(self) -> Records:
         """The next answer. Raises ShardGone only where the stream's list lacks it too: ending cannot be undone."""
@@ -235,14 +238,14 @@ class ShardTask:
         except (LeaseLost, TimeoutError):
             _log.warning("lease.not_released", shard=self.shard_id)
 
-    async def _unless_closing(self, work: Coroutine[Any, Any, _T]) -> _T | None:
-        """The work's result, or None where the shard is to be let go first."""
-        task = asyncio.ensure_future(work)
-        closing = asyncio.ensure_future(self._closing.wait())
-        try:
-            await asyncio.wait((task, closing), return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else None
-        finally:
-            for waiting in (task, closing):
-                waiting.cancel()
-            await asyncio.gather(task, closing, return_exceptions=True)
+
+async def _unless(closing: "asyncio.Future[Any]", work: Coroutine[Any, Any, _T]) -> _T | None:
+    """The work's result, or None where `closing` is there first."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task, closing), return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
