@@ -159,7 +159,9 @@ class Coordinator:
             await self._see_rows()
 
     async def _take(self, most: int) -> bool | None:
-        """Take at most so many shards: None where there are more that may be taken, else whether any is left."""
+        """Take at most so many shards that nobody owned, and all that dead workers do: None where there are more of the
+        former that may be taken, else whether any is left.
+        """
         waiting, abandoned = False, self.abandoned
         abandoned.clear()
         for gone in self._holdings.failures.keys() - {row.shard_id for row in self.rows}:
@@ -178,7 +180,7 @@ class Coordinator:
             if not self._may_take(row):
                 waiting = True
                 continue
-            if most == 0:
+            if most <= 0 and row.owner is None:  # what a dead worker read has stood unread for a ttl already
                 return None
             if (lease := await self._write(self._parts.leases.take(row, self._worker))) is None:
                 waiting = True
