@@ -1,4 +1,4 @@
-"""Which shard a worker should ask for, so that load spreads: a pure function of the lease rows."""
+"""Which shards a worker takes and which it asks for, so that load spreads: by the lease rows alone."""
 
 import zlib
 from collections import defaultdict

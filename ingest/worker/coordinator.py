@@ -159,8 +159,8 @@ class Coordinator:
             await self._see_rows()
 
     async def _take(self, most: int) -> bool | None:
-        """Take at most so many shards that nobody owned, and all that dead workers do: None where there are more of the
-        former that may be taken, else whether any is left.
+        """Take at most so many free shards, and all that are left by the dead or meant for someone: None where there
+        are more of the free that may be taken, else whether any is left.
         """
         waiting, abandoned = False, self.abandoned
         abandoned.clear()
@@ -180,7 +180,7 @@ class Coordinator:
             if not self._may_take(row):
                 waiting = True
                 continue
-            if most <= 0 and row.owner is None:  # what a dead worker read has stood unread for a ttl already
+            if most <= 0 and row.owner is None and row.wanted_by is None:
                 return None
             if (lease := await self._write(self._parts.leases.take(row, self._worker))) is None:
                 waiting = True

@@ -1,9 +1,10 @@
 """Ending tasks for sure."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
 
+_T = TypeVar("_T")
 _AGAIN_S = 0.5
 
 
@@ -19,3 +20,15 @@ async def cancelled(tasks: Iterable["asyncio.Task[Any]"]) -> None:
             task.cancel()
         await asyncio.wait(left, timeout=_AGAIN_S)
         left = [task for task in left if not task.done()]
+
+
+async def unless(closing: "asyncio.Future[Any]", work: Coroutine[Any, Any, _T]) -> _T | None:
+    """The work's result, or None where `closing` is there first."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task, closing), return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

@@ -1,9 +1,7 @@
 """One shard of one worker: read, decode, keep live state current, buffer; flush, commit, let go."""
 
 import asyncio
-from collections.abc import Coroutine
 from enum import StrEnum
-from typing import Any, TypeVar
 
 import structlog
 
@@ -17,6 +15,7 @@ from ingest.worker.budget import Budget
 from ingest.worker.catchup import CatchUp, beside
 from ingest.worker.decoding import decode_in_hours
 from ingest.worker.delivery import Delivery
+from ingest.worker.ending import unless
 from ingest.worker.horizon import Horizon, Retention
 from ingest.worker.live import LiveWriter
 from ingest.worker.load import Load
@@ -25,7 +24,6 @@ from ingest.worker.reading import shard_reader
 from ingest.worker.totals import Totals
 from ingest.worker.watch import Watch
 
-_T = TypeVar("_T")
 _LIVE_PATIENCE_S = 2.0
 """How long letting go waits for live state, so that the next owner need not offer the last records again."""
 _log = structlog.get_logger()
@@ -142,7 +140,7 @@ class ShardTask:
         closing = asyncio.ensure_future(self._closing.wait())
         try:
             while not self._closing.is_set():
-                answer = await _unless(closing, self._next_answer())
+                answer = await unless(closing, self._next_answer())
                 if answer is None:
                     break
                 await self._take_in(answer)
@@ -237,15 +235,3 @@ class ShardTask:
                 await self.delivery.release(self.live_seq, self.for_worker)
         except (LeaseLost, TimeoutError):
             _log.warning("lease.not_released", shard=self.shard_id)
-
-
-async def _unless(closing: "asyncio.Future[Any]", work: Coroutine[Any, Any, _T]) -> _T | None:
-    """The work's result, or None where `closing` is there first."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait((task, closing), return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
