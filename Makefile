@@ -21,10 +21,10 @@ help: ## List these commands
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -m lake.jars >/dev/null
-	@$(BIN)/python -m lake.class_archive >/dev/null || echo "Without an archive of its classes Spark starts more slowly; nothing else is different"
+	@$(BIN)/python -m lake.spark.jars >/dev/null
+	@$(BIN)/python -m lake.spark.class_archive >/dev/null || echo "Without an archive of its classes Spark starts more slowly; nothing else is different"
 	@$(BIN)/python -m ingest.compiled
-	@$(BIN)/python -m assets.manifests >/dev/null
+	@$(BIN)/python -m marts.manifests >/dev/null
 	@touch $@
 
 .PHONY: install
@@ -32,7 +32,7 @@ install: .venv/installed ## Make .venv with exactly the versions of requirements
 
 .PHONY: manifests
 manifests: .venv/installed ## Prepare dbt's manifests, one a region
-	@$(BIN)/python -m assets.manifests
+	@$(BIN)/python -m marts.manifests
 
 .PHONY: demo
 demo: .venv/installed ## The whole system on this machine with simulated fleets, then a report

@@ -16,7 +16,13 @@ from packaging.version import Version
 
 from assets.faults import told_safely
 from assets.partitions import day_key, days_in
-from lake.dbt import EXECUTABLE, PROJECT, target, target_path, window_arguments
+from marts.dbt import (
+    EXECUTABLE,
+    PROJECT,
+    target,
+    target_path,
+    window_arguments,
+)
 
 NO_UNIT_TESTS = "resource_type:unit_test"
 """They test the SQL, not the data: `make test` runs them."""

@@ -43,13 +43,13 @@ class LakeWork:
 
     def take_in(self) -> int:
         """See RegionWork."""
-        from lake.intake import intake
+        from lake.merge.intake import intake
 
         return intake(self._settings)
 
     def due_merges(self) -> Merges:
         """See RegionWork."""
-        from lake.intake import due_merges
+        from lake.merge.intake import due_merges
 
         due = due_merges(self._settings)
         return Merges(hours=list(due.hours), straggler_hours=list(due.straggler_hours))
@@ -70,25 +70,25 @@ class LakeWork:
 
     def harvest(self) -> None:
         """See RegionWork."""
-        from lake.harvest import harvest
+        from lake.derive.changed_days import harvest
 
         harvest(self._settings)
 
     def due_days(self) -> list[date]:
         """See RegionWork."""
-        from lake.harvest import due_days
+        from lake.derive.changed_days import due_days
 
         return due_days(self._settings)
 
     def due_loads(self) -> list[date]:
         """See RegionWork."""
-        from lake.load import due_loads
+        from marts.load import due_loads
 
         return due_loads(self._settings)
 
     def load(self, days: Sequence[date]) -> Told:
         """See RegionWork."""
-        from lake.load import load_days
+        from marts.load import load_days
 
         return load_days(self._settings, days)
 
@@ -98,43 +98,43 @@ class LakeWork:
 
     def due_marts(self) -> list[date]:
         """See RegionWork."""
-        from lake.load import due_marts
+        from marts.load import due_marts
 
         return due_marts(self._settings)
 
     def staged_sequences(self, days: Sequence[date]) -> Mapping[date, int]:
         """See RegionWork."""
-        from lake.load import staged_sequences
+        from marts.load import staged_sequences
 
         return staged_sequences(self._settings, days)
 
     def mark_marts(self, days: Sequence[date], sequences: Mapping[date, int]) -> None:
         """See RegionWork."""
-        from lake.load import mark_marts
+        from marts.load import mark_marts
 
         mark_marts(self._settings, days, sequences)
 
     def dbt_environment(self) -> Mapping[str, str]:
         """See RegionWork."""
-        from lake.dbt import dbt_environment
+        from marts.dbt import dbt_environment
 
         return dbt_environment(self._settings)
 
     def mart_rows(self, mart: str, days: Sequence[date]) -> Mapping[date, int]:
         """See RegionWork."""
-        from assets.mart_rows import mart_rows
+        from marts.rows import mart_rows
 
         return mart_rows(self._settings.postgres_dsn.get_secret_value(), mart, days)
 
     def due_releases(self) -> list[date]:
         """See RegionWork."""
-        from lake.release import due_releases
+        from release import due_releases
 
         return due_releases(self._settings)
 
     def publish(self, day: date) -> Told:
         """See RegionWork."""
-        from lake.release import publish_day
+        from release import publish_day
 
         return publish_day(self._settings, day)
 
@@ -150,7 +150,7 @@ class LakeWork:
 
     def reconcile(self) -> Reconciled:
         """See RegionWork."""
-        from lake.reconcile import reconcile
+        from reconcile import reconcile
 
         return reconcile(self._settings)
 
@@ -158,7 +158,7 @@ class LakeWork:
         """See RegionWork: of the business day that changed last."""
         from pyiceberg.expressions import And, GreaterThanOrEqual, LessThan
 
-        from lake.catalog import catalog
+        from lake.iceberg.catalog import catalog
 
         columns = tuple(column.name for column in LANDING if column.name not in _NOT_CHECKED)
         ((day,),) = self._rows("select max(day) from ops.changed")

@@ -25,7 +25,7 @@ class LocalSparkJobs:
         from dagster_pyspark import LazyPySparkResource
 
         from lake.run import run
-        from lake.session import spark_config
+        from lake.spark.session import spark_config
 
         context.log.info(f"{type(job).__name__} in this process")
         pyspark = LazyPySparkResource(spark_config=spark_config(self._settings))

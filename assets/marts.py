@@ -9,11 +9,11 @@ from dagster_dbt import dbt_assets
 from assets import keys
 from assets.dbt import NO_UNIT_TESTS, built, covers_days, days_wanted, dbt_project
 from assets.faults import told_safely
-from assets.manifests import prepared
 from assets.partitions import days_of
 from assets.translator import RegionTranslator
 from assets.work import RegionWork
 from contracts.regions import Region
+from marts.manifests import prepared
 
 
 def marts_assets(region: Region) -> AssetsDefinition:

@@ -23,7 +23,6 @@ from dagster_dbt import dbt_assets
 from assets import keys
 from assets.dbt import NO_UNIT_TESTS, built, covers_days, days_wanted, dbt_project
 from assets.faults import told_safely
-from assets.manifests import prepared
 from assets.partitions import WORLD_DAYS, day_key
 from assets.tables import same_columns, table_metadata
 from assets.translator import RegionTranslator
@@ -32,6 +31,7 @@ from contracts.derived import UTILISATION_DAY
 from contracts.names import fleet_database
 from contracts.regions import WORLD
 from contracts.settings import Buckets
+from marts.manifests import prepared
 
 CODE_VERSION = "1"
 EXCHANGE = AssetKey([WORLD, "exchange"])

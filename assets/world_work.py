@@ -17,13 +17,13 @@ class LakeWorldWork:
 
     def due_loads(self) -> list[date]:
         """See WorldWork. An object whose key names no day is due today: loading refuses it and says why."""
-        from lake.world import due_objects
+        from release.world import due_objects
 
         return sorted({_day_of(key) for key in due_objects(self._settings)})
 
     def load(self) -> Told:
         """See WorldWork."""
-        from lake.world import load_world
+        from release.world import load_world
 
         return load_world(self._settings)
 
@@ -37,37 +37,37 @@ class LakeWorldWork:
 
     def due_marts(self) -> list[date]:
         """See WorldWork."""
-        from lake.world import due_marts
+        from release.world import due_marts
 
         return due_marts(self._settings)
 
     def staged(self, days: Sequence[date]) -> Any:
         """See WorldWork."""
-        from lake.world import loaded_etags
+        from release.world import loaded_etags
 
         return loaded_etags(self._settings, days)
 
     def mark_marts(self, staged: Any) -> None:
         """See WorldWork."""
-        from lake.world import mark_marts
+        from release.world import mark_marts
 
         mark_marts(self._settings, staged)
 
     def dbt_environment(self) -> Mapping[str, str]:
         """See WorldWork."""
-        from lake.dbt import dbt_environment
+        from marts.dbt import dbt_environment
 
         return dbt_environment(self._settings)
 
     def mart_rows(self, mart: str, days: Sequence[date]) -> Mapping[date, int]:
         """See WorldWork."""
-        from assets.mart_rows import mart_rows
+        from marts.rows import mart_rows
 
         return mart_rows(self._settings.postgres_dsn.get_secret_value(), mart, days)
 
 
 def _day_of(key: str) -> date:
-    from lake.release.exchange import parse_key
+    from release.exchange import parse_key
 
     try:
         return parse_key(key).day

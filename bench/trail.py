@@ -26,10 +26,10 @@ from contracts.names import arrival_hour, bucket, landing_key, padded_sequence
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import RegionSettings
 from lake.database import transaction
+from lake.iceberg.tables import ensure_tables, history
 from lake.jobs import MergeLanding
 from lake.run import run as run_job
-from lake.session import spark_session
-from lake.tables import ensure_tables, history
+from lake.spark.session import spark_session
 from lake.trail import SpotQuery
 
 REGION = "eu"

@@ -32,10 +32,10 @@ def _consume(
         _consume_all(workers, until_idle=until_idle, as_json=as_json)
         return
     enter_region(region)
-    from ingest.memory import keep_freed_memory
+    from ingest.runtime.allocator import keep_freed_memory
 
     keep_freed_memory()
-    from ingest.service import consume
+    from ingest.service.one_worker import consume
 
     report = {"region": region, **msgspec.to_builtins(consume(RegionSettings.load(), workers, until_idle))}
     _show([report], as_json=as_json, single=True)

@@ -20,7 +20,7 @@ COMMANDS = (
     "reconcile",
     "trail",
     "bench",
-    "demo",
+    "demo.command",
     "ui",
 )
 """Modules of cli/ that add their commands, in the order of the help text."""

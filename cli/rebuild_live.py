@@ -22,9 +22,9 @@ def _rebuild_live(
 ) -> None:
     """Rebuild a region's live state from history and landing, consumers running: where landing alone does not do."""
     enter_region(region)
-    from ingest.live_rebuild import rebuild_live
-    from ingest.service import log_to_stderr
-    from lake.live_rows import HistoryRows
+    from ingest.service.one_worker import log_to_stderr
+    from ingest.service.rebuild_live import rebuild_live
+    from lake.trail.history_rows import HistoryRows
 
     log_to_stderr()
     settings = RegionSettings.load()

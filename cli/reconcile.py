@@ -39,7 +39,7 @@ def _reconcile(
 def _here(region: str) -> dict[str, Any]:
     enter_region(region)
     from cli.outage import stores_answer
-    from lake.reconcile import reconcile
+    from reconcile import reconcile
 
     with stores_answer(region):
         return reconcile(RegionSettings.load()).document()

@@ -11,7 +11,12 @@ from cli.environment import enter_region
 from contracts.errors import Misuse
 from contracts.regions import WORLD
 from contracts.settings import RegionSettings, WorldSettings
-from lake.dbt import PROJECT, dbt_environment, target, target_path
+from marts.dbt import (
+    PROJECT,
+    dbt_environment,
+    target,
+    target_path,
+)
 from stack.services.postgres import programs
 
 

@@ -17,7 +17,12 @@ from cli.environment import enter_region
 from contracts.settings import RegionSettings
 
 if TYPE_CHECKING:
-    from ingest.overview import Overlook, Overview, ShardView, WorkerView
+    from ingest.service.overview import (
+        Overlook,
+        Overview,
+        ShardView,
+        WorkerView,
+    )
 
 _LATE_MS = 60_000
 _TIGHT = 0.5
@@ -43,7 +48,7 @@ def _top(
 
 async def _watch(settings: RegionSettings, elsewhere: list[str], every_s: float, *, as_json: bool) -> None:
     from ingest.leases.dynamodb import DynamoLeases
-    from ingest.overview import Overlook
+    from ingest.service.overview import Overlook
 
     leases = DynamoLeases(settings.region, settings.row.aws_region, settings.dynamodb)
     overlook = Overlook(settings.region, leases)

@@ -26,8 +26,8 @@ def add_to(app: typer.Typer) -> None:
 
         The daemon launches the runs that are due while this is up. Ctrl-C ends all of it.
         """
-        from orchestration.home import prepare_home
-        from orchestration.servers import serving
+        from orchestration.local.home import prepare_home
+        from orchestration.local.servers import serving
 
         state = state_folder()
         dagster = prepare_home(stack.dagster_environment(state))

@@ -8,7 +8,7 @@ from typing import Any
 
 from devices.outgoing import Outgoing
 from devices.pace import Pacer
-from devices.producer import Producer
+from producer import Producer
 
 Progress = Callable[[int], None]
 """Called with the number of records just handed to the producer."""

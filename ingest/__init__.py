@@ -1,0 +1,1 @@
+"""From the stream to Redis and to landing: the consumer."""

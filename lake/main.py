@@ -52,7 +52,7 @@ def _run_and_tell(settings: RegionSettings, job: Job) -> Report:
 
 def _run(settings: RegionSettings, job: Job) -> Report:
     from lake.run import check_region, run
-    from lake.session import spark_session
+    from lake.spark.session import spark_session
 
     check_region(settings, job)  # before Spark has started for nothing
     return run(spark_session(settings), settings, job)

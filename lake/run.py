@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from contracts.errors import Misuse
 from contracts.names import DEVICE_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE
 from contracts.settings import RegionSettings
+from lake.iceberg.partitions import total_rows
+from lake.iceberg.tables import table
 from lake.jobs import Job, MergeLanding
-from lake.partitions import total_rows
 from lake.report import ColumnReport, Report, TableReport
-from lake.session import connect
-from lake.tables import table
+from lake.spark.session import connect
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

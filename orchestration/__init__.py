@@ -1,0 +1,1 @@
+"""Dagster: one `Definitions` a region and one for the world."""

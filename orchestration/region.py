@@ -16,7 +16,7 @@ from dagster import (
 from assets.region import RegionAssets, region_assets
 from assets.work import RegionWork
 from contracts.regions import Region
-from orchestration import asks
+from orchestration import due_work as asks
 from orchestration.resources import REGION_RESOURCES
 from orchestration.sensors import Ask, Level, level_sensor
 

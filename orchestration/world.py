@@ -14,9 +14,9 @@ from assets.world import (
     release_is_agreed,
     staging_asset,
 )
+from orchestration.partition_ranges import JOIN_DAYS, range_tags, spans
 from orchestration.resources import WORLD_RESOURCES
 from orchestration.sensors import Ask, Level, level_sensor
-from orchestration.spans import JOIN_DAYS, range_tags, spans
 
 WORK = "world/exchange"
 

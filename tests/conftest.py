@@ -10,7 +10,18 @@ import stack as embedded
 from contracts.settings import RegionSettings, WorldSettings
 from tests.builders.stack import state_parent
 
-SLOW_FIRST = ("endtoend", "orchestration", "lake", "assets", "simulation", "dbt_project", "stack", "ingest")
+SLOW_FIRST = (
+    "endtoend",
+    "orchestration",
+    "lake",
+    "reconcile",
+    "release",
+    "assets",
+    "simulation",
+    "dbt_project",
+    "stack",
+    "ingest",
+)
 """Rooms whose files are long. Where processes share the files, what is long must not come last."""
 
 

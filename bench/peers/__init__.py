@@ -1,0 +1,1 @@
+"""Peers that the benchmarks run side by side with Fleetlake."""

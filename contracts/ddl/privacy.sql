@@ -12,7 +12,7 @@ create table if not exists privacy.release_cell (
     published_at timestamptz not null default now(),
     primary key (release, day, cell, version)
 );
--- What each device of the cell added, and the contributors behind it, as HMACs (lake.release.versions says how).
+-- What each device of the cell added, and the contributors behind it, as HMACs (release.versions says how).
 alter table privacy.release_cell add column if not exists devices bytea[];
 -- Devices whose records are no longer accepted, as HMACs; version grows with each row.
 create table if not exists privacy.suppression (

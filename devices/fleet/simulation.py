@@ -17,9 +17,9 @@ from devices.fleet.noise import Moments, uniform
 from devices.fleet.roster import Vehicle, make_roster
 from devices.fleet.window import check
 from devices.outgoing import Outgoing
-from devices.producer import Producer
 from devices.registry import register
 from devices.send import Progress, Sent, iso_ms, send
+from producer import Producer
 
 SLICE_MS, BIG_FLEET_SLICE_MS = 4 * 3_600_000, 3_600_000
 """Time that is made at once: longer is faster, shorter needs less memory."""

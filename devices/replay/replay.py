@@ -9,12 +9,12 @@ import numpy as np
 from contracts.errors import BadInputFile
 from contracts.settings import RegionSettings
 from devices.outgoing import Outgoing
-from devices.producer import Producer
 from devices.registry import Fleet, register
 from devices.replay.feed import Feed
 from devices.replay.mapping import Mapping
 from devices.replay.times import UNKNOWN
 from devices.send import Progress, Sent, iso_ms, send
+from producer import Producer
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ingest.compiled.ascii import (
+    BRACE,
+    BRACE_END,
+    BRACKET,
+    BRACKET_END,
+    COMMA,
+    EQUALS,
+    QUOTE,
+)
 from ingest.compiled.compiling import entry, helper, part
-from ingest.compiled.letters import BRACE, BRACE_END, BRACKET, BRACKET_END, COMMA, EQUALS, QUOTE
 from ingest.compiled.tokens import Texts, put, read_name, read_number, read_word, skip_blank, text_end
 
 DATA, SEQUENCE_NUMBER, PARTITION_KEY, ARRIVAL, OTHER = range(5)

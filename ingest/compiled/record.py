@@ -6,6 +6,18 @@ not plain, or not JSON at all, is left for another reader; nothing is decided he
 
 import numpy as np
 
+from ingest.compiled.ascii import (
+    BRACE,
+    BRACE_END,
+    BRACKET,
+    BRACKET_END,
+    COMMA,
+    MINUS,
+    N_SMALL,
+    NINE,
+    QUOTE,
+    ZERO,
+)
 from ingest.compiled.compiling import entry, helper, part
 from ingest.compiled.form import (
     ATTRIBUTES,
@@ -20,7 +32,6 @@ from ingest.compiled.form import (
     Columns,
     Fields,
 )
-from ingest.compiled.letters import BRACE, BRACE_END, BRACKET, BRACKET_END, COMMA, MINUS, N_SMALL, NINE, QUOTE, ZERO
 from ingest.compiled.times import read_time
 from ingest.compiled.tokens import (
     Texts,

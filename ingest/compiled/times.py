@@ -2,8 +2,18 @@
 
 import numpy as np
 
+from ingest.compiled.ascii import (
+    COLON,
+    MINUS,
+    NINE,
+    PLUS,
+    POINT,
+    QUOTE,
+    T_LARGE,
+    Z_LARGE,
+    ZERO,
+)
 from ingest.compiled.compiling import helper
-from ingest.compiled.letters import COLON, MINUS, NINE, PLUS, POINT, QUOTE, T_LARGE, Z_LARGE, ZERO
 
 
 @helper

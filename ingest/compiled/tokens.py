@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ingest.compiled.compiling import helper
-from ingest.compiled.letters import (
+from ingest.compiled.ascii import (
     BACKSLASH,
     COLON,
     E_LARGE,
@@ -26,6 +25,7 @@ from ingest.compiled.letters import (
     TILDE,
     ZERO,
 )
+from ingest.compiled.compiling import helper
 
 POWERS = np.array([float(10**exponent) for exponent in range(23)])
 """10**0 to 10**22, which doubles hold exactly."""

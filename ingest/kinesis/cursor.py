@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from ingest.batch import ShardId
-from ingest.clock import Clock
 from ingest.kinesis.protocol import IteratorExpired, Records, ShardGone, Start, StreamClient, StreamUnavailable
 from ingest.kinesis.trouble import Trouble
+from ingest.runtime.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import aiohttp
 from botocore.eventstream import EventStreamBuffer, ParserError
 
-from ingest.clock import Clock
 from ingest.kinesis.protocol import StreamUnavailable
+from ingest.runtime.clock import Clock
 
 _UNREADABLE = (ParserError, KeyError, ValueError, IndexError, struct.error)
 _BROKEN = (aiohttp.ClientError, TimeoutError, OSError)

@@ -7,14 +7,19 @@ import msgspec
 
 from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
-from ingest.aws import AwsRefused, AwsUnanswered, JsonService, server_ms
 from ingest.batch import KinesisRecord, ShardId
-from ingest.clock import Clock, SystemClock
 from ingest.kinesis.answer import decode_answer
 from ingest.kinesis.event_stream import EventMessages, Message
 from ingest.kinesis.protocol import Records, ShardGone, Start, StreamUnavailable, Throttled
 from ingest.kinesis.wire import ChildRow, child_shard
 from ingest.records import data_bytes
+from ingest.runtime.aws import (
+    AwsRefused,
+    AwsUnanswered,
+    JsonService,
+    server_ms,
+)
+from ingest.runtime.clock import Clock, SystemClock
 
 _SILENCE_S = 20.0
 """Kinesis sends something every five seconds, even where there are no records."""

@@ -9,9 +9,7 @@ import msgspec
 
 from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
-from ingest.aws import AwsRefused, AwsUnanswered, JsonService
 from ingest.batch import KinesisRecord, ShardId
-from ingest.clock import Clock, SystemClock
 from ingest.kinesis.answer import decode_answer
 from ingest.kinesis.protocol import (
     IteratorExpired,
@@ -24,8 +22,10 @@ from ingest.kinesis.protocol import (
     Throttled,
 )
 from ingest.kinesis.wire import ChildRow, HashRange, child_shard
-from ingest.offload import Offload, inline
 from ingest.records import data_bytes
+from ingest.runtime.aws import AwsRefused, AwsUnanswered, JsonService
+from ingest.runtime.clock import Clock, SystemClock
+from ingest.runtime.offload import Offload, inline
 
 _THROTTLES = {"ProvisionedThroughputExceededException", "ThrottlingException", "KMSThrottlingException"}
 _T = TypeVar("_T")

@@ -5,9 +5,9 @@ import random
 import structlog
 
 from ingest.batch import ShardId
-from ingest.clock import Clock
 from ingest.kinesis.protocol import StreamUnavailable, Throttled
-from ingest.metrics import STREAM, Metrics
+from ingest.runtime.clock import Clock
+from ingest.runtime.metrics import STREAM, Metrics
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 10.0

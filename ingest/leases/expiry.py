@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from contracts.ledger import LeaseRow
 from ingest.batch import ShardId
-from ingest.clock import Clock
+from ingest.runtime.clock import Clock
 
 
 class Observer:

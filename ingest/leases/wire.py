@@ -8,7 +8,7 @@ import msgspec
 
 from contracts.errors import FleetlakeError, SinkUnavailable
 from contracts.settings import AwsService
-from ingest.aws import AwsRefused, AwsUnanswered, JsonService
+from ingest.runtime.aws import AwsRefused, AwsUnanswered, JsonService
 
 _CONDITION = "ConditionalCheckFailed"
 _CANCELLED = "TransactionCanceledException"

@@ -7,11 +7,11 @@ import msgspec
 
 from contracts.ledger import REJECTED, LandedObject, LedgerEntry
 from contracts.names import reason_of_key
-from ingest.clock import Clock, SystemClock
 from ingest.landing import ObjectStore
 from ingest.replay.marks import Mark, Marks
 from ingest.replay.rejects import Reject, rejects_in, requests_of
 from ingest.replay.writer import RecordWriter
+from ingest.runtime.clock import Clock, SystemClock
 
 
 class ReplayReport(msgspec.Struct, kw_only=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from contracts.errors import SinkUnavailable
 from contracts.settings import AwsService
-from ingest.aws import AwsRefused, AwsUnanswered, JsonService
+from ingest.runtime.aws import AwsRefused, AwsUnanswered, JsonService
 
 MOST_RECORDS = 500
 MOST_BYTES = 4 * 1024 * 1024

@@ -4,16 +4,16 @@ from dataclasses import dataclass, field
 
 from contracts.settings import RegionSettings
 from ingest.batch import Decoder
-from ingest.clock import Clock, SystemClock
 from ingest.kinesis.cursor import ReadLimits
 from ingest.kinesis.fan_out import FanOut
 from ingest.kinesis.protocol import StreamClient
 from ingest.landing import ObjectStore
 from ingest.leases.protocol import Leases
 from ingest.live.protocol import LiveState
-from ingest.metrics import Metrics
-from ingest.offload import Offload, inline
-from ingest.worker.start import start_ms_of
+from ingest.runtime.clock import Clock, SystemClock
+from ingest.runtime.metrics import Metrics
+from ingest.runtime.offload import Offload, inline
+from ingest.worker.reading.start import start_ms_of
 
 _MIB = 1024 * 1024
 _DAY_MS = 86_400_000

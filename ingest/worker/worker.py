@@ -9,19 +9,19 @@ from typing import Any
 import structlog
 
 from contracts.ledger import LeaseRow
-from ingest.worker.budget import Budget
-from ingest.worker.coordinator import Coordinator
+from ingest.runtime.retry import Persistence
 from ingest.worker.ending import cancelled
-from ingest.worker.holdings import Holdings
-from ingest.worker.horizon import Retention
-from ingest.worker.janitor import Janitor
-from ingest.worker.live import LiveWriter, sweep
+from ingest.worker.landing.budget import Budget
+from ingest.worker.landing.janitor import Janitor
+from ingest.worker.live.rebuild import LiveMender
+from ingest.worker.live.writer import LiveWriter, sweep
 from ingest.worker.options import Options, Parts
-from ingest.worker.relive import LiveMender
+from ingest.worker.reading.retention import Retention
+from ingest.worker.reading.start import resolved, stream_described
 from ingest.worker.report import Health, Report
-from ingest.worker.settle import Persistence
-from ingest.worker.shard import ShardTask
-from ingest.worker.start import resolved, stream_described
+from ingest.worker.shards.coordinator import Coordinator
+from ingest.worker.shards.holdings import Holdings
+from ingest.worker.shards.task import ShardTask
 from ingest.worker.totals import Totals
 
 _log = structlog.get_logger()

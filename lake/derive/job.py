@@ -12,24 +12,24 @@ from pyspark.sql import DataFrame, SparkSession
 from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
 from contracts.names import DEVICE_DAY_TABLE, TRIP_TABLE
 from contracts.settings import RegionSettings
-from lake.conflicts import retry_conflicts
+from lake.derive.changed_days import due_days, harvest
+from lake.derive.device_days import to_device_days
 from lake.derive.progress import begin, finish, standing
 from lake.derive.replace import differing, in_days, replace_days
 from lake.derive.source import pin, read_history, spans_of
-from lake.device_days.days import to_device_days
-from lake.harvest import due_days, harvest
-from lake.tables import ensure_tables, table
-from lake.trips.intervals import to_intervals
-from lake.trips.points import to_points
-from lake.trips.rules import TripRules, trip_rules
-from lake.trips.segment import to_trips
+from lake.derive.trips.intervals import to_intervals
+from lake.derive.trips.points import to_points
+from lake.derive.trips.rules import TripRules, trip_rules
+from lake.derive.trips.segment import to_trips
+from lake.iceberg.conflicts import retry_conflicts
+from lake.iceberg.tables import ensure_tables, table
 
 log = structlog.get_logger()
 _SCHEMAS: dict[str, pa.Schema] = {TRIP_TABLE: TRIP_SCHEMA, DEVICE_DAY_TABLE: DEVICE_DAY_SCHEMA}
 
 
 def derive(rows: DataFrame, rules: TripRules) -> dict[str, DataFrame]:
-    """Trips and device days, by table, of rows of history (columns lake.trips.points.READ). Pure."""
+    """Trips and device days, by table, of rows of history (columns lake.derive.trips.points.READ). Pure."""
     intervals = to_intervals(to_points(rows), rules).persist(StorageLevel.MEMORY_AND_DISK)
     trips = to_trips(intervals, rules)
     return {TRIP_TABLE: trips, DEVICE_DAY_TABLE: to_device_days(intervals, trips)}

@@ -7,7 +7,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as fn
 
-from lake.business_days import runs_of
+from lake.derive.business_days import runs_of
 
 SOURCE_SEQUENCE = "fleetlake.source-sequence"
 """Snapshot property: the sequence number of the history that the rows were derived from."""

@@ -9,11 +9,16 @@ from pyspark.sql import DataFrame, SparkSession
 
 from contracts.names import HISTORY_TABLE
 from contracts.settings import RegionSettings
-from lake.business_days import ONE_DAY, midnight, noon, runs_of
+from lake.derive.business_days import (
+    ONE_DAY,
+    midnight,
+    noon,
+    runs_of,
+)
+from lake.derive.trips.points import READ
+from lake.derive.trips.rules import TripRules
+from lake.iceberg.tables import history
 from lake.merge.spans import Span, joined, sql_condition
-from lake.tables import history
-from lake.trips.points import READ
-from lake.trips.rules import TripRules
 
 
 class Pinned(msgspec.Struct, frozen=True):
@@ -43,6 +48,6 @@ def spans_of(days: Iterable[date], rules: TripRules) -> list[Span]:
 
 
 def read_history(spark: SparkSession, region: str, pinned: Pinned, spans: list[Span]) -> DataFrame:
-    """The columns lake.trips.points.READ of history within the spans, as of the pinned snapshot."""
+    """The columns lake.derive.trips.points.READ of history within the spans, as of the pinned snapshot."""
     table = spark.read.option("snapshot-id", pinned.snapshot_id).table(f"{region}.{HISTORY_TABLE}")
     return table.where(sql_condition("ts", spans)).select(*READ)

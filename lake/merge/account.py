@@ -17,12 +17,12 @@ from contracts.identity import IDENTITY
 from contracts.names import HISTORY_TABLE
 from contracts.settings import RegionSettings
 from lake.database import transaction
+from lake.iceberg.partitions import gained_rows
+from lake.iceberg.tables import history
 from lake.merge.landing import event_spans, read_landing
 from lake.merge.plan import Kind
 from lake.merge.properties import merged_objects
 from lake.merge.spans import sql_condition
-from lake.partitions import gained_rows
-from lake.tables import history
 
 _MARK = {Kind.ON_TIME: "on_time_merged", Kind.STRAGGLERS: "stragglers_merged"}
 _ROWS = {Kind.ON_TIME: "rows - stragglers", Kind.STRAGGLERS: "stragglers"}

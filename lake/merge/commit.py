@@ -7,7 +7,7 @@ from uuid import uuid4
 from pyspark.sql import SparkSession
 
 from contracts.settings import RegionSettings
-from lake.conflicts import retry_conflicts
+from lake.iceberg.conflicts import retry_conflicts
 from lake.merge.landing import event_spans, one_row_an_identity, read_landing
 from lake.merge.plan import MergePlan
 from lake.merge.properties import merge_properties

@@ -9,12 +9,12 @@ from pyspark.sql import SparkSession
 
 from contracts.settings import RegionSettings
 from lake.database import transaction
-from lake.intake import intake
+from lake.iceberg.tables import ensure_tables
 from lake.merge.account import MergeCounts, account_merges
 from lake.merge.commit import commit_merge
+from lake.merge.intake import intake
 from lake.merge.plan import Kind, MergePlan, OpenObject, plan
 from lake.merge.stragglers import due_objects
-from lake.tables import ensure_tables
 
 log = structlog.get_logger()
 

@@ -19,9 +19,9 @@ import msgspec
 import psycopg
 
 from contracts.settings import RegionSettings
+from lake.iceberg.partitions import rows_by_day
+from lake.iceberg.tables import history
 from lake.merge.plan import OpenObject
-from lake.partitions import rows_by_day
-from lake.tables import history
 
 FAIR_PART = 0.01
 """A day with less than this part of the rows of another of an object's days is no reason to merge that one too."""

@@ -10,7 +10,7 @@ from pyiceberg.expressions import And, EqualTo, Reference
 
 from contracts.names import TRIP_TABLE
 from contracts.settings import RegionSettings
-from lake.catalog import catalog
+from lake.iceberg.catalog import catalog
 from lake.trail.model import Trail
 from lake.trail.spot_query import trail
 

@@ -8,7 +8,7 @@ import psycopg
 
 from contracts.ledger import LANDED
 from contracts.settings import RegionSettings
-from lake.ledger import entries_after, ledger_shards
+from lake.merge.ledger import entries_after, ledger_shards
 from lake.trail.parquet_rows import Wanted
 
 _OPEN = """

@@ -15,7 +15,7 @@ from botocore.config import Config
 
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import RegionSettings
-from lake.catalog import catalog
+from lake.iceberg.catalog import catalog
 from lake.trail.counted_files import Account, object_store
 from lake.trail.from_history import history_rows
 from lake.trail.from_live import live_rows

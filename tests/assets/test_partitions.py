@@ -8,7 +8,7 @@ import pytest
 from assets.partitions import business_days, existing
 from contracts.record import EARLIEST_TS_MS, LATEST_AHEAD_MS
 from contracts.regions import load_regions
-from lake.business_days import dirtied
+from lake.derive.business_days import dirtied
 
 ZONES = {region.time_zone for region in load_regions().values()} | {"Pacific/Kiritimati", "Etc/GMT+12", "UTC"}
 EARLIEST = datetime.fromtimestamp(EARLIEST_TS_MS / 1000, UTC)

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from contracts.ledger import LeaseRow
 from contracts.names import bucket, ledger_table, padded_sequence
-from lake.tables import history
+from lake.iceberg.tables import history
 from tests.builders.query import DAY, Rows, as_object
 from tests.builders.scene import Scene
 

@@ -15,7 +15,7 @@ from ingest.kinesis.memory import MemoryStream
 from ingest.landing import MemoryStore
 from ingest.leases.memory import MemoryLeases
 from ingest.live import MemoryLive
-from ingest.metrics import Metrics
+from ingest.runtime.metrics import Metrics
 from ingest.worker import Options, Parts, Report, Worker
 from tests.builders.virtual_time import VirtualClock, true_ms
 

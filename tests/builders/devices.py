@@ -16,7 +16,7 @@ from botocore.config import Config
 from contracts import kpl
 from contracts.regions import Region
 from devices.fleet import Mess, Simulation
-from devices.producer import RetryRules
+from producer import RetryRules
 
 QUICK = RetryRules(first_wait_s=0.001, longest_wait_s=0.004, give_up_s=5.0)
 """Retries that do not make a test wait."""

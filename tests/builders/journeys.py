@@ -7,13 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from contracts.names import DEVICE_DAY_TABLE, TRIP_TABLE
-from lake.business_days import ONE_DAY
+from lake.derive.business_days import ONE_DAY
 from lake.derive.job import derive
 from lake.derive.replace import in_days
 from lake.derive.source import spans_of
+from lake.derive.trips.points import READ
+from lake.derive.trips.rules import TripRules
 from lake.merge.spans import sql_condition
-from lake.trips.points import READ
-from lake.trips.rules import TripRules
 from tests.builders.lake import landing_row, landing_table
 
 if TYPE_CHECKING:

@@ -33,8 +33,8 @@ from contracts.names import (
 )
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import RegionSettings
-from lake.catalog import catalog
 from lake.database import transaction
+from lake.iceberg.catalog import catalog
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -15,9 +15,9 @@ from pyiceberg.expressions import AlwaysTrue, EqualTo
 from contracts import names
 from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
 from contracts.settings import RegionSettings, WorldSettings
-from lake import dbt
-from lake.load import mark_applied
-from lake.tables import table
+from lake.iceberg.tables import table
+from marts import dbt
+from marts.load import mark_applied
 from stack import running_site
 from stack.clients import s3_client
 

@@ -16,8 +16,8 @@ from assets.staging import staging_assets
 from assets.work import LandedHour, Merges
 from contracts.regions import Region, load_regions
 from lake.report import Report
-from orchestration import asks
-from orchestration.process import evaluate
+from orchestration import due_work as asks
+from orchestration.local.process import evaluate
 from orchestration.sensors import Level, level_sensor
 
 EU = load_regions()["eu"]

@@ -38,9 +38,9 @@ from contracts.names import (
 )
 from contracts.record import REJECTED_SCHEMA, RejectReason
 from contracts.settings import RegionSettings
-from lake.intake import intake
-from lake.load import load_days
-from lake.tables import ensure_tables, history, table
+from lake.iceberg.tables import ensure_tables, history, table
+from lake.merge.intake import intake
+from marts.load import load_days
 from tests.builders.query import as_object
 
 HASH_KEYS = ("0", str(2**128 - 1))

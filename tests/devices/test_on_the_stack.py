@@ -16,7 +16,7 @@ from contracts import kpl
 from contracts.errors import Misuse
 from contracts.names import stream as stream_name
 from contracts.settings import RegionSettings
-from devices.producer import Limits, Producer
+from producer import Limits, Producer
 from tests.builders.command import fleetlake, reported
 
 MAPPING = """

@@ -87,7 +87,7 @@ def test_a_java_that_is_too_old_is_named(stack, tmp_path: Path) -> None:
     java.parent.mkdir(parents=True)
     java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
     java.chmod(0o755)
-    script = "from contracts.settings import RegionSettings; from lake.session import spark_session; import sys\n"
+    script = "from contracts.settings import RegionSettings; from lake.spark.session import spark_session; import sys\n"
     script += "from contracts.errors import FleetlakeError\n"
     script += "try: spark_session(RegionSettings.load())\n"
     script += "except FleetlakeError as error: print(error); sys.exit(error.exit_code)\n"

@@ -18,7 +18,7 @@ import stack as embedded
 from contracts.names import ledger_table
 from contracts.record import CONTRACT
 from contracts.settings import RegionSettings
-from lake.catalog import catalog
+from lake.iceberg.catalog import catalog
 from tests.builders.command import FLEETLAKE, environment, reported
 from tests.builders.real_data import BUS
 

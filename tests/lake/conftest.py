@@ -21,7 +21,7 @@ def lake_region(stack) -> RegionSettings:
 @pytest.fixture(scope="session")
 def spark(lake_region: RegionSettings) -> "SparkSession":
     """The process's session: it starts once, and ends with the process."""
-    from lake.session import spark_session
+    from lake.spark.session import spark_session
 
     return for_few_rows(spark_session(lake_region))
 

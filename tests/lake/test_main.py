@@ -16,10 +16,10 @@ from dagster_pipes import PipesContext
 
 from contracts.names import bucket
 from contracts.settings import RegionSettings
-from lake.catalog import catalog
-from lake.intake import intake
+from lake.iceberg.catalog import catalog
 from lake.jobs import DeriveDays, MergeLanding, decode, encode
 from lake.main import main
+from lake.merge.intake import intake
 from lake.report import ColumnReport, Report, TableReport
 from stack.lifecycle import running_site
 from tests.builders.lake import NOON, Landing, empty_lake, landing_row

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from contracts.record import LANDING_SCHEMA
-from lake.harvest import due_days, harvest
-from lake.intake import due_merges, intake
+from lake.derive.changed_days import due_days, harvest
 from lake.jobs import DeriveDays, MergeLanding
+from lake.merge.intake import due_merges, intake
 from lake.run import run
 from tests.builders.lake import landing_table
 

@@ -15,7 +15,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from contracts.errors import BadSettings, UnknownRegion
 from contracts.regions import WORLD, load_regions
 from orchestration.definitions import definitions
-from orchestration.workspace import grpc_variable, write_workspace
+from orchestration.local.workspace import grpc_variable, write_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCATIONS = [*load_regions(), WORLD]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.home import prepare_home
-from orchestration.servers import serving
+from orchestration.local.home import prepare_home
+from orchestration.local.servers import serving
 
 NO_LOCATION = "load_from: []"
 """So that the daemon of this test leaves the other tests' data alone."""

@@ -8,7 +8,7 @@ from dagster import AssetKey, DagsterRunStatus, RunsFilter
 
 from assets.faults import StepFailed
 from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of, rest_after
-from orchestration.process import ask, execute, process
+from orchestration.local.process import ask, execute, process
 from tests.builders.orchestration import DAY, HOUR, begin, hours, tick
 
 

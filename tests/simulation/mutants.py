@@ -15,7 +15,8 @@ from contracts.ledger import LeaseRow, LedgerEntry
 from contracts.names import padded_sequence
 from ingest.landing import flush
 from ingest.leases.memory import MemoryLeases
-from ingest.worker import budget, coordinator, delivery, janitor
+from ingest.worker.landing import budget, delivery, janitor
+from ingest.worker.shards import coordinator
 from tests.simulation.stores import NewestOnly
 from tests.simulation.world import Made
 

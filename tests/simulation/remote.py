@@ -9,7 +9,12 @@ from typing import Any, Protocol
 
 from contracts.errors import FleetlakeError, SinkUnavailable
 from ingest.kinesis import IteratorExpired, StreamUnavailable, Throttled
-from ingest.metrics import LANDING, LEASES, LIVE, STREAM
+from ingest.runtime.metrics import (
+    LANDING,
+    LEASES,
+    LIVE,
+    STREAM,
+)
 from tests.simulation.machines import ClusterLoop, Machine
 
 WRITES = {

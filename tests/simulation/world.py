@@ -12,9 +12,15 @@ from ingest.decode import JsonDecoder
 from ingest.joining import BATCH_OVERHEAD_BYTES
 from ingest.landing import MemoryStore
 from ingest.leases.memory import MemoryLeases
-from ingest.metrics import LANDING, LEASES, LIVE, STREAM, Metrics
+from ingest.runtime.metrics import (
+    LANDING,
+    LEASES,
+    LIVE,
+    STREAM,
+    Metrics,
+)
 from ingest.worker import Options, Parts, Report, Worker
-from ingest.worker.shard import ShardTask
+from ingest.worker.shards.task import ShardTask
 from tests.simulation.audit import Audit
 from tests.simulation.devices import Devices
 from tests.simulation.landed import Landed

@@ -14,10 +14,10 @@ from contracts.identity import record_id
 from contracts.record import DEVICE_ID_PATTERN, EARLIEST_TS_MS, READINGS, Record
 from devices.fleet import Mess
 from devices.fleet.mess import GPS_EPOCH_MS, NOT_A_TIME
-from devices.producer import Producer
 from devices.replay.lines import _ms
 from devices.replay.times import UNKNOWN
 from devices.send import send
+from producer import Producer
 from tests.builders.devices import A_WEDNESDAY, QUICK, messy, payloads, scripted_kinesis, simulation
 
 BOUNDS = {column.name: (column.low, column.high) for column in READINGS}

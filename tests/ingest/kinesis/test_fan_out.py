@@ -11,11 +11,11 @@ from aiohttp import web
 
 from contracts.errors import FleetlakeError
 from ingest.batch import KinesisRecord
-from ingest.clock import SystemClock
 from ingest.kinesis import Records, ShardGone, Start
 from ingest.kinesis.fan_out import FanOut
 from ingest.kinesis.memory import MemoryStream
 from ingest.kinesis.subscriber import ShardSubscriber
+from ingest.runtime.clock import SystemClock
 from tests.builders.consumer import until
 from tests.builders.fan_out_server import FanOutServer, Timing, failure, frame
 from tests.builders.kinesis_server import access, now_ms, refusal, served

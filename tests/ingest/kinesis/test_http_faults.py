@@ -11,10 +11,10 @@ from aiohttp import web
 
 from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
-from ingest.clock import SystemClock
 from ingest.kinesis import ReadLimits, ShardCursor, Start
 from ingest.kinesis.http import ANSWERS_IN_HAND, HttpStream
 from ingest.kinesis.memory import MemoryStream
+from ingest.runtime.clock import SystemClock
 from tests.builders.kinesis_server import KinesisServer, access, now_ms, refusal, served
 
 SHARD = "shardId-000000000000"

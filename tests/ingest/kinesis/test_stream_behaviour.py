@@ -18,10 +18,10 @@ from contracts.errors import FleetlakeError
 from contracts.names import stream as stream_name
 from contracts.settings import RegionSettings
 from ingest.batch import KinesisRecord
-from ingest.clock import SystemClock
 from ingest.kinesis import IteratorExpired, ReadLimits, ShardCursor, ShardGone, Start, StreamClient
 from ingest.kinesis.http import HttpStream
 from ingest.kinesis.memory import ITERATOR_TTL_MS, MemoryStream
+from ingest.runtime.clock import SystemClock
 from tests.builders.kinesis_local import REGION, KinesisLocal, client_of
 from tests.builders.kinesis_server import KinesisServer, access, now_ms, served
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from ingest.metrics import Metrics
+from ingest.runtime.metrics import Metrics
 from tests.builders.virtual_time import VirtualClock, run_virtually
 
 DASHBOARD = Path(__file__).parents[3] / "docs" / "grafana" / "consumer.json"

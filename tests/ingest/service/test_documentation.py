@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.dataset as ds
 
 from ingest.kinesis.memory import MemoryStream
-from ingest.metrics import Metrics
+from ingest.runtime.metrics import Metrics
 from tests.builders.virtual_time import VirtualClock, run_virtually, true_ms
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "operate-the-consumer.md"

@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 
 from contracts.errors import Misuse, PortTaken
-from ingest.health import HealthServer
-from ingest.metrics import Metrics
+from ingest.runtime.metrics import Metrics
+from ingest.service.health import HealthServer
 from ingest.worker import Health
 
 WELL = Health(

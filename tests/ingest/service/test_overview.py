@@ -9,11 +9,11 @@ from rich.console import Console
 
 from cli.top import view
 from contracts.ledger import LeaseRow
-from ingest.clock import SystemClock
-from ingest.health import HealthServer
 from ingest.kinesis.memory import MemoryStream
-from ingest.metrics import Metrics
-from ingest.overview import Overlook, Overview
+from ingest.runtime.clock import SystemClock
+from ingest.runtime.metrics import Metrics
+from ingest.service.health import HealthServer
+from ingest.service.overview import Overlook, Overview
 from ingest.worker import Options, Worker
 from ingest.worker.slot import Slot, announced
 from tests.builders.consumer import World, fill, until

@@ -19,8 +19,8 @@ from contracts.identity import IDENTITY
 from contracts.ledger import LANDED
 from contracts.names import stream
 from ingest.decode import JsonDecoder
-from ingest.metrics import Metrics
-from ingest.service import close, consume, parts_of
+from ingest.runtime.metrics import Metrics
+from ingest.service.one_worker import close, consume, parts_of
 from ingest.worker import Options, Report, Worker
 
 

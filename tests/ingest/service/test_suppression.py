@@ -14,8 +14,8 @@ from pyarrow import BufferReader
 from contracts.names import stream
 from ingest.decode import JsonDecoder
 from ingest.decode.suppression import HashedSuppression, hashed_device
-from ingest.metrics import Metrics
-from ingest.service import close, consume, parts_of
+from ingest.runtime.metrics import Metrics
+from ingest.service.one_worker import close, consume, parts_of
 from ingest.worker import Options, Report, Worker
 
 KEY = b"of this region"

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from contracts.errors import FleetlakeError, Misuse
 from contracts.settings import RegionSettings
-from ingest import processes
+from ingest.service import processes
 
 
 @dataclass

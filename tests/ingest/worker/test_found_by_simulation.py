@@ -6,7 +6,7 @@ from typing import Any
 from contracts.ledger import LeaseRow
 from contracts.names import landing_key
 from ingest.live import MemoryLive
-from ingest.worker.janitor import Janitor
+from ingest.worker.landing.janitor import Janitor
 from tests.builders.consumer import Outage, World, fill, record, until
 from tests.builders.virtual_time import VirtualClock, run_virtually, true_ms
 

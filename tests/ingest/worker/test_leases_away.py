@@ -7,7 +7,7 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from ingest.metrics import LANDING, LEASES
+from ingest.runtime.metrics import LANDING, LEASES
 from tests.builders.consumer import Outage, World, fill, until
 from tests.builders.virtual_time import run_virtually
 

@@ -9,7 +9,7 @@ from contracts.ledger import region_watermark_ms
 from ingest.kinesis import Records
 from ingest.kinesis.memory import MemoryStream
 from ingest.live import MemoryLive
-from ingest.metrics import LANDING
+from ingest.runtime.metrics import LANDING
 from tests.builders.consumer import Outage, World, broken_chains, fill, until
 from tests.builders.virtual_time import run_virtually, true_ms
 

@@ -6,10 +6,10 @@ from itertools import count
 import pytest
 
 from contracts.settings import AwsService
-from ingest.clock import SystemClock
 from ingest.kinesis.fan_out import FanOut
 from ingest.kinesis.http import HttpStream
 from ingest.kinesis.memory import MemoryStream
+from ingest.runtime.clock import SystemClock
 from ingest.worker import Options, Worker
 from tests.builders.consumer import World, broken_chains, fill, until
 from tests.builders.fan_out_server import FanOutServer, Timing

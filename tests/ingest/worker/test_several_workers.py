@@ -7,8 +7,8 @@ from typing import Any
 from contracts.ledger import LeaseRow, region_watermark_ms
 from ingest.kinesis.memory import MemoryStream
 from ingest.worker import Options, Parts, Worker
-from ingest.worker.balance import fair_share, shard_to_ask_for
-from ingest.worker.discovery import readable, rows_to_insert, rows_to_remove
+from ingest.worker.shards.balance import fair_share, shard_to_ask_for
+from ingest.worker.shards.discovery import readable, rows_to_insert, rows_to_remove
 from tests.builders.consumer import World, broken_chains, fill, record, until
 from tests.builders.virtual_time import VirtualClock, run_virtually
 

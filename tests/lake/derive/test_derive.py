@@ -5,16 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from lake.business_days import ONE_DAY
 from lake.derive import job
+from lake.derive.business_days import ONE_DAY
+from lake.derive.changed_days import due_days, harvest
 from lake.derive.job import derive_days
-from lake.harvest import due_days, harvest
-from lake.intake import due_merges, intake
 from lake.jobs import DeriveDays
-from lake.load import due_loads, load_days
+from lake.merge.intake import due_merges, intake
 from lake.merge.job import merge_landing
 from lake.run import run
-from lake.session import connect
+from lake.spark.session import connect
+from marts.load import due_loads, load_days
 from tests.builders.journeys import DAY, at, track
 from tests.builders.lake import fetch, for_few_rows
 

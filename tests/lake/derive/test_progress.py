@@ -8,9 +8,9 @@ import pytest
 
 from contracts.settings import RegionSettings
 from lake.database import transaction
+from lake.derive.changed_days import due_days
 from lake.derive.progress import Standing, begin, finish, standing
-from lake.harvest import due_days
-from lake.load import due_loads, mark_applied
+from marts.load import due_loads, mark_applied
 from tests.builders.lake import Landing, fetch
 
 DAY = date(2026, 3, 10)

@@ -11,17 +11,17 @@ import pytest
 import lake
 from contracts.errors import NotReconciled
 from contracts.names import bucket
-from lake.harvest import harvest
-from lake.intake import due_merges, intake
+from lake.derive.changed_days import harvest
+from lake.iceberg.tables import history
 from lake.jobs import MergeLanding
 from lake.merge.commit import commit_merge
+from lake.merge.intake import due_merges, intake
 from lake.merge.job import merge_landing
 from lake.merge.plan import Kind, OpenObject, plan
 from lake.merge.spans import day_span
 from lake.merge.statement import merge_statement
 from lake.run import run
-from lake.session import connect
-from lake.tables import history
+from lake.spark.session import connect
 from tests.builders.lake import NOON, fetch, for_few_rows, landing_row, merged
 
 HOUR = timedelta(hours=1)

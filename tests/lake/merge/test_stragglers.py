@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from lake.intake import due_merges, intake
+from lake.merge.intake import due_merges, intake
 from lake.merge.stragglers import Waiting, over_share
 from tests.builders.lake import NOON, landing_row
 

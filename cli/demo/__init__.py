@@ -1,0 +1,1 @@
+"""The demo: the whole system on this machine with simulated fleets, then a report."""

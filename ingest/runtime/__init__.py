@@ -1,0 +1,1 @@
+"""What every part of the consumer runs on: clock, threads, retries, metrics, signed requests, allocator."""

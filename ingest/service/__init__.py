@@ -1,0 +1,1 @@
+"""The consumer as a service: processes, signals, health, metrics and views."""

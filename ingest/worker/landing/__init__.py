@@ -1,0 +1,1 @@
+"""Landing a shard: buffering, flushing, committing, quarantine, and the objects that nobody counts."""

@@ -1,0 +1,136 @@
+"""Removes objects of flushes that were never committed: unlisted, and of a fence that can commit no more."""
+
+import re
+from collections.abc import AsyncIterator, Collection, Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from contracts.errors import SinkUnavailable
+from contracts.ledger import LeaseRow, hour_of
+from contracts.names import landing_key, rejected_key
+from contracts.record import RejectReason
+from ingest.batch import ShardId
+from ingest.landing import ObjectStore
+from ingest.leases.protocol import Leases
+from ingest.runtime.clock import Clock
+
+_HOUR_MS = 3_600_000
+_MOST_HOURS_ONE_BY_ONE = 48
+_AT_ONCE = 1_000
+_KEY = re.compile(r"/(?P<shard>[^/]+)-\d+-(?P<last>\d+)-(?P<fence>\d+)\.parquet$")
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Leftover:
+    key: str
+    shard_id: ShardId
+    last_seq: str
+    fence: int
+
+
+class Janitor:
+    """Keeps the bucket to what the ledger lists.
+
+    Promises
+    - Deletes only what can never be listed: rows and ledger are read after the object was seen, an owner's own fence is
+      spared, an ended shard's is not.
+    - `sweep` covers the hours in which earlier owners of the shards held may have left something, `sweep_all` every
+      object: what ended shards left, and what a process wrote that woke up after its shards had been swept.
+    - A store that is away is left for the next time.
+    """
+
+    def __init__(self, store: ObjectStore, leases: Leases, clock: Clock) -> None:
+        self._store = store
+        self._leases = leases
+        self._clock = clock
+        self._swept_ms: dict[ShardId, int] = {}
+
+    def taken(self, lease: LeaseRow) -> None:
+        """What an earlier fence left behind lies in the hours from this watermark on. A first fence has none before."""
+        if lease.fence > 1:
+            self._swept_ms[lease.shard_id] = lease.watermark_ms
+
+    async def sweep(self, held: Collection[ShardId]) -> int:
+        """Look through the shards held now; says how many objects were removed."""
+        shards = {shard_id for shard_id in held if shard_id in self._swept_ms}
+        if not shards:
+            return 0
+        now_ms = self._clock.wall_ms()
+        from_ms = min(self._swept_ms[shard_id] for shard_id in shards)
+        removed = await self._remove(from_ms, now_ms + _HOUR_MS, shards)
+        if removed is not None:
+            self._swept_ms.update(dict.fromkeys(shards, now_ms - _HOUR_MS))
+        return removed or 0
+
+    async def sweep_all(self, held: Collection[ShardId]) -> int:
+        """Look through everything, where that falls to this worker: it holds the first shard that anyone holds."""
+        try:
+            owned = [row.shard_id for row in await self._leases.rows() if row.owner is not None]
+        except SinkUnavailable:
+            return 0
+        if not owned or min(owned) not in held:
+            return 0
+        return await self._remove(0, 0, None) or 0
+
+    async def _remove(self, from_ms: int, to_ms: int, shards: Collection[ShardId] | None) -> int | None:
+        removed, seen = 0, list[_Leftover]()
+        try:
+            async for found in _objects(self._store, from_ms, to_ms):
+                if shards is None or found.shard_id in shards:
+                    seen.append(found)
+                if len(seen) >= _AT_ONCE:
+                    removed += await self._judge(seen)
+                    seen = []
+            removed += await self._judge(seen)
+        except SinkUnavailable as error:
+            _log.info("janitor.later", error=str(error))
+            return None
+        if removed:
+            _log.info("janitor.removed", objects=removed)
+        return removed
+
+    async def _judge(self, seen: list[_Leftover]) -> int:
+        rows = {row.shard_id: row for row in await self._leases.rows()} if seen else {}
+        removed = 0
+        for found in seen:
+            if _is_over(found, rows.get(found.shard_id)) and not await self._is_listed(found):
+                await self._store.delete(found.key)
+                removed += 1
+        return removed
+
+    async def _is_listed(self, found: _Leftover) -> bool:
+        entry = await self._leases.find(found.shard_id, found.last_seq)
+        return entry is not None and any(landed.key == found.key for landed in entry.objects)
+
+
+def _is_over(found: _Leftover, row: LeaseRow | None) -> bool:
+    """Whether nothing of that fence can be committed any more. What has no row is not ours to judge."""
+    if row is None:
+        return False
+    return found.fence < row.fence or (row.ended and found.fence == row.fence)
+
+
+async def _objects(store: ObjectStore, from_ms: int, to_ms: int) -> AsyncIterator[_Leftover]:
+    for prefix in _prefixes(from_ms, to_ms):
+        async for key in store.list(prefix):
+            match = _KEY.search(key)
+            if match:
+                yield _Leftover(key, match["shard"], match["last"], int(match["fence"]))
+
+
+def _prefixes(from_ms: int, to_ms: int) -> Iterator[str]:
+    hours = range(from_ms // _HOUR_MS, to_ms // _HOUR_MS + 1)
+    if from_ms <= 0 or len(hours) > _MOST_HOURS_ONE_BY_ONE:
+        yield from ("landing/telemetry/", "rejected/telemetry/")
+        return
+    for number in hours:
+        hour = hour_of(number * _HOUR_MS)
+        yield _folder(landing_key(hour, "", "", "", 0))
+        for reason in RejectReason:
+            yield _folder(rejected_key(reason.value, hour, "", "", "", 0))
+
+
+def _folder(key: str) -> str:
+    return key.rpartition("/")[0] + "/"

@@ -1,0 +1,1 @@
+"""Live state of a shard: writing, catching up from landing, rebuilding."""

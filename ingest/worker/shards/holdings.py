@@ -1,0 +1,155 @@
+"""The shards that a worker owns just now, each read by a task of its own."""
+
+import asyncio
+import math
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from contracts.errors import FleetlakeError, ShardFailed
+from contracts.ledger import LeaseRow
+from ingest.batch import ShardId
+from ingest.runtime.clock import Clock
+from ingest.runtime.metrics import Metrics
+from ingest.worker.ending import cancelled
+from ingest.worker.shards.task import Ending, ShardTask
+
+_FRAMES = 6
+_FIRST_REST_S = 5.0
+_LONGEST_REST_S = 300.0
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A shard failed here as no waiting for a store mends: why, how often in a row, and when it may be tried again."""
+
+    kind: str
+    error: FleetlakeError
+    times: int
+    again_s: float
+
+
+class Holdings:
+    """Starts a task for each lease taken, and forgets it when it has ended.
+
+    Promise: a task that fails in an unexpected way ends alone. Its lease is released, and the shard rests: this worker
+    takes it again after a while only, longer each time (`rests`), and not at all where it works `until_idle`.
+    """
+
+    def __init__(
+        self, make: Callable[[LeaseRow], ShardTask], metrics: Metrics, clock: Clock, *, until_idle: bool = False
+    ) -> None:
+        self.failures: dict[ShardId, Failure] = {}
+        self._make = make
+        self._metrics = metrics
+        self._clock = clock
+        self._until_idle = until_idle
+        self._held: dict[ShardId, tuple[ShardTask, asyncio.Task[Ending]]] = {}
+
+    def __contains__(self, shard_id: ShardId) -> bool:
+        return shard_id in self._held
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __iter__(self) -> Iterator[ShardTask]:
+        return iter([task for task, _ in self._held.values()])
+
+    @property
+    def idle(self) -> bool:
+        """Whether every shard is at its tip with everything committed."""
+        return all(task.idle for task in self)
+
+    def start(self, lease: LeaseRow) -> None:
+        """Read the shard."""
+        shard = self._make(lease)
+        running = asyncio.create_task(self._run(shard), name=f"shard {lease.shard_id}")
+        self._held[lease.shard_id] = (shard, running)
+        running.add_done_callback(lambda done: self._ended(lease, done))
+        self._event("taken", lease)
+
+    @property
+    def failed(self) -> dict[ShardId, Failure]:
+        """The shards that failed here and are not read again yet."""
+        return {shard_id: failure for shard_id, failure in self.failures.items() if shard_id not in self._held}
+
+    def rests(self, shard_id: ShardId) -> bool:
+        """Whether the shard failed here too lately to be taken again."""
+        failure = self.failures.get(shard_id)
+        return failure is not None and self._clock.monotonic_s() < failure.again_s
+
+    def forgive(self, shard_id: ShardId) -> None:
+        """Forget that the shard failed, unless it still rests."""
+        if not self.rests(shard_id):
+            self._set_failure(shard_id, None)
+
+    def lost(self, shard_id: ShardId) -> None:
+        """Drop a shard whose lease is another's."""
+        if shard_id in self._held:
+            self._held[shard_id][1].cancel()
+
+    async def let_go(self, within_s: float) -> list[ShardId]:
+        """Flush, commit and release all; the shards for which that took too long and which were dropped."""
+        running = [task for _, task in self._held.values()]
+        for shard in self:
+            shard.stop()
+        late: list[ShardId] = []
+        if running:
+            await asyncio.wait(running, timeout=within_s)
+            late = list(self._held)
+            await cancelled(running)
+        return late
+
+    async def _run(self, shard: ShardTask) -> Ending:
+        started_s = self._clock.monotonic_s()
+        try:
+            ending = await shard.run()
+        except Exception as error:  # noqa: BLE001 - whatever breaks a shard, the others go on
+            self._note(shard, error, self._clock.monotonic_s() - started_s)
+            await shard.give_up()
+            return Ending.FAILED
+        self._set_failure(shard.shard_id, None)
+        return ending
+
+    def _note(self, shard: ShardTask, error: Exception, lived_s: float) -> None:
+        known = self.failures.get(shard.shard_id)
+        times = 1 if known is None or lived_s > _LONGEST_REST_S else known.times + 1
+        rest_s = math.inf if self._until_idle else min(_LONGEST_REST_S, _FIRST_REST_S * 2.0 ** (times - 1))
+        told = error if isinstance(error, FleetlakeError) else _unquoted(shard.shard_id, error)
+        kind, again_s = type(error).__name__, self._clock.monotonic_s() + rest_s
+        self._set_failure(shard.shard_id, Failure(kind, told, times, again_s))
+        _log.error("shard.failed", shard=shard.shard_id, kind=kind, error=str(told), times=times, again_in_s=rest_s)
+
+    def _set_failure(self, shard_id: ShardId, failure: Failure | None) -> None:
+        if failure is None:
+            self.failures.pop(shard_id, None)
+        else:
+            self.failures[shard_id] = failure
+        self._metrics.failed_shards.set(len(self.failed))
+
+    def _ended(self, lease: LeaseRow, done: asyncio.Task[Ending]) -> None:
+        self._held.pop(lease.shard_id, None)
+        if done.cancelled():
+            self._event("dropped", lease)
+        elif (error := done.exception()) is not None:
+            _log.error("lease.not_released", shard=lease.shard_id, error=type(error).__name__)
+            self._event(Ending.FAILED.value, lease)
+        else:
+            self._event(done.result().value, lease)
+
+    def _event(self, event: str, lease: LeaseRow) -> None:
+        self._metrics.lease_events.labels(event).inc()
+        self._metrics.shards.set(len(self._held))
+        self._metrics.failed_shards.set(len(self.failed))
+        _log.info("lease." + event, shard=lease.shard_id, fence=lease.fence)
+
+
+def _unquoted(shard_id: ShardId, error: BaseException) -> ShardFailed:
+    """What broke and where: an error's own text may quote a record."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    places = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames)]
+    return ShardFailed(f"{shard_id}: {type(error).__name__} at {' < '.join(places)}")

@@ -1,0 +1,237 @@
+"""One shard of one worker: read, decode, keep live state current, buffer; flush, commit, let go."""
+
+import asyncio
+from enum import StrEnum
+
+import structlog
+
+from contracts.errors import LeaseLost, PositionMoved
+from contracts.ledger import LeaseRow
+from ingest.batch import Batch
+from ingest.kinesis import Records, Shard, ShardGone, StreamUnavailable
+from ingest.kinesis.trouble import Trouble
+from ingest.runtime.metrics import LIVE
+from ingest.worker.ending import unless
+from ingest.worker.landing.budget import Budget
+from ingest.worker.landing.delivery import Delivery
+from ingest.worker.live.catch_up import CatchUp, beside
+from ingest.worker.live.writer import LiveWriter
+from ingest.worker.options import Options, Parts
+from ingest.worker.reading.decoding import decode_in_hours
+from ingest.worker.reading.lag import Watch
+from ingest.worker.reading.rates import Load
+from ingest.worker.reading.reader import shard_reader
+from ingest.worker.reading.retention import Horizon, Retention
+from ingest.worker.totals import Totals
+
+_LIVE_PATIENCE_S = 2.0
+"""How long letting go waits for live state, so that the next owner need not offer the last records again."""
+_log = structlog.get_logger()
+
+
+class Ending(StrEnum):
+    """How a worker's time with a shard ended."""
+
+    ENDED = "ended"
+    """The shard was read to its end and its children have rows."""
+    RELEASED = "released"
+    """Flushed, committed and let go."""
+    LOST = "lost"
+    """Another worker owns it; buffers were dropped."""
+    FAILED = "failed"
+    """Something unexpected broke; buffers were dropped, and it was let go."""
+
+
+class ShardTask:
+    """A leased shard from take to ending. `run` once; `stop` asks it to flush and let go."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        options: Options,
+        lease: LeaseRow,
+        *,
+        budget: Budget,
+        live: LiveWriter | None,
+        retention: Retention,
+        totals: Totals,
+    ) -> None:
+        self.shard_id = lease.shard_id
+        self.load = Load(parts.clock, lease)
+        self.delivery = Delivery(parts, options, lease, budget=budget, totals=totals)
+        self.for_worker: str | None = None
+        self._parts = parts
+        self._options = options
+        self._totals = totals
+        self._budget = budget
+        self._live = live
+        self._catch_up = None if live is None else CatchUp(live, parts, lease, options.live_unseen_ms)
+        self._closing = asyncio.Event()
+        self._trouble = Trouble(lease.shard_id, parts.clock, parts.metrics)
+        self._reader = shard_reader(parts, options, lease, self._trouble)
+        self._horizon = Horizon(
+            lease.shard_id, retention, lease.watermark_ms, lease.position, parts.clock, self._trouble
+        )
+        self._watch = Watch(self._horizon, parts.metrics, parts.clock)
+        self._let_go = False
+
+    @property
+    def lease(self) -> LeaseRow:
+        """The lease as last committed."""
+        return self.delivery.lease
+
+    @property
+    def idle(self) -> bool:
+        """At the shard's tip with everything committed, and brought to live state unless that is away."""
+        behind = self._catch_up is not None and not self._catch_up.done
+        return self.delivery.settled and not (behind and LIVE not in self._parts.metrics.down_since_s)
+
+    @property
+    def live_seq(self) -> str:
+        """How far the shard has reached live state."""
+        return self.lease.live_seq if self._live is None else self._live.reached.written(self.shard_id)
+
+    def show(self) -> None:
+        """Bring its gauges up to date."""
+        if not self._let_go:
+            self._watch.show()
+
+    def _live_now(self) -> str:
+        return self.live_seq
+
+    def stop(self, *, to: str | None = None) -> None:
+        """Read no more, flush, commit, and let go (`to` a worker, or to anyone)."""
+        self.for_worker = to
+        self._closing.set()
+
+    async def run(self) -> Ending:
+        """Read until the shard ends, is asked for, or is lost."""
+        try:
+            async with beside(self._catch_up):
+                return await self._to_the_end()
+        finally:
+            if self._live is not None:
+                self._live.reached.end(self.shard_id)
+
+    async def _to_the_end(self) -> Ending:
+        try:
+            await self._read_and_deliver()
+        except (LeaseLost, PositionMoved) as lost:
+            _log.warning("lease.lost", shard=self.shard_id, fence=self.lease.fence, error=str(lost))
+            return Ending.LOST
+        finally:
+            self._let_go = True
+            self._budget.drop(self.shard_id)
+            self._parts.metrics.forget_shard(self.shard_id)
+        if self.lease.ended:
+            return Ending.ENDED
+        await self.give_up()
+        return Ending.RELEASED
+
+    async def _read_and_deliver(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read())
+                tasks.create_task(self.delivery.run())
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+
+    async def _read(self) -> None:
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            while not self._closing.is_set():
+                answer = await unless(closing, self._next_answer())
+                if answer is None:
+                    break
+                await self._take_in(answer)
+                if answer.next_iterator is None:
+                    self.delivery.end(await self._children(answer.child_shards), self._live_now)
+                    return
+                # Megabytes, and the next may be long in coming.
+                del answer
+        except ShardGone:
+            _log.error("shard.gone", shard=self.shard_id)
+            self.delivery.mark_lost()
+            self.delivery.end(await self._children([]), self._live_now)
+            return
+        finally:
+            closing.cancel()
+            self._reader.close()
+        self.delivery.close()
+
+    async def _next_answer(self) -> Records:
+        await self._room()
+        return await self._answer()
+
+    async def _answer(self) -> Records:
+        """The next answer. Raises ShardGone only where the stream's list lacks it too: ending cannot be undone."""
+        while True:
+            try:
+                return await self._reader.read()
+            except ShardGone as gone:
+                if self.shard_id not in {shard.shard_id for shard in await self._listed()}:
+                    raise
+                unsure = StreamUnavailable(f"{gone}, yet the stream's list has it")
+                await self._parts.clock.sleep(self._trouble.note(unsure))
+
+    async def _room(self) -> None:
+        await self._budget.room()
+        if self._live is not None:
+            await self._live.room()
+
+    async def _take_in(self, answer: Records) -> None:
+        metrics, shard = self._parts.metrics, self.shard_id
+        if await self._horizon.check(self._parts.stream, answer):
+            _log.error("stream.trimmed", shard=shard, position=self.lease.position)
+            metrics.lost.labels(shard).inc()
+            self.delivery.mark_lost()
+        self._watch.answered(answer)
+        metrics.reads.labels(shard).inc()
+        metrics.bytes.labels(shard).inc(answer.bytes_read)
+        self.load.count(len(answer.records), answer.bytes_read)
+        if answer.records:
+            await self._decode(answer)
+        elif answer.millis_behind_latest == 0:
+            self.delivery.at_tip(answer.response_ms)
+        self._watch.show()
+
+    async def _decode(self, answer: Records) -> None:
+        self._totals.kinesis_records_read += len(answer.records)
+        hours, decoder = self._options.open_hours, self._parts.decoder
+        for batch in await self._parts.decoding(decode_in_hours, decoder, self.shard_id, answer.records, hours):
+            self._keep(batch)
+
+    def _keep(self, batch: Batch) -> None:
+        metrics, shard = self._parts.metrics, self.shard_id
+        if self._live is not None:
+            self._live.offer(batch.rows, shard, batch.last_seq)
+        self._totals.user_records_read += batch.user_records
+        metrics.records.labels(shard).inc(batch.kinesis_records)
+        metrics.user_records.labels(shard).inc(batch.user_records)
+        for name, times in batch.unknown_fields.items():
+            metrics.unknown_field(name, times)
+        self._watch.arrived(batch.user_records, batch.max_arrival_ms)
+        self.delivery.append(batch)
+
+    async def _children(self, named: list[Shard]) -> list[Shard]:
+        """The shard's children, from the stream's list where its last answer named none."""
+        return named or [shard for shard in await self._listed() if self.shard_id in shard.parents]
+
+    async def _listed(self) -> list[Shard]:
+        while True:
+            try:
+                listed = await self._parts.stream.list_shards()
+            except StreamUnavailable as error:
+                await self._parts.clock.sleep(self._trouble.note(error))
+            else:
+                return listed
+
+    async def give_up(self) -> None:
+        """Let the lease go, as far as that is possible within the ttl."""
+        try:
+            async with asyncio.timeout(self._options.lease_ttl_s):
+                if self._live is not None:
+                    await self._live.caught_up(self.shard_id, self.lease.position, _LIVE_PATIENCE_S)
+                await self.delivery.release(self.live_seq, self.for_worker)
+        except (LeaseLost, TimeoutError):
+            _log.warning("lease.not_released", shard=self.shard_id)

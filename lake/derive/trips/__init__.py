@@ -1,0 +1,1 @@
+"""Trips: a device's points, the intervals between them, and how they are cut."""

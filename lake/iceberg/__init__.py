@@ -1,0 +1,1 @@
+"""The region's Iceberg catalog and tables."""

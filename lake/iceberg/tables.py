@@ -1,0 +1,141 @@
+"""The region's Iceberg tables: history.telemetry and what is derived from it."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NamespaceAlreadyExistsError, TableAlreadyExistsError
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.table.sorting import SortField, SortOrder
+from pyiceberg.transforms import BucketTransform, DayTransform, IdentityTransform, Transform
+from pyiceberg.types import NestedField
+
+from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
+from contracts.names import DEVICE_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE
+from contracts.record import LANDING_SCHEMA
+from contracts.settings import RegionSettings
+from lake.iceberg.catalog import catalog, creating
+
+_Partition = tuple[str, Transform[Any, Any], str]
+"""Source column, transform and name of one partition field."""
+
+_COMMON: Mapping[str, str] = {
+    "format-version": "2",
+    "write.parquet.compression-codec": "zstd",
+    "write.distribution-mode": "hash",
+    # Manifests must name no device and no place: erasure would leave them behind (docs/adr/0020).
+    # Iceberg keeps bounds of columns that a table is sorted by whatever the default, unless they are named too.
+    "write.metadata.metrics.default": "none",
+    "write.metadata.metrics.column.device_id": "none",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "20",
+    "commit.retry.num-retries": "10",
+}
+_HISTORY: Mapping[str, str] = {
+    **_COMMON,
+    "write.metadata.metrics.column.ts": "full",
+    # A spot query fetches whole row groups: small ones keep a device's day one small read (docs/adr/0053).
+    "write.parquet.row-group-size-bytes": str(2 * 2**20),
+    "write.merge.mode": "merge-on-read",
+    "write.merge.isolation-level": "serializable",
+    "write.delete.mode": "copy-on-write",
+    "write.delete.isolation-level": "serializable",
+    "write.update.mode": "copy-on-write",
+}
+_DEVICE_DAY: Mapping[str, str] = {**_COMMON, "write.metadata.metrics.column.day": "full"}
+_TRIP: Mapping[str, str] = {**_DEVICE_DAY, "write.metadata.metrics.column.start_ts": "none"}
+
+
+def ensure_tables(settings: RegionSettings) -> None:
+    """Create the namespace `history` and its three tables, and columns of theirs, where they are missing.
+
+    Safe when two do it at once. A column that the contract has since is null in what was written before.
+    """
+    by_day: list[_Partition] = [("day", IdentityTransform(), "day")]
+    by_day_and_device: list[_Partition] = [
+        ("ts", DayTransform(), "ts_day"),
+        ("device_id", BucketTransform(settings.row.history_buckets), "device_id_bucket"),
+    ]
+    tables = catalog(settings)
+    with creating(settings):
+        _ensure_namespace(tables)
+        _ensure(settings, HISTORY_TABLE, LANDING_SCHEMA, by_day_and_device, ("device_id", "ts"), _HISTORY)
+        _ensure(settings, TRIP_TABLE, TRIP_SCHEMA, by_day, ("device_id", "start_ts"), _TRIP)
+        _ensure(settings, DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, by_day, ("device_id",), _DEVICE_DAY)
+
+
+def history(settings: RegionSettings) -> Table:
+    """history.telemetry as it is now; created where missing."""
+    return table(settings, HISTORY_TABLE)
+
+
+def table(settings: RegionSettings, name: str) -> Table:
+    """One of the region's tables as it is now; all are created where it is missing. Adds no columns."""
+    tables = catalog(settings)
+    if not tables.table_exists(name):
+        ensure_tables(settings)
+    return tables.load_table(name)
+
+
+def _ensure_namespace(tables: Catalog) -> None:
+    namespace = HISTORY_TABLE.split(".", maxsplit=1)[0]
+    if tables.namespace_exists(namespace):
+        return
+    with suppress(NamespaceAlreadyExistsError):
+        tables.create_namespace(namespace)
+
+
+def _ensure(
+    settings: RegionSettings,
+    name: str,
+    arrow: pa.Schema,
+    partitions: list[_Partition],
+    order: tuple[str, ...],
+    properties: Mapping[str, str],
+) -> None:
+    tables, schema = catalog(settings), iceberg_schema(arrow)
+    if tables.table_exists(name):
+        _add_columns(tables.load_table(name), schema)
+        return
+    spec = PartitionSpec(
+        *(
+            PartitionField(schema.find_field(source).field_id, 1000 + place, transform, label)
+            for place, (source, transform, label) in enumerate(partitions)
+        )
+    )
+    sort = SortOrder(*(SortField(schema.find_field(column).field_id, IdentityTransform()) for column in order))
+    location = f"{settings.warehouse}/{name.replace('.', '/')}"
+    with suppress(TableAlreadyExistsError):
+        tables.create_table(name, schema, location, spec, sort, dict(properties))
+
+
+def _add_columns(table: Table, wanted: Schema) -> None:
+    """Columns that the table lacks, at its end; what they hold before is null, so none of them is required."""
+    missing = [field for field in wanted.fields if field.name not in table.schema().column_names]
+    if not missing:
+        return
+    with table.update_schema() as change:
+        for field in missing:
+            change.add_column(field.name, field.field_type, doc=field.doc)
+
+
+def iceberg_schema(arrow: pa.Schema) -> Schema:
+    """The Iceberg schema of a contract schema: ids by position, docs and units as comments."""
+    from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids
+    from pyiceberg.schema import assign_fresh_schema_ids
+
+    bare = pa.schema([pa.field(field.name, field.type, field.nullable) for field in arrow])
+    schema = assign_fresh_schema_ids(_pyarrow_to_schema_without_ids(bare))
+    return Schema(*(_documented(field, arrow.field(field.name)) for field in schema.fields))
+
+
+def _documented(field: NestedField, source: pa.Field) -> NestedField:
+    meaning = source.metadata or {}
+    doc = meaning.get(b"doc", b"").decode()
+    unit = meaning.get(b"unit", b"").decode()
+    comment = f"{doc} [{unit}]" if unit else doc
+    return NestedField(field.field_id, field.name, field.field_type, field.required, doc=comment)

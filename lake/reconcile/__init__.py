@@ -1,6 +1,0 @@
-"""Reconciliation: every stage counted from its own store, and every place named where two of them disagree."""
-
-from lake.reconcile.model import Reconciliation
-from lake.reconcile.reconcile import reconcile
-
-__all__ = ["Reconciliation", "reconcile"]

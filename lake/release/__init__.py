@@ -1,5 +1,0 @@
-"""Releases: the aggregates that may leave a region, and the policy that they pass."""
-
-from lake.release.publish import ReleaseReport, due_releases, publish_day
-
-__all__ = ["ReleaseReport", "due_releases", "publish_day"]

@@ -1,0 +1,182 @@
+"""Spark: one session a process, with the region's Iceberg catalog.
+
+What starts the JVM goes on its command line, which other users of the machine can read, so secrets are not part of
+it: `connect` sets them in the running session.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from contracts.settings import AwsService, RegionSettings
+from lake.database import dsn_parts
+from lake.spark.jars import jars
+from lake.spark.java import java_home
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+CATALOG_SCHEMA = "iceberg"
+_CORES = 2
+_FRUGAL_JAVA = "-XX:+UseSerialGC -XX:MinHeapFreeRatio=10 -XX:MaxHeapFreeRatio=30 -XX:TieredStopAtLevel=1"
+"""Most local runs are short, and spend more on compiling than they win by it: docs/adr/0024 has the figures."""
+
+
+def spark_session(settings: RegionSettings) -> "SparkSession":
+    """The process's Spark session, started where there is none, with the region's catalog.
+
+    Raises WrongJava.
+    """
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder
+    for name, value in spark_config(settings).items():
+        builder = builder.config(name, value)
+    return connect(builder.getOrCreate(), settings)
+
+
+def connect(spark: "SparkSession", settings: RegionSettings) -> "SparkSession":
+    """Give a session the region's credentials, however it was started. Does nothing the second time."""
+    mark = f"spark.fleetlake.connected.{settings.region}"
+    if spark.conf.get(mark, "") != "yes":
+        for name, value in (_secrets(settings) | {mark: "yes"}).items():
+            spark.conf.set(name, value)
+        spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def spark_config(settings: RegionSettings) -> dict[str, str]:
+    """What a session is started with: no secret. For SparkSession.builder and dagster-pyspark's resource.
+
+    Also points JAVA_HOME at a Java that Spark can use. Raises WrongJava.
+    """
+    if settings.spark == "emr-serverless":
+        return _catalog(settings) | engine_config() | _s3a(settings)
+    os.environ["JAVA_HOME"] = str(java_home(settings.state))
+    local = local_config(f"fleetlake-{settings.region}", settings.state, settings.spark_memory)
+    return _catalog(settings) | engine_config() | _s3a(settings) | local
+
+
+def engine_config() -> dict[str, str]:
+    """What every session has, wherever it runs."""
+    return {
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.redaction.regex": "(?i)secret|password|token|credential|access[._-]?key",
+        # A landing object that vanished is an error, never fewer rows.
+        "spark.sql.files.ignoreMissingFiles": "false",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # Else each operation on a column looks for its caller's line: a failed import and several calls into Java.
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
+    }
+
+
+def local_config(name: str, state: Path, memory: str) -> dict[str, str]:
+    """What a session on this machine has. state: folder that its scratch files go below."""
+    scratch = (state / "spark").resolve()
+    scratch.mkdir(parents=True, exist_ok=True)
+    classpath = os.pathsep.join(str(jar) for jar in jars())
+    quiet = _quiet_logging(scratch)
+    return {
+        "spark.app.name": name,
+        "spark.master": f"local[{_CORES}]",
+        "spark.driver.memory": memory,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.extraClassPath": classpath,
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{quiet} -Xss4m {_FRUGAL_JAVA}",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.local.dir": str(scratch),
+        "spark.sql.warehouse.dir": str(scratch / "warehouse"),
+        "spark.sql.shuffle.partitions": str(2 * _CORES),
+        # A hundred landing paths are quicker looked up by threads of the driver than by a job.
+        "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
+    }
+
+
+def _quiet_logging(folder: Path) -> Path:
+    file = folder / "log4j2.properties"
+    text = (
+        "rootLogger.level = error\nrootLogger.appenderRef.stderr.ref = stderr\n"
+        "appender.stderr.type = Console\nappender.stderr.name = stderr\nappender.stderr.target = SYSTEM_ERR\n"
+        "appender.stderr.layout.type = PatternLayout\nappender.stderr.layout.pattern = %d{ISO8601} %p %c{1}: %m%n\n"
+    )
+    if not file.is_file() or file.read_text(encoding="utf-8") != text:
+        fresh = file.with_name(f"log4j2.{os.getpid()}")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(file)
+    return file
+
+
+def _catalog(settings: RegionSettings) -> dict[str, str]:
+    options = {
+        "": "org.apache.iceberg.spark.SparkCatalog",
+        "warehouse": settings.warehouse,
+        "io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+        "client.region": settings.row.aws_region,
+        # Two processes commit to one table: each read looks the table up anew.
+        "cache-enabled": "false",
+    }
+    if settings.catalog == "sql":
+        parts = dsn_parts(settings)
+        where = f"{parts.get('host', '127.0.0.1')}:{parts.get('port', '5432')}/{parts['dbname']}"
+        options |= {
+            "type": "jdbc",
+            "uri": f"jdbc:postgresql://{where}?currentSchema={CATALOG_SCHEMA}",
+            "jdbc.schema-version": "V1",
+        }
+    else:
+        options["type"] = "glue"
+    if settings.s3.endpoint:
+        options |= {"s3.endpoint": settings.s3.endpoint, "s3.path-style-access": "true"}
+    return _named(settings, options)
+
+
+def _s3a(settings: RegionSettings) -> dict[str, str]:
+    """How Spark reads landing objects by key."""
+    prefix = f"spark.hadoop.{_bucket_options(settings)}"
+    options = {f"{prefix}endpoint.region": settings.row.aws_region}
+    if settings.s3.endpoint:
+        secure = str(urlsplit(settings.s3.endpoint).scheme == "https").lower()
+        options |= {
+            f"{prefix}endpoint": settings.s3.endpoint,
+            f"{prefix}path.style.access": "true",
+            f"{prefix}connection.ssl.enabled": secure,
+            f"{prefix}change.detection.mode": "none",
+        }
+    if settings.s3.access_key:
+        options[f"{prefix}aws.credentials.provider"] = "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"
+    return options
+
+
+def _secrets(settings: RegionSettings) -> dict[str, str]:
+    options: dict[str, str] = {}
+    if settings.catalog == "sql":
+        parts = dsn_parts(settings)
+        options |= {f"jdbc.{name}": parts[name] for name in ("user", "password") if name in parts}
+    keys = _keys(settings.s3)
+    if keys:
+        options |= {"s3.access-key-id": keys[0], "s3.secret-access-key": keys[1]}
+    named = _named(settings, options)
+    if keys:
+        prefix = _bucket_options(settings)
+        named |= {f"{prefix}access.key": keys[0], f"{prefix}secret.key": keys[1]}
+    return named
+
+
+def _bucket_options(settings: RegionSettings) -> str:
+    """Hadoop's prefix of options for the region's bucket alone: no other bucket is opened with its keys."""
+    return f"fs.s3a.bucket.{settings.bucket}."
+
+
+def _keys(service: AwsService) -> tuple[str, str] | None:
+    if service.access_key is None or service.secret_key is None:
+        return None
+    return service.access_key.get_secret_value(), service.secret_key.get_secret_value()
+
+
+def _named(settings: RegionSettings, options: dict[str, str]) -> dict[str, str]:
+    base = f"spark.sql.catalog.{settings.region}"
+    return {f"{base}.{name}" if name else base: value for name, value in options.items()}

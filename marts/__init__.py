@@ -1,0 +1,1 @@
+"""The Postgres side of the lake: loading staging, running dbt, the registry."""

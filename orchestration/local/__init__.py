@@ -1,0 +1,1 @@
+"""Dagster's processes on one machine, and what runs without a daemon."""

@@ -1,0 +1,45 @@
+"""What `fleetlake process` does in a process of one region."""
+
+import os
+import time
+from pathlib import Path
+
+import msgspec
+from dagster import DagsterInstance
+
+from contracts.regions import WORLD
+from contracts.settings import RegionSettings, WorldSettings
+from orchestration.definitions import definitions
+from orchestration.local.daemon import wait_for
+from orchestration.local.heartbeat import is_alive
+from orchestration.local.home import prepare_home
+from orchestration.local.process import (
+    Processed,
+    Tell,
+    only_one,
+    process,
+)
+from orchestration.local.quiet import output_into
+
+
+def run(region: str) -> Processed:
+    """Bring the region up to date, or watch the daemon do it; says on standard error what it is at.
+
+    What the tools print goes to DAGSTER_HOME's logs. Raises BadSettings where the environment lacks the region's
+    settings or Dagster's.
+    """
+    started = time.monotonic()
+    os.environ.update(prepare_home(os.environ))
+    settings = WorldSettings.load() if region == WORLD else RegionSettings.load()
+    with output_into(Path(os.environ["DAGSTER_HOME"]) / "logs" / f"process-{region}.log") as people:
+        done = _run(region, settings, lambda line: print(line, file=people))
+    return msgspec.structs.replace(done, seconds=round(time.monotonic() - started, 2))
+
+
+def _run(region: str, settings: RegionSettings | WorldSettings, tell: Tell) -> Processed:
+    repository = definitions(region).get_repository_def()
+    with only_one(settings.postgres_dsn.get_secret_value(), tell), DagsterInstance.get() as instance:
+        # The storage opens a connection for each statement else, which takes as long as the statement.
+        instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=10)
+        done = wait_for(region, repository, instance, tell) if is_alive(instance) else None
+        return done or process(region, repository, instance, tell)

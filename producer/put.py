@@ -1,0 +1,121 @@
+"""PutRecords that does not give up at the first refusal: back-off with jitter, and only what failed is sent again."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception_type, wait_random_exponential
+
+from contracts.errors import SinkUnavailable, StackDown
+from producer.aggregator import Entry
+
+THROTTLED = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "LimitExceededException",
+        "ThrottlingException",
+        "KMSThrottlingException",
+    }
+)
+PASSING = THROTTLED | {"InternalFailure", "InternalFailureException", "ServiceUnavailable", "RequestTimeout"}
+SERVER_ERROR = 500
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRules:
+    """How long to wait between tries, and when to stop: after `give_up_s` in which nothing at all was accepted."""
+
+    first_wait_s: float = 0.05
+    longest_wait_s: float = 2.0
+    give_up_s: float = 30.0
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What it took to put one call's entries."""
+
+    calls: int = 0
+    throttled: int = 0
+    failed_calls: int = 0
+    shard_ids: frozenset[str] = frozenset()
+
+
+class _TryAgain(Exception):
+    """Something was not accepted, for a reason that passes."""
+
+
+def put_all(client: Any, stream: str, entries: Sequence[Entry], rules: RetryRules) -> Outcome:
+    """Put every entry, in order, however often it takes.
+
+    Entries that Kinesis refuses are sent again, in their order, before anything else of the caller. Within one call an
+    entry may so arrive after one that stood behind it: Kinesis promises no more. A call whose answer was lost is
+    sent again whole, so a record may be on the stream twice; its identity is the same.
+    Raises StackDown where nothing was accepted for rules.give_up_s, SinkUnavailable where Kinesis refuses for good.
+    """
+    outcome = Outcome()
+    pending = list(entries)
+    progress = [rules.clock()]
+
+    def given_up(_: RetryCallState) -> bool:
+        return rules.clock() - progress[0] >= rules.give_up_s
+
+    retrying = Retrying(
+        wait=wait_random_exponential(multiplier=rules.first_wait_s, max=rules.longest_wait_s),
+        stop=given_up,
+        retry=retry_if_exception_type(_TryAgain),
+        sleep=rules.sleep,
+    )
+
+    def once() -> None:
+        left = _put_once(client, stream, pending, outcome)
+        if len(left) < len(pending):
+            progress[0] = rules.clock()
+        pending[:] = left
+        if pending:
+            raise _TryAgain("throttled")
+
+    try:
+        retrying(once)
+    except RetryError as error:
+        cause = error.last_attempt.exception()
+        raise StackDown(
+            f"Kinesis took none of {len(pending)} records of {stream} for {rules.give_up_s:.0f} s: {cause}; "
+            "see `fleetlake status`"
+        ) from None
+    return outcome
+
+
+def explain(error: ClientError, stream: str) -> Exception:
+    """The error of ours for a refusal that does not pass."""
+    code = error.response["Error"].get("Code", "unknown")
+    if code == "ResourceNotFoundException":
+        return StackDown(f"there is no stream {stream}; `fleetlake up` makes it")
+    return SinkUnavailable(f"Kinesis refuses records for {stream}: {code}; check the region's credentials and policy")
+
+
+def _put_once(client: Any, stream: str, pending: Sequence[Entry], outcome: Outcome) -> list[Entry]:
+    outcome.calls += 1
+    try:
+        answer = client.put_records(
+            StreamName=stream, Records=[{"Data": entry.data, "PartitionKey": entry.partition_key} for entry in pending]
+        )
+    except ClientError as error:
+        code = error.response["Error"].get("Code")
+        status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
+        if code not in PASSING and status < SERVER_ERROR:
+            raise explain(error, stream) from None
+        outcome.throttled += code in THROTTLED
+        outcome.failed_calls += 1
+        raise _TryAgain(str(code)) from None
+    except (ConnectionError, HTTPClientError) as error:
+        outcome.failed_calls += 1
+        raise _TryAgain(type(error).__name__) from None
+    results = answer["Records"]
+    outcome.shard_ids |= {result["ShardId"] for result in results if "SequenceNumber" in result}
+    left = [entry for entry, result in zip(pending, results, strict=True) if "SequenceNumber" not in result]
+    outcome.throttled += len(left)
+    return left

@@ -1,0 +1,6 @@
+"""Reconciliation: every stage counted from its own store, and every place named where two of them disagree."""
+
+from reconcile.model import Reconciliation
+from reconcile.reconcile import reconcile
+
+__all__ = ["Reconciliation", "reconcile"]

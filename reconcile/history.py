@@ -1,0 +1,244 @@
+"""R4: history holds each identity once, exactly those that were merged from landing."""
+
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import fs
+from pyiceberg.table import Table
+
+from contracts.identity import IDENTITY
+from contracts.ledger import LANDED, ON_TIME_AFTER_S, ON_TIME_BEFORE_S, LandedObject
+from contracts.settings import RegionSettings
+from reconcile.identities import (
+    Identities,
+    days_of,
+    first_of_each,
+    missing,
+    parts_for,
+)
+from reconcile.ledger import LedgerState, number
+from reconcile.model import Findings, counted, named
+
+READERS = 4
+
+
+class Landed(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of ops.landing_object: which of its rows should be in history."""
+
+    key: str
+    hour: datetime
+    rows: int
+    stragglers: int
+    on_time_merged: bool
+    stragglers_merged: bool
+
+
+class Merges(msgspec.Struct, frozen=True, kw_only=True):
+    """What ops.merge says, over all commits."""
+
+    rows_read: int
+    inserted: int
+    duplicates: int
+
+
+def read_landed(postgres: "psycopg.Connection[Any]") -> list[Landed]:
+    """Every object that was taken in from the ledger. Read it before history's snapshot: merging marks it after."""
+    query = """select key, hour, rows, stragglers, on_time_merged is not null, stragglers_merged is not null
+        from ops.landing_object order by key"""
+    fields = Landed.__struct_fields__
+    return [Landed(**dict(zip(fields, row, strict=True))) for row in postgres.execute(query).fetchall()]
+
+
+def read_merges(postgres: "psycopg.Connection[Any]") -> Merges:
+    """Sums over ops.merge."""
+    query = (
+        "select coalesce(sum(rows_read), 0), coalesce(sum(inserted), 0), coalesce(sum(duplicates), 0) from ops.merge"
+    )
+    row = postgres.execute(query).fetchone()
+    read, inserted, duplicates = row if row is not None else (0, 0, 0)
+    return Merges(rows_read=int(read), inserted=int(inserted), duplicates=int(duplicates))
+
+
+def check_taken_in(state: LedgerState, landed: list[Landed], cursors: dict[str, str], findings: Findings) -> None:
+    """ops.landing_object has the ledger's landed objects up to the intake's cursors, and nothing else.
+
+    cursors: last_seq by shard, of ops.landing_cursor.
+    """
+    ledger: dict[str, LandedObject] = {}
+    taken = {item.key: item for item in landed}
+    gone, waiting = [], 0
+    for entry in state.all_entries():
+        for made in entry.objects:
+            if made.kind != LANDED:
+                continue
+            ledger[made.key] = made
+            if made.key not in taken:
+                passed = number(entry.last_seq) <= number(cursors.get(entry.shard_id, ""))
+                gone += [made.key] if passed else []
+                waiting += not passed
+    if waiting:
+        findings.note("R4", f"landed objects that are not taken in for merging yet: {waiting}; run process")
+    if gone:
+        findings.differs(
+            "R4",
+            f"ops.landing_object lacks {counted(len(gone), 'object')} that its cursor has passed ({named(gone)}); "
+            "delete the rows of ops.landing_cursor and run process: taking in again adds what is missing",
+        )
+    _check_rows(taken, ledger, findings)
+
+
+def _check_rows(taken: dict[str, Landed], ledger: dict[str, LandedObject], findings: Findings) -> None:
+    strange = sorted(taken.keys() - ledger.keys())
+    if strange:
+        findings.differs(
+            "R4",
+            f"ops.landing_object has {counted(len(strange), 'object')} that the ledger does not ({named(strange)}); "
+            "delete those rows: an object that the ledger does not list does not count",
+        )
+    for key in sorted(taken.keys() & ledger.keys()):
+        if taken[key].rows != ledger[key].rows:
+            findings.differs(
+                "R4",
+                f"ops.landing_object counts {taken[key].rows} rows in {key} but the ledger {ledger[key].rows}; "
+                "set the row's count to the ledger's",
+            )
+
+
+def check_history(
+    settings: RegionSettings,
+    store: fs.FileSystem,
+    table: Table | None,
+    landed: list[Landed],
+    merges: Merges,
+    findings: Findings,
+) -> None:
+    """Counts the stages `history`, `duplicates` and `unmerged`. table: history at one snapshot, None before any."""
+    with tempfile.TemporaryDirectory(prefix="reconcile-") as folder:
+        parts = parts_for(sum(item.rows for item in landed))
+        sides = [Identities(Path(folder), name, parts) for name in ("history", "merged", "unmerged")]
+        with sides[0] as history, sides[1] as merged, sides[2] as unmerged:
+            for batch in _history_batches(table):
+                history.add(batch)
+            for item, rows in _landing_rows(settings, store, landed):
+                is_merged = _merged_mask(item, rows)
+                merged.add(rows.filter(is_merged))
+                unmerged.add(rows.filter(pc.invert(is_merged)))
+            sums = _compare(history, merged, unmerged, findings)
+    duplicates = merged.rows - sums.distinct_merged
+    findings.count("history", history.rows)
+    findings.count("duplicates", duplicates)
+    findings.count("unmerged", unmerged.rows - sums.unmarked)
+    if unmerged.rows > sums.unmarked:
+        findings.note("R4", f"landed records that wait to be merged: {unmerged.rows - sums.unmarked:,}; run process")
+    if not sums.unmarked:
+        _check_merges(merges, merged.rows, history.rows, duplicates, findings)
+
+
+class _Sums(msgspec.Struct, kw_only=True):
+    distinct_merged: int = 0
+    unmarked: int = 0
+    """Identities that history has from objects that are not marked as merged."""
+
+
+def _compare(history: Identities, merged: Identities, unmerged: Identities, findings: Findings) -> _Sums:
+    sums = _Sums()
+    twice, lost, extra = [], [], []
+    for in_history, in_merged, waiting in zip(history.parts(), merged.parts(), unmerged.parts(), strict=True):
+        once = first_of_each(in_history)
+        twice.append(in_history[~once])
+        distinct = in_merged[first_of_each(in_merged)]
+        sums.distinct_merged += len(distinct)
+        lost.append(missing(distinct, in_history))
+        beyond = missing(in_history[once], distinct)
+        unknown = missing(beyond, waiting)
+        extra.append(unknown)
+        sums.unmarked += len(beyond) - len(unknown)
+    _report(np.concatenate(twice), np.concatenate(lost), np.concatenate(extra), findings)
+    if sums.unmarked:
+        findings.note(
+            "R4",
+            f"records in history whose landing objects are not marked as merged yet: {sums.unmarked:,}; "
+            "a merge is under way or was killed after its commit; the next one marks them",
+        )
+    return sums
+
+
+def _report(twice: np.ndarray, lost: np.ndarray, extra: np.ndarray, findings: Findings) -> None:
+    if len(twice):
+        findings.differs(
+            "R4",
+            f"history has {counted(len(twice), 'row')} whose identity it already has, in the UTC event days "
+            f"{named(days_of(twice))}; something wrote to history.telemetry without the merge: roll back that snapshot",
+        )
+    if len(lost):
+        findings.differs(
+            "R4",
+            f"history lacks {counted(len(lost), 'record')} of landing objects that are marked as merged, in the "
+            f"UTC event days {named(days_of(lost))}; clear on_time_merged and stragglers_merged of those hours in "
+            "ops.landing_object and run process: merging again adds only what is missing",
+        )
+    if len(extra):
+        findings.differs(
+            "R4",
+            f"history has {counted(len(extra), 'record')} that no landing object of the ledger holds, in the "
+            f"UTC event days {named(days_of(extra))}; look for a lost row of ops.landing_object or for a write past "
+            "the merge",
+        )
+
+
+def _check_merges(merges: Merges, read: int, in_history: int, duplicates: int, findings: Findings) -> None:
+    for what, said, held in (
+        ("rows read", merges.rows_read, read),
+        ("rows inserted", merges.inserted, in_history),
+        ("duplicates", merges.duplicates, duplicates),
+    ):
+        if said != held:
+            findings.differs(
+                "R4",
+                f"the merges say {said:,} {what} in ops.merge but the stores hold {held:,}; "
+                "compare ops.merge with the snapshots of history.telemetry",
+            )
+
+
+def _history_batches(table: Table | None) -> Iterator[pa.RecordBatch]:
+    if table is None or table.current_snapshot() is None:
+        return
+    yield from table.scan(selected_fields=IDENTITY).to_arrow_batch_reader()
+
+
+def _landing_rows(
+    settings: RegionSettings, store: fs.FileSystem, landed: list[Landed]
+) -> Iterator[tuple[Landed, pa.Table]]:
+    """Identities of each object, a few objects ahead; one that is not there was reported by R3."""
+
+    def read(item: Landed) -> pa.Table | None:
+        try:
+            with store.open_input_file(f"{settings.bucket}/{item.key}") as source:
+                return pq.read_table(source, columns=list(IDENTITY))
+        except FileNotFoundError:
+            return None
+
+    with ThreadPoolExecutor(READERS, thread_name_prefix="landing") as pool:
+        for start in range(0, len(landed), READERS):
+            few = landed[start : start + READERS]
+            for item, rows in zip(few, pool.map(read, few), strict=True):
+                if rows is not None:
+                    yield item, rows
+
+
+def _merged_mask(item: Landed, rows: pa.Table) -> pa.ChunkedArray:
+    ts = rows.column("ts")
+    start = pa.scalar(item.hour - timedelta(seconds=ON_TIME_BEFORE_S), ts.type)
+    end = pa.scalar(item.hour + timedelta(hours=1, seconds=ON_TIME_AFTER_S), ts.type)
+    on_time = pc.and_(pc.greater_equal(ts, start), pc.less(ts, end))
+    return pc.if_else(on_time, item.on_time_merged, item.stragglers_merged)

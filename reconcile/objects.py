@@ -1,0 +1,111 @@
+"""R2 and R3 in the bucket: listed objects are the ledger's, and their footers hold the rows that it counts."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from contracts.ledger import LANDED, LandedObject
+from contracts.settings import RegionSettings
+from reconcile.ledger import LedgerState, read_leases
+from reconcile.model import Findings, named
+
+PREFIXES = ("landing/", "rejected/")
+READERS = 16
+
+
+def check_objects(
+    settings: RegionSettings, store: fs.FileSystem, dynamodb: Any, state: LedgerState, findings: Findings
+) -> None:
+    """Counts the stages `landed` and `rejected` from the footers, and `suppressed`, which leaves no object."""
+    listed = _listing(store, settings.bucket)
+    made = {item.key: item for entry in state.all_entries() for item in entry.objects}
+    missing = sorted(made.keys() - listed.keys())
+    if missing:
+        findings.differs(
+            "R3",
+            f"objects of the ledger that are not in the bucket: {len(missing)} ({named(missing)}); "
+            "restore them from the bucket's versions or replay their range of the stream",
+        )
+    rows = _footer_rows(settings, store, [made[key] for key in sorted(made.keys() & listed.keys())], findings)
+    findings.count("landed", sum(rows[key] for key in rows if made[key].kind == LANDED))
+    findings.count("rejected", sum(rows[key] for key in rows if made[key].kind != LANDED))
+    findings.count("suppressed", sum(entry.suppressed for entry in state.all_entries()))
+    _check_unlisted(settings, dynamodb, state, listed, findings)
+
+
+def _listing(store: fs.FileSystem, name: str) -> dict[str, int]:
+    """Size in bytes of each object below PREFIXES, by key."""
+    sizes: dict[str, int] = {}
+    for prefix in PREFIXES:
+        selector = fs.FileSelector(f"{name}/{prefix}", recursive=True, allow_not_found=True)
+        for info in store.get_file_info(selector):
+            if info.is_file:
+                sizes[info.path.removeprefix(f"{name}/")] = info.size
+    return sizes
+
+
+def _footer_rows(
+    settings: RegionSettings, store: fs.FileSystem, objects: list[LandedObject], findings: Findings
+) -> dict[str, int]:
+    def rows_of(item: LandedObject) -> int:
+        with store.open_input_file(f"{settings.bucket}/{item.key}") as source:
+            return int(pq.read_metadata(source).num_rows)
+
+    with ThreadPoolExecutor(READERS, thread_name_prefix="footers") as pool:
+        rows = dict(zip([item.key for item in objects], pool.map(rows_of, objects), strict=True))
+    for item in objects:
+        if rows[item.key] != item.rows:
+            findings.differs(
+                "R2",
+                f"the footer of {item.key} says {rows[item.key]} rows but the ledger {item.rows}; "
+                "the object was replaced after its commit: restore its first version",
+            )
+    return rows
+
+
+def _check_unlisted(
+    settings: RegionSettings, dynamodb: Any, state: LedgerState, listed: dict[str, int], findings: Findings
+) -> None:
+    """Objects that no entry lists: left by a worker that lost its lease, or of a flush under way. They do not count."""
+    known = {
+        item.key for chain in (*state.entries.values(), *state.beyond.values()) for e in chain for item in e.objects
+    }
+    unlisted = sorted(listed.keys() - known)
+    if not unlisted:
+        return
+    leases = read_leases(dynamodb, settings.region)
+    old, current, strange = [], [], []
+    for key in unlisted:
+        shard, fence = _maker(key)
+        lease = leases.get(shard)
+        if lease is None or fence is None or fence > lease.fence:
+            strange.append(key)
+        elif fence < lease.fence:
+            old.append(key)
+        else:
+            current.append(key)
+    if old:
+        findings.note(
+            "R3", f"objects of owners that lost their lease: {len(old)}; they do not count, the janitor deletes them"
+        )
+    if current:
+        findings.note(
+            "R3", f"objects of current owners that the ledger does not list yet: {len(current)}; flushes under way"
+        )
+    if strange:
+        findings.differs(
+            "R3",
+            f"objects that no owner of a lease has made: {len(strange)} ({named(strange)}); "
+            "find out who writes to the bucket, then delete them",
+        )
+
+
+def _maker(key: str) -> tuple[str, int | None]:
+    """Shard and fence of SHARD-FIRSTSEQ-LASTSEQ-FENCE.parquet."""
+    stem, dot, _ = key.rpartition("/")[2].rpartition(".parquet")
+    parts = stem.rsplit("-", 3)
+    if not dot or len(parts) != 4 or not parts[3].isdigit():  # noqa: PLR2004 - the parts of the name
+        return "", None
+    return parts[0], int(parts[3])

@@ -1,0 +1,146 @@
+"""The reconciliation of one region: R0 to R6, in an order that stays true while records move on."""
+
+from time import perf_counter
+from typing import Any
+
+import boto3
+import msgspec
+import psycopg
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.table import Table
+
+from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
+from contracts.ledger import LANDED, hour_of
+from contracts.names import DEVICE_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE
+from contracts.settings import RegionSettings
+from lake.iceberg.catalog import catalog
+from lake.trail.counted_files import object_store
+from reconcile.days import check_days
+from reconcile.history import Landed, check_history, check_taken_in
+from reconcile.ledger import (
+    LedgerState,
+    check_chain,
+    check_sums,
+    read_ledger,
+)
+from reconcile.marts import check_marts
+from reconcile.model import (
+    STAGES,
+    WAITING,
+    Findings,
+    Reconciliation,
+)
+from reconcile.objects import check_objects
+from reconcile.ops import (
+    SUMMED,
+    Ops,
+    read_ops,
+    read_rederived,
+)
+from reconcile.stream import check_stream
+
+
+def reconcile(settings: RegionSettings) -> Reconciliation:
+    """Count every stage of the region from its own store, compare, and write the result to ops.reconciliation.
+
+    Stores are read against the direction in which records travel (marts and progress, history, ledger, bucket,
+    stream), so that whatever a later store counts, an earlier one has too: it may run beside the consumer and
+    `process`. Days and objects that move meanwhile are noted, not compared.
+    """
+    began = perf_counter()
+    findings = Findings()
+    store = object_store(settings)
+    dynamodb = boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
+    source = catalog(settings)
+
+    ops = read_ops(settings)
+    history = _table(source, HISTORY_TABLE)
+    derived = {
+        "device_day": _rows(source, DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, ("device_id", "day")),
+        "trip": _rows(source, TRIP_TABLE, TRIP_SCHEMA, ("day",)),
+    }
+    rederived = read_rederived(settings, ops)
+    state = read_ledger(dynamodb, settings.region)
+
+    check_chain(state, findings)
+    check_sums(state, findings)
+    check_objects(settings, store, dynamodb, state, findings)
+    check_stream(settings, state, findings)
+    _check_first_sum(findings)
+    check_taken_in(state, ops.landed, ops.cursors, findings)
+    check_history(settings, store, history, _all_landed(state, ops), ops.merges, findings)
+    waiting = check_days(settings, history, derived["device_day"], ops, rederived, findings)
+    check_marts(derived, ops, waiting | rederived, findings)
+
+    result = Reconciliation(
+        region=settings.region,
+        ok=not findings.differences,
+        stages={stage: findings.stages[stage] for stage in (*STAGES, *WAITING)},
+        differences=findings.differences,
+        notes=findings.notes,
+        seconds=round(perf_counter() - began, 3),
+    )
+    _record(settings, result)
+    return result
+
+
+def _check_first_sum(findings: Findings) -> None:
+    stages = findings.stages
+    ended = stages["landed"] + stages["rejected"] + stages["suppressed"]
+    if stages["stream"] != ended:
+        findings.differs(
+            "R0",
+            f"the stream holds {stages['stream']:,} user records up to the leases' positions, but landed, rejected "
+            f"and suppressed make {ended:,}; the differences of R0 to R3 say where",
+        )
+
+
+def _all_landed(state: LedgerState, ops: Ops) -> list[Landed]:
+    """The ledger's landed objects, with what ops.landing_object says became of them."""
+    marks = {item.key: item for item in ops.landed}
+    return [
+        marks.get(item.key)
+        or Landed(
+            key=item.key,
+            hour=hour_of(item.hour_ms),
+            rows=item.rows,
+            stragglers=item.stragglers,
+            on_time_merged=False,
+            stragglers_merged=False,
+        )
+        for entry in state.all_entries()
+        for item in entry.objects
+        if item.kind == LANDED
+    ]
+
+
+def _table(source: Catalog, name: str) -> Table | None:
+    try:
+        return source.load_table(name)
+    except NoSuchTableError:
+        return None
+
+
+def _rows(source: Catalog, name: str, schema: pa.Schema, keys: tuple[str, ...]) -> pa.Table:
+    """Keys and summed columns of all rows: what the checks need, in the contract's types."""
+    columns = (*keys, *SUMMED[name.rpartition(".")[2]])
+    wanted = pa.schema([schema.field(column).with_nullable(True) for column in columns])
+    table = _table(source, name)
+    if table is None:
+        return wanted.empty_table()
+    return table.scan(selected_fields=columns).to_arrow().select(columns).cast(wanted)
+
+
+def _record(settings: RegionSettings, result: Reconciliation) -> None:
+    with psycopg.connect(settings.postgres_dsn.get_secret_value()) as postgres:
+        postgres.execute(
+            "insert into ops.reconciliation (reconciled_at, ok, stages, differences) "
+            "values (clock_timestamp(), %s, %s, %s)",
+            [result.ok, _json(result.stages), _json(result.differences)],
+        )
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,44 @@
+"""Which business days a change touches."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lake.derive.business_days import (
+    dirtied,
+    midnight,
+    overlapping,
+    runs_of,
+)
+
+ZONES = [
+    ZoneInfo(name) for name in ("Europe/Berlin", "America/Chicago", "Asia/Kuala_Lumpur", "Africa/Johannesburg", "UTC")
+]
+DAYS = st.dates(date(2015, 1, 1), date(2027, 1, 1))
+
+
+def test_a_utc_day_overlaps_two_business_days_west_and_east_of_greenwich():
+    assert overlapping(date(2026, 3, 10), ZoneInfo("America/Chicago")) == [date(2026, 3, 9), date(2026, 3, 10)]
+    assert overlapping(date(2026, 3, 10), ZoneInfo("Asia/Kuala_Lumpur")) == [date(2026, 3, 10), date(2026, 3, 11)]
+    assert overlapping(date(2026, 3, 10), ZoneInfo("UTC")) == [date(2026, 3, 10)]
+
+
+@given(DAYS, st.sampled_from(ZONES), st.floats(0, 0.999999))
+def test_every_instant_of_a_changed_utc_day_is_in_a_dirtied_business_day(day, zone, share):
+    instant = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=share)
+    own = instant.astimezone(zone).date()
+    assert {own - timedelta(days=1), own, own + timedelta(days=1)} <= dirtied([day], zone)
+    assert len(dirtied([day], zone)) <= 4
+
+
+@given(st.sets(DAYS, max_size=20))
+def test_runs_of_days_hold_each_day_once(days):
+    spread = [first + timedelta(days=n) for first, last in runs_of(days) for n in range((last - first).days + 1)]
+    assert spread == sorted(days)
+
+
+def test_midnight_follows_the_clock_change():
+    berlin = ZoneInfo("Europe/Berlin")
+    assert midnight(date(2026, 3, 30), berlin) - midnight(date(2026, 3, 29), berlin) == timedelta(hours=23)

@@ -1,0 +1,57 @@
+"""The Spark session: what it is started with, what it must not give away."""
+
+import psutil
+import pytest
+
+from lake.iceberg.catalog import catalog
+from lake.iceberg.tables import ensure_tables
+from lake.spark.session import connect, spark_config, spark_session
+
+
+@pytest.fixture
+def secrets(lake_region) -> list[str]:
+    password = lake_region.postgres_dsn.get_secret_value().split("://")[1].split("@")[0].split(":")[1]
+    return [lake_region.s3.secret_key.get_secret_value(), password]
+
+
+def test_what_a_session_is_started_with_holds_no_secret(lake_region, secrets):
+    text = repr(spark_config(lake_region))
+    assert not [secret for secret in secrets if secret in text]
+
+
+def test_the_command_line_of_its_java_holds_no_secret(spark, secrets):
+    lines = [_command_line(child) for child in psutil.Process().children(recursive=True)]
+    assert any("org.apache.spark.deploy.SparkSubmit" in line for line in lines)
+    assert not [line for line in lines for secret in secrets if secret in line]
+
+
+def test_settings_as_spark_shows_them_are_redacted(spark, lake_region, secrets):
+    shown = repr(spark.sql("SET").collect())
+    assert f"spark.sql.catalog.{lake_region.region}.s3.secret-access-key" in shown
+    assert not [secret for secret in secrets if secret in shown]
+
+
+def test_there_is_one_session_and_its_days_are_utc(spark, lake_region):
+    assert spark_session(lake_region) is spark
+    assert connect(spark, lake_region) is spark
+    assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
+    assert spark.sparkContext.uiWebUrl is None
+    assert spark.conf.get("spark.driver.bindAddress") == "127.0.0.1"
+
+
+def test_spark_and_pyiceberg_see_the_same_tables(spark, landing):
+    settings = landing.settings
+    ensure_tables(settings)
+    seen = {
+        f"{row.namespace}.{row.tableName}" for row in spark.sql(f"show tables in {settings.region}.history").collect()
+    }
+    assert seen == {".".join(name) for name in catalog(settings).list_tables("history")}
+    assert seen == {"history.telemetry", "history.trip", "history.device_day"}
+
+
+def _command_line(process: psutil.Process) -> str:
+    """Empty for a process that has ended meanwhile."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""

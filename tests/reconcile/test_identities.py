@@ -1,0 +1,78 @@
+"""Set operations on identities agree with Python's own sets."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contracts.columns import TIMESTAMP
+from reconcile.identities import (
+    DIGEST,
+    Identities,
+    days_of,
+    digest,
+    first_of_each,
+    missing,
+)
+
+Identity = tuple[str, int, str]
+IDENTITIES = st.lists(st.tuples(st.sampled_from(["a", "b", "ab"]), st.integers(0, 3), st.sampled_from(["", "b", "x"])))
+
+
+def table(identities: list[Identity]) -> pa.Table:
+    columns = list(zip(*identities, strict=True)) or [(), (), ()]
+    times = [datetime.fromtimestamp(1_700_000_000 + ts, UTC) for ts in columns[1]]
+    return pa.table(
+        {
+            "device_id": pa.array(columns[0], pa.string()),
+            "ts": pa.array(times, TIMESTAMP),
+            "record_id": pa.array(columns[2], pa.string()),
+        }
+    )
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(IDENTITIES, IDENTITIES, st.integers(1, 3))
+def test_distinct_and_missing_are_those_of_sets(
+    tmp_path: Path, one: list[Identity], other: list[Identity], parts: int
+) -> None:
+    distinct = lacking = 0
+    with Identities(tmp_path, "one", parts) as left, Identities(tmp_path, "other", parts) as right:
+        left.add(table(one))
+        right.add(table(other))
+        for mine, theirs in zip(left.parts(), right.parts(), strict=True):
+            once = mine[first_of_each(mine)]
+            distinct += len(once)
+            lacking += len(missing(once, theirs))
+    assert distinct == len(set(one))
+    assert lacking == len(set(one) - set(other))
+
+
+def test_a_million_identities_stay_apart() -> None:
+    made = pa.table(
+        {
+            "device_id": pa.array(["veh-1"] * 1_000_000),
+            "ts": pa.array(np.arange(1_000_000, dtype="i8") * 1000, pa.int64()).cast(pa.timestamp("us", "UTC")),
+            "record_id": pa.array(["b:same"] * 1_000_000),
+        }
+    )
+    digests = digest(made)
+    assert len(np.unique(digests["high"])) == len(np.unique(digests["low"])) == 1_000_000
+
+
+def test_a_text_that_moves_to_the_next_column_is_another_identity() -> None:
+    assert digest(table([("ab", 1, "")]))["high"] != digest(table([("a", 1, "b")]))["high"]
+
+
+def test_days_are_named_in_order() -> None:
+    assert days_of(digest(table([("a", 90_000, "x"), ("a", 0, "x")]))) == ["2023-11-14", "2023-11-15"]
+
+
+def test_identities_that_share_half_a_digest_stay_apart() -> None:
+    made = np.array([(7, 2, 0), (7, 1, 0), (7, 2, 0), (3, 9, 0)], DIGEST)
+    assert len(missing(made, made[:1])) == 2
+    assert len(missing(made, made)) == 0
+    assert len(missing(made, made[:0])) == 4
