@@ -13,6 +13,7 @@ import typer
 
 import stack
 from cli.children import Children
+from contracts.errors import FleetlakeError
 from contracts.regions import WORLD, find_region
 
 ALL = "all"
@@ -41,6 +42,14 @@ class RegionRun(msgspec.Struct, frozen=True, kw_only=True):
 def state_folder() -> Path:
     """The stack's state folder: FLEETLAKE_STATE, else .fleetlake here."""
     return Path(os.environ.get("FLEETLAKE_STATE") or ".fleetlake")
+
+
+def stack_is_local() -> bool:
+    """Whether this machine has an embedded stack, up or down, in the state folder."""
+    try:
+        return stack.known_site(state_folder()) is not None
+    except FleetlakeError:
+        return True
 
 
 def enter_region(name: str) -> None:

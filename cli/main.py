@@ -5,7 +5,8 @@ from importlib import import_module
 
 import typer
 
-from contracts.errors import FleetlakeError
+from cli.environment import stack_is_local
+from contracts.errors import FleetlakeError, StoreUnavailable
 
 COMMANDS = (
     "stack",
@@ -25,6 +26,9 @@ COMMANDS = (
 )
 """Modules of cli/ that add their commands, in the order of the help text."""
 
+LOCAL_HINT = "; `fleetlake status` shows what runs, `fleetlake up` starts what does not"
+"""Added to an error of a store that does not answer, where the stores are this machine's embedded stack."""
+
 app = typer.Typer(
     name="fleetlake",
     help="Telemetry of connected machines, one jurisdiction at a time: live, whole past, marts.",
@@ -41,7 +45,8 @@ def main() -> None:
     try:
         app()
     except FleetlakeError as error:
-        typer.secho(f"fleetlake: {error}", err=True, fg=typer.colors.RED)
+        hint = LOCAL_HINT if isinstance(error, StoreUnavailable) and stack_is_local() else ""
+        typer.secho(f"fleetlake: {error}{hint}", err=True, fg=typer.colors.RED)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -7,7 +7,7 @@ import botocore.exceptions
 import psycopg
 import redis
 
-from contracts.errors import BadSettings, StackDown
+from contracts.errors import BadSettings, StoreUnavailable
 
 _OF_S3 = "AWS Error"
 """What Arrow's errors say when S3, or the way to it, failed; others are of the object's content."""
@@ -16,7 +16,7 @@ _DENIED = "ACCESS_DENIED"
 
 @contextmanager
 def stores_answer(region: str) -> Iterator[None]:
-    """Turns a lost connection to any of the region's stores into StackDown, which names the store.
+    """Turns a lost connection to any of the region's stores into StoreUnavailable, which names the store.
 
     A store that answers with a refusal is BadSettings; an object that cannot be decoded stays the error that it is.
     """
@@ -38,5 +38,5 @@ def stores_answer(region: str) -> Iterator[None]:
         raise _down("S3", region) from error
 
 
-def _down(store: str, region: str) -> StackDown:
-    return StackDown(f"{store} of region {region} does not answer; `fleetlake status` shows what runs, `up` mends it")
+def _down(store: str, region: str) -> StoreUnavailable:
+    return StoreUnavailable(f"{store} of region {region} does not answer")

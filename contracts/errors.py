@@ -35,8 +35,12 @@ class BadMapping(Misuse):
     """A replay mapping is malformed or names a column that the file does not have."""
 
 
+class StoreUnavailable(FleetlakeError):
+    """A store (Kinesis, DynamoDB, S3, Redis, Postgres) does not answer, or the stream is not there."""
+
+
 class StackDown(FleetlakeError):
-    """The embedded stack does not run, or one of its services does not answer."""
+    """The embedded stack of this machine does not run."""
 
 
 class PortTaken(FleetlakeError):
@@ -55,7 +59,7 @@ class SchemaMismatch(FleetlakeError):
     """A frame or table lacks a column or has it in another type."""
 
 
-class SinkUnavailable(FleetlakeError):
+class SinkUnavailable(StoreUnavailable):
     """A store that the consumer writes to is down, full, read-only or denying."""
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from contracts.errors import SinkUnavailable, StackDown
+from contracts.errors import SinkUnavailable, StoreUnavailable
 from contracts.settings import RegionSettings
 
 
@@ -49,7 +49,7 @@ _TIE = "insert into registry.device_subject (device_id, subject_id) values (%s, 
 def register(settings: RegionSettings, fleets: Iterable[Fleet], devices: Sequence[Device]) -> None:
     """Insert or update these in registry.*, in one transaction.
 
-    Raises StackDown where Postgres does not answer, SinkUnavailable where it refuses.
+    Raises StoreUnavailable where Postgres does not answer, SinkUnavailable where it refuses.
     """
     ties = [(device.device_id, subject) for device in devices for subject in device.subjects]
     try:
@@ -60,9 +60,7 @@ def register(settings: RegionSettings, fleets: Iterable[Fleet], devices: Sequenc
             cursor.executemany(_SUBJECT, [(subject,) for subject in sorted({subject for _, subject in ties})])
             cursor.executemany(_TIE, ties)
     except psycopg.OperationalError:
-        raise StackDown(
-            f"Postgres of region {settings.region} does not answer; `fleetlake up` starts the stack"
-        ) from None
+        raise StoreUnavailable(f"Postgres of region {settings.region} does not answer") from None
     except psycopg.Error as error:
         raise SinkUnavailable(
             f"Postgres of region {settings.region} refuses the registry ({type(error).__name__}): {error.sqlstate}"

@@ -6,17 +6,17 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from contracts.errors import StackDown
+from contracts.errors import StoreUnavailable
 from contracts.settings import RegionSettings
 
 
 @contextmanager
 def transaction(settings: RegionSettings) -> Iterator[psycopg.Connection]:
-    """One transaction: committed at the end, rolled back where the block raises. Raises StackDown."""
+    """One transaction: committed at the end, rolled back where the block raises. Raises StoreUnavailable."""
     try:
         connection = psycopg.connect(settings.postgres_dsn.get_secret_value(), connect_timeout=10)
     except psycopg.OperationalError as error:
-        raise StackDown(f"Postgres of region {settings.region} does not answer ({_where(settings)})") from error
+        raise StoreUnavailable(f"Postgres of region {settings.region} does not answer ({_where(settings)})") from error
     with connection:
         yield connection
 
@@ -30,4 +30,4 @@ def dsn_parts(settings: RegionSettings) -> dict[str, str]:
 
 def _where(settings: RegionSettings) -> str:
     parts = dsn_parts(settings)
-    return f"{parts.get('host', 'local')}:{parts.get('port', '5432')}; `fleetlake status` shows what runs"
+    return f"{parts.get('host', 'local')}:{parts.get('port', '5432')}"

@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from contracts.errors import Misuse, StackDown
+from contracts.errors import Misuse, StoreUnavailable
 from contracts.names import stream as stream_name
 from contracts.settings import RegionSettings
 from producer.aggregator import (
@@ -69,7 +69,7 @@ class Producer:
         limits: Limits | None = None,
         rules: RetryRules | None = None,
     ) -> None:
-        """Looks up the stream's shards. Raises StackDown where Kinesis or the stream is not there."""
+        """Looks up the stream's shards. Raises StoreUnavailable where Kinesis or the stream is not there."""
         self.report = ProducerReport()
         self._client = client
         self._stream = stream
@@ -144,9 +144,7 @@ class Producer:
         except ClientError as error:
             raise explain(error, self._stream) from None
         except BotoCoreError as error:
-            raise StackDown(
-                f"Kinesis does not answer for {self._stream} ({type(error).__name__}); `fleetlake up` starts the stack"
-            ) from None
+            raise StoreUnavailable(f"Kinesis does not answer for {self._stream} ({type(error).__name__})") from None
         self._lanes = [
             _Lane(shard_id, Aggregator(self._limits, aggregated=self._aggregated)) for shard_id in self.shards.shard_ids
         ]

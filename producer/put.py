@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception_type, wait_random_exponential
 
-from contracts.errors import SinkUnavailable, StackDown
+from contracts.errors import SinkUnavailable, StoreUnavailable
 from producer.aggregator import Entry
 
 THROTTLED = frozenset(
@@ -54,7 +54,8 @@ def put_all(client: Any, stream: str, entries: Sequence[Entry], rules: RetryRule
     Entries that Kinesis refuses are sent again, in their order, before anything else of the caller. Within one call an
     entry may so arrive after one that stood behind it: Kinesis promises no more. A call whose answer was lost is
     sent again whole, so a record may be on the stream twice; its identity is the same.
-    Raises StackDown where nothing was accepted for rules.give_up_s, SinkUnavailable where Kinesis refuses for good.
+    Raises StoreUnavailable where nothing was accepted for rules.give_up_s, SinkUnavailable where Kinesis refuses for
+    good.
     """
     outcome = Outcome()
     pending = list(entries)
@@ -82,9 +83,8 @@ def put_all(client: Any, stream: str, entries: Sequence[Entry], rules: RetryRule
         retrying(once)
     except RetryError as error:
         cause = error.last_attempt.exception()
-        raise StackDown(
-            f"Kinesis took none of {len(pending)} records of {stream} for {rules.give_up_s:.0f} s: {cause}; "
-            "see `fleetlake status`"
+        raise StoreUnavailable(
+            f"Kinesis took none of {len(pending)} records of {stream} for {rules.give_up_s:.0f} s: {cause}"
         ) from None
     return outcome
 
@@ -93,7 +93,7 @@ def explain(error: ClientError, stream: str) -> Exception:
     """The error of ours for a refusal that does not pass."""
     code = error.response["Error"].get("Code", "unknown")
     if code == "ResourceNotFoundException":
-        return StackDown(f"there is no stream {stream}; `fleetlake up` makes it")
+        return StoreUnavailable(f"there is no stream {stream}")
     return SinkUnavailable(f"Kinesis refuses records for {stream}: {code}; check the region's credentials and policy")
 
 

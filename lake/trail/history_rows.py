@@ -20,7 +20,7 @@ class HistoryRows:
     """One snapshot of history.telemetry, and which landing objects are wholly in it.
 
     settings: of the region. now: by which devices unseen for `live_unseen_days` are left out; live state would forget
-    them at once. Raises StackDown where Postgres is away.
+    them at once. Raises StoreUnavailable where Postgres is away.
     """
 
     def __init__(self, settings: RegionSettings, now: datetime | None = None) -> None:

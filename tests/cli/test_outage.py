@@ -8,7 +8,7 @@ import pytest
 from pyarrow import fs
 
 from cli.outage import stores_answer
-from contracts.errors import BadSettings, StackDown
+from contracts.errors import BadSettings, StoreUnavailable
 from contracts.names import bucket
 
 
@@ -20,7 +20,7 @@ def store(endpoint: str, key: str, secret: str) -> fs.S3FileSystem:
 
 
 def test_an_s3_that_is_away_is_down():
-    with pytest.raises(StackDown, match="S3 of region us does not answer"), stores_answer("us"):
+    with pytest.raises(StoreUnavailable, match="S3 of region us does not answer"), stores_answer("us"):
         store("127.0.0.1:1", "k", "s").open_input_file("lake-us/any")
 
 

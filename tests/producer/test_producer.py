@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.errors import Misuse, ServiceFailed, SinkUnavailable, StackDown
+from contracts.errors import Misuse, ServiceFailed, SinkUnavailable, StoreUnavailable
 from producer import Limits, Producer, RetryRules
 from producer.aggregator import Aggregator
 from producer.shards import ShardMap
@@ -118,7 +118,7 @@ def test_it_gives_up_when_nothing_is_accepted_for_long() -> None:
     rules = RetryRules(give_up_s=30.0, sleep=sleep, clock=lambda: now[0])
     with (
         scripted_kinesis(refuse=lambda call, records: set(range(len(records)))) as (_, client),
-        pytest.raises(StackDown, match="took none of 1 records of telemetry-eu for 30 s"),
+        pytest.raises(StoreUnavailable, match="took none of 1 records of telemetry-eu for 30 s"),
         Producer(client, "telemetry-eu", rules=rules) as producer,
     ):
         producer.put([("dev-1", b"{}")])
@@ -155,7 +155,7 @@ def test_kinesis_down_is_said_at_the_start() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         client = kinesis_client(f"http://127.0.0.1:{free.getsockname()[1]}")
-    with pytest.raises(StackDown, match="does not answer for telemetry-eu"):
+    with pytest.raises(StoreUnavailable, match="does not answer for telemetry-eu"):
         Producer(client, "telemetry-eu")
 
 
