@@ -1,4 +1,4 @@
-"""The consumer's page says what is there, and its example runs."""
+"""The consumer's reference says what is there, and the library guide's example runs."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,9 @@ from ingest.kinesis.memory import MemoryStream
 from ingest.runtime.metrics import Metrics
 from tests.builders.virtual_time import VirtualClock, run_virtually, true_ms
 
-PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "operate-the-consumer.md"
+DOCS = Path(__file__).parents[3] / "docs"
+REFERENCE = DOCS / "reference" / "consumer.md"
+LIBRARY = DOCS / "how-to" / "use-the-consumer-as-a-library.md"
 
 
 def test_every_metric_is_documented_and_nothing_else() -> None:
@@ -17,17 +19,17 @@ def test_every_metric_is_documented_and_nothing_else() -> None:
         families = list(Metrics(clock=VirtualClock()).registry.collect())
         return {f.name + ("_total" if f.type == "counter" else "") for f in families}
 
-    table = PAGE.read_text().partition("## Metrics")[2].partition("## ")[0]
+    table = REFERENCE.read_text().partition("## Metrics")[2].partition("## ")[0]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     documented = {f"fleetlake_ingest_{name}" for cell in cells for name in re.findall(r"`(\w+)`", cell)}
     assert documented == run_virtually(names())
 
 
 def test_the_library_example_consumes_another_format_into_another_store(tmp_path: Path) -> None:
-    code = PAGE.read_text().partition("```python\n")[2].partition("```")[0]
+    code = LIBRARY.read_text().partition("```python\n")[2].partition("```")[0]
     assert len([line for line in code.splitlines() if line.strip()]) <= 30
     example: dict[str, object] = {}
-    exec(compile(code, str(PAGE), "exec"), example)
+    exec(compile(code, str(LIBRARY), "exec"), example)
 
     async def story() -> None:
         stream = MemoryStream(2, now_ms=true_ms)
