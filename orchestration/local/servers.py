@@ -17,31 +17,13 @@ import msgspec
 import psutil
 import psycopg
 
+from contracts.environment import inherited
 from contracts.errors import PortTaken, ServiceFailed
-from orchestration.local.ports import (
-    HOST,
-    answers,
-    free_port,
-    is_free,
-    serves,
-)
+from contracts.ports import HOST, free_port, is_free
+from orchestration.local.probes import answers, serves
 from orchestration.local.workspace import grpc_variable, write_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TMPDIR",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "JAVA_HOME",
-    "VIRTUAL_ENV",
-    "FLEETLAKE_REGIONS_FILE",
-)
-"""Variables of the machine, not of a region, that every process needs."""
 _PR_SET_PDEATHSIG = 1
 _UP_WITHIN_S = 180
 _DOWN_WITHIN_S = 20
@@ -82,11 +64,6 @@ class Servers(msgspec.Struct):
         self.all[:] = [_again(server) if server.name == name else server for server in self.all]
 
 
-def of_machine() -> dict[str, str]:
-    """The part of this process's environment that belongs to the machine, not to a region."""
-    return {name: os.environ[name] for name in KEPT if name in os.environ}
-
-
 @contextmanager
 def serving(
     locations: Mapping[str, Mapping[str, str]],
@@ -105,12 +82,12 @@ def serving(
     logs.mkdir(parents=True, exist_ok=True)
     if port is not None and not is_free(port):
         raise PortTaken(f"port {port} is in use; leave out --port and a free one is taken")
-    shared = of_machine() | dict(dagster)
+    shared = inherited(os.environ) | dict(dagster)
     workspace = workspace or write_workspace(locations, Path(dagster["DAGSTER_HOME"]) / "workspace.yaml")
     started: list[Server] = []
     try:
         for name, variables in locations.items():
-            own = free_port()
+            own = free_port({server.port or 0 for server in started})
             started.append(_start(name, _code_server(own), shared | dict(variables), own, logs))
         ports = {grpc_variable(server.name): str(server.port) for server in started}
         for server in list(started):
