@@ -7,7 +7,7 @@ from dagster import AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity,
 
 from assets import keys
 from assets.expectations import Expect, bounds_of, gx_check
-from assets.faults import told_safely
+from assets.redaction import told_safely
 from assets.work import RegionWork
 from contracts.derived import DEVICE_DAY
 from contracts.identity import IDENTITY

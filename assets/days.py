@@ -15,8 +15,8 @@ from dagster import (
 )
 
 from assets import keys
-from assets.faults import told_safely
 from assets.partitions import days_in, days_of
+from assets.redaction import told_safely
 from assets.spark import SparkJobs
 from assets.tables import report_metadata, table_metadata
 from assets.work import RegionWork

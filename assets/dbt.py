@@ -14,8 +14,8 @@ from dagster import AssetExecutionContext, AssetKey, Output
 from dagster_dbt import DbtCliResource, DbtProject
 from packaging.version import Version
 
-from assets.faults import told_safely
 from assets.partitions import day_key, days_in
+from assets.redaction import told_safely
 from marts.dbt import (
     EXECUTABLE,
     PROJECT,

@@ -18,7 +18,7 @@ from dagster import (
     asset_check,
 )
 
-from assets.faults import told_safely
+from assets.redaction import told_safely
 from assets.work import RegionWork
 from contracts.columns import Column, Privacy
 

@@ -16,8 +16,8 @@ from dagster import (
 )
 
 from assets import keys
-from assets.faults import told_safely
 from assets.partitions import ARRIVAL_HOURS, days_of, hour_key, hours_in
+from assets.redaction import told_safely
 from assets.spark import SparkJobs
 from assets.tables import report_metadata, same_columns, table_metadata
 from assets.work import RegionWork

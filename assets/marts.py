@@ -8,8 +8,8 @@ from dagster_dbt import dbt_assets
 
 from assets import keys
 from assets.dbt import NO_UNIT_TESTS, built, covers_days, days_wanted, dbt_project
-from assets.faults import told_safely
 from assets.partitions import days_of
+from assets.redaction import told_safely
 from assets.translator import RegionTranslator
 from assets.work import RegionWork
 from contracts.regions import Region

@@ -3,8 +3,8 @@
 from dagster import AssetExecutionContext, AssetsDefinition, BackfillPolicy, MaterializeResult, ResourceParam, asset
 
 from assets import keys
-from assets.faults import told_safely
 from assets.partitions import day_key, days_in, days_of
+from assets.redaction import told_safely
 from assets.tables import table_metadata
 from assets.work import RegionWork
 from contracts.derived import UTILISATION_DAY

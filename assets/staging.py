@@ -14,8 +14,8 @@ from dagster import (
 
 from assets import keys
 from assets.days import TABLES
-from assets.faults import told_safely
 from assets.partitions import day_key, days_in, days_of
+from assets.redaction import told_safely
 from assets.tables import same_columns, table_metadata
 from assets.work import RegionWork
 from contracts.names import fleet_database

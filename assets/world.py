@@ -22,8 +22,8 @@ from dagster_dbt import dbt_assets
 
 from assets import keys
 from assets.dbt import NO_UNIT_TESTS, built, covers_days, days_wanted, dbt_project
-from assets.faults import told_safely
 from assets.partitions import WORLD_DAYS, day_key
+from assets.redaction import told_safely
 from assets.tables import same_columns, table_metadata
 from assets.translator import RegionTranslator
 from assets.work import Told

@@ -26,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
 
         The daemon launches the runs that are due while this is up. Ctrl-C ends all of it.
         """
-        from orchestration.local.home import prepare_home
+        from orchestration.local.dagster_home import prepare_home
         from orchestration.local.servers import serving
 
         state = state_folder()

@@ -24,8 +24,8 @@ from dagster import (
     sensor,
 )
 
-from assets.faults import told_safely
 from assets.keys import DUE_ONLY
+from assets.redaction import told_safely
 from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of
 
 MAX_RUNTIME_S = 4 * 3600

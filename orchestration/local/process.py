@@ -22,8 +22,8 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from contracts.errors import FleetlakeError
 from orchestration.attempts import ATTEMPT, WORK, attempts_of
-from orchestration.local.heartbeat import is_alive
-from orchestration.local.orphans import fail_orphans, here
+from orchestration.local.daemon_heartbeat import is_alive
+from orchestration.local.orphaned_runs import fail_orphans, here
 from orchestration.sensors import AT_ONCE, MAX_RUNTIME_S, in_flow, work_of
 
 _LOOK_EVERY_S = 2.0

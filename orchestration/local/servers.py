@@ -139,8 +139,8 @@ def _settle(dagster: Mapping[str, str], *, ended: bool = False) -> None:
     """Fail the runs that ended with their code servers; of a daemon that has ended nothing is left to wait for."""
     from dagster import DagsterInstance
 
-    from orchestration.local.heartbeat import forget
-    from orchestration.local.orphans import fail_orphans
+    from orchestration.local.daemon_heartbeat import forget
+    from orchestration.local.orphaned_runs import fail_orphans
 
     os.environ.update(dagster)
     with DagsterInstance.get() as instance:

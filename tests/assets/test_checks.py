@@ -9,7 +9,7 @@ from dagster import AssetKey, DagsterInstance, Definitions, ResourceDefinition
 
 from assets.checks import HOUR, hour_complete
 from assets.expectations import Expect, bounds_of, gx_check
-from assets.faults import StepFailed, safe_text, told_safely
+from assets.redaction import StepFailed, safe_text, told_safely
 from contracts.columns import Privacy
 from contracts.errors import NotReconciled
 from contracts.record import LANDING, READINGS

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from dagster import AssetKey, DagsterRunStatus, RunsFilter
 
-from assets.faults import StepFailed
+from assets.redaction import StepFailed
 from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of, rest_after
 from orchestration.local.process import ask, execute, process
 from tests.builders.orchestration import DAY, HOUR, begin, hours, tick

@@ -14,7 +14,7 @@ import pytest
 
 import stack as embedded
 from contracts.settings import RegionSettings
-from orchestration.local.home import prepare_home
+from orchestration.local.dagster_home import prepare_home
 from orchestration.local.servers import serving
 from tests.builders.command import FLEETLAKE, environment, reported
 

@@ -9,7 +9,7 @@ import pytest
 from dagster import DagsterEvent, DagsterEventType, DagsterRunStatus, EventLogEntry, MetadataValue
 from dagster._core.events import EngineEventData
 
-from orchestration.local.orphans import HERE, fail_orphans, here
+from orchestration.local.orphaned_runs import HERE, fail_orphans, here
 from orchestration.local.process import StillUnderWay, process
 from tests.builders.orchestration import begin, hours, tick
 from tests.builders.stack import eventually

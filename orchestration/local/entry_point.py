@@ -10,16 +10,16 @@ from dagster import DagsterInstance
 from contracts.regions import WORLD
 from contracts.settings import RegionSettings, WorldSettings
 from orchestration.definitions import definitions
-from orchestration.local.daemon import wait_for
-from orchestration.local.heartbeat import is_alive
-from orchestration.local.home import prepare_home
+from orchestration.local.daemon_heartbeat import is_alive
+from orchestration.local.dagster_home import prepare_home
 from orchestration.local.process import (
     Processed,
     Tell,
     only_one,
     process,
 )
-from orchestration.local.quiet import output_into
+from orchestration.local.stdio import output_into
+from orchestration.local.wait_for_daemon import wait_for
 
 
 def run(region: str) -> Processed:

@@ -6,7 +6,7 @@ import msgspec
 from dagster import DagsterInstance, DagsterRunStatus, RepositoryDefinition, RunsFilter
 
 from orchestration.attempts import WORK, attempts_of
-from orchestration.local.heartbeat import is_alive
+from orchestration.local.daemon_heartbeat import is_alive
 from orchestration.local.process import Processed, Tell, evaluate
 from orchestration.sensors import work_of
 
