@@ -7,7 +7,7 @@ from dagster import AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity,
 
 from assets import keys
 from assets.expectations import Expect, bounds_of, gx_check
-from assets.redaction import told_safely
+from assets.redaction import without_values
 from assets.work import RegionWork
 from contracts.derived import DEVICE_DAY
 from contracts.identity import IDENTITY
@@ -54,7 +54,7 @@ def hour_complete(region: Region) -> AssetChecksDefinition:
         "A warning while the hour runs; it is merged again as it fills.",
     )
     def hour_is_complete(work: ResourceParam[RegionWork]) -> AssetCheckResult:
-        with told_safely("check hour_complete"):
+        with without_values("check hour_complete"):
             newest, watermark = work.last_landed_hour(), work.watermark()
         complete = newest is None or (watermark is not None and watermark >= newest + HOUR)
         return AssetCheckResult(
@@ -98,7 +98,7 @@ def reconciled(region: Region) -> AssetChecksDefinition:
         "marts, each counted from its own store.",
     )
     def check(work: ResourceParam[RegionWork]) -> AssetCheckResult:
-        with told_safely("check reconciled"):
+        with without_values("check reconciled"):
             found = work.reconcile()
         return AssetCheckResult(
             passed=found.ok,
@@ -114,7 +114,7 @@ def reconciled(region: Region) -> AssetChecksDefinition:
 def _equal(region: Region, name: str, asset: Any, counts: Any, description: str) -> AssetChecksDefinition:
     @asset_check(name=name, asset=asset, description=description)
     def check(work: ResourceParam[RegionWork]) -> AssetCheckResult:
-        with told_safely(f"check {name}"):
+        with without_values(f"check {name}"):
             left, right = counts(work)
         return AssetCheckResult(
             passed=left == right,

@@ -16,7 +16,7 @@ from dagster import (
 
 from assets import keys
 from assets.partitions import days_in, days_of
-from assets.redaction import told_safely
+from assets.redaction import without_values
 from assets.spark import SparkJobs
 from assets.tables import report_metadata, table_metadata
 from assets.work import RegionWork
@@ -57,7 +57,7 @@ def days_assets(region: Region) -> AssetsDefinition:
         from lake.jobs import DeriveDays
 
         wanted, again = days_in(context), keys.DUE_ONLY not in context.run.tags
-        with told_safely("derive days"):
+        with without_values("derive days"):
             if not again:
                 wanted = sorted(set(wanted) & set(work.due_days()))
             report = spark.run(DeriveDays(region.name, wanted, again), context) if wanted else None

@@ -15,7 +15,7 @@ from dagster_dbt import DbtCliResource, DbtProject
 from packaging.version import Version
 
 from assets.partitions import day_key, days_in
-from assets.redaction import told_safely
+from assets.redaction import without_values
 from marts.dbt import (
     EXECUTABLE,
     PROJECT,
@@ -87,7 +87,7 @@ def built(context: AssetExecutionContext, region: str, days: Sequence[date], wor
         global_config_flags=["--no-use-colors"],
     )
     with (
-        told_safely("dbt build"),
+        without_values("dbt build"),
         _variables(work.dbt_environment()),
         TemporaryDirectory(prefix=f"dbt-{region}-") as artifacts,
     ):

@@ -17,7 +17,7 @@ from dagster import (
 
 from assets import keys
 from assets.partitions import ARRIVAL_HOURS, days_of, hour_key, hours_in
-from assets.redaction import told_safely
+from assets.redaction import without_values
 from assets.spark import SparkJobs
 from assets.tables import report_metadata, same_columns, table_metadata
 from assets.work import RegionWork
@@ -54,14 +54,14 @@ def history_asset(region: Region) -> AssetsDefinition:
         """
         from lake.jobs import MergeLanding
 
-        with told_safely("what is due"):
+        with without_values("what is due"):
             hours, stragglers = _to_merge(context, work)
             landed_hours = work.landed(hours)
         for hour, landed in landed_hours.items():
             context.add_asset_metadata({"dagster/partition_row_count": landed.rows}, partition_key=hour_key(hour))
         if not hours and not stragglers:
             return MaterializeResult(metadata={"hours": 0, "note": "nothing was due any more"})
-        with told_safely("merge landing"):
+        with without_values("merge landing"):
             report = spark.run(MergeLanding(region=region.name, hours=hours, stragglers=stragglers), context)
         return MaterializeResult(metadata=report_metadata(report, HISTORY_TABLE) | {"hours": len(hours)})
 
@@ -88,7 +88,7 @@ def history_day_asset(region: Region) -> AssetsDefinition:
     )
     def history_day(work: ResourceParam[RegionWork]) -> MaterializeResult[None]:
         """History by business day of the region: the days that its newest commits changed are marked to be derived."""
-        with told_safely("harvest"):
+        with without_values("harvest"):
             work.harvest()
             return MaterializeResult(metadata={"days_to_derive": len(work.due_days())})
 

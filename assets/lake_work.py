@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from assets.work import CHECKED_ROWS, LandedHour, Merges, Reconciled, Told
+from assets.work import CHECKED_ROWS, LandedHour, Merges, Reconciled, StepReport
 from contracts.names import HISTORY_TABLE
 from contracts.record import LANDING
 from contracts.settings import RegionSettings
@@ -86,7 +86,7 @@ class LakeWork:
 
         return due_loads(self._settings)
 
-    def load(self, days: Sequence[date]) -> Told:
+    def load(self, days: Sequence[date]) -> StepReport:
         """See RegionWork."""
         from marts.load import load_days
 
@@ -132,7 +132,7 @@ class LakeWork:
 
         return due_releases(self._settings)
 
-    def publish(self, day: date) -> Told:
+    def publish(self, day: date) -> StepReport:
         """See RegionWork."""
         from release import publish_day
 

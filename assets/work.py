@@ -31,7 +31,7 @@ class LandedHour(msgspec.Struct, frozen=True):
     stragglers: int
 
 
-class Told(Protocol):
+class StepReport(Protocol):
     """A report of a step."""
 
     def metadata(self) -> Mapping[str, Any]:
@@ -80,7 +80,7 @@ class RegionWork(Protocol):
         """Business days that Postgres' staging lacks."""
         ...
 
-    def load(self, days: Sequence[date]) -> Told:
+    def load(self, days: Sequence[date]) -> StepReport:
         """Replace these days in staging, one transaction a day."""
         ...
 
@@ -112,7 +112,7 @@ class RegionWork(Protocol):
         """Business days old enough to leave the region and not published at their present sequence."""
         ...
 
-    def publish(self, day: date) -> Told:
+    def publish(self, day: date) -> StepReport:
         """Publish one day under the release policy."""
         ...
 

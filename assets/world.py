@@ -23,10 +23,10 @@ from dagster_dbt import dbt_assets
 from assets import keys
 from assets.dbt import NO_UNIT_TESTS, built, covers_days, days_wanted, dbt_project
 from assets.partitions import WORLD_DAYS, day_key
-from assets.redaction import told_safely
+from assets.redaction import without_values
 from assets.tables import same_columns, table_metadata
 from assets.translator import RegionTranslator
-from assets.work import Told
+from assets.work import StepReport
 from contracts.derived import UTILISATION_DAY
 from contracts.names import fleet_database
 from contracts.regions import WORLD
@@ -50,7 +50,7 @@ class WorldWork(Protocol):
         """Days with an object in the exchange that staging lacks. Looks at the exchange first."""
         ...
 
-    def load(self) -> Told:
+    def load(self) -> StepReport:
         """Copy each due object into staging; one that breaks the release's contract is refused, the others loaded."""
         ...
 
@@ -111,7 +111,7 @@ def staging_asset() -> AssetsDefinition:
     )
     def utilisation_day(work: ResourceParam[WorldWork]) -> MaterializeResult[None]:
         """Every region's release as it stands in the exchange, whichever days are due: the listing says what is new."""
-        with told_safely("load the exchange"):
+        with without_values("load the exchange"):
             told = dict(work.load().metadata())
         return MaterializeResult(metadata=told)
 
@@ -125,7 +125,7 @@ def release_is_agreed() -> AssetChecksDefinition:
         asset=STAGED, description="No object in the exchange breaks the release's contract: columns, words, rounding."
     )
     def release_is_as_agreed(work: ResourceParam[WorldWork]) -> AssetCheckResult:
-        with told_safely("check release_is_as_agreed"):
+        with without_values("check release_is_as_agreed"):
             refused = work.refused()
         return AssetCheckResult(passed=refused == 0, metadata={"refused_objects": refused})
 
@@ -146,14 +146,14 @@ def marts_asset() -> AssetsDefinition:
     )
     def marts(context: AssetExecutionContext, work: ResourceParam[WorldWork]) -> Iterator[Any]:
         """Replace the window's days in the world's marts selected; they are marked where all of them were built."""
-        with told_safely("what is due"):
+        with without_values("what is due"):
             days = days_wanted(context)
             if keys.DUE_ONLY in context.run.tags:
                 days = sorted(set(days) & set(work.due_marts()))
             staged = work.staged(days)
         yield from built(context, WORLD, days, work)
         if covers_days(context):
-            with told_safely("mark marts"):
+            with without_values("mark marts"):
                 work.mark_marts(staged)
 
     return marts

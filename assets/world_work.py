@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from assets.work import Told
+from assets.work import StepReport
 from contracts.errors import ReleaseRefused
 from contracts.settings import WorldSettings
 
@@ -21,7 +21,7 @@ class LakeWorldWork:
 
         return sorted({_day_of(key) for key in due_objects(self._settings)})
 
-    def load(self) -> Told:
+    def load(self) -> StepReport:
         """See WorldWork."""
         from release.world import load_world
 

@@ -12,34 +12,34 @@ from orchestration.partition_ranges import (
     range_tags,
     spans,
 )
-from orchestration.sensors import Ask
+from orchestration.sensors import DueWork
 
 
-def to_merge(region: Region, work: RegionWork) -> Ask:
+def to_merge(region: Region, work: RegionWork) -> DueWork:
     """Arrival hours with rows that history lacks. Due stragglers come with any run, or of their newest hour."""
     work.take_in()
     due = work.due_merges()
     hours = [hour for hour in due.hours if hour >= FIRST_ARRIVAL]
     late = [hour for hour in due.straggler_hours if hour >= FIRST_ARRIVAL]
     ranges = [range_tags(span, hour_key) for span in spans(hours or late[-1:], JOIN_HOURS)]
-    return Ask(ranges, landed_events(region.name, work, sorted({*hours, *late})))
+    return DueWork(ranges, landed_events(region.name, work, sorted({*hours, *late})))
 
 
-def to_derive(region: Region, work: RegionWork) -> Ask:
+def to_derive(region: Region, work: RegionWork) -> DueWork:
     """Business days whose trips and device days are behind history."""
     work.harvest()
     days = existing(work.due_days(), days_of(region))
-    return Ask(_day_ranges(days))
+    return DueWork(_day_ranges(days))
 
 
-def to_load(region: Region, work: RegionWork) -> Ask:
+def to_load(region: Region, work: RegionWork) -> DueWork:
     """Business days that were derived and that staging or the marts lack."""
-    return Ask(_day_ranges(existing([*work.due_loads(), *work.due_marts()], days_of(region))))
+    return DueWork(_day_ranges(existing([*work.due_loads(), *work.due_marts()], days_of(region))))
 
 
-def to_publish(region: Region, work: RegionWork) -> Ask:
+def to_publish(region: Region, work: RegionWork) -> DueWork:
     """Business days that are old enough to leave the region."""
-    return Ask(_day_ranges(existing(work.due_releases(), days_of(region))))
+    return DueWork(_day_ranges(existing(work.due_releases(), days_of(region))))
 
 
 def _day_ranges(days: list[date]) -> list[dict[str, str]]:

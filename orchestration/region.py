@@ -18,7 +18,7 @@ from assets.work import RegionWork
 from contracts.regions import Region
 from orchestration import due_work as asks
 from orchestration.resources import REGION_RESOURCES
-from orchestration.sensors import Ask, Level, level_sensor
+from orchestration.sensors import DueWork, SensorSpec, due_work_sensor
 
 
 def region_definitions(region: Region) -> Definitions:
@@ -27,14 +27,14 @@ def region_definitions(region: Region) -> Definitions:
     return Definitions(
         assets=found.assets,
         asset_checks=found.checks,
-        sensors=[level_sensor(level, ask) for level, ask in levels(region, found)],
+        sensors=[due_work_sensor(level, ask) for level, ask in levels(region, found)],
         schedules=[quality_schedule(region, found)],
         resources=REGION_RESOURCES,
         executor=in_process_executor,
     )
 
 
-def levels(region: Region, found: RegionAssets) -> list[tuple[Level, Callable[[RegionWork], Ask]]]:
+def levels(region: Region, found: RegionAssets) -> list[tuple[SensorSpec, Callable[[RegionWork], DueWork]]]:
     """The region's kinds of work in the order in which data flows.
 
     Merging and deriving take turns: a derivation beside a merge would have to be done again, and each has a Spark
@@ -43,7 +43,7 @@ def levels(region: Region, found: RegionAssets) -> list[tuple[Level, Callable[[R
     merge, derive, load, publish = (f"{region.name}/{work}" for work in ("landing", "days", "marts", "release"))
     return [
         (
-            Level(
+            SensorSpec(
                 merge,
                 found.merge,
                 found.quick_on(found.merge),
@@ -53,7 +53,7 @@ def levels(region: Region, found: RegionAssets) -> list[tuple[Level, Callable[[R
             partial(asks.to_merge, region),
         ),
         (
-            Level(
+            SensorSpec(
                 derive,
                 found.derive,
                 found.quick_on(found.derive),
@@ -63,7 +63,7 @@ def levels(region: Region, found: RegionAssets) -> list[tuple[Level, Callable[[R
             partial(asks.to_derive, region),
         ),
         (
-            Level(
+            SensorSpec(
                 load,
                 found.load,
                 found.quick_on(found.load),
@@ -73,7 +73,7 @@ def levels(region: Region, found: RegionAssets) -> list[tuple[Level, Callable[[R
             partial(asks.to_load, region),
         ),
         (
-            Level(
+            SensorSpec(
                 publish,
                 found.publish,
                 [],

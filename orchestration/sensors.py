@@ -1,4 +1,4 @@
-"""Level-triggered sensors: each asks what is due now, and asks for runs of it while none is under way.
+"""SensorSpec-triggered sensors: each asks what is due now, and asks for runs of it while none is under way.
 
 No sensor reacts to an event. What is due is read from the stores that know, so an event lost, a daemon killed or a run
 failed leaves the level as it is and the next evaluation asks again.
@@ -25,19 +25,19 @@ from dagster import (
 )
 
 from assets.keys import DUE_ONLY
-from assets.redaction import told_safely
+from assets.redaction import without_values
 from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of
 
 MAX_RUNTIME_S = 4 * 3600
 MAX_RUNTIME = {"dagster/max_runtime": str(MAX_RUNTIME_S)}
 """A run that hangs is ended, so that its work can be asked for again."""
-AT_ONCE = "at once"
+IGNORE_BACKOFF = "at once"
 """Cursor with which an evaluation does not rest after failures: someone is waiting. Sensors keep no cursor else."""
 _FLOW = ("landing", "days", "marts", "release", "exchange")
 """Kinds of work in the order in which data flows."""
 
 
-class Ask(msgspec.Struct, frozen=True):
+class DueWork(msgspec.Struct, frozen=True):
     """What is due: the partition ranges to run, what to report about upstream assets, and a word for people."""
 
     ranges: Sequence[dict[str, str]]
@@ -45,7 +45,7 @@ class Ask(msgspec.Struct, frozen=True):
     said: str = ""
 
 
-class Level(msgspec.Struct, frozen=True):
+class SensorSpec(msgspec.Struct, frozen=True):
     """One kind of work: how its sensor asks and what its runs select."""
 
     work: str
@@ -68,7 +68,7 @@ def in_flow(repository: RepositoryDefinition) -> list[SensorDefinition]:
     return sorted(repository.sensor_defs, key=lambda sensor: _FLOW.index(work_of(sensor).split("/")[1]))
 
 
-def level_sensor(level: Level, ask: Callable[..., Ask]) -> SensorDefinition:
+def due_work_sensor(level: SensorSpec, ask: Callable[..., DueWork]) -> SensorDefinition:
     """A sensor that asks `ask(work)` and turns the answer into runs."""
 
     @sensor(
@@ -86,9 +86,9 @@ def level_sensor(level: Level, ask: Callable[..., Ask]) -> SensorDefinition:
         if attempts.under_way:
             return SkipReason("a run is under way")
         now = datetime.now(UTC)
-        if attempts.resting(now) and context.cursor != AT_ONCE:
-            return SkipReason(attempts.resting_words())
-        with told_safely(f"ask what is due for {level.work}"):
+        if attempts.backing_off(now) and context.cursor != IGNORE_BACKOFF:
+            return SkipReason(attempts.backoff_message())
+        with without_values(f"ask what is due for {level.work}"):
             due = ask(work)
         if not due.ranges:
             return SkipReason("nothing is due")
@@ -97,7 +97,7 @@ def level_sensor(level: Level, ask: Callable[..., Ask]) -> SensorDefinition:
     return evaluate
 
 
-def requests(level: Level, attempts: Attempts, due: Ask) -> list[RunRequest]:
+def requests(level: SensorSpec, attempts: Attempts, due: DueWork) -> list[RunRequest]:
     """One run a range."""
     return [
         RunRequest(

@@ -16,7 +16,7 @@ from assets.world import (
 )
 from orchestration.partition_ranges import JOIN_DAYS, range_tags, spans
 from orchestration.resources import WORLD_RESOURCES
-from orchestration.sensors import Ask, Level, level_sensor
+from orchestration.sensors import DueWork, SensorSpec, due_work_sensor
 
 WORK = "world/exchange"
 
@@ -24,7 +24,7 @@ WORK = "world/exchange"
 def world_definitions() -> Definitions:
     """What world's code server serves. Opens no connection and reads no secret."""
     marts, agreed = marts_asset(), release_is_agreed()
-    level = Level(
+    level = SensorSpec(
         WORK,
         [STAGED, *marts.keys],
         [*marts.check_keys, *agreed.check_keys],
@@ -34,14 +34,14 @@ def world_definitions() -> Definitions:
     return Definitions(
         assets=[exchange_spec(), staging_asset(), marts],
         asset_checks=[agreed],
-        sensors=[level_sensor(level, to_load)],
+        sensors=[due_work_sensor(level, to_load)],
         resources=WORLD_RESOURCES,
         executor=in_process_executor,
     )
 
 
-def to_load(work: WorldWork) -> Ask:
+def to_load(work: WorldWork) -> DueWork:
     """Days with something in the exchange that staging or the marts lack."""
     fresh: list[date] = existing(work.due_loads(), WORLD_DAYS)
     days = existing([*fresh, *work.due_marts()], WORLD_DAYS)
-    return Ask([range_tags(span, day_key) for span in spans(days, JOIN_DAYS)], exchange_events(fresh))
+    return DueWork([range_tags(span, day_key) for span in spans(days, JOIN_DAYS)], exchange_events(fresh))

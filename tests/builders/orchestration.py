@@ -18,7 +18,7 @@ from contracts.regions import Region, load_regions
 from lake.report import Report
 from orchestration import due_work as asks
 from orchestration.local.process import evaluate
-from orchestration.sensors import Level, level_sensor
+from orchestration.sensors import SensorSpec, due_work_sensor
 
 EU = load_regions()["eu"]
 HOUR = datetime(2026, 3, 4, 5, tzinfo=UTC)
@@ -26,7 +26,7 @@ DAY = date(2026, 3, 4)
 
 
 @dataclass
-class Told:
+class StepReport:
     """A report with these values."""
 
     values: Mapping[str, Any]
@@ -75,10 +75,10 @@ class MemoryWork:
     def due_loads(self) -> list[date]:
         return sorted(day for day, at in self.derived.items() if self.staged.get(day, 0) < at)
 
-    def load(self, days: Sequence[date]) -> Told:
+    def load(self, days: Sequence[date]) -> StepReport:
         self.loads.append(list(days))
         self.staged.update({day: self.derived[day] for day in days})
-        return Told({"device_day_rows": len(days)})
+        return StepReport({"device_day_rows": len(days)})
 
     def staged_rows(self, table: str, days: Sequence[date]) -> Mapping[date, int]:
         return dict.fromkeys(days, 3)
@@ -121,9 +121,9 @@ def small_definitions(work: MemoryWork, spark: MemorySpark, region: Region = EU)
     staged = [keys.staged(region.name, table) for table in TABLES]
     derive = [keys.history_day(region.name), *(keys.derived(region.name, table) for table in TABLES), *staged]
     levels = [
-        (Level(f"{region.name}/landing", [keys.history(region.name)], []), asks.to_merge),
-        (Level(f"{region.name}/days", derive, []), asks.to_derive),
-        (Level(f"{region.name}/marts", staged, [], after=[f"{region.name}/days"]), asks.to_load),
+        (SensorSpec(f"{region.name}/landing", [keys.history(region.name)], []), asks.to_merge),
+        (SensorSpec(f"{region.name}/days", derive, []), asks.to_derive),
+        (SensorSpec(f"{region.name}/marts", staged, [], after=[f"{region.name}/days"]), asks.to_load),
     ]
     return Definitions(
         assets=[
@@ -133,7 +133,7 @@ def small_definitions(work: MemoryWork, spark: MemorySpark, region: Region = EU)
             days_assets(region),
             staging_assets(region),
         ],
-        sensors=[level_sensor(level, lambda w, ask=ask: ask(region, w)) for level, ask in levels],
+        sensors=[due_work_sensor(level, lambda w, ask=ask: ask(region, w)) for level, ask in levels],
         resources={
             "work": ResourceDefinition.hardcoded_resource(work),
             "spark": ResourceDefinition.hardcoded_resource(spark),

@@ -7,8 +7,9 @@ import pytest
 from dagster import AssetKey, DagsterRunStatus, RunsFilter
 
 from assets.redaction import StepFailed
-from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of, rest_after
-from orchestration.local.process import ask, execute, process
+from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of, backoff
+from orchestration.local.process import process, run_requests
+from orchestration.local.run_in_process import execute
 from tests.builders.orchestration import DAY, HOUR, begin, hours, tick
 
 
@@ -78,7 +79,7 @@ def test_a_failed_run_is_asked_for_again_under_another_key_and_only_after_a_rest
     assert not done.ok
 
     resting = tick(repository, instance, "eu_landing")
-    (again,) = ask(repository.get_sensor_def("eu_landing"), repository, instance)
+    (again,) = run_requests(repository.get_sensor_def("eu_landing"), repository, instance)
 
     assert "1 failed in a row" in resting.skip_message
     assert again.run_key != first.run_key
@@ -86,14 +87,14 @@ def test_a_failed_run_is_asked_for_again_under_another_key_and_only_after_a_rest
 
 
 def test_rests_grow_and_end_at_an_hour():
-    rests = [rest_after(failures) for failures in range(1, 12)]
+    rests = [backoff(failures) for failures in range(1, 12)]
 
     assert rests == sorted(rests)
     assert rests[1] == 2 * rests[0]
     assert rests[-1] == timedelta(hours=1)
     now = datetime.now(UTC)
-    assert Attempts(rest_until=now + timedelta(seconds=1)).resting(now)
-    assert not Attempts(rest_until=now - timedelta(seconds=1)).resting(now)
+    assert Attempts(retry_at=now + timedelta(seconds=1)).backing_off(now)
+    assert not Attempts(retry_at=now - timedelta(seconds=1)).backing_off(now)
 
 
 def test_success_ends_the_row_of_failures(repository, instance, work, spark):
@@ -127,10 +128,10 @@ def test_what_landed_is_merged_before_days_are_derived_whose_run_was_lost(reposi
 def test_a_run_does_what_is_due_when_it_starts_and_skips_what_was_done_meanwhile(repository, instance, work, spark):
     work.landing.clear()
     work.changed = {DAY: 1, DAY + timedelta(days=2): 1}
-    (request,) = ask(repository.get_sensor_def("eu_days"), repository, instance)
+    (request,) = run_requests(repository.get_sensor_def("eu_days"), repository, instance)
     work.derived[DAY] = work.staged[DAY] = 1
 
-    execute(request, repository.get_sensor_def("eu_days"), repository, instance)
+    execute(request, repository.get_sensor_def("eu_days"), repository, instance, "eu")
 
     assert [job.days for job in spark.jobs] == [[DAY + timedelta(days=2)]]
     assert work.loads == [[DAY + timedelta(days=2)]]
