@@ -1,10 +1,15 @@
-"""RegionWork as the lake does it. Each call imports what it needs: definitions load without any of it."""
+"""The protocols of assets.work on a region's real stores.
+
+Each call imports what it needs: definitions load without any of it.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from assets.work import CHECKED_ROWS, LandedHour, Merges, Reconciled, StepReport
+import msgspec
+
+from assets.work import CHECKED_ROWS, DueMerges, FirstData, LandedHour, Reconciled, StepReport
 from contracts.names import HISTORY_TABLE
 from contracts.record import LANDING
 from contracts.settings import RegionSettings
@@ -35,133 +40,188 @@ _NOT_CHECKED = {"fault_codes", "signals", "attributes"}
 """Nested columns, which pandas would hold as Python objects."""
 
 
-class LakeWork:
-    """The work of one region on its real stores."""
+class LandedCounts(msgspec.Struct, frozen=True):
+    """See LandedHour."""
+
+    objects: int
+    rows: int
+    bytes: int
+    stragglers: int
+
+
+class LakeMerging:
+    """Merging on the region's real stores."""
 
     def __init__(self, settings: RegionSettings) -> None:
         self._settings = settings
 
     def take_in(self) -> int:
-        """See RegionWork."""
+        """See Merging."""
         from lake.merge.intake import intake
 
         return intake(self._settings)
 
-    def due_merges(self) -> Merges:
-        """See RegionWork."""
+    def due_merges(self) -> DueMerges:
+        """See Merging."""
         from lake.merge.intake import due_merges
 
         due = due_merges(self._settings)
-        return Merges(hours=list(due.hours), straggler_hours=list(due.straggler_hours))
+        return DueMerges(hours=list(due.hours), straggler_hours=list(due.straggler_hours))
 
     def landed(self, hours: Iterable[datetime]) -> Mapping[datetime, LandedHour]:
-        """See RegionWork."""
-        return {hour.astimezone(UTC): LandedHour(*counts) for hour, *counts in self._rows(_LANDED, list(hours))}
+        """See Merging."""
+        return {
+            hour.astimezone(UTC): LandedCounts(*counts) for hour, *counts in _rows(self._settings, _LANDED, list(hours))
+        }
 
-    def last_landed_hour(self) -> datetime | None:
-        """See RegionWork."""
-        ((hour,),) = self._rows("select max(hour) from ops.landing_object")
-        return hour.astimezone(UTC) if hour else None
 
-    def watermark(self) -> datetime | None:
-        """See RegionWork: as the leases were at the last `take_in`."""
-        ((moment,),) = self._rows(_WATERMARK)
-        return moment.astimezone(UTC) if moment else None
+class LakeDeriving:
+    """Deriving on the region's real stores."""
+
+    def __init__(self, settings: RegionSettings) -> None:
+        self._settings = settings
 
     def harvest(self) -> None:
-        """See RegionWork."""
+        """See Deriving."""
         from lake.derive.changed_days import harvest
 
         harvest(self._settings)
 
     def due_days(self) -> list[date]:
-        """See RegionWork."""
+        """See Deriving."""
         from lake.derive.changed_days import due_days
 
         return due_days(self._settings)
 
+    def known_days(self) -> list[date]:
+        """See Deriving."""
+        return [day for (day,) in _rows(self._settings, "select day from ops.changed order by day")]
+
+    def first_data(self) -> FirstData | None:
+        """See Deriving."""
+        from lake.derive.first_data import first_business_day
+
+        day = first_business_day(self._settings)
+        ((hour,),) = _rows(self._settings, "select min(hour) from ops.landing_object")
+        return FirstData(day, hour.astimezone(UTC)) if day and hour else None
+
+
+class LakeLoading:
+    """Loading on the region's real stores."""
+
+    def __init__(self, settings: RegionSettings) -> None:
+        self._settings = settings
+
     def due_loads(self) -> list[date]:
-        """See RegionWork."""
+        """See Loading."""
         from marts.load import due_loads
 
         return due_loads(self._settings)
 
+    def known_days(self) -> list[date]:
+        """See Loading."""
+        return [day for (day,) in _rows(self._settings, "select day from ops.derived order by day")]
+
     def load(self, days: Sequence[date]) -> StepReport:
-        """See RegionWork."""
+        """See Loading."""
         from marts.load import load_days
 
         return load_days(self._settings, days)
 
     def staged_rows(self, table: str, days: Sequence[date]) -> Mapping[date, int]:
-        """See RegionWork."""
-        return dict.fromkeys(days, 0) | dict(self._rows(_STAGED[table], list(days)))
+        """See Loading."""
+        return dict.fromkeys(days, 0) | dict(_rows(self._settings, _STAGED[table], list(days)))
 
     def due_marts(self) -> list[date]:
-        """See RegionWork."""
+        """See Loading."""
         from marts.load import due_marts
 
         return due_marts(self._settings)
 
     def staged_sequences(self, days: Sequence[date]) -> Mapping[date, int]:
-        """See RegionWork."""
+        """See Loading."""
         from marts.load import staged_sequences
 
         return staged_sequences(self._settings, days)
 
     def mark_marts(self, days: Sequence[date], sequences: Mapping[date, int]) -> None:
-        """See RegionWork."""
+        """See Loading."""
         from marts.load import mark_marts
 
         mark_marts(self._settings, days, sequences)
 
     def dbt_environment(self) -> Mapping[str, str]:
-        """See RegionWork."""
+        """See Loading."""
         from marts.dbt import dbt_environment
 
         return dbt_environment(self._settings)
 
     def mart_rows(self, mart: str, days: Sequence[date]) -> Mapping[date, int]:
-        """See RegionWork."""
+        """See Loading."""
         from marts.rows import mart_rows
 
         return mart_rows(self._settings.postgres_dsn.get_secret_value(), mart, days)
 
+
+class LakeReleasing:
+    """Releasing on the region's real stores."""
+
+    def __init__(self, settings: RegionSettings) -> None:
+        self._settings = settings
+
     def due_releases(self) -> list[date]:
-        """See RegionWork."""
+        """See Releasing."""
         from release import due_releases
 
         return due_releases(self._settings)
 
     def publish(self, day: date) -> StepReport:
-        """See RegionWork."""
+        """See Releasing."""
         from release import publish_day
 
         return publish_day(self._settings, day)
 
+
+class LakeChecking:
+    """Checking on the region's real stores."""
+
+    def __init__(self, settings: RegionSettings) -> None:
+        self._settings = settings
+
+    def last_landed_hour(self) -> datetime | None:
+        """See Checking."""
+        ((hour,),) = _rows(self._settings, "select max(hour) from ops.landing_object")
+        return hour.astimezone(UTC) if hour else None
+
+    def watermark(self) -> datetime | None:
+        """See Checking: as the leases were at the last `take_in`."""
+        ((moment,),) = _rows(self._settings, _WATERMARK)
+        return moment.astimezone(UTC) if moment else None
+
     def merged_counts(self) -> tuple[int, int]:
-        """See RegionWork."""
-        ((landed, merged),) = self._rows(_MERGED)
+        """See Checking."""
+        ((landed, merged),) = _rows(self._settings, _MERGED)
         return landed, merged
 
     def day_counts(self) -> tuple[int, int]:
-        """See RegionWork."""
-        ((history, days),) = self._rows(_COUNTED)
+        """See Checking."""
+        ((history, days),) = _rows(self._settings, _COUNTED)
         return history, days
 
     def reconcile(self) -> Reconciled:
-        """See RegionWork."""
+        """See Checking."""
         from reconcile import reconcile
 
         return reconcile(self._settings)
 
     def newest_history(self) -> "pd.DataFrame":
-        """See RegionWork: of the business day that changed last."""
+        """See Checking: of the business day that changed last."""
         from pyiceberg.expressions import And, GreaterThanOrEqual, LessThan
 
         from lake.iceberg.catalog import catalog
 
         columns = tuple(column.name for column in LANDING if column.name not in _NOT_CHECKED)
-        ((day,),) = self._rows("select max(day) from ops.changed")
+        ((day,),) = _rows(self._settings, "select max(day) from ops.changed")
         table = catalog(self._settings).load_table(HISTORY_TABLE)
         if day is None:
             return table.scan(selected_fields=columns, limit=0).to_pandas()
@@ -173,7 +233,7 @@ class LakeWork:
         return table.scan(row_filter=newest, selected_fields=columns, limit=CHECKED_ROWS).to_pandas()
 
     def newest_device_days(self) -> "pd.DataFrame":
-        """See RegionWork."""
+        """See Checking."""
         import pandas as pd
         import psycopg
 
@@ -183,10 +243,9 @@ class LakeWork:
             names = [column.name for column in cursor.description or ()]
             return pd.DataFrame(cursor.fetchall(), columns=names)
 
-    def _rows(self, query: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
-        import psycopg
 
-        with psycopg.connect(
-            self._settings.postgres_dsn.get_secret_value(), application_name="fleetlake-assets"
-        ) as connection:
-            return connection.execute(query, values or None).fetchall()
+def _rows(settings: RegionSettings, query: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
+    import psycopg
+
+    with psycopg.connect(settings.postgres_dsn.get_secret_value(), application_name="fleetlake-assets") as connection:
+        return connection.execute(query, values or None).fetchall()

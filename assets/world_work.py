@@ -1,8 +1,8 @@
-"""WorldWork as the lake does it."""
+"""WorldWork on the world's real stores. Each call imports what it needs: definitions load without any of it."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from assets.work import StepReport
 from contracts.errors import ReleaseRefused
@@ -29,17 +29,18 @@ class LakeWorldWork:
 
     def refused(self) -> int:
         """See WorldWork."""
-        import psycopg
-
-        with psycopg.connect(self._settings.postgres_dsn.get_secret_value()) as connection:
-            row = connection.execute("select count(*) from ops.exchange_object where refused_etag = etag").fetchone()
-            return int(row[0]) if row else 0
+        ((refused,),) = self._rows("select count(*) from ops.exchange_object where refused_etag = etag")
+        return int(refused)
 
     def due_marts(self) -> list[date]:
         """See WorldWork."""
         from release.world import due_marts
 
         return due_marts(self._settings)
+
+    def known_days(self) -> list[date]:
+        """See WorldWork."""
+        return [day for (day,) in self._rows("select distinct day from ops.exchange_object order by day")]
 
     def staged(self, days: Sequence[date]) -> Any:
         """See WorldWork."""
@@ -64,6 +65,12 @@ class LakeWorldWork:
         from marts.rows import mart_rows
 
         return mart_rows(self._settings.postgres_dsn.get_secret_value(), mart, days)
+
+    def _rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
+        import psycopg
+
+        with psycopg.connect(self._settings.postgres_dsn.get_secret_value()) as connection:
+            return connection.execute(query).fetchall()
 
 
 def _day_of(key: str) -> date:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pandas as pd
 import psycopg
 import pytest
-from dagster import AssetKey, DagsterInstance, Definitions, ResourceDefinition
+from dagster import AssetKey, DagsterInstance, Definitions
 
 from assets.checks import HOUR, hour_complete
 from assets.expectations import Expect, bounds_of, gx_check
@@ -27,7 +27,7 @@ GOOD = pd.DataFrame({"device_id": [SECRET, "b", "c"], "ts": [1, 2, 3], "speed_km
 
 def outcome(check, work):
     """What the check says."""
-    made = Definitions(asset_checks=[check], resources={"work": ResourceDefinition.hardcoded_resource(work)})
+    made = Definitions(asset_checks=[check], resources=work.resources())
     with DagsterInstance.ephemeral() as instance:
         job = made.get_repository_def().get_job("__ASSET_JOB")
         chosen = job.get_subset(asset_check_selection=set(check.check_keys))
