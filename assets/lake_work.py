@@ -30,7 +30,6 @@ _COUNTED = """
     select (select coalesce(sum(inserted), 0)::bigint from ops.merge),
            (select coalesce(sum(records), 0)::bigint from staging.device_day)
 """
-_WATERMARK = "select coalesce(min(watermark) filter (where not ended), min(watermark)) from ops.watermarks"
 _NOT_CHECKED = {"fault_codes", "signals", "attributes"}
 """Nested columns, which pandas would hold as Python objects."""
 
@@ -64,9 +63,10 @@ class LakeWork:
         return hour.astimezone(UTC) if hour else None
 
     def watermark(self) -> datetime | None:
-        """See RegionWork: as the leases were at the last `take_in`."""
-        ((moment,),) = self._rows(_WATERMARK)
-        return moment.astimezone(UTC) if moment else None
+        """See RegionWork."""
+        from lake.merge.intake import watermark
+
+        return watermark(self._settings)
 
     def harvest(self) -> None:
         """See RegionWork."""
@@ -76,13 +76,13 @@ class LakeWork:
 
     def due_days(self) -> list[date]:
         """See RegionWork."""
-        from lake.derive.changed_days import due_days
+        from lake.derive.progress import due_days
 
         return due_days(self._settings)
 
     def due_loads(self) -> list[date]:
         """See RegionWork."""
-        from marts.load import due_loads
+        from marts.applied import due_loads
 
         return due_loads(self._settings)
 
@@ -98,19 +98,19 @@ class LakeWork:
 
     def due_marts(self) -> list[date]:
         """See RegionWork."""
-        from marts.load import due_marts
+        from marts.applied import due_marts
 
         return due_marts(self._settings)
 
     def staged_sequences(self, days: Sequence[date]) -> Mapping[date, int]:
         """See RegionWork."""
-        from marts.load import staged_sequences
+        from marts.applied import staged_sequences
 
         return staged_sequences(self._settings, days)
 
     def mark_marts(self, days: Sequence[date], sequences: Mapping[date, int]) -> None:
         """See RegionWork."""
-        from marts.load import mark_marts
+        from marts.applied import mark_marts
 
         mark_marts(self._settings, days, sequences)
 
