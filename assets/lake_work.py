@@ -4,49 +4,14 @@ Each call imports what it needs: definitions load without any of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, LiteralString
-
-import msgspec
+from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 from assets.work import CHECKED_ROWS, DueMerges, FirstData, LandedHour, Reconciled, StepReport
-from contracts.names import HISTORY_TABLE
-from contracts.record import LANDING
 from contracts.settings import RegionSettings
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_LANDED = """
-    select hour, count(*), sum(rows)::bigint, sum(bytes)::bigint, sum(stragglers)::bigint
-    from ops.landing_object where hour = any(%s) group by hour
-"""
-_STAGED: dict[str, LiteralString] = {
-    "trip": "select day, count(*) from staging.trip where day = any(%s) group by day",
-    "device_day": "select day, count(*) from staging.device_day where day = any(%s) group by day",
-}
-_MERGED = """
-    select (select coalesce(sum(case when on_time_merged is null then 0 else rows - stragglers end
-                                + case when stragglers_merged is null then 0 else stragglers end), 0)::bigint
-            from ops.landing_object),
-           (select coalesce(sum(inserted + duplicates), 0)::bigint from ops.merge)
-"""
-_COUNTED = """
-    select (select coalesce(sum(inserted), 0)::bigint from ops.merge),
-           (select coalesce(sum(records), 0)::bigint from staging.device_day)
-"""
-_WATERMARK = "select coalesce(min(watermark) filter (where not ended), min(watermark)) from ops.watermarks"
-_NOT_CHECKED = {"fault_codes", "signals", "attributes"}
-"""Nested columns, which pandas would hold as Python objects."""
-
-
-class LandedCounts(msgspec.Struct, frozen=True):
-    """See LandedHour."""
-
-    objects: int
-    rows: int
-    bytes: int
-    stragglers: int
 
 
 class LakeMerging:
@@ -70,9 +35,9 @@ class LakeMerging:
 
     def landed(self, hours: Iterable[datetime]) -> Mapping[datetime, LandedHour]:
         """See Merging."""
-        return {
-            hour.astimezone(UTC): LandedCounts(*counts) for hour, *counts in _rows(self._settings, _LANDED, list(hours))
-        }
+        from lake.merge.progress import landed_hours
+
+        return landed_hours(self._settings, hours)
 
 
 class LakeDeriving:
@@ -89,21 +54,21 @@ class LakeDeriving:
 
     def due_days(self) -> list[date]:
         """See Deriving."""
-        from lake.derive.changed_days import due_days
+        from lake.derive.progress import due_days
 
         return due_days(self._settings)
 
     def known_days(self) -> list[date]:
         """See Deriving."""
-        return [day for (day,) in _rows(self._settings, "select day from ops.changed order by day")]
+        return _known_days(self._settings)
 
     def first_data(self) -> FirstData | None:
         """See Deriving."""
         from lake.derive.first_data import first_business_day
+        from lake.merge.progress import first_landed_hour
 
-        day = first_business_day(self._settings)
-        ((hour,),) = _rows(self._settings, "select min(hour) from ops.landing_object")
-        return FirstData(day, hour.astimezone(UTC)) if day and hour else None
+        day, hour = first_business_day(self._settings), first_landed_hour(self._settings)
+        return FirstData(day, hour) if day and hour else None
 
 
 class LakeLoading:
@@ -114,13 +79,13 @@ class LakeLoading:
 
     def due_loads(self) -> list[date]:
         """See Loading."""
-        from marts.load import due_loads
+        from marts.applied import due_loads
 
         return due_loads(self._settings)
 
     def known_days(self) -> list[date]:
         """See Loading."""
-        return [day for (day,) in _rows(self._settings, "select day from ops.derived order by day")]
+        return _known_days(self._settings)
 
     def load(self, days: Sequence[date]) -> StepReport:
         """See Loading."""
@@ -130,34 +95,36 @@ class LakeLoading:
 
     def staged_rows(self, table: str, days: Sequence[date]) -> Mapping[date, int]:
         """See Loading."""
-        return dict.fromkeys(days, 0) | dict(_rows(self._settings, _STAGED[table], list(days)))
+        from marts.rows import staged_rows
+
+        return staged_rows(self._settings, table, days)
 
     def due_marts(self) -> list[date]:
         """See Loading."""
-        from marts.load import due_marts
+        from marts.applied import due_marts
 
         return due_marts(self._settings)
 
     def staged_sequences(self, days: Sequence[date]) -> Mapping[date, int]:
         """See Loading."""
-        from marts.load import staged_sequences
+        from marts.applied import staged_sequences
 
         return staged_sequences(self._settings, days)
 
     def mark_marts(self, days: Sequence[date], sequences: Mapping[date, int]) -> None:
         """See Loading."""
-        from marts.load import mark_marts
+        from marts.applied import mark_marts
 
         mark_marts(self._settings, days, sequences)
 
     def dbt_environment(self) -> Mapping[str, str]:
-        """See Loading."""
+        """See Database."""
         from marts.dbt import dbt_environment
 
         return dbt_environment(self._settings)
 
     def mart_rows(self, mart: str, days: Sequence[date]) -> Mapping[date, int]:
-        """See Loading."""
+        """See Database."""
         from marts.rows import mart_rows
 
         return mart_rows(self._settings.postgres_dsn.get_secret_value(), mart, days)
@@ -190,23 +157,28 @@ class LakeChecking:
 
     def last_landed_hour(self) -> datetime | None:
         """See Checking."""
-        ((hour,),) = _rows(self._settings, "select max(hour) from ops.landing_object")
-        return hour.astimezone(UTC) if hour else None
+        from lake.merge.progress import last_landed_hour
+
+        return last_landed_hour(self._settings)
 
     def watermark(self) -> datetime | None:
-        """See Checking: as the leases were at the last `take_in`."""
-        ((moment,),) = _rows(self._settings, _WATERMARK)
-        return moment.astimezone(UTC) if moment else None
+        """See Checking."""
+        from lake.merge.intake import watermark
+
+        return watermark(self._settings)
 
     def merged_counts(self) -> tuple[int, int]:
         """See Checking."""
-        ((landed, merged),) = _rows(self._settings, _MERGED)
-        return landed, merged
+        from lake.merge.progress import merged_counts
+
+        return merged_counts(self._settings)
 
     def day_counts(self) -> tuple[int, int]:
         """See Checking."""
-        ((history, days),) = _rows(self._settings, _COUNTED)
-        return history, days
+        from lake.merge.progress import inserted_rows
+        from marts.rows import staged_records
+
+        return inserted_rows(self._settings), staged_records(self._settings)
 
     def reconcile(self) -> Reconciled:
         """See Checking."""
@@ -215,37 +187,21 @@ class LakeChecking:
         return reconcile(self._settings)
 
     def newest_history(self) -> "pd.DataFrame":
-        """See Checking: of the business day that changed last."""
-        from pyiceberg.expressions import And, GreaterThanOrEqual, LessThan
+        """See Checking."""
+        from lake.derive.newest import newest_history
 
-        from lake.iceberg.catalog import catalog
-
-        columns = tuple(column.name for column in LANDING if column.name not in _NOT_CHECKED)
-        ((day,),) = _rows(self._settings, "select max(day) from ops.changed")
-        table = catalog(self._settings).load_table(HISTORY_TABLE)
-        if day is None:
-            return table.scan(selected_fields=columns, limit=0).to_pandas()
-        first = datetime(day.year, day.month, day.day, tzinfo=self._settings.row.zone)
-        newest = And(
-            GreaterThanOrEqual(term="ts", value=(first - timedelta(days=1)).isoformat()),
-            LessThan(term="ts", value=(first + timedelta(days=1)).isoformat()),
-        )
-        return table.scan(row_filter=newest, selected_fields=columns, limit=CHECKED_ROWS).to_pandas()
+        return newest_history(self._settings, CHECKED_ROWS)
 
     def newest_device_days(self) -> "pd.DataFrame":
         """See Checking."""
-        import pandas as pd
-        import psycopg
+        from marts.rows import newest_device_days
 
-        query = "select * from marts.device_day order by day desc limit %s"
-        with psycopg.connect(self._settings.postgres_dsn.get_secret_value()) as connection:
-            cursor = connection.execute(query, [CHECKED_ROWS])
-            names = [column.name for column in cursor.description or ()]
-            return pd.DataFrame(cursor.fetchall(), columns=names)
+        return newest_device_days(self._settings, CHECKED_ROWS)
 
 
-def _rows(settings: RegionSettings, query: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
-    import psycopg
+def _known_days(settings: RegionSettings) -> list[date]:
+    from lake.database import transaction
+    from lake.derive.progress import known_days
 
-    with psycopg.connect(settings.postgres_dsn.get_secret_value(), application_name="fleetlake-assets") as connection:
-        return connection.execute(query, values or None).fetchall()
+    with transaction(settings) as connection:
+        return sorted(known_days(connection))
