@@ -96,7 +96,7 @@ class Deriving(Protocol):
         ...
 
     def known_days(self) -> list[date]:
-        """Business days that history ever changed."""
+        """Business days that history has, or had, rows of."""
         ...
 
     def first_data(self) -> FirstData | None:
@@ -124,7 +124,7 @@ class Loading(Database, Protocol):
         ...
 
     def known_days(self) -> list[date]:
-        """Business days that were ever derived."""
+        """Business days that history has, or had, rows of."""
         ...
 
     def load(self, days: Sequence[date]) -> StepReport:

@@ -64,7 +64,7 @@ class WorldWork(Database, Protocol):
         ...
 
     def known_days(self) -> list[date]:
-        """Days of which the exchange ever had an object."""
+        """Days of which staging has, or had, a release."""
         ...
 
     def staged(self, days: Sequence[date]) -> Any:

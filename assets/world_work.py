@@ -1,11 +1,10 @@
 """WorldWork on the world's real stores. Each call imports what it needs: definitions load without any of it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
-from typing import Any, LiteralString
+from datetime import date
+from typing import Any
 
 from assets.work import StepReport
-from contracts.errors import ReleaseRefused
 from contracts.settings import WorldSettings
 
 
@@ -16,10 +15,10 @@ class LakeWorldWork:
         self._settings = settings
 
     def due_loads(self) -> list[date]:
-        """See WorldWork. An object whose key names no day is due today: loading refuses it and says why."""
-        from release.world import due_objects
+        """See WorldWork."""
+        from release.world import due_loads
 
-        return sorted({_day_of(key) for key in due_objects(self._settings)})
+        return due_loads(self._settings)
 
     def load(self) -> StepReport:
         """See WorldWork."""
@@ -29,8 +28,9 @@ class LakeWorldWork:
 
     def refused(self) -> int:
         """See WorldWork."""
-        ((refused,),) = self._rows("select count(*) from ops.exchange_object where refused_etag = etag")
-        return int(refused)
+        from release.world import refused_objects
+
+        return refused_objects(self._settings)
 
     def due_marts(self) -> list[date]:
         """See WorldWork."""
@@ -40,7 +40,9 @@ class LakeWorldWork:
 
     def known_days(self) -> list[date]:
         """See WorldWork."""
-        return [day for (day,) in self._rows("select distinct day from ops.exchange_object order by day")]
+        from release.world import known_days
+
+        return known_days(self._settings)
 
     def staged(self, days: Sequence[date]) -> Any:
         """See WorldWork."""
@@ -65,18 +67,3 @@ class LakeWorldWork:
         from marts.rows import mart_rows
 
         return mart_rows(self._settings.postgres_dsn.get_secret_value(), mart, days)
-
-    def _rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
-        import psycopg
-
-        with psycopg.connect(self._settings.postgres_dsn.get_secret_value()) as connection:
-            return connection.execute(query).fetchall()
-
-
-def _day_of(key: str) -> date:
-    from release.exchange import parse_key
-
-    try:
-        return parse_key(key).day
-    except ReleaseRefused:
-        return datetime.now(UTC).date()

@@ -77,6 +77,13 @@ def refused_objects(settings: WorldSettings) -> int:
     return int(row[0]) if row else 0
 
 
+def known_days(settings: WorldSettings) -> list[date]:
+    """Days of which staging has, or had, a release, in order."""
+    query = "select distinct day from ops.exchange_object where loaded_etag is not null order by day"
+    with transaction(settings.postgres_dsn) as connection:
+        return [day for (day,) in connection.execute(query)]
+
+
 def load_world(settings: WorldSettings) -> WorldReport:
     """Load every due object, each replacing its region and day in staging.utilisation_day in one transaction.
 
