@@ -7,8 +7,8 @@ from dagster import AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity,
 
 from assets import keys
 from assets.expectations import Expect, bounds_of, gx_check
-from assets.faults import told_safely
-from assets.work import RegionWork
+from assets.redaction import without_values
+from assets.work import Checking
 from contracts.derived import DEVICE_DAY
 from contracts.identity import IDENTITY
 from contracts.record import LANDING
@@ -30,7 +30,7 @@ def quality_checks(region: Region) -> list[AssetChecksDefinition]:
         gx_check(
             "history_keeps_its_contract",
             keys.history(region.name),
-            lambda work: work.newest_history(),
+            lambda checking: checking.newest_history(),
             [unique, *bounds_of(LANDING)],
             "The newest days of history: identities are unique, required columns are filled, unflagged readings are "
             "within their bounds.",
@@ -38,7 +38,7 @@ def quality_checks(region: Region) -> list[AssetChecksDefinition]:
         gx_check(
             "device_day_is_plausible",
             keys.mart(region.name, "device_day"),
-            lambda work: work.newest_device_days(),
+            lambda checking: checking.newest_device_days(),
             _plausible_days(),
             "The newest days of the mart: times fit into a day, distances and counts are not negative.",
         ),
@@ -53,9 +53,9 @@ def hour_complete(region: Region) -> AssetChecksDefinition:
         description="The watermark has passed the end of the newest arrival hour: nothing more will arrive in it. "
         "A warning while the hour runs; it is merged again as it fills.",
     )
-    def hour_is_complete(work: ResourceParam[RegionWork]) -> AssetCheckResult:
-        with told_safely("check hour_complete"):
-            newest, watermark = work.last_landed_hour(), work.watermark()
+    def hour_is_complete(checking: ResourceParam[Checking]) -> AssetCheckResult:
+        with without_values("check hour_complete"):
+            newest, watermark = checking.last_landed_hour(), checking.watermark()
         complete = newest is None or (watermark is not None and watermark >= newest + HOUR)
         return AssetCheckResult(
             passed=complete,
@@ -72,7 +72,7 @@ def landing_is_in_history(region: Region) -> AssetChecksDefinition:
         region,
         "landing_is_in_history",
         keys.history(region.name),
-        lambda work: work.merged_counts(),
+        lambda checking: checking.merged_counts(),
         "Rows of the landing objects that are merged = rows that the merges inserted + duplicates that they dropped.",
     )
 
@@ -83,7 +83,7 @@ def days_hold_history(region: Region) -> AssetChecksDefinition:
         region,
         "days_hold_history",
         keys.staged(region.name, "device_day"),
-        lambda work: work.day_counts(),
+        lambda checking: checking.day_counts(),
         "Records that merges inserted = records that the device days count. They differ while days are due.",
     )
 
@@ -97,9 +97,9 @@ def reconciled(region: Region) -> AssetChecksDefinition:
         description="Stream = landed + rejected + suppressed; landed = history + duplicates; history = device days = "
         "marts, each counted from its own store.",
     )
-    def check(work: ResourceParam[RegionWork]) -> AssetCheckResult:
-        with told_safely("check reconciled"):
-            found = work.reconcile()
+    def check(checking: ResourceParam[Checking]) -> AssetCheckResult:
+        with without_values("check reconciled"):
+            found = checking.reconcile()
         return AssetCheckResult(
             passed=found.ok,
             metadata={
@@ -113,9 +113,9 @@ def reconciled(region: Region) -> AssetChecksDefinition:
 
 def _equal(region: Region, name: str, asset: Any, counts: Any, description: str) -> AssetChecksDefinition:
     @asset_check(name=name, asset=asset, description=description)
-    def check(work: ResourceParam[RegionWork]) -> AssetCheckResult:
-        with told_safely(f"check {name}"):
-            left, right = counts(work)
+    def check(checking: ResourceParam[Checking]) -> AssetCheckResult:
+        with without_values(f"check {name}"):
+            left, right = counts(checking)
         return AssetCheckResult(
             passed=left == right,
             severity=AssetCheckSeverity.WARN,

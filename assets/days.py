@@ -8,6 +8,7 @@ from dagster import (
     AssetsDefinition,
     AssetSpec,
     BackfillPolicy,
+    DailyPartitionsDefinition,
     FreshnessPolicy,
     MaterializeResult,
     ResourceParam,
@@ -15,11 +16,11 @@ from dagster import (
 )
 
 from assets import keys
-from assets.faults import told_safely
-from assets.partitions import days_in, days_of
+from assets.partitions import days_of_run
+from assets.redaction import without_values
 from assets.spark import SparkJobs
 from assets.tables import report_metadata, table_metadata
-from assets.work import RegionWork
+from assets.work import Deriving
 from contracts.columns import Column
 from contracts.derived import DEVICE_DAY, TRIP
 from contracts.names import DEVICE_DAY_TABLE, TRIP_TABLE
@@ -40,30 +41,31 @@ TABLES: dict[str, tuple[tuple[Column, ...], str, str]] = {
 }
 
 
-def days_assets(region: Region) -> AssetsDefinition:
+def days_assets(region: Region, partitions: DailyPartitionsDefinition) -> AssetsDefinition:
     """`R/trip` and `R/device_day`."""
 
     @multi_asset(
         name=f"{region.name}_days",
         specs=[_spec(region, table) for table in TABLES],
-        partitions_def=days_of(region),
+        partitions_def=partitions,
         backfill_policy=BackfillPolicy.single_run(),
         pool=f"{region.name}_days",
     )
     def days(
-        context: AssetExecutionContext, spark: ResourceParam[SparkJobs], work: ResourceParam[RegionWork]
+        context: AssetExecutionContext, spark: ResourceParam[SparkJobs], deriving: ResourceParam[Deriving]
     ) -> Iterator[MaterializeResult[None]]:
         """Derive each day whole and replace it; a day whose rows come out equal is not passed on."""
         from lake.jobs import DeriveDays
 
-        wanted, again = days_in(context), keys.DUE_ONLY not in context.run.tags
-        with told_safely("derive days"):
-            if not again:
-                wanted = sorted(set(wanted) & set(work.due_days()))
+        again = keys.DUE_ONLY not in context.run.tags
+        with without_values("derive days"):
+            wanted = days_of_run(context, partitions, due=deriving.due_days, known=deriving.known_days)
             report = spark.run(DeriveDays(region.name, wanted, again), context) if wanted else None
         for table, (_, name, _) in TABLES.items():
-            said = report_metadata(report, name) if report else {}
-            yield MaterializeResult(asset_key=keys.derived(region.name, table), metadata={"days": len(wanted), **said})
+            counts = report_metadata(report, name) if report else {}
+            yield MaterializeResult(
+                asset_key=keys.derived(region.name, table), metadata={"days": len(wanted), **counts}
+            )
 
     return days
 

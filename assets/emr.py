@@ -10,7 +10,7 @@ import msgspec
 from dagster import AssetExecutionContext
 from dagster_aws.pipes import PipesEMRServerlessClient, PipesS3MessageReader
 
-from assets.faults import safe_text
+from assets.redaction import safe_text
 from contracts.errors import SparkJobFailed
 from contracts.settings import RegionSettings
 

@@ -18,8 +18,8 @@ from dagster import (
     asset_check,
 )
 
-from assets.faults import told_safely
-from assets.work import RegionWork
+from assets.redaction import without_values
+from assets.work import Checking
 from contracts.columns import Column, Privacy
 
 if TYPE_CHECKING:
@@ -47,16 +47,16 @@ Outcome = tuple[Expect, bool, Mapping[str, Any]]
 def gx_check(
     name: str,
     asset: AssetKey,
-    batch: "Callable[[RegionWork], pd.DataFrame]",
+    batch: "Callable[[Checking], pd.DataFrame]",
     expectations: Sequence[Expect],
     description: str,
 ) -> AssetChecksDefinition:
-    """A check that validates `batch(work)` against `expectations`."""
+    """A check that validates `batch(checking)` against `expectations`."""
 
     @asset_check(name=name, asset=asset, description=description)
-    def check(work: ResourceParam[RegionWork]) -> AssetCheckResult:
-        with told_safely(f"check {name}"):
-            return _result(_validate(batch(work), expectations))
+    def check(checking: ResourceParam[Checking]) -> AssetCheckResult:
+        with without_values(f"check {name}"):
+            return _result(_validate(batch(checking), expectations))
 
     return check
 

@@ -1,14 +1,15 @@
 """History: landing merged into one Iceberg table by arrival hour, and the same table seen by business day."""
 
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 from dagster import (
     AssetDep,
     AssetExecutionContext,
     AssetsDefinition,
     BackfillPolicy,
+    DailyPartitionsDefinition,
     FreshnessPolicy,
+    HourlyPartitionsDefinition,
     LastPartitionMapping,
     MaterializeResult,
     ResourceParam,
@@ -16,11 +17,11 @@ from dagster import (
 )
 
 from assets import keys
-from assets.faults import told_safely
-from assets.partitions import ARRIVAL_HOURS, days_of, hour_key, hours_in
+from assets.partitions import hour_key, hours_in_run, hours_of_run
+from assets.redaction import without_values
 from assets.spark import SparkJobs
 from assets.tables import report_metadata, same_columns, table_metadata
-from assets.work import RegionWork
+from assets.work import Deriving, Merging
 from contracts.names import HISTORY_TABLE
 from contracts.record import LANDING
 from contracts.regions import Region
@@ -28,13 +29,13 @@ from contracts.regions import Region
 CODE_VERSION = "1"
 
 
-def history_asset(region: Region) -> AssetsDefinition:
+def history_asset(region: Region, hours_def: HourlyPartitionsDefinition) -> AssetsDefinition:
     """`R/history` by arrival hour."""
 
     @asset(
         key=keys.history(region.name),
         deps=[keys.landing(region.name)],
-        partitions_def=ARRIVAL_HOURS,
+        partitions_def=hours_def,
         backfill_policy=BackfillPolicy.single_run(),
         group_name=keys.group(region.name, keys.HISTORY),
         kinds={"spark", "iceberg"},
@@ -46,7 +47,7 @@ def history_asset(region: Region) -> AssetsDefinition:
         freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(hours=8), warn_window=timedelta(hours=3)),
     )
     def history(
-        context: AssetExecutionContext, spark: ResourceParam[SparkJobs], work: ResourceParam[RegionWork]
+        context: AssetExecutionContext, spark: ResourceParam[SparkJobs], merging: ResourceParam[Merging]
     ) -> MaterializeResult[None]:
         """Every accepted record once, by event day and device.
 
@@ -54,31 +55,33 @@ def history_asset(region: Region) -> AssetsDefinition:
         """
         from lake.jobs import MergeLanding
 
-        with told_safely("what is due"):
-            hours, stragglers = _to_merge(context, work)
-            landed_hours = work.landed(hours)
+        with without_values("what is due"):
+            hours, stragglers = _to_merge(context, merging, hours_def)
+            landed_hours = merging.landed(hours)
         for hour, landed in landed_hours.items():
-            context.add_asset_metadata({"dagster/partition_row_count": landed.rows}, partition_key=hour_key(hour))
+            if hour >= hours_def.start:
+                context.add_asset_metadata({"dagster/partition_row_count": landed.rows}, partition_key=hour_key(hour))
         if not hours and not stragglers:
             return MaterializeResult(metadata={"hours": 0, "note": "nothing was due any more"})
-        with told_safely("merge landing"):
+        with without_values("merge landing"):
             report = spark.run(MergeLanding(region=region.name, hours=hours, stragglers=stragglers), context)
         return MaterializeResult(metadata=report_metadata(report, HISTORY_TABLE) | {"hours": len(hours)})
 
     return history
 
 
-def history_day_asset(region: Region) -> AssetsDefinition:
-    """`R/history_day`, which stands between hours of arrival and days of events.
+def history_day_asset(region: Region, days_def: DailyPartitionsDefinition) -> AssetsDefinition:
+    """`R/history_day`, which connects hours of arrival with days of events.
 
-    No mapping of time can join the two: a record may arrive months after its day. Any day is history as of its newest
-    hour. It is made, not only observed, since Dagster forgets the mappings of assets that nothing makes.
+    No time window mapping can join the two, as a record may arrive months after its day: each day depends on the
+    newest arrival hour. It is materialised, not only observed, since Dagster drops the partition mappings of assets
+    that are not materialisable.
     """
 
     @asset(
         key=keys.history_day(region.name),
         deps=[AssetDep(keys.history(region.name), partition_mapping=LastPartitionMapping())],
-        partitions_def=days_of(region),
+        partitions_def=days_def,
         backfill_policy=BackfillPolicy.single_run(),
         group_name=keys.group(region.name, keys.HISTORY),
         kinds={"iceberg"},
@@ -86,19 +89,23 @@ def history_day_asset(region: Region) -> AssetsDefinition:
         code_version=CODE_VERSION,
         metadata=table_metadata(LANDING, f"{region.name}.{HISTORY_TABLE}"),
     )
-    def history_day(work: ResourceParam[RegionWork]) -> MaterializeResult[None]:
+    def history_day(deriving: ResourceParam[Deriving]) -> MaterializeResult[None]:
         """History by business day of the region: the days that its newest commits changed are marked to be derived."""
-        with told_safely("harvest"):
-            work.harvest()
-            return MaterializeResult(metadata={"days_to_derive": len(work.due_days())})
+        with without_values("harvest"):
+            deriving.harvest()
+            return MaterializeResult(metadata={"days_to_derive": len(deriving.due_days())})
 
     return history_day
 
 
-def _to_merge(context: AssetExecutionContext, work: RegionWork) -> tuple[list[Any], bool]:
-    """What a run merges: what is due of its hours where a sensor asked, all of its hours where a person did."""
-    hours = hours_in(context)
+def _to_merge(
+    context: AssetExecutionContext, merging: Merging, hours_def: HourlyPartitionsDefinition
+) -> tuple[list[datetime], bool]:
+    """The hours that a run merges, and whether it merges stragglers.
+
+    Of a sensor's run the hours that are still due; of a run that a person launched all its hours in which rows landed.
+    """
     if keys.DUE_ONLY not in context.run.tags:
-        return sorted(work.landed(hours)), False
-    due = work.due_merges()
-    return sorted(set(due.hours) & set(hours)), due.stragglers
+        return sorted(merging.landed(hours_of_run(context))), False
+    due = merging.due_merges()
+    return hours_in_run(context, hours_def, due.hours), due.stragglers

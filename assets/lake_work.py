@@ -1,192 +1,207 @@
-"""RegionWork as the lake does it. Each call imports what it needs: definitions load without any of it."""
+"""The protocols of assets.work on a region's real stores.
+
+Each call imports what it needs: definitions load without any of it.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, LiteralString
+from datetime import date, datetime
+from typing import TYPE_CHECKING
 
-from assets.work import CHECKED_ROWS, LandedHour, Merges, Reconciled, Told
-from contracts.names import HISTORY_TABLE
-from contracts.record import LANDING
+from assets.work import CHECKED_ROWS, DueMerges, FirstData, LandedHour, Reconciled, StepReport
 from contracts.settings import RegionSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_LANDED = """
-    select hour, count(*), sum(rows)::bigint, sum(bytes)::bigint, sum(stragglers)::bigint
-    from ops.landing_object where hour = any(%s) group by hour
-"""
-_STAGED: dict[str, LiteralString] = {
-    "trip": "select day, count(*) from staging.trip where day = any(%s) group by day",
-    "device_day": "select day, count(*) from staging.device_day where day = any(%s) group by day",
-}
-_MERGED = """
-    select (select coalesce(sum(case when on_time_merged is null then 0 else rows - stragglers end
-                                + case when stragglers_merged is null then 0 else stragglers end), 0)::bigint
-            from ops.landing_object),
-           (select coalesce(sum(inserted + duplicates), 0)::bigint from ops.merge)
-"""
-_COUNTED = """
-    select (select coalesce(sum(inserted), 0)::bigint from ops.merge),
-           (select coalesce(sum(records), 0)::bigint from staging.device_day)
-"""
-_WATERMARK = "select coalesce(min(watermark) filter (where not ended), min(watermark)) from ops.watermarks"
-_NOT_CHECKED = {"fault_codes", "signals", "attributes"}
-"""Nested columns, which pandas would hold as Python objects."""
 
-
-class LakeWork:
-    """The work of one region on its real stores."""
+class LakeMerging:
+    """Merging on the region's real stores."""
 
     def __init__(self, settings: RegionSettings) -> None:
         self._settings = settings
 
     def take_in(self) -> int:
-        """See RegionWork."""
+        """See Merging."""
         from lake.merge.intake import intake
 
         return intake(self._settings)
 
-    def due_merges(self) -> Merges:
-        """See RegionWork."""
+    def due_merges(self) -> DueMerges:
+        """See Merging."""
         from lake.merge.intake import due_merges
 
         due = due_merges(self._settings)
-        return Merges(hours=list(due.hours), straggler_hours=list(due.straggler_hours))
+        return DueMerges(hours=list(due.hours), straggler_hours=list(due.straggler_hours))
 
     def landed(self, hours: Iterable[datetime]) -> Mapping[datetime, LandedHour]:
-        """See RegionWork."""
-        return {hour.astimezone(UTC): LandedHour(*counts) for hour, *counts in self._rows(_LANDED, list(hours))}
+        """See Merging."""
+        from lake.merge.progress import landed_hours
 
-    def last_landed_hour(self) -> datetime | None:
-        """See RegionWork."""
-        ((hour,),) = self._rows("select max(hour) from ops.landing_object")
-        return hour.astimezone(UTC) if hour else None
+        return landed_hours(self._settings, hours)
 
-    def watermark(self) -> datetime | None:
-        """See RegionWork: as the leases were at the last `take_in`."""
-        ((moment,),) = self._rows(_WATERMARK)
-        return moment.astimezone(UTC) if moment else None
+
+class LakeDeriving:
+    """Deriving on the region's real stores."""
+
+    def __init__(self, settings: RegionSettings) -> None:
+        self._settings = settings
 
     def harvest(self) -> None:
-        """See RegionWork."""
+        """See Deriving."""
         from lake.derive.changed_days import harvest
 
         harvest(self._settings)
 
     def due_days(self) -> list[date]:
-        """See RegionWork."""
-        from lake.derive.changed_days import due_days
+        """See Deriving."""
+        from lake.derive.progress import due_days
 
         return due_days(self._settings)
 
+    def known_days(self) -> list[date]:
+        """See Deriving."""
+        return _known_days(self._settings)
+
+    def first_data(self) -> FirstData | None:
+        """See Deriving."""
+        from lake.derive.first_data import first_business_day
+        from lake.merge.progress import first_landed_hour
+
+        day, hour = first_business_day(self._settings), first_landed_hour(self._settings)
+        return FirstData(day, hour) if day and hour else None
+
+
+class LakeLoading:
+    """Loading on the region's real stores."""
+
+    def __init__(self, settings: RegionSettings) -> None:
+        self._settings = settings
+
     def due_loads(self) -> list[date]:
-        """See RegionWork."""
-        from marts.load import due_loads
+        """See Loading."""
+        from marts.applied import due_loads
 
         return due_loads(self._settings)
 
-    def load(self, days: Sequence[date]) -> Told:
-        """See RegionWork."""
+    def known_days(self) -> list[date]:
+        """See Loading."""
+        return _known_days(self._settings)
+
+    def load(self, days: Sequence[date]) -> StepReport:
+        """See Loading."""
         from marts.load import load_days
 
         return load_days(self._settings, days)
 
     def staged_rows(self, table: str, days: Sequence[date]) -> Mapping[date, int]:
-        """See RegionWork."""
-        return dict.fromkeys(days, 0) | dict(self._rows(_STAGED[table], list(days)))
+        """See Loading."""
+        from marts.rows import staged_rows
+
+        return staged_rows(self._settings, table, days)
 
     def due_marts(self) -> list[date]:
-        """See RegionWork."""
-        from marts.load import due_marts
+        """See Loading."""
+        from marts.applied import due_marts
 
         return due_marts(self._settings)
 
     def staged_sequences(self, days: Sequence[date]) -> Mapping[date, int]:
-        """See RegionWork."""
-        from marts.load import staged_sequences
+        """See Loading."""
+        from marts.applied import staged_sequences
 
         return staged_sequences(self._settings, days)
 
     def mark_marts(self, days: Sequence[date], sequences: Mapping[date, int]) -> None:
-        """See RegionWork."""
-        from marts.load import mark_marts
+        """See Loading."""
+        from marts.applied import mark_marts
 
         mark_marts(self._settings, days, sequences)
 
     def dbt_environment(self) -> Mapping[str, str]:
-        """See RegionWork."""
+        """See Database."""
         from marts.dbt import dbt_environment
 
         return dbt_environment(self._settings)
 
     def mart_rows(self, mart: str, days: Sequence[date]) -> Mapping[date, int]:
-        """See RegionWork."""
+        """See Database."""
         from marts.rows import mart_rows
 
         return mart_rows(self._settings.postgres_dsn.get_secret_value(), mart, days)
 
+
+class LakeReleasing:
+    """Releasing on the region's real stores."""
+
+    def __init__(self, settings: RegionSettings) -> None:
+        self._settings = settings
+
     def due_releases(self) -> list[date]:
-        """See RegionWork."""
+        """See Releasing."""
         from release import due_releases
 
         return due_releases(self._settings)
 
-    def publish(self, day: date) -> Told:
-        """See RegionWork."""
+    def publish(self, day: date) -> StepReport:
+        """See Releasing."""
         from release import publish_day
 
         return publish_day(self._settings, day)
 
+
+class LakeChecking:
+    """Checking on the region's real stores."""
+
+    def __init__(self, settings: RegionSettings) -> None:
+        self._settings = settings
+
+    def last_landed_hour(self) -> datetime | None:
+        """See Checking."""
+        from lake.merge.progress import last_landed_hour
+
+        return last_landed_hour(self._settings)
+
+    def watermark(self) -> datetime | None:
+        """See Checking."""
+        from lake.merge.intake import watermark
+
+        return watermark(self._settings)
+
     def merged_counts(self) -> tuple[int, int]:
-        """See RegionWork."""
-        ((landed, merged),) = self._rows(_MERGED)
-        return landed, merged
+        """See Checking."""
+        from lake.merge.progress import merged_counts
+
+        return merged_counts(self._settings)
 
     def day_counts(self) -> tuple[int, int]:
-        """See RegionWork."""
-        ((history, days),) = self._rows(_COUNTED)
-        return history, days
+        """See Checking."""
+        from lake.merge.progress import inserted_rows
+        from marts.rows import staged_records
+
+        return inserted_rows(self._settings), staged_records(self._settings)
 
     def reconcile(self) -> Reconciled:
-        """See RegionWork."""
+        """See Checking."""
         from reconcile import reconcile
 
         return reconcile(self._settings)
 
     def newest_history(self) -> "pd.DataFrame":
-        """See RegionWork: of the business day that changed last."""
-        from pyiceberg.expressions import And, GreaterThanOrEqual, LessThan
+        """See Checking."""
+        from lake.derive.newest import newest_history
 
-        from lake.iceberg.catalog import catalog
-
-        columns = tuple(column.name for column in LANDING if column.name not in _NOT_CHECKED)
-        ((day,),) = self._rows("select max(day) from ops.changed")
-        table = catalog(self._settings).load_table(HISTORY_TABLE)
-        if day is None:
-            return table.scan(selected_fields=columns, limit=0).to_pandas()
-        first = datetime(day.year, day.month, day.day, tzinfo=self._settings.row.zone)
-        newest = And(
-            GreaterThanOrEqual(term="ts", value=(first - timedelta(days=1)).isoformat()),
-            LessThan(term="ts", value=(first + timedelta(days=1)).isoformat()),
-        )
-        return table.scan(row_filter=newest, selected_fields=columns, limit=CHECKED_ROWS).to_pandas()
+        return newest_history(self._settings, CHECKED_ROWS)
 
     def newest_device_days(self) -> "pd.DataFrame":
-        """See RegionWork."""
-        import pandas as pd
-        import psycopg
+        """See Checking."""
+        from marts.rows import newest_device_days
 
-        query = "select * from marts.device_day order by day desc limit %s"
-        with psycopg.connect(self._settings.postgres_dsn.get_secret_value()) as connection:
-            cursor = connection.execute(query, [CHECKED_ROWS])
-            names = [column.name for column in cursor.description or ()]
-            return pd.DataFrame(cursor.fetchall(), columns=names)
+        return newest_device_days(self._settings, CHECKED_ROWS)
 
-    def _rows(self, query: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
-        import psycopg
 
-        with psycopg.connect(
-            self._settings.postgres_dsn.get_secret_value(), application_name="fleetlake-assets"
-        ) as connection:
-            return connection.execute(query, values or None).fetchall()
+def _known_days(settings: RegionSettings) -> list[date]:
+    from lake.database import transaction
+    from lake.derive.progress import known_days
+
+    with transaction(settings) as connection:
+        return sorted(known_days(connection))

@@ -2,24 +2,24 @@
 
 from datetime import datetime, timedelta
 
-from dagster import AssetMaterialization, AssetSpec, FreshnessPolicy
+from dagster import AssetMaterialization, AssetSpec, FreshnessPolicy, HourlyPartitionsDefinition
 
 from assets import keys
-from assets.partitions import ARRIVAL_HOURS, hour_key
+from assets.partitions import hour_key
 from assets.tables import table_metadata
-from assets.work import RegionWork
+from assets.work import Merging
 from contracts.record import LANDING
 from contracts.regions import Region
 from contracts.settings import Buckets
 
 
-def landing_spec(region: Region) -> AssetSpec:
+def landing_spec(region: Region, partitions: HourlyPartitionsDefinition) -> AssetSpec:
     """`R/landing`: Parquet in S3 by arrival hour. The landing sensor reports what came."""
     return AssetSpec(
         key=keys.landing(region.name),
         description="Accepted records as they arrived: Parquet by arrival hour. The consumer writes it; an object "
         "counts only if the ledger lists it.",
-        partitions_def=ARRIVAL_HOURS,
+        partitions_def=partitions,
         group_name=keys.group(region.name, keys.LANDING),
         kinds={"kinesis", "s3", "parquet"},
         owners=keys.OWNERS,
@@ -28,7 +28,9 @@ def landing_spec(region: Region) -> AssetSpec:
     )
 
 
-def landed_events(region: str, work: RegionWork, hours: list[datetime]) -> list[AssetMaterialization]:
+def landed_events(
+    region: str, merging: Merging, hours: list[datetime], partitions: HourlyPartitionsDefinition
+) -> list[AssetMaterialization]:
     """One materialisation for each hour of which something landed, with what the ledger lists for it."""
     return [
         AssetMaterialization(
@@ -41,5 +43,6 @@ def landed_events(region: str, work: RegionWork, hours: list[datetime]) -> list[
                 "stragglers": landed.stragglers,
             },
         )
-        for hour, landed in sorted(work.landed(hours).items())
+        for hour, landed in sorted(merging.landed(hours).items())
+        if hour >= partitions.start
     ]

@@ -3,20 +3,24 @@
 from collections.abc import Iterator
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetsDefinition, BackfillPolicy, ResourceParam
+from dagster import (
+    AssetExecutionContext,
+    AssetsDefinition,
+    BackfillPolicy,
+    DailyPartitionsDefinition,
+    ResourceParam,
+)
 from dagster_dbt import dbt_assets
 
-from assets import keys
 from assets.dbt import NO_UNIT_TESTS, built, covers_days, days_wanted, dbt_project
-from assets.faults import told_safely
-from assets.partitions import days_of
+from assets.redaction import without_values
 from assets.translator import RegionTranslator
-from assets.work import RegionWork
+from assets.work import Loading
 from contracts.regions import Region
 from marts.manifests import prepared
 
 
-def marts_assets(region: Region) -> AssetsDefinition:
+def marts_assets(region: Region, partitions: DailyPartitionsDefinition) -> AssetsDefinition:
     """`R/marts/*` and the models below them."""
 
     @dbt_assets(
@@ -24,23 +28,21 @@ def marts_assets(region: Region) -> AssetsDefinition:
         manifest=prepared(region.name),
         project=dbt_project(region.name),
         exclude=NO_UNIT_TESTS,
-        dagster_dbt_translator=RegionTranslator(region.name, days_of(region)),
+        dagster_dbt_translator=RegionTranslator(region.name, partitions),
         backfill_policy=BackfillPolicy.single_run(),
         pool=f"{region.name}_postgres",
     )
-    def marts(context: AssetExecutionContext, work: ResourceParam[RegionWork]) -> Iterator[Any]:
+    def marts(context: AssetExecutionContext, loading: ResourceParam[Loading]) -> Iterator[Any]:
         """Replace the window's days in the marts selected; the window is the range of the days asked for.
 
         Days are marked where all marts that have days were built: one mart alone leaves them due for the others.
         """
-        with told_safely("what is due"):
-            days = days_wanted(context)
-            if keys.DUE_ONLY in context.run.tags:
-                days = sorted(set(days) & set(work.due_marts()))
-            sequences = work.staged_sequences(days)
-        yield from built(context, region.name, days, work)
+        with without_values("what is due"):
+            days = days_wanted(context, partitions, due=loading.due_marts, known=loading.known_days)
+            sequences = loading.staged_sequences(days)
+        yield from built(context, region.name, days, loading, partitions)
         if covers_days(context):
-            with told_safely("mark marts"):
-                work.mark_marts(days, sequences)
+            with without_values("mark marts"):
+                loading.mark_marts(days, sequences)
 
     return marts

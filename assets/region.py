@@ -11,6 +11,7 @@ from assets.days import TABLES, days_assets
 from assets.history import history_asset, history_day_asset
 from assets.landing import landing_spec
 from assets.marts import marts_assets
+from assets.partitions import RegionPartitions
 from assets.release import utilisation_day_asset
 from assets.staging import staging_assets
 from contracts.regions import Region
@@ -35,20 +36,20 @@ class RegionAssets(msgspec.Struct, frozen=True):
         return [check for check in self.quick if check.asset_key in set(selected)]
 
 
-def region_assets(region: Region) -> RegionAssets:
+def region_assets(region: Region, partitions: RegionPartitions) -> RegionAssets:
     """All assets of a region. Raises DbtFailed where dbt's manifest has to be made and cannot be."""
-    marts = marts_assets(region)
-    release = utilisation_day_asset(region)
+    marts = marts_assets(region, partitions.days)
+    release = utilisation_day_asset(region, partitions.days)
     quick, slow = region_checks(region), quality_checks(region)
     staged = [keys.staged(region.name, table) for table in TABLES]
     load = [*staged, *marts.keys]
     return RegionAssets(
         assets=[
-            landing_spec(region),
-            history_asset(region),
-            history_day_asset(region),
-            days_assets(region),
-            staging_assets(region),
+            landing_spec(region, partitions.hours),
+            history_asset(region, partitions.hours),
+            history_day_asset(region, partitions.days),
+            days_assets(region, partitions.days),
+            staging_assets(region, partitions.days),
             marts,
             release,
         ],

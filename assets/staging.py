@@ -7,6 +7,7 @@ from dagster import (
     AssetsDefinition,
     AssetSpec,
     BackfillPolicy,
+    DailyPartitionsDefinition,
     MaterializeResult,
     ResourceParam,
     multi_asset,
@@ -14,34 +15,32 @@ from dagster import (
 
 from assets import keys
 from assets.days import TABLES
-from assets.faults import told_safely
-from assets.partitions import day_key, days_in, days_of
+from assets.partitions import day_key, days_of_run, own_partitions
+from assets.redaction import without_values
 from assets.tables import same_columns, table_metadata
-from assets.work import RegionWork
+from assets.work import Loading
 from contracts.names import fleet_database
 from contracts.regions import Region
 
 CODE_VERSION = "1"
 
 
-def staging_assets(region: Region) -> AssetsDefinition:
+def staging_assets(region: Region, partitions: DailyPartitionsDefinition) -> AssetsDefinition:
     """`R/staging/trip` and `R/staging/device_day`."""
 
     @multi_asset(
         name=f"{region.name}_staging",
         specs=[_spec(region, table) for table in TABLES],
-        partitions_def=days_of(region),
+        partitions_def=partitions,
         backfill_policy=BackfillPolicy.single_run(),
         pool=f"{region.name}_postgres",
     )
-    def staging(context: AssetExecutionContext, work: ResourceParam[RegionWork]) -> Iterator[MaterializeResult[None]]:
-        """Load the days that staging lacks, or all that a person asked for."""
-        wanted = days_in(context)
-        with told_safely("load staging"):
-            if keys.DUE_ONLY in context.run.tags:
-                wanted = sorted(set(wanted) & set(work.due_loads()))
-            metadata = {"days": len(wanted), **(work.load(wanted).metadata() if wanted else {})}
-            staged = {table: work.staged_rows(table, wanted) for table in TABLES}
+    def staging(context: AssetExecutionContext, loading: ResourceParam[Loading]) -> Iterator[MaterializeResult[None]]:
+        """Load the days that staging lacks, or all days of a run that a person launched."""
+        with without_values("load staging"):
+            wanted = days_of_run(context, partitions, due=loading.due_loads, known=loading.known_days)
+            metadata = {"days": len(wanted), **(loading.load(wanted).metadata() if wanted else {})}
+            staged = {table: loading.staged_rows(table, own_partitions(wanted, partitions)) for table in TABLES}
         for table, rows_of in staged.items():
             key = keys.staged(region.name, table)
             for day, rows in rows_of.items():

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dagster import AssetKey, DailyPartitionsDefinition, PartitionsDefinition
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
+from dagster import AssetCheckSpec, AssetKey, AssetSpec, DailyPartitionsDefinition, PartitionsDefinition
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
 from assets import keys
+from assets.dbt_checks import description_of
 
 
 class RegionTranslator(DagsterDbtTranslator):
@@ -28,6 +29,13 @@ class RegionTranslator(DagsterDbtTranslator):
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str] | None:
         """Marts belong to analytics."""
         return keys.MART_OWNERS
+
+    def get_asset_check_spec(
+        self, asset_spec: AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> AssetCheckSpec | None:
+        """A dbt test as a check that says what it checks."""
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        return spec._replace(description=description_of(manifest, unique_id)) if spec else None
 
     def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> PartitionsDefinition | None:
         """Business days, where the model says which of its columns is the day."""

@@ -1,4 +1,9 @@
-"""What is due in a region and the steps that are not Spark's: the face that assets and sensors see of the lake."""
+"""What is due in a region and the steps that are not Spark's, one protocol a stage: assets and sensors see only these.
+
+Promises of all of them
+- `due_*` report state, not events: they list what is behind now, however it came to be, and change nothing.
+- A step records what it did in the transaction that did it, so that a step cut short is due again.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -10,8 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Merges(msgspec.Struct, frozen=True):
-    """Landing that history lacks: arrival hours with on-time rows, and those whose waiting stragglers are due."""
+class DueMerges(msgspec.Struct, frozen=True):
+    """Landing that history lacks: arrival hours with on-time rows, and arrival hours whose stragglers are due."""
 
     hours: list[datetime] = []
     straggler_hours: list[datetime] = []
@@ -22,65 +27,107 @@ class Merges(msgspec.Struct, frozen=True):
         return bool(self.straggler_hours)
 
 
-class LandedHour(msgspec.Struct, frozen=True):
+class LandedHour(Protocol):
     """What the ledger lists for one arrival hour."""
 
-    objects: int
-    rows: int
-    bytes: int
-    stragglers: int
+    @property
+    def objects(self) -> int:
+        """Landing objects."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Their rows."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """Their size."""
+        ...
+
+    @property
+    def stragglers(self) -> int:
+        """Rows that arrived too late to be merged with their hour."""
+        ...
 
 
-class Told(Protocol):
-    """A report of a step."""
+class StepReport(Protocol):
+    """What one step did."""
 
     def metadata(self) -> Mapping[str, Any]:
         """JSON-able values without identifiers."""
         ...
 
 
-class RegionWork(Protocol):
-    """What is due in one region.
-
-    Promises
-    - `due_*` are levels, not events: they name what is behind now, however it came to be, and change nothing.
-    - `take_in` and `harvest` may be called at any time and by many at once; they move a cursor together with its rows.
-    - Each step records what it did in the transaction that did it, so that a step cut short is due again.
-    """
+class Merging(Protocol):
+    """Landing on its way into history. `take_in` may be called at any time and by many at once."""
 
     def take_in(self) -> int:
-        """Copy new ledger entries to ops.landing_object; how many objects came."""
+        """Copy new ledger entries to ops.landing_object, cursor and rows in one transaction; the number of objects."""
         ...
 
-    def due_merges(self) -> Merges:
+    def due_merges(self) -> DueMerges:
         """Arrival hours, and stragglers, that landed and are not in history."""
         ...
 
     def landed(self, hours: Iterable[datetime]) -> Mapping[datetime, LandedHour]:
-        """What landed in each of these hours; hours with nothing are left out."""
+        """What landed in each of these hours; hours without an object are left out."""
         ...
 
-    def last_landed_hour(self) -> datetime | None:
-        """The newest arrival hour with an object."""
-        ...
 
-    def watermark(self) -> datetime | None:
-        """Everything that arrived before this time has landed."""
-        ...
+class FirstData(msgspec.Struct, frozen=True):
+    """Where a region's data begins."""
+
+    day: date
+    """The first business day, outliers left out."""
+    hour: datetime
+    """The first arrival hour."""
+
+
+class Deriving(Protocol):
+    """Business days on their way from history to trips. `harvest` may be called at any time and by many at once."""
 
     def harvest(self) -> None:
-        """Mark the days that history's new commits changed."""
+        """Mark the days that history's new commits changed, cursor and marks in one transaction."""
         ...
 
     def due_days(self) -> list[date]:
         """Business days whose trips and device days are behind history."""
         ...
 
-    def due_loads(self) -> list[date]:
-        """Business days that Postgres' staging lacks."""
+    def known_days(self) -> list[date]:
+        """Business days that history has, or had, rows of."""
         ...
 
-    def load(self, days: Sequence[date]) -> Told:
+    def first_data(self) -> FirstData | None:
+        """Where the region's data begins; None while history is empty."""
+        ...
+
+
+class Database(Protocol):
+    """The Postgres database in which dbt builds marts."""
+
+    def dbt_environment(self) -> Mapping[str, str]:
+        """The variables with which dbt connects to it."""
+        ...
+
+    def mart_rows(self, mart: str, days: Sequence[date]) -> Mapping[date, int]:
+        """Rows by day of a mart that has a column `day`."""
+        ...
+
+
+class Loading(Database, Protocol):
+    """Derived days on their way into staging and marts."""
+
+    def due_loads(self) -> list[date]:
+        """Business days that were derived and that staging lacks."""
+        ...
+
+    def known_days(self) -> list[date]:
+        """Business days that history has, or had, rows of."""
+        ...
+
+    def load(self, days: Sequence[date]) -> StepReport:
         """Replace these days in staging, one transaction a day."""
         ...
 
@@ -100,20 +147,28 @@ class RegionWork(Protocol):
         """Record that the marts hold these days at these sequences."""
         ...
 
-    def dbt_environment(self) -> Mapping[str, str]:
-        """The variables with which dbt reaches the region's database."""
-        ...
 
-    def mart_rows(self, mart: str, days: Sequence[date]) -> Mapping[date, int]:
-        """Rows of a mart that has a column `day`, by day."""
-        ...
+class Releasing(Protocol):
+    """Aggregates on their way out of the region."""
 
     def due_releases(self) -> list[date]:
         """Business days old enough to leave the region and not published at their present sequence."""
         ...
 
-    def publish(self, day: date) -> Told:
+    def publish(self, day: date) -> StepReport:
         """Publish one day under the release policy."""
+        ...
+
+
+class Checking(Protocol):
+    """What the asset checks count and read."""
+
+    def last_landed_hour(self) -> datetime | None:
+        """The newest arrival hour with an object."""
+        ...
+
+    def watermark(self) -> datetime | None:
+        """Everything that arrived before this time has landed."""
         ...
 
     def merged_counts(self) -> tuple[int, int]:

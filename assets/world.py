@@ -1,6 +1,6 @@
 """The world view: what the regions released, copied from the exchange and built into marts that name nobody."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from dagster import (
     AssetsDefinition,
     AssetSpec,
     BackfillPolicy,
+    DailyPartitionsDefinition,
     MaterializeResult,
     ResourceParam,
     asset,
@@ -22,11 +23,11 @@ from dagster_dbt import dbt_assets
 
 from assets import keys
 from assets.dbt import NO_UNIT_TESTS, built, covers_days, days_wanted, dbt_project
-from assets.faults import told_safely
-from assets.partitions import WORLD_DAYS, day_key
+from assets.partitions import day_key, partitions_of
+from assets.redaction import without_values
 from assets.tables import same_columns, table_metadata
 from assets.translator import RegionTranslator
-from assets.work import Told
+from assets.work import Database, StepReport
 from contracts.derived import UTILISATION_DAY
 from contracts.names import fleet_database
 from contracts.regions import WORLD
@@ -38,11 +39,11 @@ EXCHANGE = AssetKey([WORLD, "exchange"])
 STAGED = keys.staged(WORLD, "utilisation_day")
 
 
-class WorldWork(Protocol):
-    """What is due in the world view.
+class WorldWork(Database, Protocol):
+    """The world view: what the regions released, loaded and built into marts.
 
     Promises
-    - `due_*` are levels: an object is due while its version in the exchange is not the one that was loaded.
+    - `due_*` report state: an object is due while its version in the exchange is not the one that was loaded.
     - A step records what it did in the transaction that did it.
     """
 
@@ -50,7 +51,7 @@ class WorldWork(Protocol):
         """Days with an object in the exchange that staging lacks. Looks at the exchange first."""
         ...
 
-    def load(self) -> Told:
+    def load(self) -> StepReport:
         """Copy each due object into staging; one that breaks the release's contract is refused, the others loaded."""
         ...
 
@@ -62,6 +63,10 @@ class WorldWork(Protocol):
         """Days that were staged after the marts saw them."""
         ...
 
+    def known_days(self) -> list[date]:
+        """Days of which staging has, or had, a release."""
+        ...
+
     def staged(self, days: Sequence[date]) -> Any:
         """What staging holds of these days, to be handed to `mark_marts` once the marts are built."""
         ...
@@ -70,22 +75,14 @@ class WorldWork(Protocol):
         """Record that the marts hold what `staged` named."""
         ...
 
-    def dbt_environment(self) -> Mapping[str, str]:
-        """The variables with which dbt reaches world's database."""
-        ...
 
-    def mart_rows(self, mart: str, days: Sequence[date]) -> Mapping[date, int]:
-        """Rows of a mart that has a column `day`, by day."""
-        ...
-
-
-def exchange_spec() -> AssetSpec:
+def exchange_spec(partitions: DailyPartitionsDefinition) -> AssetSpec:
     """`world/exchange`: what the regions' releases have put there. The world sensor reports what is new."""
     return AssetSpec(
         key=EXCHANGE,
         description="Aggregates that the regions released, one object a region and day. World may read it, no region "
         "may list it.",
-        partitions_def=WORLD_DAYS,
+        partitions_def=partitions,
         group_name=keys.group(WORLD, "exchange"),
         kinds={"s3", "parquet"},
         owners=keys.RELEASE_OWNERS,
@@ -93,13 +90,13 @@ def exchange_spec() -> AssetSpec:
     )
 
 
-def staging_asset() -> AssetsDefinition:
+def staging_asset(partitions: DailyPartitionsDefinition) -> AssetsDefinition:
     """`world/staging/utilisation_day`."""
 
     @asset(
         key=STAGED,
         deps=[EXCHANGE],
-        partitions_def=WORLD_DAYS,
+        partitions_def=partitions,
         backfill_policy=BackfillPolicy.single_run(),
         group_name=keys.group(WORLD, keys.STAGING),
         kinds={"postgres", "table"},
@@ -111,9 +108,9 @@ def staging_asset() -> AssetsDefinition:
     )
     def utilisation_day(work: ResourceParam[WorldWork]) -> MaterializeResult[None]:
         """Every region's release as it stands in the exchange, whichever days are due: the listing says what is new."""
-        with told_safely("load the exchange"):
-            told = dict(work.load().metadata())
-        return MaterializeResult(metadata=told)
+        with without_values("load the exchange"):
+            report = dict(work.load().metadata())
+        return MaterializeResult(metadata=report)
 
     return utilisation_day
 
@@ -125,14 +122,14 @@ def release_is_agreed() -> AssetChecksDefinition:
         asset=STAGED, description="No object in the exchange breaks the release's contract: columns, words, rounding."
     )
     def release_is_as_agreed(work: ResourceParam[WorldWork]) -> AssetCheckResult:
-        with told_safely("check release_is_as_agreed"):
+        with without_values("check release_is_as_agreed"):
             refused = work.refused()
         return AssetCheckResult(passed=refused == 0, metadata={"refused_objects": refused})
 
     return release_is_as_agreed
 
 
-def marts_asset() -> AssetsDefinition:
+def marts_asset(partitions: DailyPartitionsDefinition) -> AssetsDefinition:
     """`world/marts/*`."""
 
     @dbt_assets(
@@ -140,25 +137,23 @@ def marts_asset() -> AssetsDefinition:
         manifest=prepared(WORLD),
         project=dbt_project(WORLD),
         exclude=NO_UNIT_TESTS,
-        dagster_dbt_translator=RegionTranslator(WORLD, WORLD_DAYS),
+        dagster_dbt_translator=RegionTranslator(WORLD, partitions),
         backfill_policy=BackfillPolicy.single_run(),
         pool="world_postgres",
     )
     def marts(context: AssetExecutionContext, work: ResourceParam[WorldWork]) -> Iterator[Any]:
         """Replace the window's days in the world's marts selected; they are marked where all of them were built."""
-        with told_safely("what is due"):
-            days = days_wanted(context)
-            if keys.DUE_ONLY in context.run.tags:
-                days = sorted(set(days) & set(work.due_marts()))
+        with without_values("what is due"):
+            days = days_wanted(context, partitions, due=work.due_marts, known=work.known_days)
             staged = work.staged(days)
-        yield from built(context, WORLD, days, work)
+        yield from built(context, WORLD, days, work, partitions)
         if covers_days(context):
-            with told_safely("mark marts"):
+            with without_values("mark marts"):
                 work.mark_marts(staged)
 
     return marts
 
 
-def exchange_events(days: Sequence[date]) -> list[AssetMaterialization]:
-    """One materialisation of `world/exchange` for each day with something new."""
-    return [AssetMaterialization(asset_key=EXCHANGE, partition=day_key(day)) for day in days]
+def exchange_events(days: Sequence[date], partitions: DailyPartitionsDefinition) -> list[AssetMaterialization]:
+    """One materialisation of `world/exchange` for each partition with something new."""
+    return [AssetMaterialization(asset_key=EXCHANGE, partition=day_key(day)) for day in partitions_of(days, partitions)]

@@ -1,11 +1,10 @@
-"""WorldWork as the lake does it."""
+"""WorldWork on the world's real stores. Each call imports what it needs: definitions load without any of it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
-from assets.work import Told
-from contracts.errors import ReleaseRefused
+from assets.work import StepReport
 from contracts.settings import WorldSettings
 
 
@@ -16,12 +15,12 @@ class LakeWorldWork:
         self._settings = settings
 
     def due_loads(self) -> list[date]:
-        """See WorldWork. An object whose key names no day is due today: loading refuses it and says why."""
-        from release.world import due_objects
+        """See WorldWork."""
+        from release.world import due_loads
 
-        return sorted({_day_of(key) for key in due_objects(self._settings)})
+        return due_loads(self._settings)
 
-    def load(self) -> Told:
+    def load(self) -> StepReport:
         """See WorldWork."""
         from release.world import load_world
 
@@ -29,17 +28,21 @@ class LakeWorldWork:
 
     def refused(self) -> int:
         """See WorldWork."""
-        import psycopg
+        from release.world import refused_objects
 
-        with psycopg.connect(self._settings.postgres_dsn.get_secret_value()) as connection:
-            row = connection.execute("select count(*) from ops.exchange_object where refused_etag = etag").fetchone()
-            return int(row[0]) if row else 0
+        return refused_objects(self._settings)
 
     def due_marts(self) -> list[date]:
         """See WorldWork."""
         from release.world import due_marts
 
         return due_marts(self._settings)
+
+    def known_days(self) -> list[date]:
+        """See WorldWork."""
+        from release.world import known_days
+
+        return known_days(self._settings)
 
     def staged(self, days: Sequence[date]) -> Any:
         """See WorldWork."""
@@ -64,12 +67,3 @@ class LakeWorldWork:
         from marts.rows import mart_rows
 
         return mart_rows(self._settings.postgres_dsn.get_secret_value(), mart, days)
-
-
-def _day_of(key: str) -> date:
-    from release.exchange import parse_key
-
-    try:
-        return parse_key(key).day
-    except ReleaseRefused:
-        return datetime.now(UTC).date()

@@ -13,22 +13,11 @@ import typer
 
 import stack
 from cli.children import Children
+from contracts.environment import inherited
 from contracts.errors import FleetlakeError
 from contracts.regions import WORLD, find_region
 
 ALL = "all"
-_MACHINE = frozenset(
-    {
-        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE", "XDG_CACHE_HOME"),
-        *("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"),
-        *("VIRTUAL_ENV", "PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "JAVA_HOME"),
-        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
-        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
-        *("DAGSTER_DISABLE_TELEMETRY", "DBT_SEND_ANONYMOUS_USAGE_STATS", "GX_ANALYTICS_ENABLED"),
-    }
-)
-"""What a region's process keeps of the caller's environment. AWS's own variables are not among them: a developer's
-credentials must not stand in where a region's are missing."""
 
 
 class RegionRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,19 +96,12 @@ def exit_code_of(runs: Sequence[RegionRun]) -> int:
 
 def process_environment(name: str, caller: Mapping[str, str] | None = None) -> dict[str, str]:
     """The whole environment of a process of that region (or of `world`). Raises UnknownRegion or StackDown."""
-    caller = os.environ if caller is None else caller
-    kept = {key: value for key, value in caller.items() if key in _MACHINE or key.startswith("LC_")}
-    kept |= {key: _direct(caller.get(key)) for key in ("NO_PROXY", "no_proxy")}
+    kept = inherited(os.environ if caller is None else caller)
     if name == WORLD:
         return kept | stack.world_environment(state_folder())
     # An unknown region is misuse, whether the stack is up or down.
     known = find_region(name, stack.known_regions(state_folder()))
     return kept | stack.region_environment(state_folder(), known.name)
-
-
-def _direct(no_proxy: str | None) -> str:
-    """The stack is on this machine: no proxy can reach it."""
-    return ",".join(part for part in (no_proxy, "127.0.0.1", "localhost") if part)
 
 
 class _Watcher:

@@ -49,14 +49,14 @@ def _here(region: str) -> dict[str, Any]:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606
     import msgspec
 
-    from orchestration.local.command import run
+    from orchestration.local.entry_point import run
 
     document: dict[str, Any] = msgspec.to_builtins(run(region))
     return document
 
 
 def _dagster() -> dict[str, str]:
-    from orchestration.local.home import prepare_home
+    from orchestration.local.dagster_home import prepare_home
 
     return prepare_home(stack.dagster_environment(state_folder()))
 

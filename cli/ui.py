@@ -26,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
 
         The daemon launches the runs that are due while this is up. Ctrl-C ends all of it.
         """
-        from orchestration.local.home import prepare_home
+        from orchestration.local.dagster_home import prepare_home
         from orchestration.local.servers import serving
 
         state = state_folder()
@@ -39,8 +39,8 @@ def add_to(app: typer.Typer) -> None:
         with serving(locations, dagster, logs, port) as servers:
             typer.echo(f"Dagster is at {servers.url}  (Ctrl-C ends it)")
             while not ended.wait(1.0):
-                if fallen := servers.fallen():
-                    names = ", ".join(f"{server.name} (see {server.log})" for server in fallen)
+                if ended_servers := servers.ended():
+                    names = ", ".join(f"{server.name} (see {server.log})" for server in ended_servers)
                     raise ServiceFailed(f"ended by itself: {names}")
         typer.echo("ended")
 

@@ -4,6 +4,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,8 @@ class Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     retention_days: int
     stream_shards: int
     history_buckets: int
+    first_day: date | None = None
+    """The business day with which the region's partitions begin; without it they begin with the region's first data."""
 
     @property
     def zone(self) -> ZoneInfo:

@@ -1,7 +1,8 @@
-"""Days of history.trip and history.device_day into Postgres staging, and which days the marts still wait for."""
+"""Loads days of history.trip and history.device_day into Postgres staging."""
 
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 from psycopg import sql
+from pyarrow import csv
 
 from contracts import names
 from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
@@ -17,10 +19,7 @@ from contracts.errors import SchemaMismatch
 from contracts.settings import RegionSettings
 from lake.database import transaction
 from lake.iceberg.tables import table
-from marts.copy import copy_rows, lock
-
-STAGING, MARTS = "staging", "marts"
-"""Targets of ops.applied."""
+from marts.applied import STAGING, derived_sequences, lock_staged_day, mark_applied
 
 DAYS_A_READ = 7
 """Days that one Iceberg scan reads: a bound on memory, and a replay of months does not plan a scan a day."""
@@ -40,26 +39,12 @@ class LoadReport(msgspec.Struct, frozen=True, kw_only=True):
     region: str
     days: list[date]
     skipped: list[date]
-    """Days that are not derived yet, or that another load brought in at a newer sequence meanwhile."""
+    """Days that are not derived yet, or that another load replaced at a newer sequence meanwhile."""
     rows: dict[str, int]
 
     def metadata(self) -> dict[str, Any]:
         """JSON-able values for the asset's metadata; no identifiers."""
         return {"days": len(self.days), "skipped": len(self.skipped), **{f"{k}_rows": v for k, v in self.rows.items()}}
-
-
-_DUE_LOADS = """
-    select d.day from ops.derived d
-    left join ops.applied a on a.target = 'staging' and a.day = d.day
-    where a.sequence is null or a.sequence < coalesce(d.rows_sequence, d.sequence)
-    order by d.day
-"""
-
-
-def due_loads(settings: RegionSettings) -> list[date]:
-    """Business days whose derived rows differ from what staging has, in order."""
-    with transaction(settings) as connection:
-        return [day for (day,) in connection.execute(_DUE_LOADS)]
 
 
 def load_days(settings: RegionSettings, days: Sequence[date]) -> LoadReport:
@@ -74,7 +59,7 @@ def load_days(settings: RegionSettings, days: Sequence[date]) -> LoadReport:
     rows = dict.fromkeys(TABLES, 0)
     for span in _spans(sorted(set(days))):
         # The sequences are read before the rows: rows that are newer than their sequence are only loaded again.
-        sequences = _derived_sequences(settings, span)
+        sequences = derived_sequences(settings, span)
         frames = {name: _read(settings, name, span) for name in TABLES} if sequences else {}
         for day in span:
             by_table = {name: _of_day(frame, day) for name, frame in frames.items()}
@@ -85,67 +70,6 @@ def load_days(settings: RegionSettings, days: Sequence[date]) -> LoadReport:
                 skipped.append(day)
     _log.info("staging_loaded", region=settings.region, days=len(loaded), skipped=len(skipped), **rows)
     return LoadReport(region=settings.region, days=loaded, skipped=skipped, rows=rows)
-
-
-_DUE_MARTS = """
-    select s.day from ops.applied s
-    left join ops.applied m on m.target = 'marts' and m.day = s.day
-    where s.target = 'staging' and (
-        m.sequence is null or m.sequence < s.sequence
-        -- The day became final after its marts were made: is_final has to say so.
-        or (m.applied_at < final_at(s.day) and final_at(s.day) <= now())
-    )
-    order by s.day
-""".replace("final_at(s.day)", "((s.day + 1 + %(final_after_days)s)::timestamp at time zone %(time_zone)s)")
-
-
-def due_marts(settings: RegionSettings) -> list[date]:
-    """Business days whose marts are older than staging, or that became final since, in order."""
-    values = {"final_after_days": settings.release_delay_days, "time_zone": settings.row.time_zone}
-    with transaction(settings) as connection:
-        return [day for (day,) in connection.execute(_DUE_MARTS, values)]
-
-
-def staged_sequences(settings: RegionSettings, days: Sequence[date]) -> dict[date, int]:
-    """The sequence that each day has in staging. Read it before dbt runs and give it to `mark_marts` after."""
-    query = "select day, sequence from ops.applied where target = 'staging' and day = any(%s)"
-    with transaction(settings) as connection:
-        return dict(connection.execute(query, [list(days)]).fetchall())
-
-
-def mark_marts(settings: RegionSettings, days: Sequence[date], sequences: Mapping[date, int]) -> None:
-    """Record that the marts of `days` were built from staging at `sequences`; days without a sequence are left out."""
-    with transaction(settings) as connection:
-        for day in days:
-            if day in sequences:
-                mark_applied(connection, MARTS, day, sequences[day], *_mart_rows(connection, day))
-
-
-def _mart_rows(connection: psycopg.Connection, day: date) -> tuple[int, datetime | None]:
-    """Rows of the day in marts.device_day and when they were built: finality is judged by that, not by the mark."""
-    query = "select count(*), min(refreshed_at) from marts.device_day where day = %s"
-    row = connection.execute(query, [day]).fetchone()
-    return (row[0], row[1]) if row else (0, None)
-
-
-def mark_applied(
-    connection: psycopg.Connection, target: str, day: date, sequence: int, rows: int, at: datetime | None = None
-) -> None:
-    """Write one row of ops.applied, as of `at` or now; never backwards."""
-    connection.execute(
-        """insert into ops.applied as a (target, day, sequence, rows, applied_at)
-        values (%s, %s, %s, %s, coalesce(%s, now()))
-        on conflict (target, day) do update
-        set sequence = excluded.sequence, rows = excluded.rows, applied_at = excluded.applied_at
-        where a.sequence <= excluded.sequence""",
-        [target, day, sequence, rows, at],
-    )
-
-
-def _derived_sequences(settings: RegionSettings, days: list[date]) -> dict[date, int]:
-    query = "select day, coalesce(rows_sequence, sequence) from ops.derived where day = any(%s)"
-    with transaction(settings) as connection:
-        return dict(connection.execute(query, [days]).fetchall())
 
 
 def _read(settings: RegionSettings, name: str, days: list[date]) -> pa.Table:
@@ -165,17 +89,30 @@ def _of_day(frame: pa.Table, day: date) -> pa.Table:
 def _replaced(settings: RegionSettings, day: date, sequence: int, by_table: Mapping[str, pa.Table]) -> bool:
     """Whether the day was replaced; not where staging already has it at a newer sequence."""
     with transaction(settings) as connection:
-        lock(connection, f"{STAGING}/{day}")
-        query = "select sequence from ops.applied where target = %s and day = %s"
-        applied = connection.execute(query, [STAGING, day]).fetchone()
-        if applied is not None and applied[0] > sequence:
+        staged = lock_staged_day(connection, day)
+        if staged is not None and staged > sequence:
             return False
         for name, frame in by_table.items():
             into = sql.Identifier("staging", name)
             connection.execute(sql.SQL("delete from {} where day = %s").format(into), [day])
-            copy_rows(connection, into, frame)
+            _copy_rows(connection, into, frame)
         mark_applied(connection, STAGING, day, sequence, by_table["device_day"].num_rows)
         return True
+
+
+_AS_CSV = csv.WriteOptions(include_header=False, quoting_style="all_valid")
+"""Values quoted, nulls not: an empty text stays apart from a missing one."""
+
+
+def _copy_rows(connection: psycopg.Connection, into: sql.Identifier, rows: pa.Table) -> None:
+    """Append `rows` to a table whose columns have their names. Arrow writes the text, so no value becomes Python."""
+    columns = sql.SQL(", ").join(map(sql.Identifier, rows.schema.names))
+    statement = sql.SQL("copy {} ({}) from stdin with (format csv)").format(into, columns)
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for batch in rows.to_batches():
+            text = io.BytesIO()
+            csv.write_csv(batch, text, _AS_CSV)
+            copy.write(text.getbuffer())
 
 
 def _spans(days: Iterable[date]) -> Iterator[list[date]]:

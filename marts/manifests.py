@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from contracts.environment import inherited
 from contracts.errors import FleetlakeError
 from contracts.regions import WORLD, load_regions
 from marts.dbt import PROJECT, manifest_path, parse_command
@@ -38,8 +39,8 @@ def prepared(region: str) -> Path:
 def prepare(region: str) -> None:
     """Have dbt parse the project for one region. Raises DbtFailed."""
     command, variables = parse_command(region)
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    done = subprocess.run(command, cwd=PROJECT, env={**kept, **variables}, capture_output=True, text=True, check=False)
+    environment = inherited(os.environ) | dict(variables)
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode or not manifest_path(region).exists():
         raise DbtFailed(f"dbt cannot parse {PROJECT} for {region}:\n{(done.stdout + done.stderr)[-2000:]}")
     manifest_path(region).touch()

@@ -1,4 +1,4 @@
-"""What became of the runs asked for so far: the only memory of a sensor, read from Dagster's own storage."""
+"""How earlier runs of a kind of work ended, read from Dagster's run storage: sensors keep no state of their own."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -7,20 +7,20 @@ import msgspec
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
 WORK = "fleetlake/work"
-"""Tag of a run: what it is for, such as `eu/days`."""
+"""Tag of a run: the kind of work, such as `eu/days`."""
 ATTEMPT = "fleetlake/attempt"
-"""Tag of a run: how many runs for the same work failed in a row before it, plus one."""
-FIRST_REST = timedelta(seconds=30)
-LONGEST_REST = timedelta(hours=1)
+"""Tag of a run: the number of consecutive failures before it, plus one."""
+FIRST_BACKOFF = timedelta(seconds=30)
+LONGEST_BACKOFF = timedelta(hours=1)
 _LOOK_BACK = 25
 
 
 class Attempts(msgspec.Struct, frozen=True):
-    """Where one kind of work stands."""
+    """The latest runs of one kind of work: whether one is in progress, and how many failed in a row."""
 
     under_way: bool = False
     failures: int = 0
-    rest_until: datetime | None = None
+    retry_at: datetime | None = None
     last_run: str = "none"
 
     @property
@@ -29,26 +29,26 @@ class Attempts(msgspec.Struct, frozen=True):
         return self.failures + 1
 
     def run_key(self, span: str) -> str:
-        """A run key that only one run can have.
+        """A run key that only one run can have: it names the run that it follows.
 
-        It names the run that it follows: asked twice before a run exists, it is the same and Dagster launches one run;
-        once that run has ended, in whatever way, it is another and the work can be asked for again.
+        Two evaluations before a run exists return the same key, so Dagster launches one run. Once that run has ended,
+        successfully or not, the key differs and the work can be requested again.
         """
         return f"{span} after {self.last_run}"
 
-    def resting(self, now: datetime) -> bool:
-        """Whether the last attempt failed so recently that the next has to wait."""
-        return self.rest_until is not None and now < self.rest_until
+    def backing_off(self, now: datetime) -> bool:
+        """Whether the last attempt failed so recently that the next one has to wait."""
+        return self.retry_at is not None and now < self.retry_at
 
-    def resting_words(self) -> str:
-        """How many failed in a row and how long the next waits; nothing after a success."""
-        if self.rest_until is None:
+    def backoff_message(self) -> str:
+        """How many runs failed in a row and when the next may start; empty after a success."""
+        if self.retry_at is None:
             return ""
-        return f"{self.failures} failed in a row; resting until {self.rest_until:%H:%M:%S} UTC"
+        return f"{self.failures} failed in a row; resting until {self.retry_at:%H:%M:%S} UTC"
 
 
 def attempts_of(instance: DagsterInstance, work: str) -> Attempts:
-    """The state of `work` from its newest runs."""
+    """Read the attempts of `work` from its newest runs."""
     records = instance.get_run_records(RunsFilter(tags={WORK: work}), limit=_LOOK_BACK)
     if not records:
         return Attempts()
@@ -58,15 +58,15 @@ def attempts_of(instance: DagsterInstance, work: str) -> Attempts:
     ended = max(record.end_time or record.update_timestamp.timestamp() for record in records)
     return Attempts(
         failures=failures,
-        rest_until=datetime.fromtimestamp(ended, UTC) + rest_after(failures) if failures else None,
+        retry_at=datetime.fromtimestamp(ended, UTC) + backoff(failures) if failures else None,
         last_run=records[0].dagster_run.run_id,
     )
 
 
-def rest_after(failures: int) -> timedelta:
-    """How long to wait after that many failures in a row: doubling, at most an hour."""
-    doubled: timedelta = FIRST_REST * (1 << min(failures - 1, 16))
-    return min(doubled, LONGEST_REST)
+def backoff(failures: int) -> timedelta:
+    """Wait time after that many consecutive failures: it doubles, up to an hour."""
+    doubled: timedelta = FIRST_BACKOFF * (1 << min(failures - 1, 16))
+    return min(doubled, LONGEST_BACKOFF)
 
 
 def _failed_in_a_row(records: Sequence[RunRecord]) -> int:

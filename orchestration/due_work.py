@@ -1,46 +1,63 @@
-"""What each sensor of a region asks, and how the answer becomes ranges of partitions."""
+"""What is due for each sensor, as ranges of partitions to run."""
 
+from collections.abc import Callable
 from datetime import date
 
+from dagster import DailyPartitionsDefinition
+
+from assets.keys import OLDER_DAYS
 from assets.landing import landed_events
-from assets.partitions import FIRST_ARRIVAL, day_key, days_of, existing, hour_key
-from assets.work import RegionWork
+from assets.partitions import RegionPartitions, day_key, first_day, hour_key, hour_partitions_of, partitions_of
+from assets.work import Deriving, FirstData, Loading, Merging, Releasing
 from contracts.regions import Region
-from orchestration.partition_ranges import (
-    JOIN_DAYS,
-    JOIN_HOURS,
-    range_tags,
-    spans,
-)
-from orchestration.sensors import Ask
+from orchestration.partition_ranges import JOIN_DAYS, JOIN_HOURS, range_tags, spans
+from orchestration.sensors import DueWork
 
 
-def to_merge(region: Region, work: RegionWork) -> Ask:
-    """Arrival hours with rows that history lacks. Due stragglers come with any run, or of their newest hour."""
-    work.take_in()
-    due = work.due_merges()
-    hours = [hour for hour in due.hours if hour >= FIRST_ARRIVAL]
-    late = [hour for hour in due.straggler_hours if hour >= FIRST_ARRIVAL]
-    ranges = [range_tags(span, hour_key) for span in spans(hours or late[-1:], JOIN_HOURS)]
-    return Ask(ranges, landed_events(region.name, work, sorted({*hours, *late})))
+def to_merge(region: Region, partitions: RegionPartitions, merging: Merging) -> DueWork:
+    """Arrival hours with rows that history lacks.
+
+    Any run merges the stragglers that are due; where nothing else is due, it runs over their newest hour.
+    """
+    merging.take_in()
+    due = merging.due_merges()
+    hours = hour_partitions_of(due.hours or due.straggler_hours[-1:], partitions.hours)
+    ranges = [range_tags(span, hour_key) for span in spans(hours, JOIN_HOURS)]
+    landed = sorted({*due.hours, *due.straggler_hours})
+    return DueWork(ranges, landed_events(region.name, merging, landed, partitions.hours))
 
 
-def to_derive(region: Region, work: RegionWork) -> Ask:
-    """Business days whose trips and device days are behind history."""
-    work.harvest()
-    days = existing(work.due_days(), days_of(region))
-    return Ask(_day_ranges(days))
+def to_derive(
+    partitions: RegionPartitions, record: Callable[[Callable[[], FirstData | None]], None], deriving: Deriving
+) -> DueWork:
+    """Business days whose trips and device days are behind history.
+
+    record: given a way to ask where the data begins, keeps the answer for the next load of the definitions.
+    """
+    deriving.harvest()
+    record(deriving.first_data)
+    return DueWork(day_ranges(deriving.due_days(), partitions.days))
 
 
-def to_load(region: Region, work: RegionWork) -> Ask:
+def to_load(partitions: RegionPartitions, loading: Loading) -> DueWork:
     """Business days that were derived and that staging or the marts lack."""
-    return Ask(_day_ranges(existing([*work.due_loads(), *work.due_marts()], days_of(region))))
+    return DueWork(day_ranges([*loading.due_loads(), *loading.due_marts()], partitions.days))
 
 
-def to_publish(region: Region, work: RegionWork) -> Ask:
+def to_publish(partitions: RegionPartitions, releasing: Releasing) -> DueWork:
     """Business days that are old enough to leave the region."""
-    return Ask(_day_ranges(existing(work.due_releases(), days_of(region))))
+    return DueWork(day_ranges(releasing.due_releases(), partitions.days))
 
 
-def _day_ranges(days: list[date]) -> list[dict[str, str]]:
-    return [range_tags(span, day_key) for span in spans(days, JOIN_DAYS)]
+def day_ranges(days: list[date], partitions: DailyPartitionsDefinition) -> list[dict[str, str]]:
+    """The tags of the runs that cover these days; days that have not begun are left out.
+
+    Days before the first partition are runs of their own over it, which name their days in a tag.
+    """
+    first = first_day(partitions)
+    older = [
+        range_tags((first, first), day_key) | {OLDER_DAYS: f"{day_key(start)} to {day_key(end)}"}
+        for start, end in spans((day for day in days if day < first), JOIN_DAYS)
+    ]
+    own = partitions_of((day for day in days if day >= first), partitions)
+    return [*older, *(range_tags(span, day_key) for span in spans(own, JOIN_DAYS))]

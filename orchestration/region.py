@@ -1,102 +1,89 @@
-"""One region's code location: its assets, checks, sensors and schedules, wired."""
+"""One region's code location: its assets, checks, sensors and schedules."""
 
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
-from dagster import (
-    AssetSelection,
-    DefaultScheduleStatus,
-    Definitions,
-    ScheduleDefinition,
-    define_asset_job,
-    in_process_executor,
-)
+from dagster import Definitions, in_process_executor
 
+from assets.partitions import RegionPartitions
 from assets.region import RegionAssets, region_assets
-from assets.work import RegionWork
 from contracts.regions import Region
-from orchestration import due_work as asks
+from orchestration import due_work
+from orchestration.partitions import partitions_for, record_first
 from orchestration.resources import REGION_RESOURCES
-from orchestration.sensors import Ask, Level, level_sensor
+from orchestration.schedules import quality_schedule
+from orchestration.sensors import DueWork, SensorSpec, due_work_sensor
 
 
 def region_definitions(region: Region) -> Definitions:
     """What the region's code server serves. Opens no connection and reads no secret."""
-    found = region_assets(region)
+    partitions = partitions_for(region)
+    assets = region_assets(region, partitions)
     return Definitions(
-        assets=found.assets,
-        asset_checks=found.checks,
-        sensors=[level_sensor(level, ask) for level, ask in levels(region, found)],
-        schedules=[quality_schedule(region, found)],
+        assets=assets.assets,
+        asset_checks=assets.checks,
+        sensors=[due_work_sensor(spec, due) for spec, due in sensor_specs(region, assets, partitions)],
+        schedules=[quality_schedule(region, assets)],
         resources=REGION_RESOURCES,
         executor=in_process_executor,
     )
 
 
-def levels(region: Region, found: RegionAssets) -> list[tuple[Level, Callable[[RegionWork], Ask]]]:
-    """The region's kinds of work in the order in which data flows.
+def sensor_specs(
+    region: Region, assets: RegionAssets, partitions: RegionPartitions
+) -> list[tuple[SensorSpec, Callable[[Any], DueWork]]]:
+    """The region's sensors, each with the function that finds its due work, in the order in which data flows.
 
-    Merging and deriving take turns: a derivation beside a merge would have to be done again, and each has a Spark
+    Merging and deriving take turns: a derivation beside a merge would have to be repeated, and each needs a Spark
     session of its own.
     """
     merge, derive, load, publish = (f"{region.name}/{work}" for work in ("landing", "days", "marts", "release"))
     return [
         (
-            Level(
+            SensorSpec(
                 merge,
-                found.merge,
-                found.quick_on(found.merge),
+                assets.merge,
+                assets.quick_on(assets.merge),
+                resource="merging",
                 after=[derive],
-                description="Landed arrival hours into history.",
+                description="Merges landed arrival hours that history lacks.",
             ),
-            partial(asks.to_merge, region),
+            partial(due_work.to_merge, region, partitions),
         ),
         (
-            Level(
+            SensorSpec(
                 derive,
-                found.derive,
-                found.quick_on(found.derive),
+                assets.derive,
+                assets.quick_on(assets.derive),
+                resource="deriving",
                 after=[merge],
-                description="Changed business days into trips, device days, staging and marts.",
+                description="Derives trips and device days of the business days that changed, and builds their marts.",
             ),
-            partial(asks.to_derive, region),
+            partial(due_work.to_derive, partitions, partial(record_first, region)),
         ),
         (
-            Level(
+            SensorSpec(
                 load,
-                found.load,
-                found.quick_on(found.load),
+                assets.load,
+                assets.quick_on(assets.load),
+                resource="loading",
                 after=[derive],
-                description="Days that were derived but did not reach the marts.",
+                description="Loads and builds the days that were derived and did not reach the marts.",
             ),
-            partial(asks.to_load, region),
+            partial(due_work.to_load, partitions),
         ),
         (
-            Level(
+            SensorSpec(
                 publish,
-                found.publish,
+                assets.publish,
                 [],
+                resource="releasing",
                 after=[derive, load],
                 every=timedelta(minutes=5),
-                description="Days old enough to leave the region as aggregates.",
+                description="Publishes the days that are old enough to leave the region as aggregates.",
             ),
-            partial(asks.to_publish, region),
+            partial(due_work.to_publish, partitions),
         ),
     ]
-
-
-def quality_schedule(region: Region, found: RegionAssets) -> ScheduleDefinition:
-    """Reconciliation and the slow checks, once a night in the region's own time."""
-    job = define_asset_job(
-        f"{region.name}_quality",
-        selection=AssetSelection.checks(*found.slow),
-        description="Reconcile every stage from its own store and validate the newest data against its contract.",
-    )
-    return ScheduleDefinition(
-        name=f"{region.name}_nightly",
-        job=job,
-        cron_schedule="30 3 * * *",
-        execution_timezone=region.time_zone,
-        default_status=DefaultScheduleStatus.RUNNING,
-    )

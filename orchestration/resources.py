@@ -1,6 +1,6 @@
 """Resources of a region's runs and sensors. Settings are read when a run or a sensor needs them, never while loading.
 
-This is the one place that chooses where Spark runs.
+Where Spark runs is chosen here and nowhere else.
 """
 
 from typing import Any
@@ -10,12 +10,44 @@ from dagster import InitResourceContext, ResourceDefinition, resource
 from contracts.settings import RegionSettings, WorldSettings
 
 
-@resource(description="What is due in the region, and the steps that are not Spark's.")
-def region_work(_: InitResourceContext) -> Any:
-    """The region's work on its real stores."""
-    from assets.lake_work import LakeWork
+@resource(description="Merging: which landed hours history lacks.")
+def merging(_: InitResourceContext) -> Any:
+    """Merging on the region's stores."""
+    from assets.lake_work import LakeMerging
 
-    return LakeWork(RegionSettings.load())
+    return LakeMerging(RegionSettings.load())
+
+
+@resource(description="Deriving: which business days changed since they were derived.")
+def deriving(_: InitResourceContext) -> Any:
+    """Deriving on the region's stores."""
+    from assets.lake_work import LakeDeriving
+
+    return LakeDeriving(RegionSettings.load())
+
+
+@resource(description="Loading: derived days into Postgres staging, and what the marts lack.")
+def loading(_: InitResourceContext) -> Any:
+    """Loading on the region's stores."""
+    from assets.lake_work import LakeLoading
+
+    return LakeLoading(RegionSettings.load())
+
+
+@resource(description="Releasing: which days may leave the region as aggregates.")
+def releasing(_: InitResourceContext) -> Any:
+    """Releasing on the region's stores."""
+    from assets.lake_work import LakeReleasing
+
+    return LakeReleasing(RegionSettings.load())
+
+
+@resource(description="Checking: the counts and rows that asset checks compare.")
+def checking(_: InitResourceContext) -> Any:
+    """Checking on the region's stores."""
+    from assets.lake_work import LakeChecking
+
+    return LakeChecking(RegionSettings.load())
 
 
 @resource(description="Where Spark jobs run: in the process of the run, or on EMR Serverless.")
@@ -39,5 +71,12 @@ def world_work(_: InitResourceContext) -> Any:
     return LakeWorldWork(WorldSettings.load())
 
 
-REGION_RESOURCES: dict[str, ResourceDefinition] = {"work": region_work, "spark": spark_jobs}
+REGION_RESOURCES: dict[str, ResourceDefinition] = {
+    "merging": merging,
+    "deriving": deriving,
+    "loading": loading,
+    "releasing": releasing,
+    "checking": checking,
+    "spark": spark_jobs,
+}
 WORLD_RESOURCES: dict[str, ResourceDefinition] = {"work": world_work}

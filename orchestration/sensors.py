@@ -1,4 +1,4 @@
-"""Level-triggered sensors: each asks what is due now, and asks for runs of it while none is under way.
+"""SensorSpec-triggered sensors: each asks what is due now, and asks for runs of it while none is under way.
 
 No sensor reacts to an event. What is due is read from the stores that know, so an event lost, a daemon killed or a run
 failed leaves the level as it is and the next evaluation asks again.
@@ -6,6 +6,7 @@ failed leaves the level as it is and the next evaluation asks again.
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 from dagster import (
@@ -15,7 +16,6 @@ from dagster import (
     AssetSelection,
     DefaultSensorStatus,
     RepositoryDefinition,
-    ResourceParam,
     RunRequest,
     SensorDefinition,
     SensorEvaluationContext,
@@ -24,87 +24,89 @@ from dagster import (
     sensor,
 )
 
-from assets.faults import told_safely
 from assets.keys import DUE_ONLY
+from assets.redaction import without_values
 from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of
 
 MAX_RUNTIME_S = 4 * 3600
 MAX_RUNTIME = {"dagster/max_runtime": str(MAX_RUNTIME_S)}
 """A run that hangs is ended, so that its work can be asked for again."""
-AT_ONCE = "at once"
-"""Cursor with which an evaluation does not rest after failures: someone is waiting. Sensors keep no cursor else."""
+IGNORE_BACKOFF = "at once"
+"""Cursor with which an evaluation requests failed work without a wait. Sensors use no cursor otherwise."""
 _FLOW = ("landing", "days", "marts", "release", "exchange")
 """Kinds of work in the order in which data flows."""
 
 
-class Ask(msgspec.Struct, frozen=True):
-    """What is due: the partition ranges to run, what to report about upstream assets, and a word for people."""
+class DueWork(msgspec.Struct, frozen=True):
+    """What is due: the partition ranges to run, and the asset events to report about upstream assets."""
 
     ranges: Sequence[dict[str, str]]
     events: Sequence[AssetMaterialization] = ()
-    said: str = ""
 
 
-class Level(msgspec.Struct, frozen=True):
-    """One kind of work: how its sensor asks and what its runs select."""
+class SensorSpec(msgspec.Struct, frozen=True):
+    """One sensor: its kind of work, the resource that it reads and what its runs select."""
 
     work: str
     """Such as `eu/days`."""
     assets: Sequence[AssetKey]
     checks: Sequence[AssetCheckKey]
+    resource: str
+    """Key of the resource that knows what is due."""
     after: Sequence[str] = ()
-    """Work that this one waits for while it is under way."""
+    """Kinds of work during whose runs this sensor requests nothing."""
     every: timedelta = timedelta(seconds=30)
     description: str = ""
 
 
 def work_of(sensor: SensorDefinition) -> str:
-    """The work that a level sensor asks for: `eu_days` asks for `eu/days`."""
+    """The kind of work that a sensor requests: `eu_days` requests `eu/days`."""
     return sensor.name.replace("_", "/", 1)
 
 
 def in_flow(repository: RepositoryDefinition) -> list[SensorDefinition]:
-    """The location's level sensors in the order in which data flows; Dagster keeps them by name."""
+    """The location's sensors in the order in which data flows; Dagster keeps them by name."""
     return sorted(repository.sensor_defs, key=lambda sensor: _FLOW.index(work_of(sensor).split("/")[1]))
 
 
-def level_sensor(level: Level, ask: Callable[..., Ask]) -> SensorDefinition:
-    """A sensor that asks `ask(work)` and turns the answer into runs."""
+def due_work_sensor(spec: SensorSpec, find_due: Callable[[Any], DueWork]) -> SensorDefinition:
+    """A sensor that turns `find_due(resource)` into run requests."""
 
     @sensor(
-        name=level.work.replace("/", "_"),
-        target=AssetSelection.assets(*level.assets),
-        minimum_interval_seconds=int(level.every.total_seconds()),
+        name=spec.work.replace("/", "_"),
+        target=AssetSelection.assets(*spec.assets),
+        minimum_interval_seconds=int(spec.every.total_seconds()),
         default_status=DefaultSensorStatus.RUNNING,
-        description=level.description,
+        description=spec.description,
+        required_resource_keys={spec.resource},
     )
-    def evaluate(context: SensorEvaluationContext, work: ResourceParam[object]) -> SensorResult | SkipReason:
-        for other in level.after:
+    def evaluate(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+        for other in spec.after:
             if attempts_of(context.instance, other).under_way:
                 return SkipReason(f"{other} is under way")
-        attempts = attempts_of(context.instance, level.work)
+        attempts = attempts_of(context.instance, spec.work)
         if attempts.under_way:
             return SkipReason("a run is under way")
         now = datetime.now(UTC)
-        if attempts.resting(now) and context.cursor != AT_ONCE:
-            return SkipReason(attempts.resting_words())
-        with told_safely(f"ask what is due for {level.work}"):
-            due = ask(work)
+        if attempts.backing_off(now) and context.cursor != IGNORE_BACKOFF:
+            return SkipReason(attempts.backoff_message())
+        with without_values(f"ask what is due for {spec.work}"):
+            due = find_due(getattr(context.resources, spec.resource))
         if not due.ranges:
             return SkipReason("nothing is due")
-        return SensorResult(run_requests=requests(level, attempts, due), asset_events=list(due.events))
+        return SensorResult(run_requests=requests(spec, attempts, due), asset_events=list(due.events))
 
     return evaluate
 
 
-def requests(level: Level, attempts: Attempts, due: Ask) -> list[RunRequest]:
-    """One run a range."""
+def requests(spec: SensorSpec, attempts: Attempts, due: DueWork) -> list[RunRequest]:
+    """One run request for each range."""
     return [
         RunRequest(
-            run_key=attempts.run_key(f"{level.work} {' '.join(tags.values())}".strip()),
-            asset_selection=list(level.assets),
-            asset_check_keys=list(level.checks),
-            tags={**tags, **MAX_RUNTIME, DUE_ONLY: "true", WORK: level.work, ATTEMPT: str(attempts.number)},
+            run_key=attempts.run_key(f"{spec.work} {' '.join(tags.values())}".strip()),
+            asset_selection=list(spec.assets),
+            asset_check_keys=list(spec.checks),
+            tags={**tags, **MAX_RUNTIME, DUE_ONLY: "true", WORK: spec.work, ATTEMPT: str(attempts.number)},
         )
         for tags in due.ranges
     ]

@@ -1,10 +1,10 @@
 """World's code location: it reads the exchange and its own database, and no region's stores."""
 
-from datetime import date, timedelta
+from datetime import timedelta
+from functools import partial
 
-from dagster import Definitions, in_process_executor
+from dagster import DailyPartitionsDefinition, Definitions, in_process_executor
 
-from assets.partitions import WORLD_DAYS, day_key, existing
 from assets.world import (
     STAGED,
     WorldWork,
@@ -14,34 +14,36 @@ from assets.world import (
     release_is_agreed,
     staging_asset,
 )
-from orchestration.partition_ranges import JOIN_DAYS, range_tags, spans
+from orchestration.due_work import day_ranges
+from orchestration.partitions import world_partitions
 from orchestration.resources import WORLD_RESOURCES
-from orchestration.sensors import Ask, Level, level_sensor
+from orchestration.sensors import DueWork, SensorSpec, due_work_sensor
 
 WORK = "world/exchange"
 
 
 def world_definitions() -> Definitions:
     """What world's code server serves. Opens no connection and reads no secret."""
-    marts, agreed = marts_asset(), release_is_agreed()
-    level = Level(
+    partitions = world_partitions()
+    marts, agreed = marts_asset(partitions), release_is_agreed()
+    spec = SensorSpec(
         WORK,
         [STAGED, *marts.keys],
         [*marts.check_keys, *agreed.check_keys],
+        resource="work",
         every=timedelta(minutes=1),
-        description="Objects in the exchange that the world view lacks.",
+        description="Loads the objects in the exchange that the world view lacks, and builds its marts.",
     )
     return Definitions(
-        assets=[exchange_spec(), staging_asset(), marts],
+        assets=[exchange_spec(partitions), staging_asset(partitions), marts],
         asset_checks=[agreed],
-        sensors=[level_sensor(level, to_load)],
+        sensors=[due_work_sensor(spec, partial(to_load, partitions))],
         resources=WORLD_RESOURCES,
         executor=in_process_executor,
     )
 
 
-def to_load(work: WorldWork) -> Ask:
+def to_load(partitions: DailyPartitionsDefinition, work: WorldWork) -> DueWork:
     """Days with something in the exchange that staging or the marts lack."""
-    fresh: list[date] = existing(work.due_loads(), WORLD_DAYS)
-    days = existing([*fresh, *work.due_marts()], WORLD_DAYS)
-    return Ask([range_tags(span, day_key) for span in spans(days, JOIN_DAYS)], exchange_events(fresh))
+    new = work.due_loads()
+    return DueWork(day_ranges([*new, *work.due_marts()], partitions), exchange_events(new, partitions))

@@ -6,24 +6,20 @@ its etags, so that the marts of its day are built once more, without it.
 
 import re
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import boto3
 import msgspec
 import psycopg
+import pyarrow as pa
 import structlog
 from psycopg import sql
 
 from contracts.errors import ReleaseRefused
 from contracts.settings import WorldSettings
-from marts.copy import copy_rows, lock
-from release.exchange import (
-    ReleaseKey,
-    checked,
-    decode,
-    parse_key,
-)
+from release.database import lock, transaction
+from release.exchange import ReleaseKey, checked, decode, parse_key
 
 GONE = ""
 """The etag of an object that is not there."""
@@ -50,22 +46,42 @@ class WorldReport(msgspec.Struct, frozen=True, kw_only=True):
         """JSON-able values for the asset's metadata."""
         return {"objects": len(self.loaded), "rows": self.rows, "days": len(self.days), "refused": self.refused}
 
-    def raise_for_refused(self) -> None:
-        """Raises ReleaseRefused where an object was refused; the others are loaded by then."""
-        if self.refused:
-            raise ReleaseRefused("; ".join(self.refused.values()))
-
 
 def due_objects(settings: WorldSettings) -> list[str]:
     """Keys of the exchange whose content is not what staging has, in order.
 
     Reads the exchange's listing, and takes out of staging what is not listed any more.
     """
-    with _connect(settings) as connection:
+    with transaction(settings.postgres_dsn) as connection:
         # One listing at a time: one that is older than what was taken in would withdraw what is new.
         lock(connection, "world/listing")
         _take_in_listing(settings, connection)
         return [key for (key,) in connection.execute(_DUE)]
+
+
+def due_loads(settings: WorldSettings) -> list[date]:
+    """Days of the due objects, in order. Reads the exchange's listing.
+
+    An object whose key names no day is due today: loading refuses it and says why.
+    """
+    today = datetime.now(UTC).date()
+    days = {_filed(key)[2] for key in due_objects(settings)}
+    return sorted({today if day == date.min else day for day in days})
+
+
+def refused_objects(settings: WorldSettings) -> int:
+    """Objects in the exchange whose present version was refused."""
+    query = "select count(*) from ops.exchange_object where refused_etag = etag"
+    with transaction(settings.postgres_dsn) as connection:
+        row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def known_days(settings: WorldSettings) -> list[date]:
+    """Days of which staging has, or had, a release, in order."""
+    query = "select distinct day from ops.exchange_object where loaded_etag is not null order by day"
+    with transaction(settings.postgres_dsn) as connection:
+        return [day for (day,) in connection.execute(query)]
 
 
 def load_world(settings: WorldSettings) -> WorldReport:
@@ -83,7 +99,7 @@ def load_world(settings: WorldSettings) -> WorldReport:
         try:
             answer = s3.get_object(Bucket=settings.exchange_bucket, Key=key)
         except s3.exceptions.NoSuchKey:
-            with _connect(settings) as connection:
+            with transaction(settings.postgres_dsn) as connection:
                 _withdraw(connection, [key])
             continue
         data, etag = answer["Body"].read(), answer["ETag"]
@@ -101,26 +117,22 @@ def load_world(settings: WorldSettings) -> WorldReport:
 def due_marts(settings: WorldSettings) -> list[date]:
     """Days of which staging has something that the world's marts were not built from, in order."""
     query = "select distinct day from ops.exchange_object where loaded_etag is distinct from mart_etag order by day"
-    with _connect(settings) as connection:
+    with transaction(settings.postgres_dsn) as connection:
         return [day for (day,) in connection.execute(query)]
 
 
 def loaded_etags(settings: WorldSettings, days: Sequence[date]) -> dict[str, str]:
     """What staging has of `days`, by object. Read it before dbt runs and give it to `mark_marts` after."""
     query = "select key, loaded_etag from ops.exchange_object where loaded_etag is not null and day = any(%s)"
-    with _connect(settings) as connection:
+    with transaction(settings.postgres_dsn) as connection:
         return dict(connection.execute(query, [list(days)]).fetchall())
 
 
 def mark_marts(settings: WorldSettings, etags: dict[str, str]) -> None:
     """Record that the world's marts were built from these versions of the objects."""
-    with _connect(settings) as connection, connection.cursor() as cursor:
+    with transaction(settings.postgres_dsn) as connection, connection.cursor() as cursor:
         statement = "update ops.exchange_object set mart_etag = %s where key = %s"
         cursor.executemany(statement, [(etag, key) for key, etag in etags.items()])
-
-
-def _connect(settings: WorldSettings) -> psycopg.Connection:
-    return psycopg.connect(settings.postgres_dsn.get_secret_value())
 
 
 def _s3(settings: WorldSettings) -> Any:
@@ -170,10 +182,10 @@ def _filed(key: str) -> tuple[str, str, date]:
 def _load(settings: WorldSettings, key: str, data: bytes, etag: str) -> int:
     of = parse_key(key)
     table = checked(decode(data, key), of)
-    with _connect(settings) as connection:
+    with transaction(settings.postgres_dsn) as connection:
         lock(connection, f"world/{key}")
         connection.execute("delete from staging.utilisation_day where region = %s and day = %s", [of.region, of.day])
-        copy_rows(connection, sql.Identifier("staging", "utilisation_day"), table)
+        _copy_rows(connection, table)
         connection.execute(
             "update ops.exchange_object set loaded_etag = %s, rows = %s, loaded_at = now() where key = %s",
             [etag, table.num_rows, key],
@@ -181,9 +193,18 @@ def _load(settings: WorldSettings, key: str, data: bytes, etag: str) -> int:
     return int(table.num_rows)
 
 
+def _copy_rows(connection: psycopg.Connection, table: pa.Table) -> None:
+    """Append the release's rows to staging, row by row: a release has a few hundred."""
+    columns = sql.SQL(", ").join(map(sql.Identifier, table.schema.names))
+    statement = sql.SQL("copy staging.utilisation_day ({}) from stdin").format(columns)
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in table.to_pylist():
+            copy.write_row(list(row.values()))
+
+
 def _refuse(settings: WorldSettings, key: str, etag: str, reason: str) -> None:
     _log.error("release_refused", key=key, reason=reason)
-    with _connect(settings) as connection:
+    with transaction(settings.postgres_dsn) as connection:
         connection.execute(
             "update ops.exchange_object set refused_etag = %s, refused_reason = %s where key = %s",
             [etag, reason, key],

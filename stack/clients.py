@@ -5,8 +5,8 @@ import threading
 from functools import cache
 from typing import Any
 
+from contracts.ports import HOST
 from stack.credentials import Keys
-from stack.ports import HOST
 
 _NO_REGION = "us-east-1"
 """SeaweedFS has no regions, but a signature names one."""

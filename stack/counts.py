@@ -6,9 +6,9 @@ from typing import Any
 
 from contracts import names
 from contracts.ledger import LedgerEntry, ledger_entry
+from contracts.ports import HOST
 from contracts.regions import Region
 from stack.clients import aws_client
-from stack.ports import HOST
 from stack.provision.postgres import connect
 from stack.services.protocol import Site
 

@@ -10,12 +10,12 @@ from pydantic.fields import FieldInfo
 
 from contracts import names
 from contracts.errors import StackDown
+from contracts.ports import HOST
 from contracts.regions import WORLD, find_region
 from contracts.settings import PREFIX, RegionSettings
 from stack.clients import endpoint
 from stack.credentials import Keys
 from stack.lifecycle import known_regions, running_site
-from stack.ports import HOST
 from stack.provision.postgres import DAGSTER
 from stack.services.protocol import Site
 

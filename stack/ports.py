@@ -1,34 +1,19 @@
 """Which port each service listens on: kept between runs, free when chosen, the caller's where named."""
 
-import random
-import socket
 import time
 from collections.abc import Mapping
 
 import structlog
 
 from contracts.errors import Misuse, PortTaken
+from contracts.ports import HOST, free_port, is_free
 
 _log = structlog.get_logger(__name__)
 
-HOST = "127.0.0.1"
 FACES: tuple[str, ...] = ("s3", "kinesis", "redis", "postgres")
 """The ports that clients use, and that a caller may name."""
-_LOW, _HIGH = 20_000, 32_700
-"""Below the kernel's ephemeral range, so that no outgoing connection sits on a port while its service is down."""
 _LETS_GO_S = 2.0
 _POLL_S = 0.005
-
-
-def is_free(port: int) -> bool:
-    """Whether this process could listen there now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
 
 
 def becomes_free(port: int, within_s: float = _LETS_GO_S) -> bool:
@@ -39,16 +24,6 @@ def becomes_free(port: int, within_s: float = _LETS_GO_S) -> bool:
             return False
         time.sleep(_POLL_S)
     return True
-
-
-def free_port(taken: set[int]) -> int:
-    """A free port that is not in `taken`; adds it there."""
-    choose = random.SystemRandom()
-    while True:
-        port = choose.randint(_LOW, _HIGH)
-        if port not in taken and is_free(port):
-            taken.add(port)
-            return port
 
 
 def checked_names(named: Mapping[str, int] | None) -> dict[str, int]:
@@ -89,6 +64,7 @@ def choose(
             taken.add(old)
         else:
             ports[name] = free_port(taken)
+            taken.add(ports[name])
             if old is not None:
                 _log.warning("port.given_up", port_of=name, port=old, instead=ports[name], hint="point clients there")
     return ports

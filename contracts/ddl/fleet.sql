@@ -75,7 +75,7 @@ create table if not exists staging.device_day (
 );
 create index if not exists device_day_of_day on staging.device_day (day);
 
--- A copy of the leases' watermarks, for people; DynamoDB holds the truth.
+-- A copy of the leases' watermarks, for people: the consumer writes it, no program reads it. DynamoDB holds the truth.
 create table if not exists ops.watermarks (
     shard_id text primary key,
     position text not null,
@@ -150,6 +150,17 @@ create table if not exists ops.applied (
     applied_at timestamptz not null default now(),
     primary key (target, day)
 );
+-- The one way to write ops.applied, for loads, marts and releases: never backwards, so that of two runs on one day
+-- the newer rows stay recorded. made_at null is now.
+create or replace function ops.mark_applied(
+    to_target text, of_day date, at_sequence bigint, row_count bigint, made_at timestamptz default null
+) returns void language sql as $$
+    insert into ops.applied as a (target, day, sequence, rows, applied_at)
+    values (to_target, of_day, at_sequence, row_count, coalesce(made_at, now()))
+    on conflict (target, day) do update
+    set sequence = excluded.sequence, rows = excluded.rows, applied_at = excluded.applied_at
+    where a.sequence <= excluded.sequence
+$$;
 create table if not exists ops.reconciliation (
     reconciled_at timestamptz primary key default now(),
     ok boolean not null,

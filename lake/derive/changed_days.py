@@ -1,17 +1,16 @@
-"""Which days changed, read from history's commits: never from what a run believes it did."""
+"""The harvest: which days changed, read from history's commits, never from what a run believes it did."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 
 import msgspec
-import psycopg
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 
-from contracts.names import HISTORY_TABLE
 from contracts.settings import RegionSettings
 from lake.database import transaction
 from lake.derive.business_days import dirtied
+from lake.derive.progress import HarvestCursor, known_days, lock_harvest, mark_changed, move_harvest
 from lake.iceberg.partitions import changed_days, rows_by_day
 from lake.iceberg.tables import history
 
@@ -36,26 +35,17 @@ def harvest(settings: RegionSettings) -> Harvest:
         return Harvest(snapshots=0, days=0, sequence=0)
     sequence = newest.sequence_number or 0
     with transaction(settings) as connection:
-        connection.execute("select pg_advisory_xact_lock(hashtext('fleetlake.harvest'))")
-        cursor = _cursor(connection)
-        if cursor is not None and cursor[1] >= sequence:
-            return Harvest(snapshots=0, days=0, sequence=cursor[1])
-        fresh = _after(table, newest, cursor[0] if cursor else None)
-        marks = _marks(settings, table, fresh) if fresh is not None else _everything(settings, connection, table)
-        _mark(connection, marks)
-        _move(connection, newest)
+        cursor = lock_harvest(connection)
+        if cursor is not None and cursor.sequence >= sequence:
+            return Harvest(snapshots=0, days=0, sequence=cursor.sequence)
+        fresh = _after(table, newest, cursor.snapshot_id if cursor else None)
+        if fresh is None:
+            marks = _everything(settings, known_days(connection), table, sequence)
+        else:
+            marks = _marks(settings, table, fresh)
+        mark_changed(connection, marks)
+        move_harvest(connection, HarvestCursor(newest.snapshot_id, sequence))
     return Harvest(snapshots=len(fresh or []), days=len(marks), sequence=sequence)
-
-
-def due_days(settings: RegionSettings) -> list[date]:
-    """The business days that changed since they were derived, or that a run began to replace and nobody finished."""
-    with transaction(settings) as connection:
-        rows = connection.execute(
-            "select c.day from ops.changed c left join ops.derived d using (day)"
-            " where c.sequence > coalesce(d.sequence, -1)"
-            " union select day from ops.deriving where not taken_up order by day"
-        ).fetchall()
-    return [day for (day,) in rows]
 
 
 def _after(table: Table, newest: Snapshot, cursor: int | None) -> list[Snapshot] | None:
@@ -83,35 +73,6 @@ def _marks(settings: RegionSettings, table: Table, snapshots: Sequence[Snapshot]
     return marks
 
 
-def _everything(settings: RegionSettings, connection: psycopg.Connection, table: Table) -> dict[date, int]:
-    """All days that history has or had: those of its partitions, and those marked or derived before."""
-    newest = table.current_snapshot()
-    sequence = (newest.sequence_number or 0) if newest else 0
-    known = connection.execute("select day from ops.changed union select day from ops.derived").fetchall()
-    days = dirtied(rows_by_day(table), settings.row.zone) | {day for (day,) in known}
-    return dict.fromkeys(days, sequence)
-
-
-def _cursor(connection: psycopg.Connection) -> tuple[int, int] | None:
-    row = connection.execute(
-        "select snapshot_id, sequence from ops.harvest_cursor where table_name = %s", [HISTORY_TABLE]
-    ).fetchone()
-    return (row[0], row[1]) if row else None
-
-
-def _mark(connection: psycopg.Connection, marks: dict[date, int]) -> None:
-    pairs: Iterable[tuple[date, int]] = sorted(marks.items())
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into ops.changed (day, sequence) values (%s, %s) on conflict (day) do update"
-            " set sequence = excluded.sequence, changed_at = now() where ops.changed.sequence < excluded.sequence",
-            list(pairs),
-        )
-
-
-def _move(connection: psycopg.Connection, newest: Snapshot) -> None:
-    connection.execute(
-        "insert into ops.harvest_cursor values (%s, %s, %s) on conflict (table_name) do update"
-        " set snapshot_id = excluded.snapshot_id, sequence = excluded.sequence",
-        [HISTORY_TABLE, newest.snapshot_id, newest.sequence_number or 0],
-    )
+def _everything(settings: RegionSettings, known: set[date], table: Table, sequence: int) -> dict[date, int]:
+    """All days that history has or had: those of its partitions, and those known from before."""
+    return dict.fromkeys(dirtied(rows_by_day(table), settings.row.zone) | known, sequence)

@@ -12,9 +12,9 @@ from pyspark.sql import DataFrame, SparkSession
 from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
 from contracts.names import DEVICE_DAY_TABLE, TRIP_TABLE
 from contracts.settings import RegionSettings
-from lake.derive.changed_days import due_days, harvest
+from lake.derive.changed_days import harvest
 from lake.derive.device_days import to_device_days
-from lake.derive.progress import begin, finish, standing
+from lake.derive.progress import begin, derivation_state, due_days, finish
 from lake.derive.replace import differing, in_days, replace_days
 from lake.derive.source import pin, read_history, spans_of
 from lake.derive.trips.intervals import to_intervals
@@ -56,7 +56,7 @@ def _derive_once(
     stale = sorted(wanted if again else wanted.intersection(due_days(settings)))
     # In this order: rows that another run wrote by `before` come from no newer history than `pinned`, and rows that
     # it writes after are a conflict.
-    known = standing(settings, stale)
+    known = derivation_state(settings, stale)
     before = {name: _snapshot_id(settings, name) for name in _SCHEMAS}
     pinned = pin(settings)
     counts: dict[str, int | float] = {"days": len(wanted), "derived": len(stale), "changed": 0}

@@ -1,22 +1,86 @@
-"""ops.derived and ops.deriving: which days are derived, from which history, and which are being replaced."""
+"""ops.changed, ops.harvest_cursor, ops.derived and ops.deriving: which days changed, and which are derived again.
 
-from collections.abc import Iterable, Sequence
+Each day goes from changed (a commit of history touched it) through deriving (a run replaces its rows) to derived.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from uuid import UUID
 
 import msgspec
+import psycopg
 
+from contracts.names import HISTORY_TABLE
 from contracts.settings import RegionSettings
 from lake.database import transaction
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """What is known of some days before a derivation reads anything."""
+def due_days(settings: RegionSettings) -> list[date]:
+    """The business days that changed since they were derived, or that a run began to replace and did not finish."""
+    with transaction(settings) as connection:
+        rows = connection.execute(
+            "select c.day from ops.changed c left join ops.derived d using (day)"
+            " where c.sequence > coalesce(d.sequence, -1)"
+            " union select day from ops.deriving where not taken_up order by day"
+        ).fetchall()
+    return [day for (day,) in rows]
+
+
+def newest_changed_day(settings: RegionSettings) -> date | None:
+    """The latest business day that changed; None before any has."""
+    with transaction(settings) as connection:
+        row = connection.execute("select max(day) from ops.changed").fetchone()
+    return row[0] if row else None
+
+
+class HarvestCursor(msgspec.Struct, frozen=True):
+    """The snapshot of history up to which changed days are marked."""
+
+    snapshot_id: int
+    sequence: int
+
+
+def lock_harvest(connection: psycopg.Connection) -> HarvestCursor | None:
+    """The cursor, None before the first harvest. Locks out other harvests until the transaction ends."""
+    connection.execute("select pg_advisory_xact_lock(hashtext('fleetlake.harvest'))")
+    row = connection.execute(
+        "select snapshot_id, sequence from ops.harvest_cursor where table_name = %s", [HISTORY_TABLE]
+    ).fetchone()
+    return HarvestCursor(*row) if row else None
+
+
+def move_harvest(connection: psycopg.Connection, cursor: HarvestCursor) -> None:
+    """Record that changed days are marked up to this snapshot."""
+    connection.execute(
+        "insert into ops.harvest_cursor values (%s, %s, %s) on conflict (table_name) do update"
+        " set snapshot_id = excluded.snapshot_id, sequence = excluded.sequence",
+        [HISTORY_TABLE, cursor.snapshot_id, cursor.sequence],
+    )
+
+
+def known_days(connection: psycopg.Connection) -> set[date]:
+    """Every day that ever changed or was derived."""
+    known = connection.execute("select day from ops.changed union select day from ops.derived").fetchall()
+    return {day for (day,) in known}
+
+
+def mark_changed(connection: psycopg.Connection, marks: Mapping[date, int]) -> None:
+    """Mark days as changed by the commit of history with this sequence number; never by an older one."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.changed (day, sequence) values (%s, %s) on conflict (day) do update"
+            " set sequence = excluded.sequence, changed_at = now() where ops.changed.sequence < excluded.sequence",
+            sorted(marks.items()),
+        )
+
+
+class DerivationState(msgspec.Struct, frozen=True):
+    """What ops.derived and ops.deriving say of some days before a derivation reads anything."""
 
     passed_on: dict[date, int]
     """rows_sequence of ops.derived; nothing for a day that was never derived."""
     begun: list[tuple[date, UUID]]
-    """What runs began to replace and did not finish: what these days hold may be newer than what was passed on."""
+    """What runs began to replace and did not finish: these days' rows may be newer than what was passed on."""
 
     @property
     def suspect(self) -> set[date]:
@@ -24,8 +88,8 @@ class Standing(msgspec.Struct, frozen=True):
         return {day for day, _ in self.begun}
 
 
-def standing(settings: RegionSettings, days: Sequence[date]) -> Standing:
-    """How the days stand now."""
+def derivation_state(settings: RegionSettings, days: Sequence[date]) -> DerivationState:
+    """The state of these days now."""
     with transaction(settings) as connection:
         begun = connection.execute(
             "select day, run from ops.deriving where day = any(%s) order by day, run", [days]
@@ -33,11 +97,11 @@ def standing(settings: RegionSettings, days: Sequence[date]) -> Standing:
         passed_on = connection.execute(
             "select day, coalesce(rows_sequence, sequence) from ops.derived where day = any(%s)", [days]
         ).fetchall()
-    return Standing(passed_on=dict(passed_on), begun=begun)
+    return DerivationState(passed_on=dict(passed_on), begun=begun)
 
 
 def begin(settings: RegionSettings, run: UUID, days: Iterable[date]) -> None:
-    """Note, before the first of their rows changes, that a run replaces these days."""
+    """Record, before the first of their rows changes, that a run replaces these days."""
     with transaction(settings) as connection, connection.cursor() as cursor:
         cursor.executemany(
             "insert into ops.deriving (day, run) values (%s, %s) on conflict do nothing", [(day, run) for day in days]
@@ -65,14 +129,19 @@ _FINISH = """
 
 
 def finish(
-    settings: RegionSettings, run: UUID, days: Sequence[date], changed: set[date], sequence: int, before: Standing
+    settings: RegionSettings,
+    run: UUID,
+    days: Sequence[date],
+    changed: set[date],
+    sequence: int,
+    before: DerivationState,
 ) -> None:
-    """The days are derived from history at `sequence`; rows of those in `changed` are passed on to loads.
+    """Record that the days are derived from history at `sequence`; loads take up those in `changed`.
 
-    A day's rows are as old as the oldest history that one of its tables was written from: a run that replaced rows
-    says its own sequence, and where another run passed rows on since `before`, the older of the two stands and the
-    day is derived once more. A day derived for the first time counts as changed. What a dead run left in ops.deriving
-    is taken up, and forgotten after a day: until then nobody can tell it from one that is slow.
+    A day's rows are as old as the oldest history that one of its tables was written from. A run that replaced rows
+    records its own sequence. Where another run passed rows on since `before`, the lower of the two sequences is
+    kept, so the day is derived once more. A day derived for the first time counts as changed. Rows that a dead run
+    left in ops.deriving are taken up, and deleted after a day: until then a dead run cannot be told from a slow one.
     """
     with transaction(settings) as connection, connection.cursor() as cursor:
         cursor.executemany(

@@ -3,10 +3,9 @@
 Works from the snapshots alone, so it makes no difference whether the run that committed them is still there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-import msgspec
 import psycopg
 from pyiceberg.table.snapshots import Snapshot
 from pyspark.sql import SparkSession
@@ -21,22 +20,9 @@ from lake.iceberg.partitions import gained_rows
 from lake.iceberg.tables import history
 from lake.merge.landing import event_spans, read_landing
 from lake.merge.plan import Kind
+from lake.merge.progress import MergeCounts, accounted_snapshots, add_merge, mark_merged
 from lake.merge.properties import merged_objects
 from lake.merge.spans import sql_condition
-
-_MARK = {Kind.ON_TIME: "on_time_merged", Kind.STRAGGLERS: "stragglers_merged"}
-_ROWS = {Kind.ON_TIME: "rows - stragglers", Kind.STRAGGLERS: "stragglers"}
-
-
-class MergeCounts(msgspec.Struct, frozen=True):
-    """One merge commit: rows_read == inserted + duplicates, each counted on its own."""
-
-    snapshot_id: int
-    kind: Kind
-    objects: int
-    rows_read: int
-    inserted: int
-    duplicates: int
 
 
 def account_merges(spark: SparkSession, settings: RegionSettings) -> list[MergeCounts]:
@@ -45,8 +31,7 @@ def account_merges(spark: SparkSession, settings: RegionSettings) -> list[MergeC
     Raises NotReconciled where a commit did not hold what the ledger says it read.
     """
     with transaction(settings) as connection:
-        connection.execute("select pg_advisory_xact_lock(hashtext('fleetlake.account'))")
-        known = {row[0] for row in connection.execute("select snapshot_id from ops.merge")}
+        known = accounted_snapshots(connection)
         snapshots = sorted(history(settings).metadata.snapshots, key=lambda one: one.sequence_number or 0)
         fresh = [one for one in snapshots if one.snapshot_id not in known and merged_objects(_properties(one))]
         return [_account(spark, settings, connection, snapshot) for snapshot in fresh]
@@ -57,10 +42,10 @@ def _account(
 ) -> MergeCounts:
     named = merged_objects(_properties(snapshot))
     if named is None:
-        raise NotReconciled(f"snapshot {snapshot.snapshot_id} of {HISTORY_TABLE} is no merge")
+        raise NotReconciled(f"snapshot {snapshot.snapshot_id} of {HISTORY_TABLE} is not a merge")
     kind, keys = named
     committed = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC)
-    marked = _mark(connection, kind, keys, committed)
+    marked = mark_merged(connection, kind, keys, committed)
     counts = _count(spark, settings, snapshot, kind, marked)
     expected = sum(marked.values())
     if counts.rows_read != expected or counts.rows_read != counts.inserted + counts.duplicates:
@@ -68,34 +53,12 @@ def _account(
             f"snapshot {snapshot.snapshot_id} of {HISTORY_TABLE}: the ledger has {expected} rows, landing "
             f"{counts.rows_read}, of which {counts.inserted} were inserted and {counts.duplicates} were there before"
         )
-    connection.execute(
-        "insert into ops.merge values (%s, %s, %s, %s, %s, %s, %s)",
-        [
-            counts.snapshot_id,
-            kind.value,
-            counts.objects,
-            counts.rows_read,
-            counts.inserted,
-            counts.duplicates,
-            committed,
-        ],
-    )
+    add_merge(connection, counts, committed)
     return counts
 
 
-def _mark(connection: psycopg.Connection, kind: Kind, keys: Sequence[str], committed: datetime) -> dict[str, int]:
-    """Mark the objects; those that no earlier commit had merged, with their rows of the kind."""
-    column = _MARK[kind]
-    rows = connection.execute(
-        f"update ops.landing_object set {column} = %s where key = any(%s) and {column} is null"  # noqa: S608
-        f" returning key, {_ROWS[kind]}",
-        [committed, list(keys)],
-    ).fetchall()
-    return dict(rows)
-
-
 def _count(
-    spark: SparkSession, settings: RegionSettings, snapshot: Snapshot, kind: Kind, marked: dict[str, int]
+    spark: SparkSession, settings: RegionSettings, snapshot: Snapshot, kind: Kind, marked: Mapping[str, int]
 ) -> MergeCounts:
     """Inserted by the snapshot's own summary; duplicates by comparing landing with history as it was before."""
     inserted = gained_rows(snapshot)

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import psycopg
 import structlog
 from pyspark.sql import SparkSession
 
 from contracts.settings import RegionSettings
 from lake.database import transaction
 from lake.iceberg.tables import ensure_tables
-from lake.merge.account import MergeCounts, account_merges
+from lake.merge.account import account_merges
 from lake.merge.commit import commit_merge
-from lake.merge.intake import intake
-from lake.merge.plan import Kind, MergePlan, OpenObject, plan
+from lake.merge.intake import intake, watermark
+from lake.merge.plan import Kind, MergePlan, plan
+from lake.merge.progress import MergeCounts, unmerged_on_time
 from lake.merge.stragglers import due_objects
 
 log = structlog.get_logger()
@@ -39,18 +39,11 @@ def merge_landing(
 
 def _plans(settings: RegionSettings, hours: Sequence[datetime], *, stragglers: bool) -> list[MergePlan]:
     """What is due is decided before any of it is merged, or a day just begun would no longer be new."""
+    reached = watermark(settings) if stragglers else None
     with transaction(settings) as connection:
-        on_time = _open(connection, hours)
-        late = due_objects(connection, settings, datetime.now(UTC)) if stragglers else []
+        on_time = unmerged_on_time(connection, hours)
+        late = due_objects(connection, settings, datetime.now(UTC), reached) if stragglers else []
     return plan(Kind.ON_TIME, on_time) + plan(Kind.STRAGGLERS, late)
-
-
-def _open(connection: psycopg.Connection, hours: Sequence[datetime]) -> list[OpenObject]:
-    rows = connection.execute(
-        "select key, hour, rows - stragglers from ops.landing_object where on_time_merged is null and hour = any(%s)",
-        [list(hours)],
-    ).fetchall()
-    return [OpenObject(key=key, hour=hour.astimezone(UTC), rows=count) for key, hour, count in rows]
 
 
 def _summed(merges: Sequence[MergeCounts]) -> dict[str, int | float]:

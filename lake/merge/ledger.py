@@ -1,10 +1,11 @@
-"""The ledger as the lake reads it: which shards have entries, and the entries of one shard after a position."""
+"""The ledger and the leases as the lake reads them: the entries of each shard, and the region's watermark."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from contracts.ledger import LedgerEntry, ledger_entry
-from contracts.names import SEQUENCE_DIGITS, ledger_table, padded_sequence
+from contracts.ledger import LedgerEntry, lease_row, ledger_entry, region_watermark_ms
+from contracts.names import SEQUENCE_DIGITS, leases_table, ledger_table, padded_sequence
 
 _PAST_ALL = "9" * SEQUENCE_DIGITS
 
@@ -12,8 +13,8 @@ _PAST_ALL = "9" * SEQUENCE_DIGITS
 def ledger_shards(dynamodb: Any, region: str) -> list[str]:
     """Every shard that has an entry, whether it still has a lease or not.
 
-    The leases are no list of them: an ended shard's row goes once the stream has forgotten it. One item is read a
-    shard: after each, the scan goes on behind the last key that the shard could have.
+    The leases do not name them all: an ended shard's lease goes once the stream has forgotten the shard. The scan
+    reads one item of each shard: it then goes on behind the last key that the shard could have.
     """
     shards: list[str] = []
     start: dict[str, Any] = {}
@@ -38,3 +39,13 @@ def entries_after(dynamodb: Any, region: str, shard_id: str, last_seq: str) -> I
     )
     for page in pages:
         yield from map(ledger_entry, page["Items"])
+
+
+def leases_watermark(dynamodb: Any, region: str) -> datetime | None:
+    """The region's watermark as the leases have it now: every record that arrived before it has landed.
+
+    None while nothing was consumed.
+    """
+    pages = dynamodb.get_paginator("scan").paginate(TableName=leases_table(region), ConsistentRead=True)
+    reached_ms = region_watermark_ms([lease_row(item) for page in pages for item in page["Items"]])
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=reached_ms) if reached_ms else None

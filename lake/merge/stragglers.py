@@ -13,7 +13,7 @@ make it always: days of hardly any rows beside the object's others are not asked
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import msgspec
 import psycopg
@@ -22,6 +22,7 @@ from contracts.settings import RegionSettings
 from lake.iceberg.partitions import rows_by_day
 from lake.iceberg.tables import history
 from lake.merge.plan import OpenObject
+from lake.merge.progress import StragglerObject, unmerged_stragglers
 
 FAIR_PART = 0.01
 """A day with less than this part of the rows of another of an object's days is no reason to merge that one too."""
@@ -46,13 +47,18 @@ class Waiting(msgspec.Struct, frozen=True):
         return [self.first_day + timedelta(days=n) for n in (range(span + 1) if span < MOST_DAYS else (0, span))]
 
 
-def due_objects(connection: psycopg.Connection, settings: RegionSettings, now: datetime) -> list[OpenObject]:
-    """The objects whose stragglers are due at `now`. Reads history's manifests only where that decides."""
-    waiting = _waiting(connection)
+def due_objects(
+    connection: psycopg.Connection, settings: RegionSettings, now: datetime, watermark: datetime | None
+) -> list[OpenObject]:
+    """The objects whose stragglers are due at `now`. Reads history's manifests only where they decide.
+
+    watermark: the region's, as the leases have it; None while nothing was consumed.
+    """
+    waiting = [_waiting(item) for item in unmerged_stragglers(connection)]
     if not waiting:
         return []
     old = now - timedelta(hours=settings.straggler_wait_h)
-    today = _open_day(connection)
+    today = watermark.date() if watermark else date.min
     late = [item for item in waiting if item.committed_at <= old or item.hour.date() < today]
     if len(late) < len(waiting):
         late = sorted({*late, *over_share(waiting, rows_by_day(history(settings)), settings.straggler_share)}, key=_key)
@@ -73,26 +79,11 @@ def _weighty(item: Waiting, rows: Mapping[date, int]) -> list[date]:
     return [day for day in item.days if rows.get(day, 0) >= fewest]
 
 
-def _waiting(connection: psycopg.Connection) -> list[Waiting]:
-    found = connection.execute(
-        "select key, hour, stragglers, min_ts, max_ts, committed_at, rows from ops.landing_object"
-        " where stragglers_merged is null order by key"
-    ).fetchall()
-    return [_one(*row) for row in found]
-
-
-def _one(
-    key: str, hour: datetime, stragglers: int, low: datetime, high: datetime, committed: datetime, rows: int
-) -> Waiting:
-    first, last = low.astimezone(UTC).date(), high.astimezone(UTC).date()
-    if rows > stragglers:
-        last = min(last, hour.astimezone(UTC).date())  # the newest rows are those on time
-    return Waiting(key, hour.astimezone(UTC), stragglers, first, max(first, last), committed)
-
-
-def _open_day(connection: psycopg.Connection) -> date:
-    row = connection.execute("select min(watermark) from ops.watermarks where not ended").fetchone()
-    return row[0].astimezone(UTC).date() if row and row[0] else date.min
+def _waiting(item: StragglerObject) -> Waiting:
+    first, last = item.min_ts.date(), item.max_ts.date()
+    if item.rows > item.stragglers:
+        last = min(last, item.hour.date())  # the newest rows are those on time
+    return Waiting(item.key, item.hour, item.stragglers, first, max(first, last), item.committed_at)
 
 
 def _key(item: Waiting) -> str:

@@ -17,31 +17,13 @@ import msgspec
 import psutil
 import psycopg
 
+from contracts.environment import inherited
 from contracts.errors import PortTaken, ServiceFailed
-from orchestration.local.ports import (
-    HOST,
-    answers,
-    free_port,
-    is_free,
-    serves,
-)
+from contracts.ports import HOST, free_port, is_free
+from orchestration.local.probes import answers, serves
 from orchestration.local.workspace import grpc_variable, write_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TMPDIR",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "JAVA_HOME",
-    "VIRTUAL_ENV",
-    "FLEETLAKE_REGIONS_FILE",
-)
-"""Variables of the machine, not of a region, that every process needs."""
 _PR_SET_PDEATHSIG = 1
 _UP_WITHIN_S = 180
 _DOWN_WITHIN_S = 20
@@ -55,7 +37,7 @@ class Server(msgspec.Struct):
     process: subprocess.Popen[bytes]
     port: int | None
     log: Path
-    words: list[str]
+    command: list[str]
     environment: Mapping[str, str]
 
     def __repr__(self) -> str:
@@ -69,8 +51,8 @@ class Servers(msgspec.Struct):
     url: str
     all: list[Server]
 
-    def fallen(self) -> list[Server]:
-        """Those that have ended."""
+    def ended(self) -> list[Server]:
+        """The processes that have ended."""
         return [server for server in self.all if server.process.poll() is not None]
 
     def named(self, name: str) -> Server:
@@ -80,11 +62,6 @@ class Servers(msgspec.Struct):
     def start_again(self, name: str) -> None:
         """Start a process that has ended once more, as it was."""
         self.all[:] = [_again(server) if server.name == name else server for server in self.all]
-
-
-def of_machine() -> dict[str, str]:
-    """The part of this process's environment that belongs to the machine, not to a region."""
-    return {name: os.environ[name] for name in KEPT if name in os.environ}
 
 
 @contextmanager
@@ -98,24 +75,24 @@ def serving(
     """Run everything until the block ends.
 
     locations: the environment of each code server, by its name, holding that region's variables and no other's.
-    dagster: what every Dagster process needs (`home.prepare_home`).
+    dagster: what every Dagster process needs (`dagster_home.prepare_home`).
     workspace: of webserver and daemon, with ports from FLEETLAKE_GRPC_NAME; by default one of all locations.
     Raises PortTaken, ServiceFailed.
     """
     logs.mkdir(parents=True, exist_ok=True)
     if port is not None and not is_free(port):
         raise PortTaken(f"port {port} is in use; leave out --port and a free one is taken")
-    shared = of_machine() | dict(dagster)
+    shared = inherited(os.environ) | dict(dagster)
     workspace = workspace or write_workspace(locations, Path(dagster["DAGSTER_HOME"]) / "workspace.yaml")
     started: list[Server] = []
     try:
         for name, variables in locations.items():
-            own = free_port()
+            own = free_port({server.port or 0 for server in started})
             started.append(_start(name, _code_server(own), shared | dict(variables), own, logs))
         ports = {grpc_variable(server.name): str(server.port) for server in started}
         for server in list(started):
             _wait(server, started, answers)
-        _settle(dagster)
+        _fail_orphaned_runs(dagster)
         started.append(_start("daemon", _daemon(workspace), shared | ports, None, logs))
         web = port or free_port()
         started.append(_start("webserver", _webserver(web, workspace), shared | ports, web, logs))
@@ -123,16 +100,16 @@ def serving(
         yield Servers(url=f"http://{HOST}:{web}", all=started)
     finally:
         stop(started)
-        if _storage_answers(dagster):  # Where the stack ended first, the next start settles what is left.
-            _settle(dagster, ended=True)
+        if _storage_answers(dagster):  # Where the stack ended first, the next start fails them.
+            _fail_orphaned_runs(dagster, daemon_ended=True)
 
 
 def stop(servers: list[Server]) -> None:
-    """End all, and the runs that they started, gently at first."""
+    """Terminate all servers and the runs that they started; kill what is left after _DOWN_WITHIN_S."""
     for server in reversed(servers):
         _signal(server, signal.SIGINT if server.name == "daemon" else signal.SIGTERM)
     deadline = time.monotonic() + _DOWN_WITHIN_S
-    while any(_lives(server) for server in servers) and time.monotonic() < deadline:
+    while any(_is_alive(server) for server in servers) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
     for server in servers:
         _signal(server, signal.SIGKILL)
@@ -140,13 +117,13 @@ def stop(servers: list[Server]) -> None:
 
 
 def _signal(server: Server, number: signal.Signals) -> None:
-    """Send it to the server's session: runs are processes of their own in it, and would outlive their server."""
+    """Send the signal to the server's process group: runs are processes of their own in it and would outlive it."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(server.process.pid, number)
 
 
-def _lives(server: Server) -> bool:
-    """Whether any process of its session runs; one that ended and that nobody asked how does not."""
+def _is_alive(server: Server) -> bool:
+    """Whether any process of its session runs; a zombie does not."""
     server.process.poll()
     return any(_session(process) == server.process.pid for process in psutil.process_iter())
 
@@ -158,22 +135,22 @@ def _session(process: psutil.Process) -> int | None:
         return None
 
 
-def _settle(dagster: Mapping[str, str], *, ended: bool = False) -> None:
-    """Fail the runs that ended with their code servers; of a daemon that has ended nothing is left to wait for."""
+def _fail_orphaned_runs(dagster: Mapping[str, str], *, daemon_ended: bool = False) -> None:
+    """Fail the runs that ended with their code servers; delete the heartbeats of a daemon that has ended."""
     from dagster import DagsterInstance
 
-    from orchestration.local.heartbeat import forget
-    from orchestration.local.orphans import fail_orphans
+    from orchestration.local.daemon_heartbeat import forget
+    from orchestration.local.orphaned_runs import fail_orphans
 
     os.environ.update(dagster)
     with DagsterInstance.get() as instance:
         fail_orphans(instance)
-        if ended:
+        if daemon_ended:
             forget(instance)
 
 
 def _storage_answers(dagster: Mapping[str, str]) -> bool:
-    """Whether Dagster's database does: Dagster itself would try for 17 s, and say so at length."""
+    """Whether Dagster's database answers: Dagster itself retries for 17 s and prints each failure."""
     try:
         psycopg.connect(dagster["FLEETLAKE_DAGSTER_DSN"].replace("+psycopg2", ""), connect_timeout=3).close()
     except psycopg.OperationalError:
@@ -208,31 +185,31 @@ def _webserver(port: int, workspace: Path) -> list[str]:
 
 def _start(name: str, arguments: list[str], environment: Mapping[str, str], port: int | None, logs: Path) -> Server:
     log = logs / f"{name}.log"
-    words = [sys.executable, *arguments]
+    command = [sys.executable, *arguments]
     kept = {**environment, "PYTHONWARNINGS": "ignore"}
-    return Server(name, _launch(words, kept, log), port, log, words, kept)
+    return Server(name, _launch(command, kept, log), port, log, command, kept)
 
 
 def _again(server: Server) -> Server:
-    return msgspec.structs.replace(server, process=_launch(server.words, server.environment, server.log))
+    return msgspec.structs.replace(server, process=_launch(server.command, server.environment, server.log))
 
 
-def _launch(words: list[str], environment: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
+def _launch(command: list[str], environment: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
     with log.open("ab") as out:
         return subprocess.Popen(
-            words,
+            command,
             env=dict(environment),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            preexec_fn=_before_it_runs,  # noqa: PLW1509 - two system calls and nothing else
+            preexec_fn=_in_child,  # noqa: PLW1509 - two system calls and nothing else
             start_new_session=True,
         )
 
 
-def _before_it_runs() -> None:
-    """It ends with its parent, and hears the signal that ends it: whoever runs in the background may ignore SIGINT."""
+def _in_child() -> None:
+    """Ends the child with its parent, and restores SIGINT, which a parent in the background may ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -243,7 +220,7 @@ def _wait(server: Server, started: list[Server], answers: Callable[[int], bool])
     while not answers(server.port or 0):
         for one in started:
             if one.process.poll() is not None:
-                raise ServiceFailed(f"{one.name} ended with {one.process.returncode}; its last words are in {one.log}")
+                raise ServiceFailed(f"{one.name} ended with {one.process.returncode}; see {one.log}")
         if time.monotonic() > deadline:
             raise ServiceFailed(f"{server.name} does not answer after {_UP_WITHIN_S} s; see {server.log}")
         time.sleep(0.2)

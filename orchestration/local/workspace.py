@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from orchestration.local.ports import HOST
+from contracts.ports import HOST
 
 
 def grpc_variable(location: str) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from contracts import ddl, names
+from contracts.ports import HOST
 from contracts.regions import WORLD
-from stack.ports import HOST
 from stack.services.protocol import Site
 
 if TYPE_CHECKING:

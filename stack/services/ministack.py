@@ -5,7 +5,7 @@ import signal
 import sys
 from typing import ClassVar
 
-from stack.ports import HOST
+from contracts.ports import HOST
 from stack.processes import Command
 from stack.provision.aws import provision_aws
 from stack.services.protocol import Site

@@ -12,7 +12,7 @@ from typing import ClassVar
 import psutil
 
 from contracts.errors import ServiceFailed
-from stack.ports import HOST
+from contracts.ports import HOST
 from stack.postgres_user import enter_folders, server_user
 from stack.processes import Command, last_lines, run_as
 from stack.provision.postgres import connect, provision_databases

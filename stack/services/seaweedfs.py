@@ -8,8 +8,8 @@ import sysconfig
 from pathlib import Path
 from typing import Any, ClassVar
 
+from contracts.ports import HOST
 from stack.clients import s3_client
-from stack.ports import HOST
 from stack.private_files import write_private
 from stack.processes import Command
 from stack.provision.s3 import make_buckets, read_probe, s3_identities

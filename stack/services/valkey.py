@@ -4,7 +4,7 @@ import hashlib
 import signal
 from typing import ClassVar
 
-from stack.ports import HOST
+from contracts.ports import HOST
 from stack.private_files import write_private
 from stack.processes import Command
 from stack.provision.redis import ADMIN, acl_lines

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pandas as pd
 import psycopg
 import pytest
-from dagster import AssetKey, DagsterInstance, Definitions, ResourceDefinition
+from dagster import AssetKey, DagsterInstance, Definitions
 
 from assets.checks import HOUR, hour_complete
 from assets.expectations import Expect, bounds_of, gx_check
-from assets.faults import StepFailed, safe_text, told_safely
+from assets.redaction import StepFailed, safe_text, without_values
 from contracts.columns import Privacy
 from contracts.errors import NotReconciled
 from contracts.record import LANDING, READINGS
@@ -27,7 +27,7 @@ GOOD = pd.DataFrame({"device_id": [SECRET, "b", "c"], "ts": [1, 2, 3], "speed_km
 
 def outcome(check, work):
     """What the check says."""
-    made = Definitions(asset_checks=[check], resources={"work": ResourceDefinition.hardcoded_resource(work)})
+    made = Definitions(asset_checks=[check], resources=work.resources())
     with DagsterInstance.ephemeral() as instance:
         job = made.get_repository_def().get_job("__ASSET_JOB")
         chosen = job.get_subset(asset_check_selection=set(check.check_keys))
@@ -81,7 +81,7 @@ def test_without_a_watermark_no_hour_is_complete():
 
 
 def test_a_fault_is_told_without_its_text():
-    with pytest.raises(StepFailed) as told, told_safely("load"):
+    with pytest.raises(StepFailed) as told, without_values("load"):
         raise ValueError(f"row of {SECRET}")
 
     assert SECRET not in str(told.value)
@@ -98,5 +98,5 @@ def test_postgres_says_its_state_and_constraint_and_not_the_row():
 
 
 def test_fleetlake_s_own_errors_pass_as_they_are():
-    with pytest.raises(NotReconciled, match="stages differ"), told_safely("check"):
+    with pytest.raises(NotReconciled, match="stages differ"), without_values("check"):
         raise NotReconciled("stages differ")

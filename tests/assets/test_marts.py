@@ -9,34 +9,30 @@ from dagster import AssetKey, DagsterInstance, Definitions, ResourceDefinition
 from assets import marts as marts_module
 from assets import world as world_module
 from assets.keys import DUE_ONLY
-from assets.lake_work import LakeWork
+from assets.lake_work import LakeLoading
 from assets.marts import marts_assets
+from assets.partitions import region_partitions
 from assets.world import marts_asset as world_marts_asset
-from tests.builders.orchestration import DAY, EU, MemoryWork
+from tests.builders.orchestration import DAY, EU, MemoryLoading, MemoryWork
 
 FLEET_DAY = AssetKey(["eu", "marts", "fleet_day"])
 DIMENSIONS = [AssetKey(["eu", "marts", name]) for name in ("dim_device", "dim_calendar")]
+DAYS = region_partitions(EU).days
 RANGE = {
     "dagster/asset_partition_range_start": DAY.isoformat(),
     "dagster/asset_partition_range_end": DAY.isoformat(),
 }
 
 
-class MartsWork(MemoryWork):
-    """A day that staging has and the marts lack; which days were built and marked."""
+class MartsWork(MemoryLoading):
+    """A day that staging has and the marts lack; which days were built and marked. Loading, and world's work."""
 
     def __init__(self) -> None:
-        super().__init__(staged={DAY: 7})
+        super().__init__(MemoryWork(staged={DAY: 7}))
         self.built: list[list[date]] = []
 
     def due_marts(self) -> list[date]:
-        return sorted(set(self.staged) - set(self.marts))
-
-    def staged_sequences(self, days):
-        return {day: self.staged[day] for day in days if day in self.staged}
-
-    def mark_marts(self, days, sequences):
-        self.marts.update({day: sequences[day] for day in days})
+        return sorted(set(self.work.staged) - set(self.work.marts))
 
     def versions_in_staging(self, days):
         return {f"object of {day}": "etag" for day in days}
@@ -46,7 +42,7 @@ class MartsWork(MemoryWork):
 def work(monkeypatch) -> MartsWork:
     work = MartsWork()
 
-    def built(context, region, days, _) -> Iterator[None]:
+    def built(context, region, days, *_) -> Iterator[None]:
         work.built.append(list(days))
         yield from ()
 
@@ -57,14 +53,17 @@ def work(monkeypatch) -> MartsWork:
 
 def run(definition, work, selected, tags):
     """One run of dbt's assets over `selected`."""
-    made = Definitions(assets=[definition], resources={"work": ResourceDefinition.hardcoded_resource(work)})
+    made = Definitions(
+        assets=[definition],
+        resources={name: ResourceDefinition.hardcoded_resource(work) for name in ("loading", "work")},
+    )
     with DagsterInstance.ephemeral() as instance:
         job = made.get_repository_def().get_job("__ASSET_JOB").get_subset(asset_selection=set(selected))
         return job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
 
 
 def test_building_one_mart_by_hand_leaves_its_day_due_for_the_others(work):
-    run(marts_assets(EU), work, [FLEET_DAY], RANGE)
+    run(marts_assets(EU, DAYS), work, [FLEET_DAY], RANGE)
 
     assert work.built == [[DAY]]
     assert work.due_marts() == [DAY]
@@ -72,7 +71,7 @@ def test_building_one_mart_by_hand_leaves_its_day_due_for_the_others(work):
 
 @pytest.mark.parametrize("dimensions", [True, False])
 def test_a_run_of_all_marts_that_have_days_marks_them(work, dimensions):
-    marts = marts_assets(EU)
+    marts = marts_assets(EU, DAYS)
     selected = set(marts.keys) - (set() if dimensions else set(DIMENSIONS))
 
     run(marts, work, selected, RANGE | {DUE_ONLY: "true"})
@@ -85,16 +84,16 @@ def test_one_of_world_s_marts_built_by_hand_leaves_its_day_due_for_the_other(wor
     marked = []
     work.staged, work.mark_marts = work.versions_in_staging, marked.append
 
-    run(world_marts_asset(), work, [AssetKey(["world", "marts", "daily_total"])], RANGE)
+    run(world_marts_asset(DAYS), work, [AssetKey(["world", "marts", "daily_total"])], RANGE)
     assert (work.built, marked) == ([[DAY]], [])
 
-    run(world_marts_asset(), work, world_marts_asset().keys, RANGE)
+    run(world_marts_asset(DAYS), work, world_marts_asset(DAYS).keys, RANGE)
     assert marked == [{f"object of {DAY}": "etag"}]
 
 
 def test_marts_without_days_are_built_alone(stack):
     """By dbt itself, as the UI launches them: without partitions."""
-    marts, work = marts_assets(EU), LakeWork(stack.settings("eu"))
+    marts, work = marts_assets(EU, DAYS), LakeLoading(stack.settings("eu"))
     assert run(marts, work, marts.keys, RANGE).success
 
     done = run(marts, work, DIMENSIONS, {})

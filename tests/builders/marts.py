@@ -17,7 +17,7 @@ from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
 from contracts.settings import RegionSettings, WorldSettings
 from lake.iceberg.tables import table
 from marts import dbt
-from marts.load import mark_applied
+from marts.applied import mark_applied
 from stack import running_site
 from stack.clients import s3_client
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from dagster import DagsterRunStatus, Definitions, ResourceDefinition, in_process_executor
@@ -12,13 +13,15 @@ from assets import keys
 from assets.days import TABLES, days_assets
 from assets.history import history_asset, history_day_asset
 from assets.landing import landing_spec
+from assets.partitions import FirstPartitions, region_partitions
 from assets.staging import staging_assets
-from assets.work import LandedHour, Merges
+from assets.work import DueMerges, FirstData
 from contracts.regions import Region, load_regions
 from lake.report import Report
-from orchestration import due_work as asks
+from orchestration import due_work
 from orchestration.local.process import evaluate
-from orchestration.sensors import Level, level_sensor
+from orchestration.partitions import record_first
+from orchestration.sensors import SensorSpec, due_work_sensor
 
 EU = load_regions()["eu"]
 HOUR = datetime(2026, 3, 4, 5, tzinfo=UTC)
@@ -26,7 +29,7 @@ DAY = date(2026, 3, 4)
 
 
 @dataclass
-class Told:
+class Loaded:
     """A report with these values."""
 
     values: Mapping[str, Any]
@@ -36,8 +39,21 @@ class Told:
 
 
 @dataclass
+class Landed:
+    """What landed in one hour."""
+
+    objects: int
+    rows: int
+    bytes: int
+    stragglers: int
+
+
+@dataclass
 class MemoryWork:
-    """RegionWork in memory, with the levels of the real one: what landed, what changed, what was derived and staged."""
+    """A region's stages in memory, with the levels of the real ones: what landed, changed, was derived and staged.
+
+    `merging`, `deriving`, `loading` and `checking` are the protocols of assets.work over it.
+    """
 
     landing: dict[datetime, int] = field(default_factory=dict)
     merged: set[datetime] = field(default_factory=set)
@@ -50,41 +66,103 @@ class MemoryWork:
     loads: list[list[date]] = field(default_factory=list)
     watermark_is: datetime | None = None
 
+    def __post_init__(self) -> None:
+        self.merging = MemoryMerging(self)
+        self.deriving = MemoryDeriving(self)
+        self.loading = MemoryLoading(self)
+        self.checking = MemoryChecking(self)
+
+    def resources(self) -> dict[str, ResourceDefinition]:
+        """The protocols as resources."""
+        names = ("merging", "deriving", "loading", "checking")
+        return {name: ResourceDefinition.hardcoded_resource(getattr(self, name)) for name in names}
+
+
+@dataclass
+class MemoryMerging:
+    """Merging over MemoryWork."""
+
+    work: MemoryWork
+
     def take_in(self) -> int:
         return 0
 
-    def due_merges(self) -> Merges:
-        late = sorted(self.landing) if self.stragglers else []
-        return Merges(hours=sorted(set(self.landing) - self.merged), straggler_hours=late)
+    def due_merges(self) -> DueMerges:
+        late = sorted(self.work.landing) if self.work.stragglers else []
+        return DueMerges(hours=sorted(set(self.work.landing) - self.work.merged), straggler_hours=late)
 
-    def landed(self, hours: Iterable[datetime]) -> Mapping[datetime, LandedHour]:
-        return {hour: LandedHour(1, self.landing[hour], 100, 0) for hour in hours if hour in self.landing}
+    def landed(self, hours: Iterable[datetime]) -> Mapping[datetime, Landed]:
+        return {hour: Landed(1, self.work.landing[hour], 100, 0) for hour in hours if hour in self.work.landing}
 
-    def last_landed_hour(self) -> datetime | None:
-        return max(self.landing, default=None)
 
-    def watermark(self) -> datetime | None:
-        return self.watermark_is
+@dataclass
+class MemoryDeriving:
+    """Deriving over MemoryWork."""
+
+    work: MemoryWork
 
     def harvest(self) -> None:
-        self.harvested.update(self.changed)
+        self.work.harvested.update(self.work.changed)
 
     def due_days(self) -> list[date]:
-        return sorted(day for day, at in self.harvested.items() if self.derived.get(day, 0) < at)
+        harvested, derived = self.work.harvested, self.work.derived
+        return sorted(day for day, at in harvested.items() if derived.get(day, 0) < at)
+
+    def known_days(self) -> list[date]:
+        return sorted(self.work.harvested)
+
+    def first_data(self) -> FirstData | None:
+        days, hours = self.work.harvested, self.work.landing
+        return FirstData(min(days), min(hours)) if days and hours else None
+
+
+@dataclass
+class MemoryLoading:
+    """Loading over MemoryWork."""
+
+    work: MemoryWork
 
     def due_loads(self) -> list[date]:
-        return sorted(day for day, at in self.derived.items() if self.staged.get(day, 0) < at)
+        return sorted(day for day, at in self.work.derived.items() if self.work.staged.get(day, 0) < at)
 
-    def load(self, days: Sequence[date]) -> Told:
-        self.loads.append(list(days))
-        self.staged.update({day: self.derived[day] for day in days})
-        return Told({"device_day_rows": len(days)})
+    def known_days(self) -> list[date]:
+        return sorted(self.work.derived)
+
+    def load(self, days: Sequence[date]) -> Loaded:
+        self.work.loads.append(list(days))
+        self.work.staged.update({day: self.work.derived[day] for day in days})
+        return Loaded({"device_day_rows": len(days)})
 
     def staged_rows(self, table: str, days: Sequence[date]) -> Mapping[date, int]:
         return dict.fromkeys(days, 3)
 
     def due_marts(self) -> list[date]:
         return []
+
+    def staged_sequences(self, days: Sequence[date]) -> Mapping[date, int]:
+        return {day: self.work.staged[day] for day in days if day in self.work.staged}
+
+    def mark_marts(self, days: Sequence[date], sequences: Mapping[date, int]) -> None:
+        self.work.marts.update({day: sequences[day] for day in days if day in sequences})
+
+    def dbt_environment(self) -> Mapping[str, str]:
+        return {}
+
+    def mart_rows(self, mart: str, days: Sequence[date]) -> Mapping[date, int]:
+        return dict.fromkeys(days, 3)
+
+
+@dataclass
+class MemoryChecking:
+    """The counts of Checking over MemoryWork."""
+
+    work: MemoryWork
+
+    def last_landed_hour(self) -> datetime | None:
+        return max(self.work.landing, default=None)
+
+    def watermark(self) -> datetime | None:
+        return self.work.watermark_is
 
     def merged_counts(self) -> tuple[int, int]:
         return 0, 0
@@ -116,28 +194,33 @@ class MemorySpark:
         return Report(job, EU.name, 0.1, {"rows_read": 5}, {})
 
 
-def small_definitions(work: MemoryWork, spark: MemorySpark, region: Region = EU) -> Definitions:
+def small_definitions(
+    work: MemoryWork, spark: MemorySpark, region: Region = EU, first: FirstPartitions | None = None
+) -> Definitions:
     """A region without dbt: landing to staging, with the real factories and sensors."""
+    partitions = region_partitions(region, first)
     staged = [keys.staged(region.name, table) for table in TABLES]
     derive = [keys.history_day(region.name), *(keys.derived(region.name, table) for table in TABLES), *staged]
-    levels = [
-        (Level(f"{region.name}/landing", [keys.history(region.name)], []), asks.to_merge),
-        (Level(f"{region.name}/days", derive, []), asks.to_derive),
-        (Level(f"{region.name}/marts", staged, [], after=[f"{region.name}/days"]), asks.to_load),
-    ]
+    days, marts = f"{region.name}/days", f"{region.name}/marts"
+    merge_spec = SensorSpec(f"{region.name}/landing", [keys.history(region.name)], [], resource="merging")
+    load_spec = SensorSpec(marts, staged, [], resource="loading", after=[days])
+    record = partial(record_first, region)
     return Definitions(
         assets=[
-            landing_spec(region),
-            history_asset(region),
-            history_day_asset(region),
-            days_assets(region),
-            staging_assets(region),
+            landing_spec(region, partitions.hours),
+            history_asset(region, partitions.hours),
+            history_day_asset(region, partitions.days),
+            days_assets(region, partitions.days),
+            staging_assets(region, partitions.days),
         ],
-        sensors=[level_sensor(level, lambda w, ask=ask: ask(region, w)) for level, ask in levels],
-        resources={
-            "work": ResourceDefinition.hardcoded_resource(work),
-            "spark": ResourceDefinition.hardcoded_resource(spark),
-        },
+        sensors=[
+            due_work_sensor(merge_spec, partial(due_work.to_merge, region, partitions)),
+            due_work_sensor(
+                SensorSpec(days, derive, [], resource="deriving"), partial(due_work.to_derive, partitions, record)
+            ),
+            due_work_sensor(load_spec, partial(due_work.to_load, partitions)),
+        ],
+        resources=work.resources() | {"spark": ResourceDefinition.hardcoded_resource(spark)},
         executor=in_process_executor,
     )
 

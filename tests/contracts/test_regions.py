@@ -1,5 +1,6 @@
 """The region table: good rows load, bad ones say which field and what to do."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,11 @@ def test_a_good_row_loads(tmp_path: Path) -> None:
     assert (region.name, region.stream_shards, str(region.zone)) == ("eu", 2, "Europe/Berlin")
 
 
+def test_a_row_may_say_with_which_day_its_partitions_begin(tmp_path: Path) -> None:
+    assert load_regions(table(tmp_path, GOOD))["eu"].first_day is None
+    assert load_regions(table(tmp_path, GOOD + "first_day = 2026-03-01\n"))["eu"].first_day == date(2026, 3, 1)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -45,6 +51,7 @@ def test_a_good_row_loads(tmp_path: Path) -> None:
         (GOOD.replace("retention_days = 10", 'retention_days = "x"'), "retention_days"),
         (GOOD.replace("retention_days = 10", "retention_days = 0"), "retention_days must be 1 or more"),
         (GOOD + "colour = 1\n", "colour"),
+        (GOOD + 'first_day = "soon"\n', "first_day"),
         (GOOD.replace("Europe/Berlin", "Europe/Nowhere"), "no IANA zone"),
     ],
 )

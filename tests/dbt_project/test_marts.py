@@ -10,14 +10,9 @@ import pytest
 
 import stack as embedded
 from contracts.settings import RegionSettings
+from marts.applied import due_loads, due_marts, mark_marts, staged_sequences
 from marts.dbt import window_arguments
-from marts.load import (
-    due_loads,
-    due_marts,
-    load_days,
-    mark_marts,
-    staged_sequences,
-)
+from marts.load import load_days
 from reconcile.ops import read_ops
 from stack.environments import bi_dsn
 from tests.builders.marts import derive, device_day, empty, fetch, register, run_dbt, start_dbt, trip

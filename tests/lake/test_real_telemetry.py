@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from contracts.record import LANDING_SCHEMA
-from lake.derive.changed_days import due_days, harvest
+from lake.derive.changed_days import harvest
+from lake.derive.progress import due_days
 from lake.jobs import DeriveDays, MergeLanding
 from lake.merge.intake import due_merges, intake
 from lake.run import run

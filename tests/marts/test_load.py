@@ -12,13 +12,8 @@ from contracts import ddl
 from contracts.columns import Column
 from contracts.derived import DEVICE_DAY, TRIP, UTILISATION_DAY
 from contracts.settings import RegionSettings, WorldSettings
-from marts.load import (
-    due_loads,
-    due_marts,
-    load_days,
-    mark_applied,
-    staged_sequences,
-)
+from marts.applied import due_loads, due_marts, mark_applied, staged_sequences
+from marts.load import load_days
 from tests.builders.marts import connect, derive, device_day, empty, fetch, trip
 
 DAY, NEXT = date(2026, 3, 2), date(2026, 3, 3)

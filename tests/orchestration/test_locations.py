@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dagster import AssetKey, DagsterInstance
+from dagster import AssetCheckKey, AssetKey, DagsterInstance
 from dagster._core.definitions.partitions.context import partition_loading_context
 
 from contracts.errors import BadSettings, UnknownRegion
@@ -93,6 +93,18 @@ def test_dbt_s_tests_are_checks_on_its_models():
     checks = {key.asset_key for key in graph("eu").asset_check_keys}
 
     assert {AssetKey(["eu", "marts", mart]) for mart in ("trip", "device_day", "fleet_day")} <= checks
+
+
+@pytest.mark.parametrize("name", ["eu", WORLD])
+def test_every_check_says_what_it_checks(name):
+    found = graph(name)
+    assert [key for key in found.asset_check_keys if not found.get_check_spec(key).description] == []
+
+
+def test_a_dbt_test_is_described_by_its_rule_and_its_column():
+    key = AssetCheckKey(AssetKey(["eu", "marts", "device_day"]), "not_negative_device_day_records")
+
+    assert graph("eu").get_check_spec(key).description == "`records` is not negative. `records`: Records of the day."
 
 
 def test_every_asset_that_is_made_says_who_owns_it_what_it_is_and_what_its_columns_are():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.local.home import prepare_home
+from orchestration.local.dagster_home import prepare_home
 from orchestration.local.servers import serving
 
 NO_LOCATION = "load_from: []"

@@ -1,15 +1,21 @@
 """The sensors ask for what is due: once, again after a failure, and not while it is under way."""
 
 import traceback
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from dagster import AssetKey, DagsterRunStatus, RunsFilter
 
-from assets.faults import StepFailed
-from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of, rest_after
-from orchestration.local.process import ask, execute, process
-from tests.builders.orchestration import DAY, HOUR, begin, hours, tick
+from assets.keys import OLDER_DAYS
+from assets.partitions import FirstPartitions
+from assets.redaction import StepFailed
+from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of, backoff
+from orchestration.local.process import process, run_requests
+from orchestration.local.run_in_process import execute
+from orchestration.partitions import partitions_for, record_first, world_partitions
+from tests.builders.orchestration import DAY, EU, HOUR, begin, hours, small_definitions, tick
+
+OLD = date(2001, 5, 6)
 
 
 def test_contiguous_hours_are_one_run(repository, instance):
@@ -78,7 +84,7 @@ def test_a_failed_run_is_asked_for_again_under_another_key_and_only_after_a_rest
     assert not done.ok
 
     resting = tick(repository, instance, "eu_landing")
-    (again,) = ask(repository.get_sensor_def("eu_landing"), repository, instance)
+    (again,) = run_requests(repository.get_sensor_def("eu_landing"), repository, instance)
 
     assert "1 failed in a row" in resting.skip_message
     assert again.run_key != first.run_key
@@ -86,14 +92,14 @@ def test_a_failed_run_is_asked_for_again_under_another_key_and_only_after_a_rest
 
 
 def test_rests_grow_and_end_at_an_hour():
-    rests = [rest_after(failures) for failures in range(1, 12)]
+    rests = [backoff(failures) for failures in range(1, 12)]
 
     assert rests == sorted(rests)
     assert rests[1] == 2 * rests[0]
     assert rests[-1] == timedelta(hours=1)
     now = datetime.now(UTC)
-    assert Attempts(rest_until=now + timedelta(seconds=1)).resting(now)
-    assert not Attempts(rest_until=now - timedelta(seconds=1)).resting(now)
+    assert Attempts(retry_at=now + timedelta(seconds=1)).backing_off(now)
+    assert not Attempts(retry_at=now - timedelta(seconds=1)).backing_off(now)
 
 
 def test_success_ends_the_row_of_failures(repository, instance, work, spark):
@@ -127,10 +133,10 @@ def test_what_landed_is_merged_before_days_are_derived_whose_run_was_lost(reposi
 def test_a_run_does_what_is_due_when_it_starts_and_skips_what_was_done_meanwhile(repository, instance, work, spark):
     work.landing.clear()
     work.changed = {DAY: 1, DAY + timedelta(days=2): 1}
-    (request,) = ask(repository.get_sensor_def("eu_days"), repository, instance)
+    (request,) = run_requests(repository.get_sensor_def("eu_days"), repository, instance)
     work.derived[DAY] = work.staged[DAY] = 1
 
-    execute(request, repository.get_sensor_def("eu_days"), repository, instance)
+    execute(request, repository.get_sensor_def("eu_days"), repository, instance, "eu")
 
     assert [job.days for job in spark.jobs] == [[DAY + timedelta(days=2)]]
     assert work.loads == [[DAY + timedelta(days=2)]]
@@ -178,9 +184,64 @@ def test_a_question_that_fails_tells_the_storage_no_value(repository, instance, 
     def broken():
         raise ValueError("row of bus-4711")
 
-    monkeypatch.setattr(work, "take_in", broken)
+    monkeypatch.setattr(work.merging, "take_in", broken)
 
     with pytest.raises(StepFailed, match=r"what is due for eu/landing: builtins.ValueError") as told:
         tick(repository, instance, "eu_landing")
 
     assert "bus-4711" not in "".join(traceback.format_exception(told.value))
+
+
+def test_tomorrow_waits_until_it_has_begun(repository, instance, work):
+    work.landing.clear()
+    today = datetime.now(EU.zone).date()
+    work.changed = {today: 1, today + timedelta(days=1): 1}
+
+    (request,) = tick(repository, instance, "eu_days").run_requests
+
+    assert request.partition_key_range.start == request.partition_key_range.end == today.isoformat()
+
+
+@pytest.fixture
+def begun(work, spark):
+    """Definitions whose partitions begin with DAY, and three days of which one is as old as the hills."""
+    work.landing.clear()
+    work.changed = {OLD: 1, DAY: 1, DAY + timedelta(days=1): 1}
+    return small_definitions(work, spark, first=FirstPartitions(DAY, HOUR)).get_repository_def()
+
+
+def test_a_day_before_the_first_partition_is_derived_alone_in_a_run_over_it(begun, instance, work, spark):
+    assert process("eu", begun, instance, lambda _: None).ok
+
+    assert sorted(job.days for job in spark.jobs) == [[OLD], [DAY, DAY + timedelta(days=1)]]
+    assert sorted(work.loads) == [[OLD], [DAY, DAY + timedelta(days=1)]]
+    runs = instance.get_runs(RunsFilter(tags={OLDER_DAYS: f"{OLD} to {OLD}"}))
+    assert [run.tags["dagster/asset_partition_range_end"] for run in runs] == [DAY.isoformat()]
+    assert process("eu", begun, instance, lambda _: None).runs == []
+
+
+def test_a_person_s_run_over_the_first_partition_derives_the_older_days_too(begun, instance, work, spark):
+    process("eu", begun, instance, lambda _: None)
+    spark.jobs.clear()
+    job = begun.get_job("__ASSET_JOB").get_subset(asset_selection={AssetKey(["eu", "trip"])})
+    one_day = {f"dagster/asset_partition_range_{end}": DAY.isoformat() for end in ("start", "end")}
+
+    assert job.execute_in_process(instance=instance, tags=one_day).success
+
+    assert [(job.days, job.again) for job in spark.jobs] == [([OLD, DAY], True)]
+
+
+def test_where_the_data_begins_is_recorded_once(work, spark, instance, monkeypatch, tmp_path):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    assert partitions_for(EU).days.get_first_partition_key() == "1999-12-29"
+    process("eu", small_definitions(work, spark).get_repository_def(), instance, lambda _: None)
+
+    work.changed = work.harvested = {OLD: 9}
+    record_first(EU, work.deriving.first_data)
+
+    found = partitions_for(EU)
+    assert (found.days.get_first_partition_key(), found.hours.get_first_partition_key()) == (
+        DAY.isoformat(),
+        "2026-03-04-05:00",
+    )
+    assert world_partitions().get_first_partition_key() == DAY.isoformat()

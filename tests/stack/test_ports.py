@@ -10,8 +10,9 @@ import redis
 
 import stack
 from contracts.errors import Misuse, PortTaken
+from contracts.ports import HOST
 from stack.layout import Layout
-from stack.ports import HOST, becomes_free, choose
+from stack.ports import becomes_free, choose
 from tests.builders.stack import SERVICES, stack_folder
 
 

@@ -7,14 +7,16 @@ import pytest
 
 from lake.derive import job
 from lake.derive.business_days import ONE_DAY
-from lake.derive.changed_days import due_days, harvest
+from lake.derive.changed_days import harvest
 from lake.derive.job import derive_days
+from lake.derive.progress import due_days
 from lake.jobs import DeriveDays
 from lake.merge.intake import due_merges, intake
 from lake.merge.job import merge_landing
 from lake.run import run
 from lake.spark.session import connect
-from marts.load import due_loads, load_days
+from marts.applied import due_loads
+from marts.load import load_days
 from tests.builders.journeys import DAY, at, track
 from tests.builders.lake import fetch, for_few_rows
 

@@ -8,9 +8,10 @@ import boto3
 from contracts.ledger import LeaseRow, lease_item
 from contracts.names import leases_table
 from contracts.settings import RegionSettings
-from lake.merge.intake import due_merges, intake
+from ingest.service.watermarks import copy_watermarks
+from lake.merge.intake import due_merges, intake, watermark
 from lake.merge.ledger import ledger_shards
-from tests.builders.lake import NOON, fetch, landing_row
+from tests.builders.lake import NOON, fetch, landing_row, ms
 
 HOUR = timedelta(hours=1)
 
@@ -34,13 +35,47 @@ def test_two_at_once_take_each_object_once(landing):
 
 def test_a_shard_that_ended_is_read_too(landing):
     landing.land([landing_row("a", NOON, "1")], shard_id="shardId-old")
-    settings = landing.settings
-    ended = LeaseRow(shard_id="shardId-old", position="1", ended=True)
+    put_lease(landing.settings, LeaseRow(shard_id="shardId-old", position="1", ended=True))
+    assert intake(landing.settings) == 1
+
+
+def put_lease(settings: RegionSettings, row: LeaseRow) -> None:
     boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region)).put_item(
-        TableName=leases_table(settings.region), Item=lease_item(ended)
+        TableName=leases_table(settings.region), Item=lease_item(row)
     )
-    assert intake(settings) == 1
-    assert fetch(settings, "select shard_id, ended from ops.watermarks") == [("shardId-old", True)]
+
+
+def test_the_watermark_is_that_of_the_leases_however_old_its_copy_is(landing):
+    settings = landing.settings
+    copy_watermarks(settings.postgres_dsn.get_secret_value(), [LeaseRow(shard_id="shardId-0", watermark_ms=1)])
+    landing.land([landing_row("a", NOON, "1")], shard_id="shardId-0", committed=NOON + HOUR)
+    landing.land([landing_row("a", NOON, "2")], shard_id="shardId-1", committed=NOON + 2 * HOUR)
+    assert watermark(settings) == NOON + HOUR
+
+
+def test_what_arrived_before_the_watermark_is_taken_in(landing):
+    key = landing.land([landing_row("a", NOON, "1")], committed=NOON + HOUR)
+    assert watermark(landing.settings) == NOON + HOUR
+    assert fetch(landing.settings, "select key from ops.landing_object") == [(key,)]
+
+
+def test_where_nothing_was_consumed_there_is_no_watermark(landing):
+    assert watermark(landing.settings) is None
+    put_lease(landing.settings, LeaseRow(shard_id="shardId-0"))
+    assert watermark(landing.settings) is None
+
+
+def test_intake_leaves_the_copy_of_the_watermarks_to_the_consumer(landing):
+    """Its scan of the leases may be older than what the consumer copied meanwhile."""
+    settings = landing.settings
+    landing.land([landing_row("a", NOON, "1")], shard_id="shardId-0")
+    newer = LeaseRow(shard_id="shardId-0", position="9", watermark_ms=ms(NOON + HOUR))
+    copy_watermarks(settings.postgres_dsn.get_secret_value(), [newer])
+    before = fetch(settings, "select * from ops.watermarks")
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(intake, [settings] * 3))
+    watermark(settings)
+    assert fetch(settings, "select * from ops.watermarks") == before
 
 
 def test_a_shard_that_the_consumer_has_forgotten_is_read_too(landing):

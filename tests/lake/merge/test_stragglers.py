@@ -4,9 +4,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from lake.iceberg.tables import history
 from lake.merge.intake import due_merges, intake
 from lake.merge.stragglers import Waiting, over_share
-from tests.builders.lake import NOON, landing_row
+from tests.builders.lake import NOON, drive, landing_row, landing_table
 
 DAY = date(2026, 3, 10)
 LATE = NOON - timedelta(days=1)
@@ -72,6 +73,15 @@ def test_a_straggler_of_a_new_day_is_due_at_once(landing):
     due = due_merges(landing.settings, now=NOON)
     assert due.hours == [NOON]
     assert due.straggler_hours == [NOON]
+
+
+def test_stragglers_are_due_when_the_leases_say_that_their_day_of_arrival_closed(landing):
+    """ops.watermarks has no row: no consumer runs."""
+    history(landing.settings).append(landing_table(drive("d", LATE, 100)))
+    late_object(landing, NOON)
+    assert not due_merges(landing.settings, now=NOON).stragglers
+    landing.land([landing_row("d", NOON, "next")], committed=NOON + timedelta(days=1))
+    assert due_merges(landing.settings, now=NOON).straggler_hours == [NOON]
 
 
 def test_an_hour_without_stragglers_asks_for_none(landing):

@@ -1,4 +1,4 @@
-"""What may be said about a failure: Dagster's storage is shared by all regions, so no value of a record is in it."""
+"""Errors without the values of records: all regions share Dagster's storage, so no message in it may quote a row."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +18,8 @@ class StepFailed(FleetlakeError):
 
 
 @contextmanager
-def told_safely(step: str) -> Iterator[None]:
-    """Let Fleetlake's own errors pass, whose messages hold no values; replace any other by its kind and place.
+def without_values(step: str) -> Iterator[None]:
+    """Replace any error but Fleetlake's own, whose messages hold no values, by StepFailed with its class and place.
 
     A message of Postgres, Spark or dbt may quote the row that it failed on, and with it a device.
     """
@@ -29,14 +29,14 @@ def told_safely(step: str) -> Iterator[None]:
         error.__suppress_context__ = True
         error.__cause__ = None
         raise
-    except Exception as error:  # noqa: BLE001 - told by its kind, whatever it is
+    except Exception as error:  # noqa: BLE001 - reported by its class, whatever it is
         said = safe_text(error)
         log.error("step failed", step=step, fault=said)  # noqa: TRY400 - its text would be in the log
         raise StepFailed(f"{step}: {said}") from None
 
 
 def safe_text(error: BaseException) -> str:
-    """An error's class, its Postgres state and constraint where it has them, and our line that it came through."""
+    """An error's class, its Postgres state and constraint where it has them, and the deepest line of this project."""
     parts = [f"{type(error).__module__}.{type(error).__qualname__}"]
     diagnostics = getattr(error, "diag", None)
     if diagnostics is not None:

@@ -1,4 +1,4 @@
-"""Runs whose process is gone: nothing will ever end them, so whoever comes next does, and their work is due again."""
+"""Runs whose process is gone. Nothing else ends them: whoever starts next fails them, and their work is due again."""
 
 import os
 
@@ -8,24 +8,24 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES, DagsterR
 
 from orchestration.attempts import WORK
 
-HERE = "fleetlake/process"
-"""Tag of a run executed by `fleetlake process`: machine, process and when that process began, as ids are reused."""
+PROCESS = "fleetlake/process"
+"""Tag of a run that `fleetlake process` executes: node, process id and start time, as ids are reused."""
 _CLOCK_S = 2.0
-"""How far the kernel's word for when a process began may be off."""
+"""Error of the start time that the kernel reports."""
 _WAITING = (DagsterRunStatus.NOT_STARTED, DagsterRunStatus.QUEUED)
 
 
-def here() -> dict[str, str]:
-    """The tag for runs of this process."""
-    return {HERE: f"{os.uname().nodename}:{os.getpid()}:{int(psutil.Process().create_time())}"}
+def process_tag() -> dict[str, str]:
+    """The tag of runs that this process executes."""
+    return {PROCESS: f"{os.uname().nodename}:{os.getpid()}:{int(psutil.Process().create_time())}"}
 
 
 def fail_orphans(instance: DagsterInstance, region: str | None = None) -> list[str]:
     """Fail the unfinished runs whose process on this machine has died; their ids.
 
-    region: only its runs, and those too that were queued or made and never started: no daemon will launch them, while
-    a daemon that starts takes them up.
-    Only for an instance that launches runs as processes of this machine, while no daemon runs.
+    region: limits it to that region's runs, and includes those that were queued or created and never started: without
+    a daemon nothing launches them. Without a region they are left to the daemon that is about to start.
+    Call it only while no daemon runs. Does nothing on an instance that launches runs elsewhere than on this machine.
     """
     if not isinstance(instance.run_launcher, DefaultRunLauncher):
         return []
@@ -39,7 +39,7 @@ def fail_orphans(instance: DagsterInstance, region: str | None = None) -> list[s
 
 
 def _is_orphan(instance: DagsterInstance, run: DagsterRun) -> bool:
-    node, _, process = run.tags.get(HERE, "").partition(":")
+    node, _, process = run.tags.get(PROCESS, "").partition(":")
     if node:
         pid, _, began = process.partition(":")
         return node == os.uname().nodename and not _lives(int(pid), int(began or 0))
@@ -50,7 +50,7 @@ def _is_orphan(instance: DagsterInstance, run: DagsterRun) -> bool:
 
 
 def _launched_as(instance: DagsterInstance, run: DagsterRun) -> tuple[int, float] | None:
-    """The process that a code server started for the run, and by when, as the run's first events tell."""
+    """The process that a code server started for the run, and a time by which it ran, from the run's first events."""
     for record in instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
         event = record.dagster_event
         if event is not None and (pid := event.engine_event_data.metadata.get("pid")) is not None:
@@ -59,7 +59,7 @@ def _launched_as(instance: DagsterInstance, run: DagsterRun) -> tuple[int, float
 
 
 def _lives(pid: int, began_by: float) -> bool:
-    """Whether that process runs and is the one that had begun by then: ids are used again, soon after a reboot."""
+    """Whether that process runs and had begun by then: ids are reused, soon after a reboot."""
     try:
         process = psutil.Process(pid)
         ended = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)

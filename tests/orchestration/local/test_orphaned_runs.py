@@ -9,7 +9,7 @@ import pytest
 from dagster import DagsterEvent, DagsterEventType, DagsterRunStatus, EventLogEntry, MetadataValue
 from dagster._core.events import EngineEventData
 
-from orchestration.local.orphans import HERE, fail_orphans, here
+from orchestration.local.orphaned_runs import PROCESS, fail_orphans, process_tag
 from orchestration.local.process import StillUnderWay, process
 from tests.builders.orchestration import begin, hours, tick
 from tests.builders.stack import eventually
@@ -20,7 +20,7 @@ def test_a_run_whose_process_is_gone_is_failed_and_its_work_is_due_again(reposit
     (request,) = tick(repository, instance, "eu_landing").run_requests
     gone = subprocess.Popen(["true"])
     gone.wait()
-    tags = {HERE: f"{os.uname().nodename}:{gone.pid}"} if status is DagsterRunStatus.STARTED else {}
+    tags = {PROCESS: f"{os.uname().nodename}:{gone.pid}"} if status is DagsterRunStatus.STARTED else {}
     run = begin(instance, repository, request, tags=tags, status=status)
 
     assert fail_orphans(instance, "eu") == [run.run_id]
@@ -31,7 +31,7 @@ def test_a_run_whose_process_is_gone_is_failed_and_its_work_is_due_again(reposit
 
 def test_a_process_that_got_a_dead_ones_number_does_not_keep_its_run_alive(repository, instance):
     (request,) = tick(repository, instance, "eu_landing").run_requests
-    reused = {HERE: f"{os.uname().nodename}:{os.getpid()}:1"}
+    reused = {PROCESS: f"{os.uname().nodename}:{os.getpid()}:1"}
     run = begin(instance, repository, request, tags=reused, status=DagsterRunStatus.STARTED)
 
     assert fail_orphans(instance, "eu") == [run.run_id]
@@ -39,7 +39,7 @@ def test_a_process_that_got_a_dead_ones_number_does_not_keep_its_run_alive(repos
 
 def test_a_run_whose_process_lives_is_left_alone(repository, instance):
     (request,) = tick(repository, instance, "eu_landing").run_requests
-    begin(instance, repository, request, tags=here(), status=DagsterRunStatus.STARTED)
+    begin(instance, repository, request, tags=process_tag(), status=DagsterRunStatus.STARTED)
 
     assert fail_orphans(instance, "eu") == []
 
@@ -78,7 +78,7 @@ def test_process_waits_for_a_run_no_longer_than_its_process_lives(repository, in
     (request,) = tick(repository, instance, "eu_landing").run_requests
     with subprocess.Popen(["sleep", "600"]) as other:
         began = int(psutil.Process(other.pid).create_time())
-        run = begin(instance, repository, request, tags={HERE: f"{os.uname().nodename}:{other.pid}:{began}"})
+        run = begin(instance, repository, request, tags={PROCESS: f"{os.uname().nodename}:{other.pid}:{began}"})
 
         done = process("eu", repository, instance, lambda said: other.kill() if "waiting" in said else None)
 
@@ -89,7 +89,7 @@ def test_process_waits_for_a_run_no_longer_than_its_process_lives(repository, in
 
 def test_a_run_that_goes_on_for_longer_than_any_may_is_not_waited_for_for_ever(repository, instance, monkeypatch):
     (request,) = tick(repository, instance, "eu_landing").run_requests
-    begin(instance, repository, request, tags=here())
+    begin(instance, repository, request, tags=process_tag())
     monkeypatch.setattr("orchestration.local.process.MAX_RUNTIME_S", 0)
 
     with pytest.raises(StillUnderWay, match="eu/landing does not end; terminate it in Dagster"):

@@ -1,12 +1,10 @@
-"""Who listens on a port of this machine."""
+"""Readiness probes: whether a code server or the webserver answers on its port."""
 
-import socket
-from contextlib import closing
 from http import HTTPStatus
 from urllib.error import URLError
 from urllib.request import urlopen
 
-HOST = "127.0.0.1"
+from contracts.ports import HOST
 
 
 def answers(port: int) -> bool:
@@ -27,21 +25,3 @@ def serves(port: int) -> bool:
             return bool(answer.status == HTTPStatus.OK)
     except (URLError, OSError):
         return False
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with closing(socket.socket()) as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def is_free(port: int) -> bool:
-    """Whether nothing listens on this port."""
-    with closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True

@@ -1,4 +1,4 @@
-"""DAGSTER_HOME: the instance that webserver, daemon, code servers and `process` share."""
+"""DAGSTER_HOME: the configuration of the instance that webserver, daemon, code servers and `process` share."""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Keeps what Spark, dbt and the JVM print out of a command's own output."""
+"""Redirects what Spark, dbt and the JVM print, so that a command's own output holds nothing else."""
 
 import os
 import sys
@@ -9,20 +9,20 @@ from typing import TextIO
 
 
 @contextmanager
-def output_into(log: Path) -> Iterator[TextIO]:
-    """Send this process's output, and its children's, to `log`; yields what standard error was, to talk to people.
+def output_redirected_to(log: Path) -> Iterator[TextIO]:
+    """Redirect stdout and stderr of this process and its children to `log`; yields the original standard error.
 
-    It works on file descriptors, since a JVM knows nothing of sys.stdout.
+    It duplicates file descriptors, since a JVM does not write through sys.stdout.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     kept = os.dup(1), os.dup(2)
-    with log.open("ab") as file, os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8") as people:
+    with log.open("ab") as file, os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8") as stderr:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         try:
-            yield people
+            yield stderr
         finally:
             sys.stdout.flush()
             sys.stderr.flush()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestration.local import daemon
+from orchestration.local import wait_for_daemon as daemon
 from orchestration.local.process import process
 from tests.builders.orchestration import MemoryWork, begin, hours
 
