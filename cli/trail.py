@@ -4,7 +4,7 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -105,11 +105,11 @@ def _table(found: "Trail") -> Table:
     return table
 
 
-def _cells(row: dict[str, object]) -> list[str]:
+def _cells(row: dict[str, Any]) -> list[str]:
     from lake.trail.formats import rfc3339
 
     moment, *values = row.values()
-    return [rfc3339(moment), *("" if value is None else _short(value) for value in values)]  # type: ignore[arg-type]
+    return [rfc3339(moment), *("" if value is None else _short(value) for value in values)]
 
 
 def _short(value: object) -> str:

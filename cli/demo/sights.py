@@ -7,7 +7,7 @@ import json
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import redis
 
@@ -24,7 +24,7 @@ _NOT_BELIEVED = BAD_POSITION | Flag.IMPOSSIBLE_SPEED
 def live_sample(settings: RegionSettings) -> dict[str, Any]:
     """The fastest of the devices heard from last, read as any redis client would."""
     client = redis.Redis.from_url(settings.redis_url.get_secret_value(), decode_responses=True)
-    newest = client.zrevrange(redis_seen(settings.region), 0, HEARD_LAST - 1)
+    newest = cast("list[str]", client.zrevrange(redis_seen(settings.region), 0, HEARD_LAST - 1))
     latest = client.mget([redis_latest(settings.region, device) for device in newest]) if newest else []
     records = [json.loads(record) for record in latest if record]
     return {

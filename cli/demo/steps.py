@@ -126,7 +126,7 @@ class Watch:
 
     def _processes(self) -> list[psutil.Process]:
         roots = [psutil.Process(), *_services(self._state)]
-        found = {}
+        found: dict[int, psutil.Process] = {}
         for root in roots:
             try:
                 found |= {process.pid: process for process in [root, *root.children(recursive=True)]}
