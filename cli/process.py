@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import stack
-from cli.children import Children
+from cli.child_processes import Children
 from cli.environment import ALL, each_region, process_environment, state_folder
 from contracts.regions import WORLD
 

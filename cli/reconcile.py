@@ -38,7 +38,7 @@ def _reconcile(
 
 def _here(region: str) -> dict[str, Any]:
     enter_region(region)
-    from cli.outage import stores_answer
+    from cli.store_errors import stores_answer
     from reconcile import reconcile
 
     with stores_answer(region):

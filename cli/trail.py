@@ -60,7 +60,7 @@ def _trail(
     if form is Format.parquet and output is None and not as_json and sys.stdout.isatty():
         raise Misuse("Parquet is no text; name a file with --output, or pipe it on")
     enter_region(region)
-    from cli.outage import stores_answer
+    from cli.store_errors import stores_answer
     from lake.trail import trail
 
     with stores_answer(region):

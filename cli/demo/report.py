@@ -214,7 +214,7 @@ def _sights(dsn: str, region: str, folder: Path) -> dict[str, Any]:
     if not rows:
         return {}
     file = folder / "device-day.html"
-    words = [sys.executable, "-m", "cli.demo.sights", str(file), rows[0]["device_id"], rows[0]["day"]]
+    words = [sys.executable, "-m", "cli.demo.highlights", str(file), rows[0]["device_id"], rows[0]["day"]]
     log = folder / "logs" / f"sights-{region}.log"
     with log.open("wb") as messages:
         done = subprocess.run(

@@ -1,6 +1,6 @@
 """What the demo shows of one region, seen in a process of that region: live state, and a device's day as a map.
 
-Started as `python -m cli.demo.sights FILE DEVICE DAY`; prints one JSON document.
+Started as `python -m cli.demo.highlights FILE DEVICE DAY`; prints one JSON document.
 """
 
 import json
