@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 import stack
 from cli.environment import enter_region, state_folder
+from cli.tables import figure, key, print_table
 from contracts.errors import Misuse
 from contracts.regions import find_region
 from contracts.settings import RegionSettings
@@ -84,16 +84,15 @@ def _write(found: "Trail", form: Format, output: Path | None, as_json: bool) -> 
     elif as_json:
         return
     elif form is Format.table:
-        Console().print(_table(found))
+        print_table(_table(found))
     else:
         sys.stdout.buffer.write(FORMATS[form.value](found))
         sys.stdout.buffer.flush()
 
 
 def _table(found: "Trail") -> Table:
-    table = Table(title=f"{found.device_id}, {found.records.num_rows:,} records", caption=_read(found))
-    for name in _COLUMNS:
-        table.add_column(name, justify="left" if name == "ts" else "right", no_wrap=True)
+    columns = [key(name) if name == "ts" else figure(name) for name in _COLUMNS]
+    table = Table(*columns, title=f"{found.device_id}, {found.records.num_rows:,} records", caption=_read(found))
     rows = found.records.select(list(_COLUMNS))
     long = rows.num_rows > 2 * SHOWN
     for row in rows.slice(0, SHOWN if long else None).to_pylist():
