@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from cli.tables import figure, print_table, text
 from contracts.errors import Misuse
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _bench(
         if as_json:
             typer.echo(json.dumps(document))
         else:
-            Console().print(_table(document))
+            print_table(_table(document))
 
 
 def benchmarks() -> list[str]:
@@ -60,9 +60,8 @@ def _run(name: str) -> dict[str, Any]:
 
 
 def _table(document: dict[str, Any]) -> Table:
-    table = Table(title=f"{document['name']}", caption=document["machine"])
-    for heading in ("what", "value", "unit", "peer", "peer's value", "ratio"):
-        table.add_column(heading, justify="left" if heading in ("what", "unit", "peer") else "right")
+    columns = text("what"), figure("value"), text("unit"), text("peer"), figure("peer's value"), figure("ratio")
+    table = Table(*columns, title=document["name"], caption=document["machine"])
     for row in document["rows"]:
         table.add_row(
             row["what"],

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cli.environment import ALL, each_region, enter_region, exit_code_of, run_in_each_region
+from cli.tables import figure, key, print_table, text
 from contracts.settings import RegionSettings
 
 _FAILED = 1
@@ -56,13 +56,12 @@ def _show(reports: list[dict[str, Any]], *, as_json: bool, single: bool) -> None
         whole = reports[0] if single else {"regions": {report["region"]: report for report in reports}}
         typer.echo(json.dumps(whole))
     else:
-        Console().print(_table(reports))
+        print_table(_table(reports))
 
 
 def _table(reports: list[dict[str, Any]]) -> Table:
-    table = Table(title="consumed")
-    for name in ("region", "read", "landed", "rejected", "suppressed", "objects", "seconds", "records/s"):
-        table.add_column(name, justify="left" if name == "region" else "right")
+    counts = figure("read"), figure("landed"), text("rejected"), figure("suppressed"), figure("objects")
+    table = Table(key("region"), *counts, figure("seconds"), figure("records/s"), title="consumed")
     for report in reports:
         rejected = ", ".join(f"{reason} {count:,}" for reason, count in sorted(report["rejected"].items())) or "0"
         table.add_row(

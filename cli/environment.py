@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 import stack
-from cli.children import Children
+from cli.child_processes import Children
 from contracts.environment import inherited
 from contracts.errors import FleetlakeError
 from contracts.regions import WORLD, find_region

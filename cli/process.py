@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import stack
-from cli.children import Children
+from cli.child_processes import Children
 from cli.environment import ALL, each_region, process_environment, state_folder
 from contracts.regions import WORLD
 
@@ -102,10 +102,12 @@ def _pass_on(name: str, child: "subprocess.Popen[str]", last: list[str]) -> None
 
 
 def _table(documents: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    table = Table("region", "work", "partitions", "assets", "seconds", "where the time went", "result")
+    from cli.tables import figure, key, print_table, text
+
+    work = key("region"), key("work"), key("partitions"), figure("assets"), figure("seconds")
+    table = Table(*work, text("where the time went"), text("result"))
     for document in documents:
         for run in document["runs"]:
             span = run["first"] if run["first"] == run["last"] else f"{run['first']} to {run['last']}"
@@ -121,7 +123,7 @@ def _table(documents: list[dict[str, Any]]) -> None:
             done = "by the daemon" if document.get("by_daemon") else "nothing was due"
             said = done if document["ok"] else "not done"
             table.add_row(document["region"], "", "", "", f"{document['seconds']:.1f}", "", said)
-    Console().print(table)
+    print_table(table)
 
 
 def _say_why(documents: list[dict[str, Any]]) -> None:

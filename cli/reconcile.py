@@ -4,10 +4,10 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cli.environment import ALL, each_region, enter_region, run_in_each_region
+from cli.tables import figure, key, open_console, print_table
 from contracts.errors import NotReconciled
 from contracts.settings import RegionSettings
 
@@ -38,7 +38,7 @@ def _reconcile(
 
 def _here(region: str) -> dict[str, Any]:
     enter_region(region)
-    from cli.outage import stores_answer
+    from cli.store_errors import stores_answer
     from reconcile import reconcile
 
     with stores_answer(region):
@@ -54,17 +54,14 @@ def _everywhere() -> list[dict[str, Any]]:
 
 
 def _show(results: list[dict[str, Any]]) -> None:
-    console = Console()
-    table = Table()
-    table.add_column("stage")
-    for result in results:
-        table.add_column(result["region"], justify="right")
+    console = open_console()
+    table = Table(key("stage"), *(figure(result["region"]) for result in results))
     for stage in results[0]["stages"]:
         table.add_row(stage, *(f"{result['stages'][stage]:,}" for result in results))
     table.add_section()
     table.add_row("agrees", *("[green]yes" if result["ok"] else "[red]no" for result in results))
     console.print("[bold]User records by stage, each counted from its own store")
-    console.print(table)
+    print_table(table, console)
     for result in results:
         for note in result["notes"]:
             console.print(f"[{result['region']}] {note}", markup=False, soft_wrap=True)

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cli.environment import enter_region
+from cli.tables import key, print_table, text
 from contracts.settings import RegionSettings
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ def _replay(
     if as_json:
         typer.echo(json.dumps(report.report()))
     else:
-        Console().print(_table(file, region, report))
+        print_table(_table(file, region, report))
 
 
 def _table(file: Path, region: str, report: "ReplayReport") -> Table:
     found = report.report()
-    table = Table(title=f"{file.name} on telemetry-{region}", show_header=False)
+    table = Table(text(""), key(""), title=f"{file.name} on telemetry-{region}", show_header=False)
     for label, value in (
         ("records", f"{found['records']:,}"),
         ("in Kinesis records", f"{found['kinesis_records']:,}"),

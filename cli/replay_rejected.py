@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cli.environment import ALL, each_region, enter_region, exit_code_of, run_in_each_region
+from cli.tables import figure, key, print_table
 from contracts.settings import RegionSettings
 
 _FAILED = 1
@@ -52,10 +52,9 @@ def _show(reports: list[dict[str, Any]], *, as_json: bool, single: bool) -> None
         whole = reports[0] if single else {"regions": {report["region"]: report for report in reports}}
         typer.echo(json.dumps(whole))
         return
-    table = Table(title="rejected records")
-    names = ("region", "found", "put", "replayed_before", "rejected_again", "refused", "gone")
-    for name in names:
-        table.add_column(name.replace("_", " "), justify="left" if name == "region" else "right")
+    counts = ("found", "put", "replayed_before", "rejected_again", "refused", "gone")
+    columns = key("region"), *(figure(name.replace("_", " ")) for name in counts)
+    table = Table(*columns, title="rejected records")
     for report in reports:
-        table.add_row(report["region"], *(f"{report[name]:,}" for name in names[1:]))
-    Console().print(table)
+        table.add_row(report["region"], *(f"{report[name]:,}" for name in counts))
+    print_table(table)

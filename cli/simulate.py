@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cli.environment import ALL, each_region, enter_region, exit_code_of, run_in_each_region
+from cli.tables import key, print_table, text
 from contracts.errors import Misuse
 from contracts.settings import RegionSettings
 
@@ -62,7 +62,7 @@ def _simulate(
     if as_json:
         typer.echo(json.dumps(report.report()))
     else:
-        Console().print(_table(report))
+        print_table(_table(report))
 
 
 def _everywhere(*, as_json: bool) -> NoReturn:
@@ -82,7 +82,8 @@ def _moment(text: str) -> datetime:
 
 def _table(report: "SimulationReport") -> Table:
     found = report.report()
-    table = Table(title=f"{found['devices']} devices on telemetry-{found['region']}", show_header=False)
+    title = f"{found['devices']} devices on telemetry-{found['region']}"
+    table = Table(text(""), key(""), title=title, show_header=False)
     for label in ("records", "distinct", "duplicates", "kinesis_records", "bytes"):
         table.add_row(label.replace("_", " "), f"{found[label]:,}")
     for kind, records in found["mess"].items():

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cli.tables import figure, key, open_console, print_table
+
 _COUNTS = {
     "landed": "landed",
     "rejected": "rejected",
@@ -17,7 +19,7 @@ _COUNTS = {
 
 def show(found: dict[str, Any], console: Console | None = None) -> None:
     """Print services and regions. `?` stands where a store did not answer, `many` for a backlog not counted out."""
-    console = console or Console()
+    console = console or open_console()
     colours = {"up": "green", "down": "red", "failing": "yellow"}
     services = "  ".join(f"{name} [{colours[how]}]{how}[/]" for name, how in found["services"].items())
     console.print(f"[bold]{found['state']}[/]  {services}")
@@ -25,7 +27,7 @@ def show(found: dict[str, Any], console: Console | None = None) -> None:
         console.print(f"[yellow]{escape(problem)}[/]", highlight=False)
     if not found["regions"]:
         return
-    console.print(_regions(found["regions"]))
+    print_table(_regions(found["regions"]), console)
     for name, row in found["regions"].items():
         for problem in row["problems"]:
             console.print(f"[yellow]{name}[/] {problem}", highlight=False)
@@ -33,9 +35,8 @@ def show(found: dict[str, Any], console: Console | None = None) -> None:
 
 
 def _regions(regions: dict[str, Any]) -> Table:
-    table = Table("region", "lag", "backlog", "watermark", *_COUNTS.values(), box=None, pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    figures = map(figure, ("lag", "backlog", "watermark", *_COUNTS.values()))
+    table = Table(key("region"), *figures, box=None, pad_edge=False)
     for name, row in regions.items():
         counts = (_number(row["counts"].get(count)) for count in _COUNTS)
         table.add_row(name, _seconds(row["lag_ms"]), _backlog(row), _time(row["watermark"]), *counts)

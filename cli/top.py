@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.environment import enter_region
+from cli.tables import figure, text
 from contracts.settings import RegionSettings
 
 if TYPE_CHECKING:
@@ -121,13 +122,9 @@ def _shards(overview: "Overview") -> Table:
 
 
 def _table(*words: str, **figures: int) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
-    for word in words:
-        table.add_column(word, no_wrap=True)
-    for name in figures:
-        heading = f"{name.removesuffix('_s').replace('_', ' ')}/s" if name.endswith("_s") else name.replace("_", " ")
-        table.add_column(heading, justify="right")
-    return table
+    headings = [name.removesuffix("_s") + "/s" * name.endswith("_s") for name in figures]
+    columns = *map(text, words), *(figure(heading.replace("_", " ")) for heading in headings)
+    return Table(*columns, box=None, pad_edge=False, header_style="bold", expand=False)
 
 
 def _state(worker: "WorkerView") -> Text:

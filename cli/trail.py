@@ -4,14 +4,14 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 import stack
 from cli.environment import enter_region, state_folder
+from cli.tables import figure, key, print_table
 from contracts.errors import Misuse
 from contracts.regions import find_region
 from contracts.settings import RegionSettings
@@ -60,7 +60,7 @@ def _trail(
     if form is Format.parquet and output is None and not as_json and sys.stdout.isatty():
         raise Misuse("Parquet is no text; name a file with --output, or pipe it on")
     enter_region(region)
-    from cli.outage import stores_answer
+    from cli.store_errors import stores_answer
     from lake.trail import trail
 
     with stores_answer(region):
@@ -84,16 +84,15 @@ def _write(found: "Trail", form: Format, output: Path | None, as_json: bool) -> 
     elif as_json:
         return
     elif form is Format.table:
-        Console().print(_table(found))
+        print_table(_table(found))
     else:
         sys.stdout.buffer.write(FORMATS[form.value](found))
         sys.stdout.buffer.flush()
 
 
 def _table(found: "Trail") -> Table:
-    table = Table(title=f"{found.device_id}, {found.records.num_rows:,} records", caption=_read(found))
-    for name in _COLUMNS:
-        table.add_column(name, justify="left" if name == "ts" else "right", no_wrap=True)
+    columns = [key(name) if name == "ts" else figure(name) for name in _COLUMNS]
+    table = Table(*columns, title=f"{found.device_id}, {found.records.num_rows:,} records", caption=_read(found))
     rows = found.records.select(list(_COLUMNS))
     long = rows.num_rows > 2 * SHOWN
     for row in rows.slice(0, SHOWN if long else None).to_pylist():
@@ -105,11 +104,11 @@ def _table(found: "Trail") -> Table:
     return table
 
 
-def _cells(row: dict[str, object]) -> list[str]:
+def _cells(row: dict[str, Any]) -> list[str]:
     from lake.trail.formats import rfc3339
 
     moment, *values = row.values()
-    return [rfc3339(moment), *("" if value is None else _short(value) for value in values)]  # type: ignore[arg-type]
+    return [rfc3339(moment), *("" if value is None else _short(value) for value in values)]
 
 
 def _short(value: object) -> str:

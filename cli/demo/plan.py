@@ -1,4 +1,7 @@
-"""Which records each region's demo sends: chosen once for a state folder, and carried on by later runs."""
+"""The time window and number of devices that the demo simulates in each region.
+
+They are chosen once for a state folder and extended by later runs.
+"""
 
 import math
 from datetime import UTC, date, datetime, timedelta
@@ -11,30 +14,30 @@ from contracts.regions import Region
 RECORDS_A_REGION = 75_000
 SEED = 1
 LONGEST_H = 72.0
-"""A window that has grown beyond this is begun anew."""
+"""A window longer than this is replaced by a new one."""
 _FEWEST, _MOST = 60, 240
-"""Devices. From 60 on there are at least 10 of each type, so that releases have cohorts."""
+"""Devices. With 60 or more there are at least 10 of each type, so releases have large enough cohorts."""
 _WORKDAY_RECORDS, _WEEKEND_RECORDS = 700.0, 370.0
-"""Records of one device in a day, about; they depend on what it is and on the day's work."""
+"""Approximate records of one device in a day; they depend on its type and on the day's work."""
 _FRIDAY = 4
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a region's simulated past that is sent."""
+    """What is simulated in one region."""
 
     start: datetime
     devices: int
 
     def hours(self, now: datetime) -> float:
-        """From its start to now, in whole minutes."""
+        """Hours from the start to now, in whole minutes."""
         return math.floor((now - self.start) / timedelta(minutes=1)) / 60
 
 
 def plan(regions: list[Region], file: Path, now: datetime) -> dict[str, Window]:
-    """The windows by region, kept in `file`.
+    """The window of each region, kept in `file`.
 
-    The first run chooses them. A later run keeps start and devices, so it sends again what was sent before, byte for
-    byte (duplicates), and what has happened since (new records).
+    The first run chooses them. A later run keeps start and devices, so it sends the same records again byte for byte
+    (duplicates), and new ones for the time since.
     """
     kept = msgspec.json.decode(file.read_bytes(), type=dict[str, Window]) if file.exists() else {}
     windows = {}
@@ -48,7 +51,7 @@ def plan(regions: list[Region], file: Path, now: datetime) -> dict[str, Window]:
 
 
 def choose(region: Region, now: datetime) -> Window:
-    """From yesterday's midnight in the region to now, so that yesterday is whole. Devices as its records need."""
+    """From yesterday's midnight in the region, so that yesterday is whole; devices for about RECORDS_A_REGION."""
     today = now.astimezone(region.zone).date()
     first = today - timedelta(days=1)
     start = datetime(first.year, first.month, first.day, tzinfo=region.zone).astimezone(UTC)

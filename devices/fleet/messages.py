@@ -99,11 +99,16 @@ def _signals(vehicle: Vehicle, moments: Moments, seen: Readings) -> dict[str, li
         "axle_load_kg": lambda: np.round(7_500 + 3_500 * uniform(key, "load", moments // 14_400_000), -1),
         "adblue_pct": lambda: np.round(seen.energy_pct * 0.8 + 15, 1),
         "passengers": lambda: seats * seen.engine_on.astype(np.float64),
-        "hydraulic_bar": lambda: np.round(np.where(seen.moving, 180 + 60 * around_zero(key, "oil", moments), 22.0), 1),
+        "hydraulic_bar": lambda: _hydraulic_bar(key, moments, seen),
         "cargo_c": lambda: np.round(4 + 1.5 * around_zero(key, "cargo", moments // 600_000), 1),
         "cabin_c": lambda: np.round(21 + 2 * around_zero(key, "cabin", slow), 1),
     }
     return {name: present(all_signals[name]()) for name in _signal_names(vehicle)}
+
+
+def _hydraulic_bar(key: int, moments: Moments, seen: Readings) -> Floats:
+    pressure: Floats = np.where(seen.moving, 180 + 60 * around_zero(key, "oil", moments), 22.0)
+    return np.round(pressure, 1)
 
 
 def _attributes(vehicle: Vehicle) -> dict[str, str]:

@@ -164,4 +164,5 @@ def _fuel(vehicle: Vehicle, day: Day, at_s: Floats, moved: Motion, engine: Engin
     before_km = np.where(at_s < first_s, day.left_over_km, day.since_refuel_km)
     level_pct = FULL_PCT - before_km * kind.litres_per_100km / kind.tank_l - 100 * used_l / kind.tank_l
     rate_lph = (idle_lph + litres_per_km * moved.mps * 3.6) * engine.on.astype(np.float64)
-    return np.round(np.maximum(2.0, level_pct), 1), np.round(rate_lph, 2)
+    level: Floats = np.maximum(2.0, level_pct)
+    return np.round(level, 1), np.round(rate_lph, 2)

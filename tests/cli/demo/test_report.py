@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from cli.demo.highlights import LIVE_SHOWN, fastest
 from cli.demo.report import nearest_noon
-from cli.demo.sights import LIVE_SHOWN, fastest
 from contracts.record import Flag
 from contracts.regions import load_regions
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.demo.report import _holds
-from cli.demo.steps import StepFailed, Steps, Watch
+from cli.demo.show import _holds
+from cli.demo.steps import StepFailed, Steps
+from cli.demo.usage import UsageMonitor
 
 
 @pytest.fixture
@@ -55,17 +56,17 @@ def _swallow(steps: Steps, words: list[str]) -> None:
 def test_memory_and_processor_time_of_children_count(tmp_path: Path) -> None:
     hold = "x = bytearray(200 * 2**20); x[:] = b'1' * len(x); print('held', flush=True); input()"
     with (
-        Watch(tmp_path, every_s=0.05) as watch,
+        UsageMonitor(tmp_path, every_s=0.05) as usage,
         subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child,
     ):
         assert child.stdout is not None
         assert child.stdout.readline() == b"held\n"
         deadline = time.monotonic() + 30
-        while watch.peak_bytes < psutil.Process(child.pid).memory_info().rss and time.monotonic() < deadline:
+        while usage.peak_bytes < psutil.Process(child.pid).memory_info().rss and time.monotonic() < deadline:
             threading.Event().wait(0.05)
         child.communicate(b"\n")
-    assert watch.peak_bytes > 200 * 2**20
-    assert watch.processor_s > 0
+    assert usage.peak_bytes > 200 * 2**20
+    assert usage.processor_s > 0
 
 
 def test_a_sum_that_does_not_hold_is_seen() -> None:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
-from cli.outage import stores_answer
+from cli.store_errors import stores_answer
 from contracts.errors import BadSettings, StoreUnavailable
 from contracts.names import bucket
 

@@ -1,13 +1,13 @@
-"""What the demo shows of one region, seen in a process of that region: live state, and a device's day as a map.
+"""What the demo shows of one region: live state, and a device's day as a map.
 
-Started as `python -m cli.demo.sights FILE DEVICE DAY`; prints one JSON document.
+Runs as a process of that region, `python -m cli.demo.highlights FILE DEVICE DAY`; prints one JSON document.
 """
 
 import json
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import redis
 
@@ -17,14 +17,14 @@ from contracts.settings import RegionSettings
 from lake.trail.day_map import day_map
 from lake.trail.day_sources import device_day
 
-LIVE_SHOWN, HEARD_LAST = 5, 200
-_NOT_BELIEVED = BAD_POSITION | Flag.IMPOSSIBLE_SPEED
+LIVE_SHOWN, REPORTED_LAST = 5, 200
+_WRONG = BAD_POSITION | Flag.IMPOSSIBLE_SPEED
 
 
 def live_sample(settings: RegionSettings) -> dict[str, Any]:
-    """The fastest of the devices heard from last, read as any redis client would."""
+    """The fastest of the devices that reported last, read as any Redis client would."""
     client = redis.Redis.from_url(settings.redis_url.get_secret_value(), decode_responses=True)
-    newest = client.zrevrange(redis_seen(settings.region), 0, HEARD_LAST - 1)
+    newest = cast("list[str]", client.zrevrange(redis_seen(settings.region), 0, REPORTED_LAST - 1))
     latest = client.mget([redis_latest(settings.region, device) for device in newest]) if newest else []
     records = [json.loads(record) for record in latest if record]
     return {
@@ -35,9 +35,9 @@ def live_sample(settings: RegionSettings) -> dict[str, Any]:
 
 
 def fastest(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those to show: with a position, and neither that nor the speed flagged as wrong."""
-    believed = [record for record in records if "lat" in record and not record["flags"] & _NOT_BELIEVED]
-    return sorted(believed, key=_speed, reverse=True)[:LIVE_SHOWN]
+    """The fastest records that have a position, neither it nor the speed being flagged as wrong."""
+    valid = [record for record in records if "lat" in record and not record["flags"] & _WRONG]
+    return sorted(valid, key=_speed, reverse=True)[:LIVE_SHOWN]
 
 
 def _speed(record: dict[str, Any]) -> float:
@@ -45,20 +45,20 @@ def _speed(record: dict[str, Any]) -> float:
 
 
 def main(file: str, device: str, day: str) -> None:
-    """Write the map and print what there is to see."""
+    """Write the map to `file` and print the document."""
     settings = RegionSettings.load()
-    seen = device_day(settings, device, date.fromisoformat(day))
-    Path(file).write_text(day_map(seen), encoding="utf-8")
-    sights = {
+    shown = device_day(settings, device, date.fromisoformat(day))
+    Path(file).write_text(day_map(shown), encoding="utf-8")
+    document = {
         "region": settings.region,
         "live": live_sample(settings),
         "device": device,
         "day": day,
-        "trail": seen.trail.summary(),
-        "trips": len(seen.trips),
+        "trail": shown.trail.summary(),
+        "trips": len(shown.trips),
         "map": str(Path(file).resolve()),
     }
-    print(json.dumps(sights))  # noqa: T201 - this is the process's answer
+    print(json.dumps(document))  # noqa: T201 - the process's output
 
 
 if __name__ == "__main__":
