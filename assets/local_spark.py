@@ -7,8 +7,7 @@ from contracts.settings import RegionSettings
 if TYPE_CHECKING:
     from dagster import AssetExecutionContext
 
-    from lake.jobs import Job
-    from lake.report import Report
+    from lake.jobs import Job, Report
 
 
 class LocalSparkJobs:

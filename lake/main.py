@@ -23,8 +23,7 @@ from dagster_pipes import (
 
 from contracts.errors import FleetlakeError, Misuse
 from contracts.settings import RegionSettings
-from lake.jobs import Job, decode
-from lake.report import Report
+from lake.jobs import Job, Report, decode
 
 log = structlog.get_logger()
 

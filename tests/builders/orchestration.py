@@ -15,7 +15,7 @@ from assets.landing import landing_spec
 from assets.staging import staging_assets
 from assets.work import LandedHour, Merges
 from contracts.regions import Region, load_regions
-from lake.report import Report
+from lake.jobs import Report
 from orchestration import due_work as asks
 from orchestration.local.process import evaluate
 from orchestration.sensors import Level, level_sensor
