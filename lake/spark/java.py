@@ -100,7 +100,7 @@ def _major_version(java: Path) -> int:
         raise WrongJava(f"{java} does not run ({type(error).__name__}); {advice}") from error
     match = _VERSION.search(answer.stderr + answer.stdout)
     if match is None:
-        raise WrongJava(f"{java} -version does not tell a version; {advice}")
+        raise WrongJava(f"{java} -version does not print a version; {advice}")
     return int(match.group(1))
 
 
