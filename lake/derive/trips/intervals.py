@@ -4,8 +4,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as fn
 from pyspark.sql.window import Window, WindowSpec
 
-from lake.derive.trips.geometry import haversine_km
 from lake.derive.trips.rules import FASTEST_KMH, JUMP_KM, TripRules
+
+EARTH_KM = 6371.0088
+"""Mean radius of WGS 84 (IUGG)."""
 
 
 def to_intervals(points: DataFrame, rules: TripRules) -> DataFrame:
@@ -123,3 +125,11 @@ def _seconds(start: str, end: str) -> Column:
 
 def _business_day(name: str, rules: TripRules) -> Column:
     return fn.to_date(fn.from_utc_timestamp(name, rules.time_zone))
+
+
+def haversine_km(lat1: Column, lon1: Column, lat2: Column, lon2: Column) -> Column:
+    """Great-circle distance in kilometres between positions in degrees; null where one is null."""
+    half_lat = fn.sin(fn.radians(lat2 - lat1) / 2)
+    half_lon = fn.sin(fn.radians(lon2 - lon1) / 2)
+    chord = half_lat * half_lat + fn.cos(fn.radians(lat1)) * fn.cos(fn.radians(lat2)) * half_lon * half_lon
+    return 2 * EARTH_KM * fn.asin(fn.sqrt(fn.least(chord, fn.lit(1.0))))
