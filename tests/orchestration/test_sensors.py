@@ -223,7 +223,9 @@ def test_a_day_before_the_first_partition_is_derived_alone_in_a_run_over_it(begu
 def test_a_person_s_run_over_the_first_partition_derives_the_older_days_too(begun, instance, work, spark):
     process("eu", begun, instance, lambda _: None)
     spark.jobs.clear()
-    job = begun.get_job("__ASSET_JOB").get_subset(asset_selection={AssetKey(["eu", "trip"])})
+    job = begun.get_job("__ASSET_JOB").get_subset(
+        asset_selection={AssetKey(["eu", table]) for table in ("trip", "device_day")}
+    )
     one_day = {f"dagster/asset_partition_range_{end}": DAY.isoformat() for end in ("start", "end")}
 
     assert job.execute_in_process(instance=instance, tags=one_day).success
