@@ -54,9 +54,17 @@ status: .venv/installed ## What runs, where, and how far behind it is
 test: .venv/installed ## All tests, on the real embedded services; four processes share the files, for they wait a lot
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
+.PHONY: test-fast
+test-fast: .venv/installed ## Tests without Spark and the embedded services, some 3 minutes; prints what it leaves out
+	@$(BIN)/python -m pytest --fast --numprocesses 4 --dist loadfile --no-loadscope-reorder
+
 .PHONY: test-real
 test-real: .venv/installed ## All real telemetry end to end, with kills; some half an hour
-	@FLEETLAKE_ALL_REAL_DATA=1 $(BIN)/python -m pytest tests/endtoend --timeout 1800
+	@$(BIN)/python -m pytest -m '' tests/endtoend
+
+.PHONY: test-all
+test-all: simulate ## What CI runs: 10,000 simulated histories, then all tests, the long ones too; at most an hour
+	@$(BIN)/python -m pytest -m '' --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: simulate
 simulate: .venv/installed ## 10,000 random histories of a simulated cluster of consumers; some 3 minutes

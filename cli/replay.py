@@ -1,6 +1,7 @@
 """`fleetlake replay`: a file of telemetry through a region's stream."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +35,7 @@ def _replay(
     from devices.pace import parse_rate
     from devices.progress import progress_bar
     from devices.replay import load_mapping, open_feed, replay
+    from marts.registry import register
 
     times_real = parse_rate(rate)
     found = load_mapping(mapping)
@@ -41,7 +43,8 @@ def _replay(
     enter_region(region)
     settings = RegionSettings.load()
     with progress_bar(f"replay {file.name}", feed.rows) as progress:
-        report = replay(feed, found, settings, rate=times_real, aggregated=not plain, progress=progress)
+        enter = partial(register, settings)
+        report = replay(feed, found, settings, enter, rate=times_real, aggregated=not plain, progress=progress)
     if as_json:
         typer.echo(json.dumps(report.report()))
     else:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -39,6 +40,7 @@ def _simulate(
     from devices.fleet import Mess, Simulation, check, check_not_ahead, default_start, simulate
     from devices.pace import parse_rate
     from devices.progress import progress_bar
+    from marts.registry import register
 
     times_real, now = parse_rate(rate), datetime.now(UTC)
     told, wrong = None if start is None else _moment(start), Mess(mess_share) if mess else None
@@ -58,7 +60,8 @@ def _simulate(
         mess=wrong,
     )
     with progress_bar(f"simulate {region}", None) as progress:
-        report = simulate(simulation, settings, rate=times_real, aggregated=not plain, progress=progress)
+        enter = partial(register, settings)
+        report = simulate(simulation, settings, enter, rate=times_real, aggregated=not plain, progress=progress)
     if as_json:
         typer.echo(json.dumps(report.report()))
     else:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -23,6 +24,38 @@ SLOW_FIRST = (
     "ingest",
 )
 """Rooms whose files are long. Where processes share the files, what is long must not come last."""
+NOT_FAST = ("endtoend", "orchestration", "stack", "dbt_project", "lake/spark", "lake/derive", "lake/merge")
+"""Folders whose tests start services, Spark or Dagster's processes themselves, or all ask for them."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --fast."""
+    parser.addoption("--fast", action="store_true", help="Leave out the tests that need Spark or the embedded stack.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With --fast a test that starts an embedded stack is skipped."""
+    if config.getoption("--fast"):
+        embedded.up = _skip
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """What --fast leaves out."""
+    if not config.getoption("--fast"):
+        return []
+    return [
+        f"fast: without {', '.join(f'tests/{folder}' for folder in NOT_FAST)}; tests that need the stack are skipped"
+    ]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With --fast the folders of NOT_FAST are not read."""
+    here = Path(__file__).parent
+    return True if config.getoption("--fast") and collection_path in {here / name for name in NOT_FAST} else None
+
+
+def _skip(*_: object, **__: object) -> NoReturn:
+    pytest.skip("needs the embedded stack, which --fast leaves out")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from contracts.regions import Region
+from contracts.registry import Device, Fleet
 from devices.fleet.cities import City, cities_of
 from devices.fleet.kinds import PATTERN, Kind
 from devices.fleet.noise import generator
-from devices.registry import Device, Fleet
 
 FLEET_SIZE = 24
 KM_PER_DEG = 111.195

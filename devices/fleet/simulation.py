@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from contracts.regions import Region
+from contracts.registry import Register
 from contracts.settings import RegionSettings
 from devices.fleet.calendar import Calendar, make_calendar
 from devices.fleet.day import Day, plan_day
@@ -17,7 +18,6 @@ from devices.fleet.noise import Moments, uniform
 from devices.fleet.roster import Vehicle, make_roster
 from devices.fleet.window import check
 from devices.outgoing import Outgoing
-from devices.registry import register
 from devices.send import Progress, Sent, iso_ms, send
 from producer import Producer
 
@@ -182,14 +182,15 @@ class SimulationReport:
 def simulate(
     simulation: Simulation,
     settings: RegionSettings,
+    register: Register,
     *,
     rate: float | None,
     aggregated: bool = True,
     progress: Progress = lambda _: None,
 ) -> SimulationReport:
-    """Register the fleets and send their records. rate: times real time, or None for as fast as it goes."""
+    """Register the fleets and send their records. rate: times real time; None sends as fast as possible."""
     roster = simulation.roster
-    register(settings, roster.fleets, [vehicle.registered() for vehicle in roster.vehicles])
+    register(roster.fleets, [vehicle.registered() for vehicle in roster.vehicles])
     with Producer.open(settings, aggregated=aggregated) as producer:
         sent = send(simulation.outgoing(), producer, rate=rate, progress=progress)
     return SimulationReport(settings.region, len(roster.vehicles), sent, simulation.tally)

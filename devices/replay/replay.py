@@ -1,4 +1,4 @@
-"""Replay of one file through a region's stream, and what became of it."""
+"""Replays one file through a region's stream and reports what was sent."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from contracts.errors import BadInputFile
+from contracts.registry import Fleet, Register
 from contracts.settings import RegionSettings
 from devices.outgoing import Outgoing
-from devices.registry import Fleet, register
 from devices.replay.feed import Feed
 from devices.replay.mapping import Mapping
 from devices.replay.times import UNKNOWN
@@ -44,33 +44,34 @@ def replay(
     feed: Feed,
     mapping: Mapping,
     settings: RegionSettings,
+    register: Register,
     *,
     rate: float | None,
     aggregated: bool = True,
     progress: Progress = lambda _: None,
 ) -> ReplayReport:
-    """Send the file, and tell the registry of its devices where the mapping says so.
+    """Send the file's records, and register its devices where the mapping says so.
 
-    rate: times real time by event time, or None for as fast as it goes. Raises what Producer and register raise, and
-    BadInputFile where the file turns out to hold nothing or to be damaged.
+    rate: times real time by event time; None sends as fast as possible. Raises the errors of Producer and `register`,
+    and BadInputFile where the file is empty or damaged.
     """
     with Producer.open(settings, aggregated=aggregated) as producer:
-        sent = send(timed(registered(feed, mapping, settings)), producer, rate=rate, progress=progress)
+        sent = send(timed(registered(feed, mapping, register)), producer, rate=rate, progress=progress)
     if not sent.records:
         raise BadInputFile("the file has no rows")
     seen = feed.seen
     return ReplayReport(sent, len(seen.devices), seen.first_ms, seen.last_ms, feed.not_json, feed.dropped)
 
 
-def registered(feed: Feed, mapping: Mapping, settings: RegionSettings) -> Iterator[Outgoing]:
-    """The records, each batch after the registry knows its devices: a mart has their types from the first row on."""
+def registered(feed: Feed, mapping: Mapping, register: Register) -> Iterator[Outgoing]:
+    """The records, each batch after its devices are registered, so that a mart has their types from the first row."""
     rule = mapping.registry
     known: set[str] = set()
     for outgoing in feed.outgoing():
         new = feed.seen.devices.keys() - known
         if rule and new:
             found = [device for name in sorted(new) if (device := feed.seen.devices[name]) is not None]
-            register(settings, [Fleet(rule.fleet, rule.name)], found)
+            register([Fleet(rule.fleet, rule.name)], found)
         known |= new
         yield outgoing
 

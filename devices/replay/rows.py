@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from contracts.registry import Device
 from devices.encode import RowEncoder, Values, constant
 from devices.outgoing import NO_KEY, Outgoing
-from devices.registry import Device
 from devices.replay.mapping import FromColumn
 from devices.replay.plan import Plan
 from devices.replay.times import UNKNOWN, check_readable, event_times

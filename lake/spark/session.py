@@ -115,6 +115,8 @@ def _quiet_logging(folder: Path) -> Path:
     file = folder / "log4j2.properties"
     text = (
         "rootLogger.level = error\nrootLogger.appenderRef.stderr.ref = stderr\n"
+        # PySpark's gateway takes WARN, and prints that it does, unless its own logger has a level.
+        "logger.gateway.name = org.apache.spark.api.python.PythonGatewayServer\nlogger.gateway.level = error\n"
         "appender.stderr.type = Console\nappender.stderr.name = stderr\nappender.stderr.target = SYSTEM_ERR\n"
         "appender.stderr.layout.type = PatternLayout\nappender.stderr.layout.pattern = %d{ISO8601} %p %c{1}: %m%n\n"
     )

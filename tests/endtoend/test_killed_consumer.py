@@ -29,10 +29,10 @@ SMALL_FLUSHES = {"FLEETLAKE_FLUSH_ROWS": "5000"}
 
 pytestmark = [
     pytest.mark.real_data,
-    pytest.mark.skipif(
-        "FLEETLAKE_ALL_REAL_DATA" not in os.environ, reason="600,000 rows twice take minutes: `make test-real` runs it"
-    ),
+    pytest.mark.long,
+    pytest.mark.timeout(1800),
 ]
+"""600,000 rows twice take minutes."""
 
 
 def test_three_kills_leave_the_same_history_byte_for_byte(stack) -> None:

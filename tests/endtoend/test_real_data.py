@@ -1,7 +1,6 @@
 """Real telemetry through the whole system: every row accounted for, by counts that the product did not make."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,9 @@ from tests.builders.command import fleetlake, reported
 from tests.builders.real_data import BUS, ENVIROCAR, KIT, PLACEABLE, RAIL, RealFile
 
 MEAN_RADIUS_KM = 6371.0088
-ALL_FILES = [ENVIROCAR] + ([BUS, RAIL, KIT] if os.environ.get("FLEETLAKE_ALL_REAL_DATA") else [])
-"""The others have 0.6 to 2.4 million rows and take minutes each: `make test-real` runs them too."""
+LONG = (pytest.mark.long, pytest.mark.timeout(1800))
+ALL_FILES = [ENVIROCAR, *(pytest.param(file, marks=LONG) for file in (BUS, RAIL, KIT))]
+"""The marked ones have 0.6 to 2.4 million rows and take minutes each."""
 
 pytestmark = pytest.mark.real_data
 

@@ -1,34 +1,12 @@
-"""Tells a region's registry which fleets, devices and data subjects there are. Saying it twice changes nothing."""
+"""The registry of a region in Postgres: which fleets, devices and data subjects there are."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import psycopg
 
 from contracts.errors import SinkUnavailable, StoreUnavailable
+from contracts.registry import Device, Fleet
 from contracts.settings import RegionSettings
-
-
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """A customer's group of devices."""
-
-    fleet_id: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A device and the data subjects that it is tied to. type is one of contracts.derived.DEVICE_TYPES."""
-
-    device_id: str
-    fleet_id: str
-    type: str
-    make: str | None = None
-    model: str | None = None
-    fuel: str | None = None
-    subjects: tuple[str, ...] = ()
-
 
 _FLEET = """
 insert into registry.fleet (fleet_id, name) values (%s, %s)
@@ -47,7 +25,7 @@ _TIE = "insert into registry.device_subject (device_id, subject_id) values (%s, 
 
 
 def register(settings: RegionSettings, fleets: Iterable[Fleet], devices: Sequence[Device]) -> None:
-    """Insert or update these in registry.*, in one transaction.
+    """Insert or update these in registry.*, in one transaction. `partial(register, settings)` is a `Register`.
 
     Raises StoreUnavailable where Postgres does not answer, SinkUnavailable where it refuses.
     """
