@@ -139,13 +139,13 @@ class DynamoLeases:
     async def _update_held(self, lease: LeaseRow, change: Change) -> LeaseRow:
         row = await self._update(lease.shard_id, change)
         if row is None:
-            raise _lost(lease)
+            raise _lease_lost(lease)
         return row
 
     async def _held(self, lease: LeaseRow) -> LeaseRow:
         row = await self._row(lease.shard_id)
         if row is None or row.ended or row.owner != lease.owner or row.fence != lease.fence:
-            raise _lost(lease)
+            raise _lease_lost(lease)
         return row
 
     async def _row(self, shard_id: ShardId) -> LeaseRow | None:
@@ -184,5 +184,5 @@ def _after(lease: LeaseRow, entry: LedgerEntry | None, *, ended: bool) -> LeaseR
     return replace(lease, ended=ended, owner=None) if ended else lease
 
 
-def _lost(lease: LeaseRow) -> LeaseLost:
+def _lease_lost(lease: LeaseRow) -> LeaseLost:
     return LeaseLost(f"{lease.shard_id}: fence {lease.fence} of {lease.owner} is no longer the lease's")

@@ -47,7 +47,7 @@ class Metrics:
         self.horizon = self._gauge(
             "retention_used_ratio", "Age of the oldest unread record over the stream's retention.", "shard"
         )
-        self.lost = self._counter("lost_total", "Times that the stream had trimmed what was not read.", "shard")
+        self.trimmed = self._counter("lost_total", "Times that the stream had trimmed what was not read.", "shard")
 
     def _define_delivery(self) -> None:
         self.landed = self._counter("landed_total", "User records whose landing was committed.", "shard")

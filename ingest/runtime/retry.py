@@ -18,7 +18,7 @@ _LONGEST_WAIT_S = 5.0
 _log = structlog.get_logger()
 
 
-class Persistence:
+class Retry:
     """Repeats what a remote part did not answer, for ever, and tells the metrics which part and since when."""
 
     def __init__(self, clock: Clock, metrics: Metrics, seed: str = "") -> None:
@@ -75,7 +75,7 @@ class Persistence:
 
 async def commit_for_sure(
     ledger: Ledger,
-    persistence: Persistence,
+    retry: Retry,
     lease: LeaseRow,
     entry: LedgerEntry | None,
     *,
@@ -99,4 +99,4 @@ async def commit_for_sure(
                 raise
             return committed
 
-    return await persistence.until_done(LEASES, once)
+    return await retry.until_done(LEASES, once)

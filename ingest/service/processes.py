@@ -63,7 +63,7 @@ def together(reports: list[Report]) -> Report:
         objects=sum(report.objects for report in reports),
         flushes=sum(report.flushes for report in reports),
         records_per_s=round(read / seconds, 1) if seconds else 0.0,
-        lost=sum(report.lost for report in reports),
+        trimmed=sum(report.trimmed for report in reports),
         not_committed=[shard for report in reports for shard in report.not_committed],
         live_missing=any(report.live_missing for report in reports),
     )

@@ -7,7 +7,7 @@ from contracts.settings import RegionSettings
 from ingest.runtime.metrics import Metrics
 from ingest.service.one_worker import close, parts_of
 from ingest.worker import Options
-from ingest.worker.live.rebuild import History, LiveMender
+from ingest.worker.live.rebuild import History, LiveStateRebuilder
 
 
 def rebuild_live(settings: RegionSettings, history: History) -> bool:
@@ -27,7 +27,7 @@ async def _rebuild(settings: RegionSettings, history: History) -> bool:
             return False
         unseen_ms = Options.of(settings).live_unseen_ms
         name = f"rebuild-live.{uuid4().hex}"
-        mender = LiveMender(parts.live, parts, worker=name, unseen_ms=unseen_ms, history=history)
-        return await mender.mend(elected=True)
+        rebuilder = LiveStateRebuilder(parts.live, parts, worker=name, unseen_ms=unseen_ms, history=history)
+        return await rebuilder.rebuild(elected=True)
     finally:
         await close(parts)

@@ -20,7 +20,8 @@ class Report(msgspec.Struct, kw_only=True):
     objects: int
     flushes: int
     records_per_s: float
-    lost: int = 0
+    trimmed: int = 0
+    """Ledger entries before which the stream had trimmed unread records."""
     not_committed: list[str] = []
     """Shards that could not be flushed in time at the end; they are read again from their position."""
     live_missing: bool = False
@@ -40,7 +41,7 @@ class Report(msgspec.Struct, kw_only=True):
             objects=totals.landing_objects + totals.rejected_objects,
             flushes=totals.flushes,
             records_per_s=round(totals.user_records_read / seconds, 1) if seconds > 0 else 0.0,
-            lost=totals.lost,
+            trimmed=totals.trimmed,
             not_committed=not_committed,
             live_missing=live_missing,
         )

@@ -20,7 +20,7 @@ class Totals:
     landing_objects: int = 0
     rejected_objects: int = 0
     flushes: int = 0
-    lost: int = 0
+    trimmed: int = 0
 
     def add(self, entry: LedgerEntry) -> None:
         """Count a committed entry."""
@@ -33,4 +33,4 @@ class Totals:
         self.landing_objects += landing
         self.rejected_objects += len(entry.objects) - landing
         self.flushes += 1
-        self.lost += entry.lost
+        self.trimmed += entry.lost

@@ -9,11 +9,11 @@ from typing import Any
 import structlog
 
 from contracts.ledger import LeaseRow
-from ingest.runtime.retry import Persistence
+from ingest.runtime.retry import Retry
 from ingest.worker.ending import cancelled
 from ingest.worker.landing.budget import Budget
 from ingest.worker.landing.janitor import Janitor
-from ingest.worker.live.rebuild import LiveMender
+from ingest.worker.live.rebuild import LiveStateRebuilder
 from ingest.worker.live.writer import LiveWriter, sweep
 from ingest.worker.options import Options, Parts
 from ingest.worker.reading.retention import Retention
@@ -51,9 +51,9 @@ class Worker:
         self._options = options
         self._stopping = asyncio.Event()
         self._budget = Budget(options.buffer_bytes, parts.clock)
-        self._persistence = Persistence(parts.clock, parts.metrics, name)
+        self._retry = Retry(parts.clock, parts.metrics, name)
         self._live = self._live_writer()
-        self._mender = self._live_mender()
+        self._rebuilder = self._live_rebuilder()
         self._holdings = Holdings(self._shard_task, parts.metrics, parts.clock, until_idle=options.until_idle)
         self._coordinator = Coordinator(parts, options, name, self._holdings, is_dead=is_dead)
         self._retention = Retention()
@@ -130,9 +130,9 @@ class Worker:
 
     @property
     def _live_complete(self) -> bool:
-        if self._live is None or self._mender is None:
+        if self._live is None or self._rebuilder is None:
             return True
-        return self._mender.complete and self._live.whole
+        return self._rebuilder.complete and self._live.complete
 
     @property
     def rows(self) -> list[LeaseRow]:
@@ -152,7 +152,7 @@ class Worker:
         if self._live is not None:
             loops["live"] = self._live.run()
             loops["live sweep"] = self._every(_LIVE_SWEEP_S, self._sweep_live, first_s=_LIVE_SWEEP_FIRST_S)
-            loops["live mend"] = self._every(_LIVE_LOOK_S, self._mend_live)
+            loops["live rebuild"] = self._every(_LIVE_LOOK_S, self._rebuild_live)
         return loops
 
     async def _every(
@@ -205,14 +205,16 @@ class Worker:
         parts = self._parts
         if parts.live is None:
             return None
-        return LiveWriter(parts.live, clock=parts.clock, metrics=parts.metrics, persistence=self._persistence)
+        return LiveWriter(parts.live, clock=parts.clock, metrics=parts.metrics, retry=self._retry)
 
-    def _live_mender(self) -> LiveMender | None:
+    def _live_rebuilder(self) -> LiveStateRebuilder | None:
         parts, live = self._parts, self._live
         if parts.live is None or live is None:
             return None
         unseen_ms = self._options.live_unseen_ms
-        return LiveMender(parts.live, parts, worker=self.name, unseen_ms=unseen_ms, losses=lambda: live.losses)
+        return LiveStateRebuilder(
+            parts.live, parts, worker=self.name, unseen_ms=unseen_ms, live_gaps=lambda: live.live_gaps
+        )
 
     async def _sweep(self) -> None:
         await self._janitor.sweep([shard.shard_id for shard in self._holdings])
@@ -224,10 +226,10 @@ class Worker:
         if self._parts.live is not None:
             await sweep(self._parts.live, self._parts)
 
-    async def _mend_live(self) -> None:
-        if self._mender is not None:
-            await self._mender.look()
-            self._parts.metrics.live_dirty.set(not self._mender.complete)
+    async def _rebuild_live(self) -> None:
+        if self._rebuilder is not None:
+            await self._rebuilder.look()
+            self._parts.metrics.live_dirty.set(not self._rebuilder.complete)
 
     async def _last_things(self) -> None:
         if self._live is None:

@@ -15,7 +15,7 @@ from ingest.batch import Batch
 from ingest.kinesis import Shard
 from ingest.landing import Flush, FlushLimits, Pending, ShardBuffer
 from ingest.runtime.metrics import LANDING, LEASES
-from ingest.runtime.retry import Persistence, commit_for_sure
+from ingest.runtime.retry import Retry, commit_for_sure
 from ingest.worker.landing.budget import Budget
 from ingest.worker.landing.quarantine import taken_apart
 from ingest.worker.options import Options, Parts
@@ -43,13 +43,13 @@ class Delivery:
         self._options = options
         self._budget = budget
         self._totals = totals
-        self._persistence = Persistence(parts.clock, parts.metrics, lease.shard_id)
+        self._retry = Retry(parts.clock, parts.metrics, lease.shard_id)
         self._buffer = self._new_buffer()
         self._sealed: deque[tuple[Pending, int]] = deque()
         self._flushing = False
         self._tip_ms: int | None = None
-        self._losses = int(lease.lost)
-        self._losses_told = 0
+        self._trims = int(lease.lost)
+        self._trims_told = 0
         self._closed = False
         self._children: Sequence[Shard] | None = None
         self._live_seq: Callable[[], str] = lambda: lease.live_seq
@@ -75,9 +75,9 @@ class Delivery:
         self._tip_ms = response_ms
         self._wake.set()
 
-    def mark_lost(self) -> None:
+    def mark_trimmed(self) -> None:
         """The next entry says that records were lost before it; until then the lease does, once its watermark moves."""
-        self._losses += 1
+        self._trims += 1
 
     def end(self, children: Sequence[Shard], live_seq: Callable[[], str]) -> None:
         """Read to its end: the last commit says so, how far live state is, and gives its children rows."""
@@ -101,18 +101,18 @@ class Delivery:
             elif self._empty and not self._closed:
                 await self._advance()
         if self._children is not None and not self.lease.ended:
-            await self._commit(self._loss() if self._lost else None, self._children)
+            await self._commit(self._trimmed_entry() if self._trimmed else None, self._children)
         elif self._children is None and self._watermark_due(0):
             await self._advance()
 
     async def release(self, live_seq: str, to: str | None) -> None:
         """Let the lease go."""
         release = partial(self._parts.leases.release, self.lease, live_seq=live_seq, to=to)
-        await self._persistence.until_done(LEASES, release)
+        await self._retry.until_done(LEASES, release)
 
     @property
-    def _lost(self) -> bool:
-        return self._losses > self._losses_told
+    def _trimmed(self) -> bool:
+        return self._trims > self._trims_told
 
     @property
     def _empty(self) -> bool:
@@ -147,13 +147,13 @@ class Delivery:
             return
         target_ms = (self._tip_ms or 0) - self._options.watermark_behind_ms
         try:
-            row = await self._parts.leases.advance(replace(self.lease, lost=self._lost), target_ms)
+            row = await self._parts.leases.advance(replace(self.lease, lost=self._trimmed), target_ms)
         except SinkUnavailable:
             # It may have been done: file from here on as if it was. The claim holds either way.
             self._parts.metrics.sink_failed(LEASES)
-            row = replace(self.lease, watermark_ms=target_ms, lost=self._lost)
+            row = replace(self.lease, watermark_ms=target_ms, lost=self._trimmed)
         else:
-            self._persistence.worked(LEASES)
+            self._retry.worked(LEASES)
         self.lease = replace(self.lease, watermark_ms=max(self.lease.watermark_ms, row.watermark_ms), lost=row.lost)
         self._show_watermark()
 
@@ -173,16 +173,16 @@ class Delivery:
             self._sealed.extendleft(zip(reversed(parted), (size, 0), strict=False))
             return
         for landed, data in flush.objects:
-            await self._persistence.until_done(LANDING, partial(self._parts.store.put_new, landed.key, data))
-        losses = self._losses
-        entry = replace(flush.entry(lease.position, self._parts.clock.wall_ms()), lost=self._lost)
+            await self._retry.until_done(LANDING, partial(self._parts.store.put_new, landed.key, data))
+        trims = self._trims
+        entry = replace(flush.entry(lease.position, self._parts.clock.wall_ms()), lost=self._trimmed)
         await self._commit(entry, self._children if self._closed and self._empty else None)
-        self._losses_told = losses
+        self._trims_told = trims
         self._flushing = False
         self._budget.free(lease.shard_id, size)
         self._measure(flush, entry, self._parts.clock.monotonic_s() - started_s)
 
-    def _loss(self) -> LedgerEntry:
+    def _trimmed_entry(self) -> LedgerEntry:
         """An entry that holds no record but says that some were lost at the shard's end."""
         lease = self.lease
         return LedgerEntry(
@@ -218,7 +218,7 @@ class Delivery:
             rows = child_rows(after.shard_id, children, after)
             after = replace(after, ended=True, owner=None)
         self.lease = await commit_for_sure(
-            self._parts.leases, self._persistence, lease, entry, children=rows, committed=after
+            self._parts.leases, self._retry, lease, entry, children=rows, committed=after
         )
         if entry is not None:
             self._totals.add(entry)

@@ -36,7 +36,7 @@ class History(Protocol):
         ...
 
 
-class LiveMender:
+class LiveStateRebuilder:
     """Makes live state complete where its epoch is missing, while consumers go on.
 
     Every landing object that the ledger lists, but those of which live state would forget all at once, is written
@@ -46,7 +46,7 @@ class LiveMender:
     One worker does it: the owner of the first shard that has one. Where some objects have expired already, live state
     stays incomplete, until `history` has brought what only it knows (`fleetlake rebuild-live`); the attempt is repeated
     ever more rarely, and at once where live state was lost again.
-    losses: times that this worker found live state to lack something although the epoch may stand.
+    live_gaps: times that this worker found live state to lack something although the epoch may stand.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class LiveMender:
         *,
         worker: str,
         unseen_ms: int,
-        losses: Callable[[], int] = lambda: 0,
+        live_gaps: Callable[[], int] = lambda: 0,
         history: History | None = None,
     ) -> None:
         self._live = live
@@ -65,7 +65,7 @@ class LiveMender:
         self._clock = parts.clock
         self._worker = worker
         self._unseen_ms = unseen_ms
-        self._losses = losses
+        self._live_gaps = live_gaps
         self._told = 0
         self._history = history
         self._stands = False
@@ -77,21 +77,21 @@ class LiveMender:
     @property
     def complete(self) -> bool:
         """Whether live state lacked nothing when last looked at, and nothing was found lost since."""
-        return self._stands and self._told == self._losses()
+        return self._stands and self._told == self._live_gaps()
 
     async def look(self) -> None:
         """See whether live state is complete, and rebuild it where that is due and falls to this worker."""
         try:
-            await self._tell_losses()
+            await self._tell_gaps()
             self._stands = await self._live.epoch() is not None
             if not self._stands and await self._is_due():
-                await self.mend()
+                await self.rebuild()
             self._first = False
         except (SinkUnavailable, StreamUnavailable) as error:
             self._stands = False
             _log.warning("live.later", error=str(error))
 
-    async def mend(self, *, elected: bool = False) -> bool:
+    async def rebuild(self, *, elected: bool = False) -> bool:
         """One rebuild, if it falls to this worker or it is `elected` anyhow; whether live state is complete.
 
         Raises SinkUnavailable, StreamUnavailable.
@@ -107,7 +107,7 @@ class LiveMender:
             if not elected and not self._falls_to_me(rows):
                 return False
             whole = await self._write_all(rows, listed)
-            await self._tell_losses()
+            await self._tell_gaps()
             self._stands = kept = whole and await self._live.end_rebuild(token)
             if not whole:
                 kept = self._rest(token)
@@ -120,13 +120,13 @@ class LiveMender:
                 with suppress(SinkUnavailable):
                     await self._live.give_up_rebuild(token)
 
-    async def _tell_losses(self) -> None:
+    async def _tell_gaps(self) -> None:
         """Take the epoch away where something was found lost; a rebuild that goes on ends without one then."""
-        losses = self._losses()
-        if losses > self._told:
+        live_gaps = self._live_gaps()
+        if live_gaps > self._told:
             self._stands = False
             await self._live.mark_incomplete()
-            self._told = losses
+            self._told = live_gaps
 
     def _falls_to_me(self, rows: Sequence[LeaseRow]) -> bool:
         owners = {row.shard_id: row.owner for row in rows if row.owner is not None}

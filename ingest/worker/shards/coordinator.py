@@ -12,7 +12,7 @@ from contracts.ledger import LeaseRow
 from ingest.kinesis import Shard, StreamUnavailable
 from ingest.leases import Observer
 from ingest.runtime.metrics import LEASES, READS, STREAM
-from ingest.runtime.retry import Persistence
+from ingest.runtime.retry import Retry
 from ingest.worker.options import Options, Parts
 from ingest.worker.shards.balance import (
     Steps,
@@ -46,7 +46,7 @@ class Coordinator:
         self._worker = worker
         self._holdings = holdings
         self._is_dead = is_dead
-        self._persistence = Persistence(parts.clock, parts.metrics, worker)
+        self._retry = Retry(parts.clock, parts.metrics, worker)
         self._round = asyncio.Lock()
         self._observer = Observer(parts.clock)
         self._listed: Sequence[Shard] = ()
@@ -82,20 +82,20 @@ class Coordinator:
         except SinkUnavailable:
             return False
         except StreamUnavailable as error:
-            self._persistence.failed(STREAM, error)
+            self._retry.failed(STREAM, error)
             return False
         finally:
             self.tended_s = self._parts.clock.monotonic_s()
         if not self._wrote and not len(self._holdings):
-            self._persistence.worked(LEASES)  # there is nothing to write, so nothing is missing
+            self._retry.worked(LEASES)  # there is nothing to write, so nothing is missing
         return not waiting
 
     async def _read_rows(self) -> list[LeaseRow]:
-        return await self._persistence.once(LEASES, self._parts.leases.rows(), kind=READS)
+        return await self._retry.once(LEASES, self._parts.leases.rows(), kind=READS)
 
     async def _write(self, change: Awaitable[_T]) -> _T:
         self._wrote = True
-        return await self._persistence.once(LEASES, change)
+        return await self._retry.once(LEASES, change)
 
     async def beat(self) -> None:
         """Renew all leases held, each for itself, and hear who wants them. Takes a third of the ttl at most, so that a
@@ -110,7 +110,7 @@ class Coordinator:
         except SinkUnavailable:
             return
         if fences.get(shard.shard_id, 0) > shard.lease.fence:
-            self._holdings.lost(shard.shard_id)
+            self._holdings.lease_lost(shard.shard_id)
 
     async def _look(self, *, discover: bool) -> None:
         self._wrote = False
@@ -130,7 +130,7 @@ class Coordinator:
         asked_s = self._parts.clock.monotonic_s()
         self._listed = await self._parts.stream.list_shards()
         self._known_when_listed = known
-        self._persistence.worked(STREAM)
+        self._retry.worked(STREAM)
         now_ms = 0
         if not known.issuperset(shard.shard_id for shard in self._listed):
             now_ms = (await self._parts.stream.describe()).now_ms
@@ -244,7 +244,7 @@ class Coordinator:
             async with asyncio.timeout(self._options.lease_ttl_s / 3):
                 row = await self._write(renewal)
         except TimeoutError:
-            self._persistence.failed(LEASES, TimeoutError(f"{shard.shard_id}: no answer to a renewal"))
+            self._retry.failed(LEASES, TimeoutError(f"{shard.shard_id}: no answer to a renewal"))
         except LeaseLost:
             await self._drop_if_taken(shard)
         except SinkUnavailable:

@@ -87,7 +87,7 @@ class Holdings:
         if not self.rests(shard_id):
             self._set_failure(shard_id, None)
 
-    def lost(self, shard_id: ShardId) -> None:
+    def lease_lost(self, shard_id: ShardId) -> None:
         """Drop a shard whose lease is another's."""
         if shard_id in self._held:
             self._held[shard_id][1].cancel()

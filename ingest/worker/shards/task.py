@@ -36,7 +36,7 @@ class Ending(StrEnum):
     """The shard was read to its end and its children have rows."""
     RELEASED = "released"
     """Flushed, committed and let go."""
-    LOST = "lost"
+    LEASE_LOST = "lost"
     """Another worker owns it; buffers were dropped."""
     FAILED = "failed"
     """Something unexpected broke; buffers were dropped, and it was let go."""
@@ -89,7 +89,7 @@ class ShardTask:
     @property
     def live_seq(self) -> str:
         """How far the shard has reached live state."""
-        return self.lease.live_seq if self._live is None else self._live.reached.written(self.shard_id)
+        return self.lease.live_seq if self._live is None else self._live.progress.written(self.shard_id)
 
     def show(self) -> None:
         """Bring its gauges up to date."""
@@ -111,14 +111,14 @@ class ShardTask:
                 return await self._to_the_end()
         finally:
             if self._live is not None:
-                self._live.reached.end(self.shard_id)
+                self._live.progress.end(self.shard_id)
 
     async def _to_the_end(self) -> Ending:
         try:
             await self._read_and_deliver()
         except (LeaseLost, PositionMoved) as lost:
             _log.warning("lease.lost", shard=self.shard_id, fence=self.lease.fence, error=str(lost))
-            return Ending.LOST
+            return Ending.LEASE_LOST
         finally:
             self._let_go = True
             self._budget.drop(self.shard_id)
@@ -151,7 +151,7 @@ class ShardTask:
                 del answer
         except ShardGone:
             _log.error("shard.gone", shard=self.shard_id)
-            self.delivery.mark_lost()
+            self.delivery.mark_trimmed()
             self.delivery.end(await self._children([]), self._live_now)
             return
         finally:
@@ -183,8 +183,8 @@ class ShardTask:
         metrics, shard = self._parts.metrics, self.shard_id
         if await self._horizon.check(self._parts.stream, answer):
             _log.error("stream.trimmed", shard=shard, position=self.lease.position)
-            metrics.lost.labels(shard).inc()
-            self.delivery.mark_lost()
+            metrics.trimmed.labels(shard).inc()
+            self.delivery.mark_trimmed()
         self._watch.answered(answer)
         metrics.reads.labels(shard).inc()
         metrics.bytes.labels(shard).inc(answer.bytes_read)

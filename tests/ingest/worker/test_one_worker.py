@@ -188,7 +188,7 @@ def test_records_trimmed_before_they_were_read_leave_a_lost_entry() -> None:
         fill(world.stream, 10, first=20)
         report = await world.read_all("late")
         entries = await world.entries()
-        assert report.lost == 1
+        assert report.trimmed == 1
         assert [entry.lost for entry in entries] == [False, True]
         assert sum(entry.user_records for entry in entries) == 20
 
