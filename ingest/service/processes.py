@@ -18,6 +18,7 @@ import structlog
 
 from contracts.errors import FleetlakeError, Misuse
 from contracts.settings import RegionSettings
+from ingest.service.one_worker import log_to_stderr, run_one
 from ingest.worker import Report
 
 _LOOK_S = 0.1
@@ -187,8 +188,6 @@ def _received(results: Connection | None) -> Report | None:
 
 def _work(settings: RegionSettings, workers: int, until_idle: bool, port: int, results: Connection) -> None:
     """One worker process. It ends gracefully where its parent is gone."""
-    from ingest.service.one_worker import log_to_stderr, run_one
-
     log_to_stderr()
     _end_with_parent()
     try:

@@ -4,7 +4,7 @@ from typing import Self
 
 import msgspec
 
-from ingest.worker.totals import Totals
+from ingest.worker.landing.totals import Totals
 
 
 class Report(msgspec.Struct, kw_only=True):

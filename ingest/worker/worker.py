@@ -10,9 +10,10 @@ import structlog
 
 from contracts.ledger import LeaseRow
 from ingest.runtime.retry import Retry
-from ingest.worker.ending import cancelled
+from ingest.runtime.tasks import cancelled
 from ingest.worker.landing.budget import Budget
 from ingest.worker.landing.janitor import Janitor
+from ingest.worker.landing.totals import Totals
 from ingest.worker.live.rebuild import LiveStateRebuilder
 from ingest.worker.live.writer import LiveWriter, sweep
 from ingest.worker.options import Options, Parts
@@ -22,7 +23,6 @@ from ingest.worker.report import Health, Report
 from ingest.worker.shards.coordinator import Coordinator
 from ingest.worker.shards.holdings import Holdings
 from ingest.worker.shards.task import ShardTask
-from ingest.worker.totals import Totals
 
 _log = structlog.get_logger()
 _LIVE_SWEEP_S = 3_600.0

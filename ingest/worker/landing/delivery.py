@@ -18,9 +18,9 @@ from ingest.runtime.metrics import LANDING, LEASES
 from ingest.runtime.retry import Retry, commit_for_sure
 from ingest.worker.landing.budget import Budget
 from ingest.worker.landing.quarantine import taken_apart
+from ingest.worker.landing.totals import Totals
 from ingest.worker.options import Options, Parts
 from ingest.worker.shards.discovery import child_rows
-from ingest.worker.totals import Totals
 
 _log = structlog.get_logger()
 
@@ -245,4 +245,4 @@ class Delivery:
     def _new_buffer(self) -> ShardBuffer:
         options = self._options
         limits = FlushLimits(options.flush_rows, options.flush_bytes, options.flush_age_s, options.open_hours)
-        return ShardBuffer(self.lease.shard_id, limits, decoder_version=getattr(self._parts.decoder, "version", 1))
+        return ShardBuffer(self.lease.shard_id, limits, decoder_version=self._parts.decoder.version)

@@ -14,7 +14,7 @@ from ingest.kinesis import ShardGone, Start, StreamUnavailable
 from ingest.landing import Pending
 from ingest.runtime.metrics import STREAM
 from ingest.worker.options import Parts
-from ingest.worker.reading.poison import poison_row
+from ingest.worker.reading.decoding import poison_row
 
 _BETWEEN_TRIES_S = 0.5
 _log = structlog.get_logger()

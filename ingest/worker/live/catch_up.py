@@ -12,7 +12,7 @@ from ingest.batch import ShardId
 from ingest.kinesis import StreamUnavailable
 from ingest.runtime.metrics import LANDING, LEASES, READS
 from ingest.runtime.retry import Retry
-from ingest.worker.ending import cancelled
+from ingest.runtime.tasks import cancelled
 from ingest.worker.live.landed import ObjectGone, landed_rows, long_unseen
 from ingest.worker.live.writer import LiveWriter
 from ingest.worker.options import Parts

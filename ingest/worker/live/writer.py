@@ -11,8 +11,7 @@ import pyarrow as pa
 import structlog
 
 from contracts.errors import SinkUnavailable
-from ingest.batch import ShardId
-from ingest.joining import BATCH_OVERHEAD_BYTES, worth_joining
+from ingest.batch import BATCH_OVERHEAD_BYTES, ShardId, worth_joining
 from ingest.kinesis import StreamUnavailable
 from ingest.live.protocol import LiveState
 from ingest.runtime.clock import Clock

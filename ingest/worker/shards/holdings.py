@@ -14,7 +14,7 @@ from contracts.ledger import LeaseRow
 from ingest.batch import ShardId
 from ingest.runtime.clock import Clock
 from ingest.runtime.metrics import Metrics
-from ingest.worker.ending import cancelled
+from ingest.runtime.tasks import cancelled
 from ingest.worker.shards.task import Ending, ShardTask
 
 _FRAMES = 6

@@ -11,9 +11,10 @@ from ingest.batch import Batch
 from ingest.kinesis import Records, Shard, ShardGone, StreamUnavailable
 from ingest.kinesis.trouble import Trouble
 from ingest.runtime.metrics import LIVE
-from ingest.worker.ending import unless
+from ingest.runtime.tasks import unless
 from ingest.worker.landing.budget import Budget
 from ingest.worker.landing.delivery import Delivery
+from ingest.worker.landing.totals import Totals
 from ingest.worker.live.catch_up import CatchUp, beside
 from ingest.worker.live.writer import LiveWriter
 from ingest.worker.options import Options, Parts
@@ -22,7 +23,6 @@ from ingest.worker.reading.lag import Watch
 from ingest.worker.reading.rates import Load
 from ingest.worker.reading.reader import shard_reader
 from ingest.worker.reading.retention import Horizon, Retention
-from ingest.worker.totals import Totals
 
 _LIVE_PATIENCE_S = 2.0
 """How long letting go waits for live state, so that the next owner need not offer the last records again."""

@@ -64,7 +64,7 @@ def _lost_after_minutes_beyond(minutes: float, *, keep_last: bool = False, early
         await until(lambda: worker.totals.landed == (30 if keep_last else 20), within_s=120)
         assert not stream.refuse_next_single
         worker.stop()
-        return (await running).lost > 0
+        return (await running).trimmed > 0
 
     return run_virtually(story())
 
