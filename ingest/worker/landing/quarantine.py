@@ -10,6 +10,7 @@ from contracts.errors import QuarantineFailed
 from contracts.kpl import BadAggregate, deaggregate, is_aggregate
 from contracts.record import REJECTED_SCHEMA
 from ingest.batch import Batch, KinesisRecord
+from ingest.bisection import Bisection
 from ingest.kinesis import ShardGone, Start, StreamUnavailable
 from ingest.landing import Pending
 from ingest.runtime.metrics import STREAM
@@ -59,24 +60,14 @@ def _breaking_rows(batch: Batch, decoder_version: int) -> dict[int, Exception]:
             f"{batch.shard_id} up to {batch.last_seq}: rejected records cannot be encoded: {type(error).__name__}"
         ) from None
     found: dict[int, Exception] = {}
-    _halve(batch, 0, batch.rows.num_rows, decoder_version, found)
+    none_rejected = batch.rejected.slice(0, 0)
+    for start, stop in (ranges := Bisection(batch.rows.num_rows)):
+        try:
+            _encode(batch, batch.rows.slice(start, stop - start), none_rejected, decoder_version)
+        except Exception as error:  # noqa: BLE001 - whatever a row breaks, the others land
+            if ranges.alone(error):
+                found[start] = error
     return found
-
-
-def _halve(batch: Batch, start: int, stop: int, decoder_version: int, found: dict[int, Exception]) -> None:
-    if start == stop:
-        return
-    try:
-        _encode(batch, batch.rows.slice(start, stop - start), batch.rejected.slice(0, 0), decoder_version)
-    except Exception as error:
-        if stop - start == 1:
-            if isinstance(error, MemoryError):
-                raise
-            found[start] = error
-            return
-        middle = (start + stop) // 2
-        _halve(batch, start, middle, decoder_version, found)
-        _halve(batch, middle, stop, decoder_version, found)
 
 
 def _encode(batch: Batch, rows: pa.RecordBatch, rejected: pa.RecordBatch, decoder_version: int) -> None:

@@ -7,6 +7,7 @@ import pyarrow as pa
 from contracts.errors import FleetlakeError
 from contracts.record import LANDING_SCHEMA, REJECTED_SCHEMA, RejectReason
 from ingest.batch import Batch, Decoder, KinesisRecord
+from ingest.bisection import Bisection
 from ingest.landing import arrival_hours, runs_of_hours
 
 
@@ -27,28 +28,27 @@ def decode_in_hours(decoder: Decoder, shard_id: str, records: Sequence[KinesisRe
 
 
 def decode_around(decoder: Decoder, shard_id: str, records: Sequence[KinesisRecord]) -> list[Batch]:
-    """The records decoded, in order: one batch, or several around those that break the decoder.
+    """The records decoded, in order: one batch, or several around the records that break the decoder.
 
-    A decoder promises not to raise for what a record holds and to account for each; this holds where it does not keep
-    the promise. Raises MemoryError where a single record finds no memory: that is no fault of the record.
+    A decoder promises not to raise for what a record holds and to account for each record; this holds where a decoder
+    breaks that promise. Raises MemoryError where a single record finds no memory.
     """
     # As the decoder takes it: before anything is decoded.
     suppression = decoder.suppression_version
-    try:
-        return [_checked(decoder.decode(shard_id, records))]
-    except Exception as error:
-        if len(records) == 1:
-            if isinstance(error, MemoryError):
-                raise
-            return [poisoned(shard_id, records[0], error, suppression)]
-    middle = len(records) // 2
-    return decode_around(decoder, shard_id, records[:middle]) + decode_around(decoder, shard_id, records[middle:])
+    batches: list[Batch] = []
+    for start, stop in (ranges := Bisection(len(records))):
+        try:
+            batches.append(_checked(decoder.decode(shard_id, records[start:stop])))
+        except Exception as error:  # noqa: BLE001 - whatever a record breaks, the others are decoded
+            if ranges.alone(error):
+                batches.append(poisoned(shard_id, records[start], error, suppression))
+    return batches
 
 
 def poisoned(shard_id: str, record: KinesisRecord, error: Exception, suppression_version: int) -> Batch:
-    """A batch of one rejected record: its bytes whole, and the class of what it raised.
+    """A batch of one rejected record: all of its bytes, and the class of the error.
 
-    suppression_version: of the list that the worker goes by; erasure waits for it, and looks into rejected bytes.
+    suppression_version: of the list that the decoder applies; erasure waits for it, and searches rejected bytes.
     """
     return Batch(
         shard_id=shard_id,
