@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec.structs import replace
-
 from contracts.errors import LeaseLost, PositionMoved, SinkUnavailable
 from contracts.ledger import LeaseRow, LedgerEntry, lease_item, lease_row, ledger_entry, ledger_item
 from contracts.names import LAST_SEQ, leases_table, ledger_table, padded_sequence
 from contracts.settings import AwsService
 from ingest.batch import ShardId
 from ingest.leases.expressions import Change, commit_of, held_by
-from ingest.leases.protocol import WorkerId
+from ingest.leases.protocol import WorkerId, after_commit
 from ingest.leases.wire import DynamoWire
 
 _CHILD_TRIES = 5
@@ -81,7 +79,9 @@ class DynamoLeases:
         self, lease: LeaseRow, entry: LedgerEntry | None, *, children: Sequence[LeaseRow] | None = None
     ) -> LeaseRow:
         """One TransactWriteItems."""
-        after = _after(lease, entry, ended=children is not None)
+        if entry is not None and entry.after_seq != lease.position:
+            raise PositionMoved(f"{lease.shard_id}: the entry starts elsewhere than the lease's position")
+        after = after_commit(lease, entry, ended=children is not None)
         for _ in range(_CHILD_TRIES):
             writes: list[dict[str, Any]] = [{"Update": self._keyed(lease.shard_id, commit_of(lease, after))}]
             if entry is not None:
@@ -168,20 +168,6 @@ class DynamoLeases:
         smaller = min(known.watermark_ms, child.watermark_ms)
         change = Change().when("watermark_ms", known.watermark_ms).when("fence", 0).put("watermark_ms", smaller)
         return {"Update": self._keyed(child.shard_id, change)}
-
-
-def _after(lease: LeaseRow, entry: LedgerEntry | None, *, ended: bool) -> LeaseRow:
-    if entry is not None:
-        if entry.after_seq != lease.position:
-            raise PositionMoved(f"{lease.shard_id}: the entry starts elsewhere than the lease's position")
-        lease = replace(
-            lease,
-            position=entry.last_seq,
-            watermark_ms=max(lease.watermark_ms, entry.watermark_ms),
-            suppression_version=entry.suppression_version,
-            lost=lease.lost and not entry.lost,
-        )
-    return replace(lease, ended=ended, owner=None) if ended else lease
 
 
 def _lease_lost(lease: LeaseRow) -> LeaseLost:

@@ -9,7 +9,7 @@ from contracts.errors import LeaseLost, PositionMoved
 from contracts.ledger import LeaseRow, LedgerEntry
 from contracts.names import padded_sequence
 from ingest.batch import ShardId
-from ingest.leases.protocol import WorkerId
+from ingest.leases.protocol import WorkerId, after_commit
 
 
 class MemoryLeases:
@@ -91,21 +91,14 @@ class MemoryLeases:
             if key in self._entries:
                 raise PositionMoved(f"{lease.shard_id} has an entry at {entry.last_seq} already")
             self._entries[key] = entry
-            row = replace(
-                row,
-                position=entry.last_seq,
-                watermark_ms=max(row.watermark_ms, entry.watermark_ms),
-                suppression_version=entry.suppression_version,
-                lost=row.lost and not entry.lost,
-            )
         for child in children or ():
             known = self._rows.get(child.shard_id, child)
             if known.fence == 0:
                 self._put(replace(known, watermark_ms=min(known.watermark_ms, child.watermark_ms)))
-        row = replace(row, heartbeat=row.heartbeat + 1)
         if children is not None:
-            row = replace(row, ended=True, owner=None, wanted_by=None, live_seq=lease.live_seq)
-        return self._put(row)
+            row = replace(row, live_seq=lease.live_seq)
+        row = after_commit(row, entry, ended=children is not None)
+        return self._put(replace(row, heartbeat=row.heartbeat + 1))
 
     async def find(self, shard_id: ShardId, last_seq: str) -> LedgerEntry | None:
         """By key."""

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from contracts.ledger import LeaseRow, LedgerEntry
 from ingest.batch import ShardId
 
@@ -89,3 +91,16 @@ class Leases(LeaseTable, Ledger, Protocol):
     """Both, over the same rows."""
 
     async def close(self) -> None: ...
+
+
+def after_commit(lease: LeaseRow, entry: LedgerEntry | None, *, ended: bool) -> LeaseRow:
+    """The lease once `entry` is committed, and, where `ended`, the shard with it."""
+    if entry is not None:
+        lease = replace(
+            lease,
+            position=entry.last_seq,
+            watermark_ms=max(lease.watermark_ms, entry.watermark_ms),
+            suppression_version=entry.suppression_version,
+            lost=lease.lost and not entry.lost,
+        )
+    return replace(lease, ended=True, owner=None, wanted_by=None) if ended else lease

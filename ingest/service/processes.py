@@ -18,13 +18,13 @@ import structlog
 
 from contracts.errors import FleetlakeError, Misuse
 from contracts.settings import RegionSettings
+from ingest.runtime.retry import Backoff
 from ingest.service.one_worker import log_to_stderr, run_one
 from ingest.worker import Report
 
 _LOOK_S = 0.1
-_FIRST_WAIT_S = 0.5
-_LONGEST_WAIT_S = 30.0
-"""Before a worker that died is started again: the first time, and at most."""
+_RESTARTS = Backoff(0.5, 30.0)
+"""Waits before a worker that died is started again."""
 _LONG_ENOUGH_S = 60.0
 """A worker that lived so long did not die in a row."""
 _MOST_DEATHS = 5
@@ -150,7 +150,7 @@ class _Team:
             return
         lived_s = time.monotonic() - member.started_s
         member.deaths = 1 if lived_s > _LONG_ENOUGH_S else member.deaths + 1
-        wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** (member.deaths - 1))
+        wait_s = _RESTARTS.after_s(member.deaths)
         member.starts_at_s = time.monotonic() + wait_s
         again = {"deaths_in_a_row": member.deaths, "starts_again_in_s": wait_s}
         _log.error("worker.died", number=member.number, exit_code=exit_code, **again)

@@ -14,13 +14,14 @@ from contracts.ledger import LeaseRow, LedgerEntry
 from ingest.batch import Batch
 from ingest.kinesis import Shard
 from ingest.landing import Flush, FlushLimits, Pending, ShardBuffer
+from ingest.leases.protocol import after_commit
 from ingest.runtime.metrics import LANDING, LEASES
-from ingest.runtime.retry import Retry, commit_for_sure
+from ingest.runtime.retry import Retry
 from ingest.worker.landing.budget import Budget
+from ingest.worker.landing.commit import child_rows, commit_for_sure
 from ingest.worker.landing.quarantine import taken_apart
 from ingest.worker.landing.totals import Totals
 from ingest.worker.options import Options, Parts
-from ingest.worker.shards.discovery import child_rows
 
 _log = structlog.get_logger()
 
@@ -203,23 +204,11 @@ class Delivery:
         )
 
     async def _commit(self, entry: LedgerEntry | None, children: Sequence[Shard] | None) -> None:
-        after = self.lease
-        if entry is not None:
-            after = replace(
-                after,
-                position=entry.last_seq,
-                watermark_ms=max(after.watermark_ms, entry.watermark_ms),
-                suppression_version=entry.suppression_version,
-                lost=after.lost and not entry.lost,
-            )
         lease, rows = self.lease, None
         if children is not None:
             lease = replace(lease, live_seq=self._live_seq())
-            rows = child_rows(after.shard_id, children, after)
-            after = replace(after, ended=True, owner=None)
-        self.lease = await commit_for_sure(
-            self._parts.leases, self._retry, lease, entry, children=rows, committed=after
-        )
+            rows = child_rows(lease.shard_id, children, after_commit(lease, entry, ended=True))
+        self.lease = await commit_for_sure(self._parts.leases, self._retry, lease, entry, children=rows)
         if entry is not None:
             self._totals.add(entry)
         self._show_watermark()

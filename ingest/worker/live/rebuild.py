@@ -14,13 +14,14 @@ from contracts.names import LAST_SEQ
 from ingest.batch import ShardId
 from ingest.kinesis import StreamUnavailable
 from ingest.live import LiveState
+from ingest.runtime.retry import Backoff
 from ingest.worker.live.isolate import write_around
 from ingest.worker.live.landed import ObjectGone, landed_rows, long_unseen
 from ingest.worker.options import Parts
 from ingest.worker.reading.start import stream_now_ms
 
 _LOOK_S = 2.0
-_FIRST_REST_S, _REST_GROWS, _LONGEST_REST_S = 60.0, 4, 21_600.0
+_PAUSES = Backoff(60.0, 21_600.0, factor=4)
 _log = structlog.get_logger()
 
 
@@ -134,9 +135,8 @@ class LiveStateRebuilder:
 
     def _rest(self, token: str) -> bool:
         """Leave the token as a note of this attempt: as long as it stands, another would end in the same way."""
-        pause_s = min(_LONGEST_REST_S, _FIRST_REST_S * _REST_GROWS**self._incomplete)
         self._incomplete += 1
-        self._resting = (token, self._clock.monotonic_s() + pause_s)
+        self._resting = (token, self._clock.monotonic_s() + _PAUSES.after_s(self._incomplete))
         return True
 
     async def _is_due(self) -> bool:

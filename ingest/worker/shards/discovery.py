@@ -50,16 +50,3 @@ def readable(row: LeaseRow, rows: Iterable[LeaseRow], listed: set[ShardId]) -> b
     unfinished = {other.shard_id for other in rows if not other.ended}
     known = {other.shard_id for other in rows}
     return not any(parent in unfinished or (parent in listed and parent not in known) for parent in row.parents)
-
-
-def child_rows(shard_id: ShardId, children: Sequence[Shard], lease: LeaseRow) -> list[LeaseRow]:
-    """The rows that a shard's children start with: its watermark, and its start where one was set."""
-    return [
-        LeaseRow(
-            shard_id=child.shard_id,
-            parents=list(child.parents or (shard_id,)),
-            start_ms=lease.start_ms,
-            watermark_ms=lease.watermark_ms,
-        )
-        for child in children
-    ]

@@ -14,12 +14,12 @@ from contracts.ledger import LeaseRow
 from ingest.batch import ShardId
 from ingest.runtime.clock import Clock
 from ingest.runtime.metrics import Metrics
+from ingest.runtime.retry import Backoff
 from ingest.runtime.tasks import cancelled
 from ingest.worker.shards.task import Ending, ShardTask
 
 _FRAMES = 6
-_FIRST_REST_S = 5.0
-_LONGEST_REST_S = 300.0
+_PAUSES = Backoff(5.0, 300.0)
 _log = structlog.get_logger()
 
 
@@ -117,8 +117,8 @@ class Holdings:
 
     def _note(self, shard: ShardTask, error: Exception, lived_s: float) -> None:
         known = self.failures.get(shard.shard_id)
-        times = 1 if known is None or lived_s > _LONGEST_REST_S else known.times + 1
-        rest_s = math.inf if self._until_idle else min(_LONGEST_REST_S, _FIRST_REST_S * 2.0 ** (times - 1))
+        times = 1 if known is None or lived_s > _PAUSES.longest_s else known.times + 1
+        rest_s = math.inf if self._until_idle else _PAUSES.after_s(times)
         told = error if isinstance(error, FleetlakeError) else _unquoted(shard.shard_id, error)
         kind, again_s = type(error).__name__, self._clock.monotonic_s() + rest_s
         self._set_failure(shard.shard_id, Failure(kind, told, times, again_s))
