@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -13,17 +14,29 @@ from contracts.errors import SinkUnavailable
 from contracts.ledger import LeaseRow, LedgerEntry
 from ingest.batch import Batch
 from ingest.kinesis import Shard
-from ingest.landing import Flush, FlushLimits, Pending, ShardBuffer
-from ingest.leases.protocol import after_commit
-from ingest.runtime.metrics import LANDING, LEASES
+from ingest.landing import Flush, ObjectStore, Pending, ShardBuffer
+from ingest.leases.protocol import Leases, after_commit
+from ingest.runtime.clock import Clock
+from ingest.runtime.metrics import LANDING, LEASES, Metrics
+from ingest.runtime.offload import Offload
 from ingest.runtime.retry import Retry
 from ingest.worker.landing.budget import Budget
 from ingest.worker.landing.commit import child_rows, commit_for_sure
-from ingest.worker.landing.quarantine import taken_apart
+from ingest.worker.landing.quarantine import Quarantine
 from ingest.worker.landing.totals import Totals
-from ingest.worker.options import Options, Parts
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When a shard's watermark moves, and how often that and its flushes are checked."""
+
+    watermark_every_s: float = 15.0
+    watermark_behind_ms: int = 60_000
+    look_every_s: float = 0.25
+    flush_at_tip: bool = False
+    """Flush as soon as the shard is read to its tip, as a worker does that runs until idle."""
 
 
 class Delivery:
@@ -37,15 +50,34 @@ class Delivery:
     - `run` ends after `close` or `end`, with everything committed; LeaseLost and PositionMoved come through.
     """
 
-    def __init__(self, parts: Parts, options: Options, lease: LeaseRow, *, budget: Budget, totals: Totals) -> None:
+    def __init__(
+        self,
+        lease: LeaseRow,
+        buffer: ShardBuffer,
+        *,
+        leases: Leases,
+        store: ObjectStore,
+        quarantine: Quarantine,
+        encoding: Offload,
+        clock: Clock,
+        metrics: Metrics,
+        budget: Budget,
+        totals: Totals,
+        pace: Pace,
+    ) -> None:
         self.lease = lease
         self._worker = lease.owner or ""
-        self._parts = parts
-        self._options = options
+        self._buffer = buffer
+        self._leases = leases
+        self._store = store
+        self._quarantine = quarantine
+        self._encoding = encoding
+        self._clock = clock
+        self._metrics = metrics
         self._budget = budget
         self._totals = totals
-        self._retry = Retry(parts.clock, parts.metrics, lease.shard_id)
-        self._buffer = self._new_buffer()
+        self._pace = pace
+        self._retry = Retry(clock, metrics, lease.shard_id)
         self._sealed: deque[tuple[Pending, int]] = deque()
         self._flushing = False
         self._tip_ms: int | None = None
@@ -57,8 +89,8 @@ class Delivery:
         self._wake = asyncio.Event()
 
     @property
-    def settled(self) -> bool:
-        """At the tip, with nothing in hand."""
+    def idle(self) -> bool:
+        """Whether the shard is read to its tip and everything read is committed."""
         return self._tip_ms is not None and not self._flushing and self._empty
 
     def append(self, batch: Batch) -> None:
@@ -66,7 +98,7 @@ class Delivery:
         if not self._buffer.fits(batch):
             self._seal()
         before = self._buffer.bytes
-        self._buffer.append(batch, self._parts.clock.monotonic_s())
+        self._buffer.append(batch, self._clock.monotonic_s())
         self._budget.hold(self.lease.shard_id, self._buffer.bytes - before)
         self._tip_ms = None
         self._wake.set()
@@ -108,7 +140,7 @@ class Delivery:
 
     async def release(self, live_seq: str, to: str | None) -> None:
         """Let the lease go."""
-        release = partial(self._parts.leases.release, self.lease, live_seq=live_seq, to=to)
+        release = partial(self._leases.release, self.lease, live_seq=live_seq, to=to)
         await self._retry.until_done(LEASES, release)
 
     @property
@@ -123,7 +155,7 @@ class Delivery:
         while not (self._sealed or self._closed or self._flush_due() or self._watermark_due()):
             self._wake.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._options.look_every_s):
+                async with asyncio.timeout(self._pace.look_every_s):
                     await self._wake.wait()
 
     def _flush_due(self) -> bool:
@@ -131,27 +163,27 @@ class Delivery:
             return False
         return (
             self._closed
-            or self._buffer.due(self._parts.clock.monotonic_s()) is not None
+            or self._buffer.due(self._clock.monotonic_s()) is not None
             or self._budget.pressed
-            or (self._options.until_idle and self._tip_ms is not None)
+            or (self._pace.flush_at_tip and self._tip_ms is not None)
         )
 
     def _watermark_due(self, step_ms: float | None = None) -> bool:
         if self._tip_ms is None or not self._empty:
             return False
-        step_ms = self._options.watermark_every_s * 1000 if step_ms is None else step_ms
-        return self._tip_ms - self._options.watermark_behind_ms - self.lease.watermark_ms > step_ms
+        step_ms = self._pace.watermark_every_s * 1000 if step_ms is None else step_ms
+        return self._tip_ms - self._pace.watermark_behind_ms - self.lease.watermark_ms > step_ms
 
     async def _advance(self) -> None:
         """Nothing that arrived before the tip is unread or uncommitted, so the watermark may follow it."""
         if not self._watermark_due(0):
             return
-        target_ms = (self._tip_ms or 0) - self._options.watermark_behind_ms
+        target_ms = (self._tip_ms or 0) - self._pace.watermark_behind_ms
         try:
-            row = await self._parts.leases.advance(replace(self.lease, lost=self._trimmed), target_ms)
+            row = await self._leases.advance(replace(self.lease, lost=self._trimmed), target_ms)
         except SinkUnavailable:
             # It may have been done: file from here on as if it was. The claim holds either way.
-            self._parts.metrics.sink_failed(LEASES)
+            self._metrics.sink_failed(LEASES)
             row = replace(self.lease, watermark_ms=target_ms, lost=self._trimmed)
         else:
             self._retry.worked(LEASES)
@@ -163,25 +195,25 @@ class Delivery:
         self._sealed.append((self._buffer.take(), size))
 
     async def _flush(self) -> None:
-        started_s = self._parts.clock.monotonic_s()
+        started_s = self._clock.monotonic_s()
         self._flushing = True
         pending, size = self._sealed.popleft()
         lease = self.lease
         try:
-            flush: Flush = await self._parts.encoding(pending.encode, lease.watermark_ms, lease.fence, self._worker)
+            flush: Flush = await self._encoding(pending.encode, lease.watermark_ms, lease.fence, self._worker)
         except Exception as error:  # noqa: BLE001 - whatever one record broke, it is found
-            parted = await taken_apart(self._parts, pending, error)
+            parted = await self._quarantine.taken_apart(pending, error)
             self._sealed.extendleft(zip(reversed(parted), (size, 0), strict=False))
             return
         for landed, data in flush.objects:
-            await self._retry.until_done(LANDING, partial(self._parts.store.put_new, landed.key, data))
+            await self._retry.until_done(LANDING, partial(self._store.put_new, landed.key, data))
         trims = self._trims
-        entry = replace(flush.entry(lease.position, self._parts.clock.wall_ms()), lost=self._trimmed)
+        entry = replace(flush.entry(lease.position, self._clock.wall_ms()), lost=self._trimmed)
         await self._commit(entry, self._children if self._closed and self._empty else None)
         self._trims_told = trims
         self._flushing = False
         self._budget.free(lease.shard_id, size)
-        self._measure(flush, entry, self._parts.clock.monotonic_s() - started_s)
+        self._measure(flush, entry, self._clock.monotonic_s() - started_s)
 
     def _trimmed_entry(self) -> LedgerEntry:
         """An entry that holds no record but says that some were lost at the shard's end."""
@@ -192,7 +224,7 @@ class Delivery:
             last_seq=str(int(lease.position or "0") + 1),
             fence=lease.fence,
             worker=self._worker,
-            committed_ms=self._parts.clock.wall_ms(),
+            committed_ms=self._clock.wall_ms(),
             kinesis_records=0,
             user_records=0,
             landed=0,
@@ -208,13 +240,13 @@ class Delivery:
         if children is not None:
             lease = replace(lease, live_seq=self._live_seq())
             rows = child_rows(lease.shard_id, children, after_commit(lease, entry, ended=True))
-        self.lease = await commit_for_sure(self._parts.leases, self._retry, lease, entry, children=rows)
+        self.lease = await commit_for_sure(self._leases, self._retry, lease, entry, children=rows)
         if entry is not None:
             self._totals.add(entry)
         self._show_watermark()
 
     def _measure(self, flush: Flush, entry: LedgerEntry, seconds: float) -> None:
-        metrics = self._parts.metrics
+        metrics = self._metrics
         metrics.landed.labels(entry.shard_id).inc(entry.landed)
         metrics.suppressed.inc(entry.suppressed)
         for reason, count in entry.rejected.items():
@@ -229,9 +261,4 @@ class Delivery:
         _log.info("flush.committed", **place, last_seq=entry.last_seq, **counts)
 
     def _show_watermark(self) -> None:
-        self._parts.metrics.watermark.labels(self.lease.shard_id).set(self.lease.watermark_ms)
-
-    def _new_buffer(self) -> ShardBuffer:
-        options = self._options
-        limits = FlushLimits(options.flush_rows, options.flush_bytes, options.flush_age_s, options.open_hours)
-        return ShardBuffer(self.lease.shard_id, limits, decoder_version=self._parts.decoder.version)
+        self._metrics.watermark.labels(self.lease.shard_id).set(self.lease.watermark_ms)

@@ -7,20 +7,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 import structlog
 
 from contracts.errors import SinkUnavailable
 from ingest.batch import BATCH_OVERHEAD_BYTES, ShardId, worth_joining
-from ingest.kinesis import StreamUnavailable
+from ingest.kinesis import StreamClient, StreamUnavailable
+from ingest.live.choice import choose
 from ingest.live.protocol import LiveState
 from ingest.runtime.clock import Clock
 from ingest.runtime.metrics import LIVE, Metrics
 from ingest.runtime.retry import Retry
 from ingest.worker.live.isolate import write_around
-from ingest.worker.live.newest import first_of, newest_of_each
 from ingest.worker.live.progress import LiveProgress
-from ingest.worker.options import Parts
 from ingest.worker.reading.start import stream_now_ms
 
 _log = structlog.get_logger()
@@ -223,12 +223,30 @@ def _together(items: Iterable[_Waiting]) -> _Waiting:
     return _Waiting(items[0].since_s, pa.concat_batches([item.rows for item in items]), marks, size)
 
 
-async def sweep(live: LiveState, parts: Parts) -> int:
+def newest_of_each(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Each device's newest row and newest row with a good position, in the rows' order.
+
+    rows: contracts.record.LANDING_SCHEMA, any order, at least one.
+    """
+    choice = choose(rows, 0)
+    kept = np.union1d(choice.newest, choice.placed[choice.placed >= 0])
+    return rows.take(pa.array(kept))
+
+
+def first_of(rows: pa.RecordBatch, most_rows: int, most_bytes: int) -> pa.RecordBatch:
+    """As many of the first rows as are within both bounds, in memory of their own."""
+    count = min(rows.num_rows, most_rows)
+    while count and rows.slice(0, count).nbytes > most_bytes:
+        count //= 2
+    return rows if count == rows.num_rows else rows.take(pa.array(np.arange(count)))
+
+
+async def sweep(live: LiveState, stream: StreamClient) -> int:
     """Forget devices that nothing arrived of for long, and return how many; 0 where live state or the stream is down.
 
     The stream's time counts: this machine's clock may be days ahead.
     """
     try:
-        return await live.sweep(await stream_now_ms(parts))
+        return await live.sweep(await stream_now_ms(stream))
     except (SinkUnavailable, StreamUnavailable):
         return 0

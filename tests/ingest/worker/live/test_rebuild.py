@@ -7,9 +7,11 @@ import pytest
 
 from contracts.errors import SinkUnavailable
 from ingest.live import MemoryLive
+from ingest.worker import Options
+from ingest.worker.compose import live_state_rebuilder
 from ingest.worker.live.rebuild import LiveStateRebuilder
 from tests.builders.consumer import World, fill, until
-from tests.builders.virtual_time import VirtualClock, run_virtually, true_ms
+from tests.builders.virtual_time import run_virtually, true_ms
 
 DAY_MS = 86_400_000
 
@@ -43,13 +45,20 @@ class Counted(MemoryLive):
 
 
 class Losing:
-    """A rebuilder, and what its worker found lost."""
+    """A rebuilder, and what its worker found missing."""
 
     def __init__(self, world: World, live: Counted, worker: str = "w") -> None:
         self.live_gaps = 0
-        self.rebuilder = LiveStateRebuilder(
-            live, world.parts(), worker=worker, unseen_ms=30 * DAY_MS, live_gaps=lambda: self.live_gaps
-        )
+        self.rebuilder = _rebuilder(world, live, worker, live_gaps=lambda: self.live_gaps)
+
+
+def _rebuilder(
+    world: World, live: Counted, worker: str, *, unseen_ms: int = 30 * DAY_MS, live_gaps: Any = lambda: 0
+) -> LiveStateRebuilder:
+    options = Options(live_unseen_ms=unseen_ms)
+    found = live_state_rebuilder(world.parts(live=live), options, worker, live_gaps=live_gaps)
+    assert found is not None
+    return found
 
 
 async def _landed(count: int = 50) -> tuple[World, Counted]:
@@ -181,11 +190,11 @@ def test_an_expired_object_of_which_live_state_would_forget_all_is_not_missed() 
         world, live = await _landed()
         world.store.objects.clear()
         await live.mark_incomplete()
-        soon = LiveStateRebuilder(live, world.parts(clock=VirtualClock()), worker="w", unseen_ms=30 * DAY_MS)
+        soon = _rebuilder(world, live, "w")
         await soon.look()
         assert not soon.complete
         await asyncio.sleep(2 * 3_600)
-        late = LiveStateRebuilder(live, world.parts(clock=VirtualClock()), worker="w", unseen_ms=3_600_000)
+        late = _rebuilder(world, live, "w", unseen_ms=3_600_000)
         await late.look()
         assert late.complete
 
