@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -189,22 +190,24 @@ def _on_signals(*actions: Callable[[], None]) -> None:
 async def _copy_watermarks(settings: RegionSettings, worker: Worker) -> None:
     while True:
         await asyncio.sleep(_COPY_EVERY_S)
-        await _copied(settings, list(worker.rows))
+        await _copied(settings, list(worker.rows), worker.rows_age_s)
 
 
 async def _copy_last_watermarks(settings: RegionSettings, parts: Parts) -> None:
-    """As far as that is possible in a moment: the work is done, and its report must not hang on a copy."""
+    """Copy within two seconds or not at all: the work is done, and its report must not wait for a copy."""
     try:
         async with asyncio.timeout(_LAST_COPY_S):
-            await _copied(settings, await parts.leases.rows())
+            asked_s = time.monotonic()
+            rows = await parts.leases.rows()
+            await _copied(settings, rows, time.monotonic() - asked_s)
     except (FleetlakeError, TimeoutError) as error:
         _log.warning("watermarks.not_copied", error=type(error).__name__)
 
 
-async def _copied(settings: RegionSettings, rows: Sequence[LeaseRow]) -> None:
+async def _copied(settings: RegionSettings, rows: Sequence[LeaseRow], age_s: float) -> None:
     dsn = settings.postgres_dsn.get_secret_value()
     try:
-        await aside(partial(copy_watermarks, dsn, rows), within_s=_COPY_EVERY_S)
+        await aside(partial(copy_watermarks, dsn, rows, age_s=age_s), within_s=_COPY_EVERY_S)
     except TimeoutError:
         _log.warning("watermarks.not_copied", error="TimeoutError")
 
