@@ -35,14 +35,14 @@ class DynamoLeases:
             await self._wire.conditionally("PutItem", {"TableName": self._leases, **request})
 
     async def take(self, seen: LeaseRow, worker: WorkerId) -> LeaseRow | None:
-        """One higher fence, if fence and heartbeat are as seen."""
+        """Raise the fence by one, if fence and heartbeat are as seen."""
         change = Change()
         change.when("fence", seen.fence).when("heartbeat", seen.heartbeat).when("ended", False)
         change.put("owner", worker).add("fence", 1).add("heartbeat", 1).drop("wanted_by")
         return await self._update(seen.shard_id, change)
 
     async def renew(self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float, live_seq: str) -> LeaseRow:
-        """Beat, and note the load."""
+        """Change the heartbeat, and note the load."""
         change = held_by(lease).add("heartbeat", 1).put("live_seq", live_seq)
         change.put("records_per_s", round(records_per_s, 3)).put("bytes_per_s", round(bytes_per_s, 1))
         return await self._update_held(lease, change)
@@ -56,7 +56,7 @@ class DynamoLeases:
         return row if row is not None else await self._held(lease)
 
     async def release(self, lease: LeaseRow, *, live_seq: str, to: WorkerId | None = None) -> None:
-        """Let go, perhaps to someone."""
+        """Remove the owner, and perhaps mark the row for a worker."""
         change = held_by(lease).add("heartbeat", 1).drop("owner").put("live_seq", live_seq)
         if to is None:
             change.drop("wanted_by")
@@ -80,7 +80,7 @@ class DynamoLeases:
     ) -> LeaseRow:
         """One TransactWriteItems."""
         if entry is not None and entry.after_seq != lease.position:
-            raise PositionMoved(f"{lease.shard_id}: the entry starts elsewhere than the lease's position")
+            raise PositionMoved(f"{lease.shard_id}: the entry does not start at the lease's position")
         after = after_commit(lease, entry, ended=children is not None)
         for _ in range(_CHILD_TRIES):
             writes: list[dict[str, Any]] = [{"Update": self._keyed(lease.shard_id, commit_of(lease, after))}]
@@ -103,7 +103,7 @@ class DynamoLeases:
         return None if item is None else ledger_entry(item)
 
     async def shards(self) -> list[ShardId]:
-        """One item is read a shard: after each, the scan goes on behind the last key that the shard could have."""
+        """Read one item a shard: after each, the scan goes on behind the last key that the shard could have."""
         request: dict[str, Any] = {"TableName": self._ledger, "ConsistentRead": True}
         request |= {"Limit": 1, "ProjectionExpression": "shard_id"}
         found: list[ShardId] = []
@@ -158,7 +158,7 @@ class DynamoLeases:
         raise PositionMoved(f"{lease.shard_id} is at {where}, or the ledger has this flush's last record already")
 
     async def _child(self, child: LeaseRow) -> dict[str, Any] | None:
-        """The write that gives a child its row, or lowers its watermark unless someone has read by it already."""
+        """The write that inserts a child's row, or lowers its watermark where no worker has taken the child yet."""
         known = await self._row(child.shard_id)
         if known is None:
             put = {"Item": lease_item(child), "ConditionExpression": "attribute_not_exists(shard_id)"}

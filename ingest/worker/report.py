@@ -1,4 +1,4 @@
-"""What a worker tells about itself: how it is, and what it did."""
+"""A worker's report and health."""
 
 from typing import Self
 
@@ -48,7 +48,7 @@ class Report(msgspec.Struct, kw_only=True):
 
 
 class Health(msgspec.Struct, kw_only=True):
-    """`alive`: it works at all. `ready`: and nothing that it needs is missing; `reasons` say what is."""
+    """`alive`: the worker makes progress. `ready`: nothing that it needs is missing; `reasons` name what is."""
 
     worker: str
     alive: bool
@@ -59,6 +59,6 @@ class Health(msgspec.Struct, kw_only=True):
     buffer_bytes: int
     reading_paused_s: float
     live_complete: bool
-    """Whether live state is known to lack nothing; where it does, it is being rebuilt."""
+    """Whether live state is known to be complete; where it is not, it is being rebuilt."""
     failed: list[str] = []
-    """Shards that broke here in an unexpected way and are not read again yet."""
+    """Shards that failed here with an unexpected error and are not read again yet."""

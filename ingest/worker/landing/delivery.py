@@ -1,4 +1,4 @@
-"""One shard's way into landing: buffer, flush, commit through the ledger, watermark."""
+"""Lands one shard: buffers, flushes, commits through the ledger, and moves the watermark."""
 
 import asyncio
 from collections import deque
@@ -40,14 +40,14 @@ class Pace:
 
 
 class Delivery:
-    """Takes a shard's batches and brings them into landing, each exactly once.
+    """Lands a shard's batches, each exactly once.
 
     Promises
     - The lease's position moves over a batch only in the transaction that lists its objects.
     - One flush is in progress at a time; batches may be appended meanwhile.
-    - The watermark moves to the largest arrival committed, or, at the tip with nothing in hand, to
+    - The watermark moves to the largest arrival committed, or, at the tip with everything committed, to
       `watermark_behind_ms` before the stream's time of that answer.
-    - `run` ends after `close` or `end`, with everything committed; LeaseLost and PositionMoved come through.
+    - `run` ends after `close` or `end`, with everything committed; LeaseLost and PositionMoved pass through.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Delivery:
         return self._tip_ms is not None and not self._flushing and self._empty
 
     def append(self, batch: Batch) -> None:
-        """Take a batch; it must follow the one before."""
+        """Buffer a batch; it must follow the one before."""
         if not self._buffer.fits(batch):
             self._seal()
         before = self._buffer.bytes
@@ -109,17 +109,17 @@ class Delivery:
         self._wake.set()
 
     def mark_trimmed(self) -> None:
-        """The next entry says that records were lost before it; until then the lease does, once its watermark moves."""
+        """The stream trimmed unread records: the next entry says so, and before it the lease's next watermark."""
         self._trims += 1
 
     def end(self, children: Sequence[Shard], live_seq: Callable[[], str]) -> None:
-        """Read to its end: the last commit says so, how far live state is, and gives its children rows."""
+        """The shard is read to its end: the last commit ends it, notes `live_seq`, and inserts its children's rows."""
         self._live_seq = live_seq
         self._children = children
         self.close()
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """No batch follows."""
         self._closed = True
         self._wake.set()
 
@@ -139,7 +139,7 @@ class Delivery:
             await self._advance()
 
     async def release(self, live_seq: str, to: str | None) -> None:
-        """Let the lease go."""
+        """Release the lease."""
         release = partial(self._leases.release, self.lease, live_seq=live_seq, to=to)
         await self._retry.until_done(LEASES, release)
 
@@ -175,14 +175,14 @@ class Delivery:
         return self._tip_ms - self._pace.watermark_behind_ms - self.lease.watermark_ms > step_ms
 
     async def _advance(self) -> None:
-        """Nothing that arrived before the tip is unread or uncommitted, so the watermark may follow it."""
+        """Move the watermark behind the tip: everything that arrived before it is read and committed."""
         if not self._watermark_due(0):
             return
         target_ms = (self._tip_ms or 0) - self._pace.watermark_behind_ms
         try:
             row = await self._leases.advance(replace(self.lease, lost=self._trimmed), target_ms)
         except SinkUnavailable:
-            # It may have been done: file from here on as if it was. The claim holds either way.
+            # The row may have moved. Filing as if it had is right either way: all before the target is committed.
             self._metrics.sink_failed(LEASES)
             row = replace(self.lease, watermark_ms=target_ms, lost=self._trimmed)
         else:
@@ -201,7 +201,7 @@ class Delivery:
         lease = self.lease
         try:
             flush: Flush = await self._encoding(pending.encode, lease.watermark_ms, lease.fence, self._worker)
-        except Exception as error:  # noqa: BLE001 - whatever one record broke, it is found
+        except Exception as error:  # noqa: BLE001 - the record to blame is found, whatever it broke
             parted = await self._quarantine.taken_apart(pending, error)
             self._sealed.extendleft(zip(reversed(parted), (size, 0), strict=False))
             return
@@ -216,7 +216,7 @@ class Delivery:
         self._measure(flush, entry, self._clock.monotonic_s() - started_s)
 
     def _trimmed_entry(self) -> LedgerEntry:
-        """An entry that holds no record but says that some were lost at the shard's end."""
+        """An entry without records, which says that the stream trimmed unread records at the shard's end."""
         lease = self.lease
         return LedgerEntry(
             shard_id=lease.shard_id,

@@ -94,7 +94,7 @@ class Quarantine:
                 pass
             raise QuarantineFailed(
                 f"{shard_id}: record {sequence} cannot be encoded, and the stream has trimmed what was sent; "
-                "it is not committed: mend the encoding and start again"
+                "it is not committed: fix the encoding and start again"
             )
 
 

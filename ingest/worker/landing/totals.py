@@ -1,4 +1,4 @@
-"""What a worker has done so far."""
+"""Counts what a worker has read and committed."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from contracts.ledger import LANDED, LedgerEntry
 
 @dataclass(slots=True)
 class Totals:
-    """Counts of what was committed by one worker, and of what it read."""
+    """One worker's counts: what it read, and what it committed."""
 
     kinesis_records_read: int = 0
     user_records_read: int = 0

@@ -155,10 +155,10 @@ class LiveStateRebuilder:
         if self._paused is None:
             return True
         token, until_s = self._paused
-        stands = await self._live.rebuilding(token)
-        if stands and self._clock.monotonic_s() < until_s:
+        nothing_new = await self._live.rebuilding(token)
+        if nothing_new and self._clock.monotonic_s() < until_s:
             return False
-        if stands:
+        if nothing_new:
             await self._live.give_up_rebuild(token)
         else:
             self._incomplete = 0

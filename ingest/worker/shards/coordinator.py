@@ -266,7 +266,7 @@ class Coordinator:
             _log.info("lease.asked", shard=wanted.shard_id, owner=wanted.owner)
 
     async def _renew(self, shard: ShardTask) -> None:
-        shard.load.settle()
+        shard.load.update()
         rates = {"records_per_s": shard.load.records_per_s, "bytes_per_s": shard.load.bytes_per_s}
         renewal = self._leases.renew(shard.lease, **rates, live_seq=shard.live_seq)
         try:

@@ -139,7 +139,7 @@ def test_the_ratio_follows_the_streams_present_retention() -> None:
     async def story() -> None:
         horizon = Horizon("s", retention := Retention(168 * HOUR_S * 1000), 1_000, "1", VirtualClock(), _trouble())
         assert horizon.used(1_000 + 12 * HOUR_S * 1000) < 0.1
-        retention.told(24 * HOUR_S * 1000)
+        retention.observed(24 * HOUR_S * 1000)
         assert horizon.used(1_000 + 12 * HOUR_S * 1000) == 0.5
 
     run_virtually(story())
