@@ -35,7 +35,7 @@ def _consume(
     from ingest.runtime.allocator import keep_freed_memory
 
     keep_freed_memory()
-    from ingest.service.one_worker import consume
+    from ingest.service.consume import consume
 
     report = {"region": region, **msgspec.to_builtins(consume(RegionSettings.load(), workers, until_idle))}
     _show([report], as_json=as_json, single=True)

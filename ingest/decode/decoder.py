@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from contracts.record import LANDING_SCHEMA, RejectReason
 from ingest.batch import MAX_UNKNOWN_NAMES, OTHER_NAMES, Batch, KinesisRecord, ShardId
+from ingest.bisection import Bisection
 from ingest.decode.collector import collector_paused
 from ingest.decode.part import Part, Readers, decode_part
 from ingest.decode.rejected import Refusal, rejected_rows
@@ -82,24 +83,20 @@ class JsonDecoder:
         arrivals: np.ndarray,
         sequences: pa.StringArray,
     ) -> list[Part]:
-        """User records [start, stop). What breaks this code is bisected to the record, which alone is refused.
+        """User records [start, stop). A record that breaks this code is found by bisection and refused alone.
 
-        Raises MemoryError where a single one finds no memory: that is no fault of the record.
+        Raises MemoryError where a single record finds no memory.
         """
-        try:
-            part = users.part(start, stop)
-            return [decode_part(self._readers, self._suppression, shard_id, part, start, arrivals, sequences)]
-        except Exception as error:
-            if stop - start == 1:
-                if isinstance(error, MemoryError):
-                    raise
-                refusal = Refusal(start, RejectReason.POISON, type(error).__name__)
-                return [Part(_NO_ROWS, [refusal])]
-            middle = (start + stop) // 2
-            return [
-                *self._decode(shard_id, users, start, middle, arrivals, sequences),
-                *self._decode(shard_id, users, middle, stop, arrivals, sequences),
-            ]
+        parts: list[Part] = []
+        for low, high in (ranges := Bisection(stop - start)):
+            first = start + low
+            try:
+                part = users.part(first, start + high)
+                parts.append(decode_part(self._readers, self._suppression, shard_id, part, first, arrivals, sequences))
+            except Exception as error:  # noqa: BLE001 - whatever a record breaks, the others are decoded
+                if ranges.alone(error):
+                    parts.append(Part(_NO_ROWS, [Refusal(first, RejectReason.POISON, type(error).__name__)]))
+        return parts
 
 
 def _together(batches: list[pa.RecordBatch]) -> pa.RecordBatch:

@@ -5,7 +5,7 @@ from ingest.kinesis.fan_out import FanOut, Subscription, SubscriptionInUse
 from ingest.kinesis.protocol import Records, Start, StreamUnavailable
 from ingest.kinesis.trouble import Trouble
 
-_IN_USE_WAIT_S = 1.0
+_IN_USE_WAIT_S = 2.0
 
 
 class ShardSubscriber:

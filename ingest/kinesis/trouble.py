@@ -8,8 +8,9 @@ from ingest.batch import ShardId
 from ingest.kinesis.protocol import StreamUnavailable, Throttled
 from ingest.runtime.clock import Clock
 from ingest.runtime.metrics import STREAM, Metrics
+from ingest.runtime.retry import Backoff
 
-_FIRST_WAIT_S = 0.1
+_FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 10.0
 _PATIENCE_S = 10.0
 _log = structlog.get_logger()
@@ -48,8 +49,7 @@ class Trouble:
             self._metrics.throttled.labels(self._shard_id).inc(throttled)
             if not error.passing or now_s - since_s >= _PATIENCE_S:
                 self._metrics.sink_failed(STREAM, self._shard_id, since_s=since_s)
-        wait_s = min(_LONGEST_WAIT_S, first_s * 2.0 ** min(self._failures, 10))
-        return self._jitter.uniform(0.5, 1.0) * wait_s
+        return Backoff(first_s, _LONGEST_WAIT_S, jitter=self._jitter).after_s(self._failures)
 
     def over(self) -> None:
         """The stream answered."""

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ingest.batch import Batch
-from ingest.joining import BATCH_OVERHEAD_BYTES, worth_joining
+from ingest.batch import BATCH_OVERHEAD_BYTES, Batch, worth_joining
 from ingest.landing.flush import Flush, Pending
 from ingest.landing.hours import arrival_hours
 

@@ -1,4 +1,4 @@
-"""Who reads which shard, and which flushes count: the lease table and the ledger, committed in one transaction."""
+"""The lease table (who reads which shard) and the ledger (which flushes count), committed in one transaction."""
 
 from ingest.leases.expiry import Observer
 from ingest.leases.protocol import LeaseTable, Ledger

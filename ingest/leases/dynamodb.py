@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec.structs import replace
-
 from contracts.errors import LeaseLost, PositionMoved, SinkUnavailable
 from contracts.ledger import LeaseRow, LedgerEntry, lease_item, lease_row, ledger_entry, ledger_item
 from contracts.names import LAST_SEQ, leases_table, ledger_table, padded_sequence
 from contracts.settings import AwsService
 from ingest.batch import ShardId
 from ingest.leases.expressions import Change, commit_of, held_by
-from ingest.leases.protocol import WorkerId
+from ingest.leases.protocol import WorkerId, after_commit
 from ingest.leases.wire import DynamoWire
 
 _CHILD_TRIES = 5
@@ -37,14 +35,14 @@ class DynamoLeases:
             await self._wire.conditionally("PutItem", {"TableName": self._leases, **request})
 
     async def take(self, seen: LeaseRow, worker: WorkerId) -> LeaseRow | None:
-        """One higher fence, if fence and heartbeat are as seen."""
+        """Raise the fence by one, if fence and heartbeat are as seen."""
         change = Change()
         change.when("fence", seen.fence).when("heartbeat", seen.heartbeat).when("ended", False)
         change.put("owner", worker).add("fence", 1).add("heartbeat", 1).drop("wanted_by")
         return await self._update(seen.shard_id, change)
 
     async def renew(self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float, live_seq: str) -> LeaseRow:
-        """Beat, and note the load."""
+        """Change the heartbeat, and note the load."""
         change = held_by(lease).add("heartbeat", 1).put("live_seq", live_seq)
         change.put("records_per_s", round(records_per_s, 3)).put("bytes_per_s", round(bytes_per_s, 1))
         return await self._update_held(lease, change)
@@ -58,7 +56,7 @@ class DynamoLeases:
         return row if row is not None else await self._held(lease)
 
     async def release(self, lease: LeaseRow, *, live_seq: str, to: WorkerId | None = None) -> None:
-        """Let go, perhaps to someone."""
+        """Remove the owner, and perhaps mark the row for a worker."""
         change = held_by(lease).add("heartbeat", 1).drop("owner").put("live_seq", live_seq)
         if to is None:
             change.drop("wanted_by")
@@ -81,7 +79,9 @@ class DynamoLeases:
         self, lease: LeaseRow, entry: LedgerEntry | None, *, children: Sequence[LeaseRow] | None = None
     ) -> LeaseRow:
         """One TransactWriteItems."""
-        after = _after(lease, entry, ended=children is not None)
+        if entry is not None and entry.after_seq != lease.position:
+            raise PositionMoved(f"{lease.shard_id}: the entry does not start at the lease's position")
+        after = after_commit(lease, entry, ended=children is not None)
         for _ in range(_CHILD_TRIES):
             writes: list[dict[str, Any]] = [{"Update": self._keyed(lease.shard_id, commit_of(lease, after))}]
             if entry is not None:
@@ -103,7 +103,7 @@ class DynamoLeases:
         return None if item is None else ledger_entry(item)
 
     async def shards(self) -> list[ShardId]:
-        """One item is read a shard: after each, the scan goes on behind the last key that the shard could have."""
+        """Read one item a shard: after each, the scan goes on behind the last key that the shard could have."""
         request: dict[str, Any] = {"TableName": self._ledger, "ConsistentRead": True}
         request |= {"Limit": 1, "ProjectionExpression": "shard_id"}
         found: list[ShardId] = []
@@ -139,13 +139,13 @@ class DynamoLeases:
     async def _update_held(self, lease: LeaseRow, change: Change) -> LeaseRow:
         row = await self._update(lease.shard_id, change)
         if row is None:
-            raise _lost(lease)
+            raise _lease_lost(lease)
         return row
 
     async def _held(self, lease: LeaseRow) -> LeaseRow:
         row = await self._row(lease.shard_id)
         if row is None or row.ended or row.owner != lease.owner or row.fence != lease.fence:
-            raise _lost(lease)
+            raise _lease_lost(lease)
         return row
 
     async def _row(self, shard_id: ShardId) -> LeaseRow | None:
@@ -158,7 +158,7 @@ class DynamoLeases:
         raise PositionMoved(f"{lease.shard_id} is at {where}, or the ledger has this flush's last record already")
 
     async def _child(self, child: LeaseRow) -> dict[str, Any] | None:
-        """The write that gives a child its row, or lowers its watermark unless someone has read by it already."""
+        """The write that inserts a child's row, or lowers its watermark where no worker has taken the child yet."""
         known = await self._row(child.shard_id)
         if known is None:
             put = {"Item": lease_item(child), "ConditionExpression": "attribute_not_exists(shard_id)"}
@@ -170,19 +170,5 @@ class DynamoLeases:
         return {"Update": self._keyed(child.shard_id, change)}
 
 
-def _after(lease: LeaseRow, entry: LedgerEntry | None, *, ended: bool) -> LeaseRow:
-    if entry is not None:
-        if entry.after_seq != lease.position:
-            raise PositionMoved(f"{lease.shard_id}: the entry starts elsewhere than the lease's position")
-        lease = replace(
-            lease,
-            position=entry.last_seq,
-            watermark_ms=max(lease.watermark_ms, entry.watermark_ms),
-            suppression_version=entry.suppression_version,
-            lost=lease.lost and not entry.lost,
-        )
-    return replace(lease, ended=ended, owner=None) if ended else lease
-
-
-def _lost(lease: LeaseRow) -> LeaseLost:
+def _lease_lost(lease: LeaseRow) -> LeaseLost:
     return LeaseLost(f"{lease.shard_id}: fence {lease.fence} of {lease.owner} is no longer the lease's")

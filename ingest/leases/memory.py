@@ -1,4 +1,4 @@
-"""Leases and ledger in memory, with the promises of the table's."""
+"""Lease table and ledger in memory, with the same promises as DynamoDB's."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from contracts.errors import LeaseLost, PositionMoved
 from contracts.ledger import LeaseRow, LedgerEntry
 from contracts.names import padded_sequence
 from ingest.batch import ShardId
-from ingest.leases.protocol import WorkerId
+from ingest.leases.protocol import WorkerId, after_commit
 
 
 class MemoryLeases:
@@ -31,7 +31,7 @@ class MemoryLeases:
             self._rows.setdefault(row.shard_id, row)
 
     async def take(self, seen: LeaseRow, worker: WorkerId) -> LeaseRow | None:
-        """One higher fence for the first who asks."""
+        """The next fence, for the first caller."""
         await asyncio.sleep(0)
         row = self._rows.get(seen.shard_id)
         if row is None or row.ended or (row.fence, row.heartbeat) != (seen.fence, seen.heartbeat):
@@ -39,14 +39,14 @@ class MemoryLeases:
         return self._put(replace(row, owner=worker, fence=row.fence + 1, heartbeat=row.heartbeat + 1, wanted_by=None))
 
     async def renew(self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float, live_seq: str) -> LeaseRow:
-        """Beat."""
+        """Change the heartbeat."""
         await asyncio.sleep(0)
         row = self._held(lease)
         load = {"records_per_s": records_per_s, "bytes_per_s": bytes_per_s}
         return self._put(replace(row, heartbeat=row.heartbeat + 1, live_seq=live_seq, **load))
 
     async def advance(self, lease: LeaseRow, watermark_ms: int) -> LeaseRow:
-        """Forward only."""
+        """Move the watermark forward."""
         await asyncio.sleep(0)
         row = self._held(lease)
         if watermark_ms <= row.watermark_ms:
@@ -54,13 +54,13 @@ class MemoryLeases:
         return self._put(replace(row, watermark_ms=watermark_ms, lost=row.lost or lease.lost))
 
     async def release(self, lease: LeaseRow, *, live_seq: str, to: WorkerId | None = None) -> None:
-        """Let go."""
+        """Remove the owner."""
         await asyncio.sleep(0)
         row = self._held(lease)
         self._put(replace(row, owner=None, heartbeat=row.heartbeat + 1, wanted_by=to, live_seq=live_seq))
 
     async def ask(self, seen: LeaseRow, worker: WorkerId) -> bool:
-        """First come, first served."""
+        """Mark the row for the first caller."""
         await asyncio.sleep(0)
         row = self._rows.get(seen.shard_id)
         if row is None or row.ended or row.fence != seen.fence or row.owner != seen.owner or row.wanted_by is not None:
@@ -69,7 +69,7 @@ class MemoryLeases:
         return True
 
     async def remove(self, row: LeaseRow) -> None:
-        """Only what has ended."""
+        """Delete the row of an ended shard."""
         await asyncio.sleep(0)
         if row.shard_id in self._rows and self._rows[row.shard_id].ended:
             del self._rows[row.shard_id]
@@ -77,7 +77,7 @@ class MemoryLeases:
     async def commit(
         self, lease: LeaseRow, entry: LedgerEntry | None, *, children: Sequence[LeaseRow] | None = None
     ) -> LeaseRow:
-        """All or nothing."""
+        """Check everything, then change rows and entries."""
         await asyncio.sleep(0)
         row = self._held(lease)
         if row.position != lease.position or (entry is not None and entry.after_seq != row.position):
@@ -91,34 +91,27 @@ class MemoryLeases:
             if key in self._entries:
                 raise PositionMoved(f"{lease.shard_id} has an entry at {entry.last_seq} already")
             self._entries[key] = entry
-            row = replace(
-                row,
-                position=entry.last_seq,
-                watermark_ms=max(row.watermark_ms, entry.watermark_ms),
-                suppression_version=entry.suppression_version,
-                lost=row.lost and not entry.lost,
-            )
         for child in children or ():
             known = self._rows.get(child.shard_id, child)
             if known.fence == 0:
                 self._put(replace(known, watermark_ms=min(known.watermark_ms, child.watermark_ms)))
-        row = replace(row, heartbeat=row.heartbeat + 1)
         if children is not None:
-            row = replace(row, ended=True, owner=None, wanted_by=None, live_seq=lease.live_seq)
-        return self._put(row)
+            row = replace(row, live_seq=lease.live_seq)
+        row = after_commit(row, entry, ended=children is not None)
+        return self._put(replace(row, heartbeat=row.heartbeat + 1))
 
     async def find(self, shard_id: ShardId, last_seq: str) -> LedgerEntry | None:
-        """By key."""
+        """The entry of that key."""
         await asyncio.sleep(0)
         return self._entries.get((shard_id, padded_sequence(last_seq)))
 
     async def shards(self) -> list[ShardId]:
-        """From the entries."""
+        """The shards of all entries."""
         await asyncio.sleep(0)
         return sorted({shard_id for shard_id, _ in self._entries})
 
     async def entries(self, shard_id: ShardId, after: str = "") -> list[LedgerEntry]:
-        """In order."""
+        """The shard's entries after that sequence number."""
         await asyncio.sleep(0)
         first = padded_sequence(after)
         return [self._entries[key] for key in sorted(self._entries) if key[0] == shard_id and key[1] > first]

@@ -1,7 +1,9 @@
-"""What leases and the ledger promise."""
+"""The promises of the lease table and the ledger, and the lease after a commit."""
 
 from collections.abc import Sequence
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from contracts.ledger import LeaseRow, LedgerEntry
 from ingest.batch import ShardId
@@ -30,11 +32,11 @@ class LeaseTable(Protocol):
         ...
 
     async def take(self, seen: LeaseRow, worker: WorkerId) -> LeaseRow | None:
-        """Own the shard if its row is still as `seen`; the row as taken, or None where someone was faster."""
+        """Own the shard if its row is still as `seen`; the row as taken, or None where another worker was faster."""
         ...
 
     async def renew(self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float, live_seq: str) -> LeaseRow:
-        """Change the heartbeat, note the load and how far live state is; the row as it is now."""
+        """Change the heartbeat, note the load and the progress of live state; the row after."""
         ...
 
     async def advance(self, lease: LeaseRow, watermark_ms: int) -> LeaseRow:
@@ -42,7 +44,7 @@ class LeaseTable(Protocol):
         ...
 
     async def release(self, lease: LeaseRow, *, live_seq: str, to: WorkerId | None = None) -> None:
-        """Own the shard no more. `to` is the worker that it is meant for; without, anyone may take it at once."""
+        """Give the shard up. `to` is the worker that it is meant for; without, any worker may take it at once."""
         ...
 
     async def ask(self, seen: LeaseRow, worker: WorkerId) -> bool:
@@ -50,7 +52,7 @@ class LeaseTable(Protocol):
         ...
 
     async def remove(self, row: LeaseRow) -> None:
-        """Forget an ended shard that the stream no longer has."""
+        """Delete the row of an ended shard that the stream no longer has."""
         ...
 
 
@@ -59,10 +61,10 @@ class Ledger(Protocol):
 
     Promises
     - `commit` does all or nothing, in one step: the lease's position and watermark move, the entry is added, and, with
-      `children`, the shard ends, live state being at `lease.live_seq`, and its children get rows. It does so only if
-      owner, fence and position are still the lease's and no entry stands at (shard_id, last_seq).
-    - Otherwise it changes nothing and raises LeaseLost where the owner or the fence is another, else PositionMoved.
-    - SinkUnavailable means that it may have been done or not: `find` tells, and repeating the same call is harmless.
+      `children`, the shard ends with `lease.live_seq`, and its children get rows. It does so only if owner, fence and
+      position are still the lease's and there is no entry at (shard_id, last_seq).
+    - Otherwise it changes nothing and raises LeaseLost where owner or fence differ, else PositionMoved.
+    - After SinkUnavailable the commit may have been done or not: `find` tells, and repeating the call is harmless.
     - A child's row has the smallest watermark of the parents that ended before it was taken.
     """
 
@@ -77,7 +79,7 @@ class Ledger(Protocol):
         ...
 
     async def shards(self) -> list[ShardId]:
-        """Every shard that has an entry. The rows are no list of them: an ended shard's goes, its entries stay."""
+        """Every shard that has an entry, also ended shards whose lease rows have been removed."""
         ...
 
     async def entries(self, shard_id: ShardId, after: str = "") -> list[LedgerEntry]:
@@ -89,3 +91,16 @@ class Leases(LeaseTable, Ledger, Protocol):
     """Both, over the same rows."""
 
     async def close(self) -> None: ...
+
+
+def after_commit(lease: LeaseRow, entry: LedgerEntry | None, *, ended: bool) -> LeaseRow:
+    """The lease once `entry` is committed, and, where `ended`, the shard with it."""
+    if entry is not None:
+        lease = replace(
+            lease,
+            position=entry.last_seq,
+            watermark_ms=max(lease.watermark_ms, entry.watermark_ms),
+            suppression_version=entry.suppression_version,
+            lost=lease.lost and not entry.lost,
+        )
+    return replace(lease, ended=True, owner=None, wanted_by=None) if ended else lease

@@ -1,4 +1,4 @@
-"""DynamoDB's requests and what their failures mean here."""
+"""Sends DynamoDB's requests and translates their failures."""
 
 from collections.abc import AsyncIterator
 from hashlib import blake2b
@@ -23,11 +23,11 @@ _BUSY = {
     _CANCELLED,
 }
 _OURS = {"ValidationException", "SerializationException", "UnknownOperationException"}
-"""A request that no waiting mends."""
+"""Refusals of a malformed request, which waiting does not cure."""
 
 
 class DynamoWire:
-    """One attempt a request. SinkUnavailable where the store is down, busy or denying; it may then have been done.
+    """One attempt a request. SinkUnavailable where DynamoDB is down, busy or denying; the change may then be done.
 
     Before its first answer, a refusal that names table or keys says that the settings are wrong (FleetlakeError). Once
     it has answered, whatever it refuses but a malformed request is an outage: keys are rotated, tables are restored.

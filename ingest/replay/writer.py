@@ -10,12 +10,13 @@ import msgspec
 from contracts.errors import SinkUnavailable
 from contracts.settings import AwsService
 from ingest.runtime.aws import AwsRefused, AwsUnanswered, JsonService
+from ingest.runtime.retry import Backoff
 
 MOST_RECORDS = 500
 MOST_BYTES = 4 * 1024 * 1024
 """Of one request; Kinesis takes 5 MiB, partition keys included."""
 _TRIES = 8
-_FIRST_WAIT_S = 0.1
+_PAUSES = Backoff(0.2, 12.8)
 _BUSY = {"ProvisionedThroughputExceededException", "InternalFailure", "KMSThrottlingException", "ThrottlingException"}
 
 
@@ -71,7 +72,7 @@ class KinesisWriter:
             if not left:
                 break
             if attempt:
-                await asyncio.sleep(_FIRST_WAIT_S * 2**attempt)
+                await asyncio.sleep(_PAUSES.after_s(attempt))
             placed |= await self._attempt({place: records[place] for place in left})
         if len(placed) < len(records):
             raise SinkUnavailable(f"stream {self._stream} is busy: it takes no more records just now; run this again")

@@ -1,7 +1,7 @@
-"""Memory that a consumer frees and needs again at once stays with the process.
+"""malloc settings of a consumer process: glibc keeps freed memory instead of returning it to the kernel.
 
-A consumer fills and frees buffers of megabytes many times a second. By default allocators give such memory back to the
-kernel, which clears every page before it comes again: a fifth of a busy consumer's time (docs/performance.md).
+A consumer fills and frees buffers of megabytes many times a second. By default an allocator returns such memory to the
+kernel, which clears every page before it hands it out again: a fifth of a busy consumer's time (docs/performance.md).
 """
 
 import ctypes
@@ -11,15 +11,15 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Parameters of mallopt(3)."""
 _KEPT_BYTES = 256 * 1024 * 1024
 _FROM_THE_KERNEL_BYTES = 32 * 1024 * 1024
-"""Larger than what is freed and wanted again all the time; the most that every glibc accepts."""
+"""Allocations below this size stay in the heap. Larger than a consumer's buffers; the most that every glibc accepts."""
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc's allocator to keep what is freed, up to 256 MiB at the heap's end, and Arrow to use that allocator.
+    """Have glibc keep up to 256 MiB of freed memory at the heap's end, and Arrow use glibc's allocator.
 
-    For processes that do nothing but consume, and best before pyarrow is imported: what its Parquet writer allocates
-    comes from the allocator that the environment names at that moment, here and in child processes. False, and nothing
-    changed, where the C library is not glibc.
+    For processes that only consume. Call it before pyarrow is imported: its Parquet writer uses the allocator that the
+    environment names at that moment, here and in child processes. Returns False, and changes nothing, where the C
+    library is not glibc.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

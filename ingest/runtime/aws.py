@@ -1,6 +1,6 @@
 """A lean asynchronous client for AWS's JSON services: botocore finds credentials and signs, aiohttp carries.
 
-It makes one attempt a call (two where only the clock was wrong): who retries, and for how long, is the caller's.
+It makes one attempt per call (two where only the clock was wrong): the caller decides whether to retry.
 """
 
 import asyncio
@@ -38,8 +38,8 @@ _DENYING = {
     "KMSDisabledException",
     "KMSInvalidStateException",
 }
-"""What a service that worked before says while keys and policies are being changed."""
-_SKEW_WORTH_MENDING_S = 30.0
+"""What a service that worked before answers while keys and policies are being changed."""
+_SKEW_TO_CORRECT_S = 30.0
 _SERVER_ERROR = 500
 _BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
 
@@ -59,11 +59,11 @@ class _Skewed(AwsRefused):
 
 
 class AwsUnanswered(FleetlakeError):
-    """No usable answer: timeout, broken connection, half a body, or a server error. It may have been done or not."""
+    """No usable answer: timeout, broken connection, half a body, or a server error. The action may have been done."""
 
 
 class Answer(NamedTuple):
-    """A body, and the server's own time in epoch milliseconds where it told it (whole seconds), else None."""
+    """A body, and the server's time in epoch milliseconds (whole seconds), or None where the answer has no time."""
 
     body: bytes
     server_ms: int | None
@@ -72,9 +72,9 @@ class Answer(NamedTuple):
 class JsonService:
     """One AWS service of one region, spoken to in its JSON protocol.
 
-    `call` raises AwsRefused or AwsUnanswered. A signature refused for a clock that is off is signed again with the
-    server's time. Being denied is a refusal at first; where the same action was done before, it is no
-    answer.
+    `call` raises AwsRefused or AwsUnanswered. Where a signature is refused because this machine's clock is wrong, the
+    request is signed again with the server's time. An access denial raises AwsRefused; but AwsUnanswered where the same
+    action was allowed before, as while keys are rotated.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class JsonService:
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=5.0)
         self._http: aiohttp.ClientSession | None = None
         self._done: set[str] = set()
-        """Actions that the service has done, and so allows these credentials."""
+        """Actions that the service has done for these credentials, and so allows."""
 
     async def call(self, action: str, body: bytes) -> Answer:
         """Do one action; `body` is its JSON."""
@@ -99,7 +99,7 @@ class JsonService:
             return await self.answer(action, response)
 
     async def answer(self, action: str, response: aiohttp.ClientResponse) -> Answer:
-        """What an opened response holds."""
+        """The body of an opened response."""
         try:
             return Answer(await response.read(), server_ms(response))
         except _BROKEN as error:
@@ -139,7 +139,7 @@ class JsonService:
         code, message = _error_of(data)
         if code in _SKEWED:
             self._signer.learn(_server_time(response.headers.get("Date")))
-            if self._signer.ahead != ahead:  # learned from this answer, or from another that was on its way
+            if self._signer.ahead != ahead:  # learned from this answer, or from another in the meantime
                 raise _Skewed(self._service, code, message, data)
         raise self._failure(action, response.status, code, message, data)
 
@@ -152,7 +152,7 @@ class JsonService:
         return AwsRefused(self._service, code or str(status), message, data)
 
     async def _signed(self, action: str, body: bytes) -> tuple[dict[str, str], timedelta]:
-        """Headers, and by how much the clock was moved that they are signed with."""
+        """Headers, and the clock correction that they are signed with."""
         headers = {"X-Amz-Target": f"{self._prefix}.{action}", "Content-Type": self._type}
         request = AWSRequest(method="POST", url=self._url, data=body, headers=headers)
         try:
@@ -174,7 +174,7 @@ class JsonService:
 
 
 class _Signer(SigV4Auth):
-    """botocore's signer on a clock that is moved to the server's where they differ."""
+    """botocore's signer, on this machine's clock corrected by the server's."""
 
     def __init__(self, credentials: Credentials, service: str, aws_region: str) -> None:
         super().__init__(credentials, service, aws_region)
@@ -182,11 +182,11 @@ class _Signer(SigV4Auth):
         """How far the server's clock is ahead of this machine's."""
 
     def learn(self, served: datetime | None) -> None:
-        """Take the server's time as the truth."""
+        """Correct the clock by the server's time."""
         if served is None:
             return
         ahead = served - datetime.now(UTC)
-        if abs((ahead - self.ahead).total_seconds()) > _SKEW_WORTH_MENDING_S:
+        if abs((ahead - self.ahead).total_seconds()) > _SKEW_TO_CORRECT_S:
             self.ahead = ahead
 
     def _modify_request_before_signing(self, request: AWSRequest) -> None:
@@ -221,7 +221,7 @@ def _error_of(data: bytes) -> tuple[str, str]:
 
 
 def server_ms(response: aiohttp.ClientResponse) -> int | None:
-    """The server's own time of an answer in epoch milliseconds (whole seconds), where it told it."""
+    """The server's own time of an answer in epoch milliseconds (whole seconds), or None."""
     served = _server_time(response.headers.get("Date"))
     return None if served is None else int(served.timestamp() * 1000)
 

@@ -1,4 +1,4 @@
-"""Time as the consumer sees it: every wait and every age goes through a clock that a test can replace."""
+"""The consumer's clock: every wait and every age goes through it, so that a test can replace it."""
 
 import asyncio
 import time
@@ -6,11 +6,11 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Monotonic seconds to measure with, wall milliseconds to write down.
+    """Monotonic seconds to measure with, wall-clock milliseconds to record.
 
     Promises
     - `monotonic_s` never goes backwards and moves with `sleep`.
-    - No decision between machines rests on `wall_ms`; it dates what is written for people.
+    - No decision that involves another machine uses `wall_ms`; it only dates what people read.
     """
 
     def monotonic_s(self) -> float: ...

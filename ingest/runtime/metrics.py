@@ -1,4 +1,4 @@
-"""What the consumer tells Prometheus. The names are stable: dashboards and alarms rely on them."""
+"""The consumer's Prometheus metrics. Their names are stable: dashboards and alarms rely on them."""
 
 from collections import Counter as Counts
 
@@ -12,13 +12,13 @@ _FLUSH_BYTES = tuple(2**exponent for exponent in range(12, 30, 2))
 _SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 LANDING, LIVE, LEASES, STREAM = "landing", "live", "leases", "stream"
-"""The remote parts that may be down, as the label `sink` names them."""
+"""The remote stores that may be down, as the label `sink` names them."""
 READS, WRITES = "reads", "writes"
-"""What is asked of a part: one may fail while the other works, as where writes are throttled or denied."""
+"""Kinds of request to a store: one may fail while the other works, as where writes are throttled or denied."""
 
 
 class Metrics:
-    """The metrics of one worker, in a registry of their own."""
+    """One worker's metrics, in a registry of their own."""
 
     def __init__(self, region: str = "", worker: str = "", clock: Clock | None = None) -> None:
         self.registry = CollectorRegistry()
@@ -47,7 +47,7 @@ class Metrics:
         self.horizon = self._gauge(
             "retention_used_ratio", "Age of the oldest unread record over the stream's retention.", "shard"
         )
-        self.lost = self._counter("lost_total", "Times that the stream had trimmed what was not read.", "shard")
+        self.trimmed = self._counter("lost_total", "Times that the stream had trimmed what was not read.", "shard")
 
     def _define_delivery(self) -> None:
         self.landed = self._counter("landed_total", "User records whose landing was committed.", "shard")
@@ -74,11 +74,11 @@ class Metrics:
 
     @property
     def down_since_s(self) -> dict[str, float]:
-        """The remote parts that are down, each with the moment since when."""
+        """The stores that are down, each with the clock's time since when."""
         return {sink: min(kinds.values()) for sink, kinds in self._failing.items()}
 
     def sink_failed(self, sink: str, kind: str = WRITES, *, since_s: float | None = None) -> bool:
-        """Note that a remote part failed, now or since then; True where it was up before.
+        """Note that a store failed, now or at `since_s`; True where it was up before.
 
         kind: what failed: reads, writes, or the reading of one shard.
         """
@@ -87,8 +87,9 @@ class Metrics:
         return fresh
 
     def sink_worked(self, sink: str, kind: str = WRITES) -> float | None:
-        """Note that a remote part works in this kind; where nothing of it fails any more, for how many seconds it was
-        down. None where it was up, or is down in another kind.
+        """Note that requests of this kind work; returns for how many seconds the store was down, now that it is up.
+
+        None where the store was up already, or is still down for another kind.
         """
         kinds = self._failing.get(sink, {})
         if kind not in kinds:
@@ -101,12 +102,12 @@ class Metrics:
         return self._clock.monotonic_s() - since_s
 
     def waits(self, sink: str, kind: str, more: int) -> int:
-        """How many operations wait for a part that fails, `more` of them from now on."""
+        """Add `more` to the operations that wait for a failing store; returns their number."""
         self._waiting[sink, kind] += more
         return self._waiting[sink, kind]
 
     def down_s(self) -> dict[str, float]:
-        """The remote parts that are down, each with the seconds since when."""
+        """The stores that are down, each with for how many seconds."""
         now_s = self._clock.monotonic_s()
         return {sink: now_s - since_s for sink, since_s in self.down_since_s.items()}
 
@@ -118,7 +119,7 @@ class Metrics:
         self.unknown.labels(name if name in names else OTHER_NAMES).inc(times)
 
     def forget_shard(self, shard_id: str) -> None:
-        """Show no more gauges of a shard that this worker let go, nor trouble with it."""
+        """Remove the gauges and the outage of a shard that this worker released."""
         self.sink_worked(STREAM, shard_id)
         for gauge in (self.lag, self.lag_records, self.horizon, self.watermark):
             if (shard_id,) in gauge._metrics:

@@ -1,4 +1,4 @@
-"""Work that computes for a while, kept off the event loop."""
+"""Runs long computations off the event loop."""
 
 import asyncio
 import threading
@@ -13,11 +13,11 @@ from typing import Any, Protocol, TypeVar, cast
 _T = TypeVar("_T")
 
 _Waiting = tuple[int, int, Future[Any], Callable[[], Any]]
-"""The step, a number that no other has, who waits, and the work."""
+"""The step (its priority), a unique number, the future of the result, and the work."""
 
 
 class Offload(Protocol):
-    """Runs a function that computes for a while without holding up the event loop."""
+    """Runs a function that computes for long without blocking the event loop."""
 
     def __call__(self, work: Callable[..., Any], /, *args: Any) -> Awaitable[Any]: ...
 
@@ -34,10 +34,9 @@ class Threads:
 
 
 class OneThread:
-    """Two Offloads on one thread: what `finishing` is told goes before everything that `beginning` waits with.
+    """Two Offloads on one thread: work for `finishing` runs before all work that waits for `beginning`.
 
-    For work in two steps of which the first makes much out of little: few are between the two at any time, in however
-    many the second step comes late.
+    For work in two steps of which the first makes much out of little: few items are between the two steps at any time.
     """
 
     def __init__(self) -> None:
@@ -60,14 +59,14 @@ class OneThread:
             return
         try:
             done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
+        except BaseException as error:  # noqa: BLE001 - raised where the result is awaited
             done.set_exception(error)
 
 
 async def aside(work: Callable[[], _T], *, within_s: float) -> _T:
-    """The result of work that waits for something foreign, done on a thread that no ending of the process waits for.
+    """The result of blocking work, done on a daemon thread: the process may end without it.
 
-    Raises TimeoutError where it takes too long; the work goes on by itself then.
+    Raises TimeoutError where it takes longer than `within_s`; the thread then goes on by itself.
     """
     loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
 
@@ -90,5 +89,5 @@ async def aside(work: Callable[[], _T], *, within_s: float) -> _T:
 
 
 async def inline(work: Callable[..., Any], /, *args: Any) -> Any:
-    """An Offload that computes at once: for tests, which want no threads."""
+    """An Offload that computes at once, on the event loop: for tests without threads."""
     return work(*args)

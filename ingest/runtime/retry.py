@@ -1,35 +1,54 @@
-"""Committing through lost answers: what happened is read from the ledger, never guessed."""
+"""Retries while a store is unavailable and reports the outage."""
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
 
 from contracts.errors import LeaseLost, PositionMoved, SinkUnavailable
-from contracts.ledger import LeaseRow, LedgerEntry
-from ingest.leases.protocol import Ledger
 from ingest.runtime.clock import Clock
-from ingest.runtime.metrics import LEASES, WRITES, Metrics
+from ingest.runtime.metrics import WRITES, Metrics
 
 _T = TypeVar("_T")
-_FIRST_WAIT_S = 0.1
-_LONGEST_WAIT_S = 5.0
+_MOST_DOUBLINGS = 32
 _log = structlog.get_logger()
 
 
-class Persistence:
-    """Repeats what a remote part did not answer, for ever, and tells the metrics which part and since when."""
+class Backoff:
+    """How long to wait after the n-th failure in a row: `first_s`, each further wait `factor` times longer, up to
+    `longest_s`.
+
+    jitter: where given, a wait is a random part of that, at least half, so that clients do not come back together.
+    """
+
+    def __init__(
+        self, first_s: float, longest_s: float, *, factor: float = 2.0, jitter: random.Random | None = None
+    ) -> None:
+        self.first_s = first_s
+        self.longest_s = longest_s
+        self._factor = factor
+        self._jitter = jitter
+
+    def after_s(self, failures: int) -> float:
+        """Seconds to wait after so many failures in a row, one or more."""
+        wait_s = min(self.longest_s, self.first_s * self._factor ** min(failures - 1, _MOST_DOUBLINGS))
+        return wait_s if self._jitter is None else self._jitter.uniform(0.5, 1.0) * wait_s
+
+
+class Retry:
+    """Repeats an operation while its store is unavailable, and tells metrics and log which store and since when."""
 
     def __init__(self, clock: Clock, metrics: Metrics, seed: str = "") -> None:
         self._clock = clock
         self._metrics = metrics
-        self._jitter = random.Random(seed)  # noqa: S311
+        self._backoff = Backoff(0.2, 5.0, jitter=random.Random(seed))  # noqa: S311
 
     async def until_done(self, sink: str, operation: Callable[[], Awaitable[_T]], *, kind: str = WRITES) -> _T:
-        """The operation's result; it must be harmless to repeat. Anything but SinkUnavailable comes through.
+        """The operation's result, after as many attempts as it takes; the operation must be harmless to repeat.
 
-        Where it is given up instead, and nothing else waits for the part either, nothing is missing any more.
+        Any error but SinkUnavailable passes through. A cancelled wait ends the outage that it reported, unless other
+        operations wait for the same store.
         """
         failures = 0
         try:
@@ -40,13 +59,13 @@ class Persistence:
                     failures += 1
                     if failures == 1:
                         self._metrics.waits(sink, kind, 1)
-                    await self._clock.sleep(self._wait_s(failures))
+                    await self._clock.sleep(self._backoff.after_s(failures))
         finally:
             if failures and not self._metrics.waits(sink, kind, -1):
                 self.worked(sink, kind=kind)
 
     async def once(self, sink: str, operation: Awaitable[_T], *, kind: str = WRITES) -> _T:
-        """The operation's result, its success or failure noted."""
+        """The result of one attempt, its success or failure reported."""
         try:
             result = await operation
         except SinkUnavailable as error:
@@ -59,44 +78,12 @@ class Persistence:
         return result
 
     def failed(self, sink: str, error: Exception, *, kind: str = WRITES) -> None:
-        """Note a failure."""
+        """Report a failure."""
         if self._metrics.sink_failed(sink, kind):
             _log.warning("sink.down", sink=sink, error=str(error))
 
     def worked(self, sink: str, *, kind: str = WRITES) -> None:
-        """Note a success."""
+        """Report a success."""
         down_s = self._metrics.sink_worked(sink, kind)
         if down_s is not None:
             _log.info("sink.up", sink=sink, down_s=round(down_s, 1))
-
-    def _wait_s(self, failures: int) -> float:
-        return self._jitter.uniform(0.5, 1.0) * min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(failures, 10))
-
-
-async def commit_for_sure(
-    ledger: Ledger,
-    persistence: Persistence,
-    lease: LeaseRow,
-    entry: LedgerEntry | None,
-    *,
-    children: Sequence[LeaseRow] | None,
-    committed: LeaseRow,
-) -> LeaseRow:
-    """Commit, and come back only when it is known to be in the ledger; `committed` is the lease as it then is.
-
-    Raises LeaseLost or PositionMoved where it is known not to be there and never will.
-    """
-
-    async def once() -> LeaseRow:
-        try:
-            return await ledger.commit(lease, entry, children=children)
-        except (LeaseLost, PositionMoved):
-            # An earlier attempt whose answer was lost may have done it: only the ledger knows.
-            if entry is None:
-                raise
-            found = await ledger.find(entry.shard_id, entry.last_seq)
-            if found is None or (found.worker, found.fence) != (entry.worker, entry.fence):
-                raise
-            return committed
-
-    return await persistence.until_done(LEASES, once)

@@ -1,4 +1,4 @@
-"""What a load balancer, ECS and Prometheus ask a worker over HTTP."""
+"""A worker's HTTP pages for a load balancer, ECS and Prometheus."""
 
 import errno
 import socket
@@ -13,14 +13,14 @@ from ingest.worker import Health
 
 _UNAVAILABLE = 503
 _HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
-"""Where programs of this machine find what is served on every interface."""
+"""The address by which programs of this machine reach a server on every interface."""
 
 
 class HealthServer:
-    """/healthz (200 while it works at all), /readyz (200 while nothing is missing), /metrics; to whoever reaches them.
+    """/healthz (200 while the worker makes progress), /readyz (200 while nothing is missing) and /metrics, for anyone.
 
-    Both health pages are the JSON of ingest.worker.Health. A store that is away makes a worker unready, not
-    unhealthy: starting it again would not help.
+    Both health pages are the JSON of ingest.worker.Health. A store that is down makes a worker unready, not
+    unhealthy: a restart would not help.
     """
 
     def __init__(self, health: Callable[[], Health], metrics: Metrics, show: Callable[[], None]) -> None:
@@ -45,7 +45,7 @@ class HealthServer:
         except OSError as error:
             await runner.cleanup()
             if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-                raise Misuse(f"FLEETLAKE_METRICS_HOST: {host!r} is no address of this machine") from None
+                raise Misuse(f"FLEETLAKE_METRICS_HOST: {host!r} is not an address of this machine") from None
             if error.errno != errno.EADDRINUSE:
                 raise
             raise PortTaken(
@@ -56,7 +56,7 @@ class HealthServer:
         return f"http://{f'[{here}]' if ':' in here else here}:{runner.addresses[0][1]}"
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

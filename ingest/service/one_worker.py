@@ -1,10 +1,12 @@
-"""The consumer as a service: one worker in this process, its signals, logs, health and copy of the watermarks."""
+"""One worker as a service in this process: signals, logs, health pages and the copy of the watermarks."""
 
 import asyncio
 import gc
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -26,7 +28,6 @@ from ingest.runtime.allocator import keep_freed_memory
 from ingest.runtime.metrics import Metrics
 from ingest.runtime.offload import OneThread, Threads, aside
 from ingest.service.health import HealthServer
-from ingest.service.last_resort import LastResort
 from ingest.service.watermarks import copy_watermarks
 from ingest.worker import Options, Parts, Report, Worker
 from ingest.worker.slot import Slot
@@ -41,26 +42,10 @@ _COLLECT_AFTER = 20_000
 _log = structlog.get_logger()
 
 
-def consume(
-    settings: RegionSettings, workers: int = 1, until_idle: bool = False, *, metrics_port: int | None = None
-) -> Report:
-    """Consume a region's stream until SIGTERM or SIGINT, or `until_idle` until every shard is read to its tip.
-
-    workers: processes that share the stream by leases; with one, this process is it. metrics_port: instead of the
-    settings'. Raises FleetlakeError where a shard failed in a way that waiting cannot mend.
-    """
-    log_to_stderr()
-    if workers > 1:
-        from ingest.service.processes import consume_together
-
-        return consume_together(settings, workers, until_idle=until_idle)
-    return run_one(settings, until_idle=until_idle, metrics_port=metrics_port)
-
-
 def run_one(
     settings: RegionSettings, *, workers: int = 1, until_idle: bool = False, metrics_port: int | None = None
 ) -> Report:
-    """One worker among `workers`, in this process; see `consume`. Asked to end, the process ends whatever hangs."""
+    """One worker among `workers`, in this process; see ingest.service.consume. Asked to end, it ends whatever hangs."""
     keep_freed_memory()
     compile_reader()
     # What is loaded by now stays: the collector need not walk it again and again.
@@ -73,6 +58,33 @@ def run_one(
         )
     finally:
         last.disarm()
+
+
+class LastResort:
+    """Ends this process with exit code 1 where it still runs `within_s` after `arm`, whatever hangs in it.
+
+    It loses no record: what is not in the ledger is read again, and the slot's next worker need not wait.
+    """
+
+    def __init__(self, within_s: float) -> None:
+        self._within_s = within_s
+        self._timer: threading.Timer | None = None
+
+    def arm(self) -> None:
+        """Start the timer, at the first call."""
+        if self._timer is None:
+            self._timer = threading.Timer(self._within_s, self._end)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def disarm(self) -> None:
+        """Stop the timer: the worker ended by itself."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _end(self) -> None:
+        _log.error("worker.not_ended", after_s=self._within_s)
+        os._exit(1)
 
 
 async def serve(
@@ -178,22 +190,24 @@ def _on_signals(*actions: Callable[[], None]) -> None:
 async def _copy_watermarks(settings: RegionSettings, worker: Worker) -> None:
     while True:
         await asyncio.sleep(_COPY_EVERY_S)
-        await _copied(settings, list(worker.rows))
+        await _copied(settings, list(worker.rows), worker.rows_age_s)
 
 
 async def _copy_last_watermarks(settings: RegionSettings, parts: Parts) -> None:
-    """As far as that is possible in a moment: the work is done, and its report must not hang on a copy."""
+    """Copy within two seconds or not at all: the work is done, and its report must not wait for a copy."""
     try:
         async with asyncio.timeout(_LAST_COPY_S):
-            await _copied(settings, await parts.leases.rows())
+            asked_s = time.monotonic()
+            rows = await parts.leases.rows()
+            await _copied(settings, rows, time.monotonic() - asked_s)
     except (FleetlakeError, TimeoutError) as error:
         _log.warning("watermarks.not_copied", error=type(error).__name__)
 
 
-async def _copied(settings: RegionSettings, rows: Sequence[LeaseRow]) -> None:
+async def _copied(settings: RegionSettings, rows: Sequence[LeaseRow], age_s: float) -> None:
     dsn = settings.postgres_dsn.get_secret_value()
     try:
-        await aside(partial(copy_watermarks, dsn, rows), within_s=_COPY_EVERY_S)
+        await aside(partial(copy_watermarks, dsn, rows, age_s=age_s), within_s=_COPY_EVERY_S)
     except TimeoutError:
         _log.warning("watermarks.not_copied", error="TimeoutError")
 

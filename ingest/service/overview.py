@@ -1,4 +1,4 @@
-"""What a region's workers and shards are doing just now: from the leases, and from the workers' own pages."""
+"""An overview of a region's workers and shards, from the leases and the workers' own pages."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ _BROKEN = (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError, Valu
 
 
 class ShardView(msgspec.Struct, kw_only=True):
-    """One shard that has not ended. Lag is its owner's word, None where the owner's pages were not read.
+    """One shard that has not ended. Lag comes from its owner's pages, None where these were not read.
 
     lag_records is an estimate: lag_ms times the rate of arrival.
     """
@@ -79,7 +79,7 @@ class _Page(msgspec.Struct):
 
 
 class Overlook:
-    """Looks at one region again and again; the difference to the last look gives rates."""
+    """Looks at one region repeatedly; rates are differences to the last look."""
 
     def __init__(self, region: str, leases: Leases) -> None:
         self._region = region
@@ -111,11 +111,11 @@ class Overlook:
         for worker in sorted({*owned, *pages}):
             page, before = pages.get(worker), self._before.get(worker)
             view = WorkerView(worker=worker, shards=owned.count(worker))
-            views.append(view if page is None else _told(view, page, before))
+            views.append(view if page is None else _shown(view, page, before))
         return views
 
 
-def _told(view: WorkerView, page: _Page, before: _Page | None) -> WorkerView:
+def _shown(view: WorkerView, page: _Page, before: _Page | None) -> WorkerView:
     limit = page.total("buffer_limit_bytes")
     return msgspec.structs.replace(
         view,

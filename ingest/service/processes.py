@@ -1,4 +1,4 @@
-"""Several workers of one region on this machine, one process each: Python's way to more than one core."""
+"""Several workers of one region on this machine, one process each, to use more than one core."""
 
 import multiprocessing
 import os
@@ -18,14 +18,15 @@ import structlog
 
 from contracts.errors import FleetlakeError, Misuse
 from contracts.settings import RegionSettings
+from ingest.runtime.retry import Backoff
+from ingest.service.one_worker import log_to_stderr, run_one
 from ingest.worker import Report
 
 _LOOK_S = 0.1
-_FIRST_WAIT_S = 0.5
-_LONGEST_WAIT_S = 30.0
-"""Before a worker that died is started again: the first time, and at most."""
+_RESTARTS = Backoff(0.5, 30.0)
+"""Waits before a worker that died is started again."""
 _LONG_ENOUGH_S = 60.0
-"""A worker that lived so long did not die in a row."""
+"""After a life this long, a worker's earlier deaths no longer count."""
 _MOST_DEATHS = 5
 _END_WITHIN_S = 30.0
 """A worker that was asked to end and has not by then is killed: what it has not committed is read again."""
@@ -35,9 +36,9 @@ _log = structlog.get_logger()
 def consume_together(settings: RegionSettings, workers: int, *, until_idle: bool) -> Report:
     """Run workers that share the region's shards by leases, until all have ended; their reports as one.
 
-    A worker that dies is started again, later and later where it keeps dying, and others meanwhile read its shards.
-    SIGTERM and SIGINT stop them all gracefully. Raises FleetlakeError where none stays alive (`until_idle`: where one
-    does not), Misuse where a worker says that what it was told is wrong.
+    A worker that dies is started again, after pauses that grow while it keeps dying; the others read its shards
+    meanwhile. SIGTERM and SIGINT stop all workers gracefully. Raises FleetlakeError where no worker stays alive
+    (`until_idle`: where one does not), Misuse where a worker exits because its settings are wrong.
     """
     team = _Team(settings, workers, until_idle=until_idle)
     with _signals_to(team.stop):
@@ -63,7 +64,7 @@ def together(reports: list[Report]) -> Report:
         objects=sum(report.objects for report in reports),
         flushes=sum(report.flushes for report in reports),
         records_per_s=round(read / seconds, 1) if seconds else 0.0,
-        lost=sum(report.lost for report in reports),
+        trimmed=sum(report.trimmed for report in reports),
         not_committed=[shard for report in reports for shard in report.not_committed],
         live_missing=any(report.live_missing for report in reports),
     )
@@ -120,7 +121,7 @@ class _Team:
             self._kill()
 
     def _running(self) -> list[_Member]:
-        """The members that have something left to do; those whose time has come are started."""
+        """The members that have work left; starts those that are due."""
         if self._stopped_s is not None:
             return [member for member in self._members if member.process is not None]
         for member in self._members:
@@ -136,7 +137,7 @@ class _Team:
         process.start()
         sending.close()
         member.process, member.results, member.started_s = process, results, time.monotonic()
-        if self._stopped_s is not None:  # asked to while it started
+        if self._stopped_s is not None:  # stopped while it started
             process.terminate()
 
     def _ended(self, member: _Member, exit_code: int) -> None:
@@ -149,14 +150,14 @@ class _Team:
             return
         lived_s = time.monotonic() - member.started_s
         member.deaths = 1 if lived_s > _LONG_ENOUGH_S else member.deaths + 1
-        wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** (member.deaths - 1))
+        wait_s = _RESTARTS.after_s(member.deaths)
         member.starts_at_s = time.monotonic() + wait_s
         again = {"deaths_in_a_row": member.deaths, "starts_again_in_s": wait_s}
         _log.error("worker.died", number=member.number, exit_code=exit_code, **again)
         self._judge(member, exit_code)
 
     def _judge(self, member: _Member, exit_code: int) -> None:
-        """End the team where starting again is of no use: no worker stays alive, or what it is told is wrong."""
+        """End the team where a restart does not help: no worker stays alive, or its settings are wrong."""
         enough = any if self._until_idle else all
         if exit_code == Misuse.exit_code:
             self._failure = Misuse(f"worker {member.number} cannot work like this; its log says why")
@@ -187,8 +188,6 @@ def _received(results: Connection | None) -> Report | None:
 
 def _work(settings: RegionSettings, workers: int, until_idle: bool, port: int, results: Connection) -> None:
     """One worker process. It ends gracefully where its parent is gone."""
-    from ingest.service.one_worker import log_to_stderr, run_one
-
     log_to_stderr()
     _end_with_parent()
     try:

@@ -1,4 +1,4 @@
-"""The worker: reads shards, decodes, keeps live state current, lands and commits, and shares shards with others."""
+"""The worker: reads shards, decodes, writes live state, lands and commits, and shares shards with other workers."""
 
 from ingest.worker.options import Options, Parts
 from ingest.worker.report import Health, Report

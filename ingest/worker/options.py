@@ -1,4 +1,4 @@
-"""What a worker is made of, and how it is set."""
+"""A worker's options, and the stores and helpers that it is built from."""
 
 from dataclasses import dataclass, field
 
@@ -35,13 +35,13 @@ class Options:
     sweep_every_s: float = 600.0
     sweep_all_every_s: float = 21_600.0
     stop_within_s: float = 22.0
-    """How long an ending worker flushes, commits and lets go; what is not done by then is read again."""
+    """How long an ending worker flushes, commits and releases; the rest is read again."""
     live_unseen_ms: int = 30 * _DAY_MS
-    """Live state forgets devices that nothing arrived of for so long, so it need not be built from what is older."""
+    """Live state forgets devices that nothing arrived of for so long, so a rebuild skips older records."""
     look_every_s: float = 0.25
-    """How soon what time alone makes due is noticed: a flush by age, the end, idleness."""
+    """How often a worker checks what becomes due by time alone: a flush by age, the end, idleness."""
     workers: int = 1
-    """How many workers are expected at the start; each leaves the others their share of free shards."""
+    """How many workers are expected at the start; each leaves the others their fair share of free shards."""
     until_idle: bool = False
     start_ms: int = 0
     """Where the first reading of a stream starts: 0 is the oldest record, LATEST_MS what arrives from the worker's own
@@ -50,7 +50,7 @@ class Options:
 
     @classmethod
     def of(cls, settings: RegionSettings, *, workers: int = 1, until_idle: bool = False) -> "Options":
-        """The options that the settings say."""
+        """The options of the settings."""
         return cls(
             flush_rows=settings.flush_rows,
             flush_bytes=settings.flush_mib * _MIB,
@@ -68,7 +68,8 @@ class Options:
 
 @dataclass(slots=True)
 class Parts:
-    """What a worker works with. Everything remote is a protocol, everything timed goes by `clock`."""
+    """What a worker is built from; ingest.worker.compose hands each part to its users. Every store is a protocol, and
+    everything timed uses `clock`."""
 
     stream: StreamClient
     leases: Leases
@@ -76,9 +77,9 @@ class Parts:
     live: LiveState | None
     decoder: Decoder
     fan_out: FanOut | None = None
-    """Where given, shards are read by enhanced fan-out; the stream is asked for everything else."""
+    """Where given, shards are read by enhanced fan-out; all other requests go to `stream`."""
     clock: Clock = field(default_factory=SystemClock)
     decoding: Offload = inline
-    """One thread at most: a decoder serves one."""
+    """At most one thread: decoders are not thread-safe."""
     encoding: Offload = inline
     metrics: Metrics = field(default_factory=Metrics)

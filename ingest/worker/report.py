@@ -1,10 +1,10 @@
-"""What a worker tells about itself: how it is, and what it did."""
+"""A worker's report and health."""
 
 from typing import Self
 
 import msgspec
 
-from ingest.worker.totals import Totals
+from ingest.worker.landing.totals import Totals
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -20,7 +20,8 @@ class Report(msgspec.Struct, kw_only=True):
     objects: int
     flushes: int
     records_per_s: float
-    lost: int = 0
+    trimmed: int = 0
+    """Ledger entries before which the stream had trimmed unread records."""
     not_committed: list[str] = []
     """Shards that could not be flushed in time at the end; they are read again from their position."""
     live_missing: bool = False
@@ -40,14 +41,14 @@ class Report(msgspec.Struct, kw_only=True):
             objects=totals.landing_objects + totals.rejected_objects,
             flushes=totals.flushes,
             records_per_s=round(totals.user_records_read / seconds, 1) if seconds > 0 else 0.0,
-            lost=totals.lost,
+            trimmed=totals.trimmed,
             not_committed=not_committed,
             live_missing=live_missing,
         )
 
 
 class Health(msgspec.Struct, kw_only=True):
-    """`alive`: it works at all. `ready`: and nothing that it needs is missing; `reasons` say what is."""
+    """`alive`: the worker makes progress. `ready`: nothing that it needs is missing; `reasons` name what is."""
 
     worker: str
     alive: bool
@@ -58,6 +59,6 @@ class Health(msgspec.Struct, kw_only=True):
     buffer_bytes: int
     reading_paused_s: float
     live_complete: bool
-    """Whether live state is known to lack nothing; where it does, it is being rebuilt."""
+    """Whether live state is known to be complete; where it is not, it is being rebuilt."""
     failed: list[str] = []
-    """Shards that broke here in an unexpected way and are not read again yet."""
+    """Shards that failed here with an unexpected error and are not read again yet."""

@@ -1,4 +1,4 @@
-"""A worker's name, and what it proves about workers of this machine that are gone."""
+"""A worker's name, which proves that earlier workers of the same slot have ended."""
 
 import fcntl
 import os
@@ -15,8 +15,8 @@ _PAGES = ".url"
 class Slot:
     """A place for one worker on this machine, held by a lock that the kernel frees when its process dies.
 
-    A worker's name is MACHINE.SLOT.LIFE. Who holds the lock of a slot knows that every earlier life of it has ended,
-    so a restarted worker need not wait for its predecessor's leases to expire. Slots of other machines or state
+    A worker's name is MACHINE.SLOT.LIFE. The holder of a slot's lock knows that every earlier worker of the slot has
+    ended, so a restarted worker need not wait until its predecessor's leases expire. Slots of other machines or state
     folders have other names; a paused process keeps its lock.
     """
 
@@ -43,21 +43,21 @@ class Slot:
         raise OSError(f"all {_SLOTS} worker slots of {region} in {folder} are taken")
 
     def is_dead(self, worker: str) -> bool:
-        """Whether that worker is an earlier life of this slot."""
+        """Whether that worker is an earlier one of this slot."""
         return worker.rpartition(".")[0] == self._name and worker != self.worker
 
     def announce(self, url: str) -> None:
-        """Tell programs of this machine where this worker's pages are."""
+        """Publish the URL of this worker's pages to programs of this machine."""
         self._pages.write_text(url, encoding="utf-8")
 
     def free(self) -> None:
-        """Let others have it."""
+        """Release the slot."""
         self._pages.unlink(missing_ok=True)
         os.close(self._descriptor)
 
 
 def announced(state: Path, region: str) -> list[str]:
-    """Where the pages of a region's workers on this machine are, those of dead ones among them."""
+    """The URLs of the pages of a region's workers on this machine, dead workers included."""
     found = []
     for path in sorted((state / "workers").glob(f"{region}-*{_PAGES}")):
         with suppress(FileNotFoundError):  # a worker that ends meanwhile takes it away
@@ -66,7 +66,7 @@ def announced(state: Path, region: str) -> list[str]:
 
 
 def _mark(descriptor: int) -> str:
-    """What tells this slot from all others; written once."""
+    """The slot's unique mark, written once."""
     known = os.read(descriptor, 64).decode("ascii", "replace").strip()
     if known:
         return known

@@ -31,7 +31,7 @@ _AWS_REGIONS = {"eu": "eu-central-1", CHAOTIC: "us-east-2", APART: "ap-southeast
 _RUN = """
 import sys
 from contracts.settings import RegionSettings
-from ingest.service.one_worker import consume
+from ingest.service.consume import consume
 if __name__ == "__main__":
     consume(RegionSettings.load(), workers=int(sys.argv[1]))
 """

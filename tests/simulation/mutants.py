@@ -68,11 +68,6 @@ def _filed_by_arrival(self: Any, arrivals: Any) -> np.ndarray:
     return filed
 
 
-def _hasty(self: Any, step_ms: float | None = None) -> bool:
-    step_ms = self._options.watermark_every_s * 1000 if step_ms is None else step_ms
-    return self._tip_ms is not None and self._tip_ms - self.lease.watermark_ms > step_ms
-
-
 def _at_once(self: Any) -> bool:
     return not self._sealed
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from ingest.batch import Batch, KinesisRecord, ShardId
+from ingest.batch import BATCH_OVERHEAD_BYTES, Batch, KinesisRecord, ShardId
 from ingest.decode import JsonDecoder
-from ingest.joining import BATCH_OVERHEAD_BYTES
 from ingest.landing import MemoryStore
 from ingest.leases.memory import MemoryLeases
 from ingest.runtime.metrics import (
@@ -212,6 +211,7 @@ class Measured:
         if not _DECODERS:
             _DECODERS.append(JsonDecoder())
         self.version = _DECODERS[0].version
+        self.suppression_version = _DECODERS[0].suppression_version
         self._world = world
         self._machine = machine
         self._record_bytes = 0.0

@@ -1,4 +1,4 @@
-"""One bound on the decoded records that a worker holds, over all of its shards."""
+"""Bounds the bytes of decoded records that a worker holds over all of its shards."""
 
 import asyncio
 
@@ -7,10 +7,10 @@ from ingest.runtime.clock import Clock
 
 
 class Budget:
-    """Bytes held by shard.
+    """Bytes held, by shard.
 
-    Promise: a reader that waits for `room` before each read lets the sum exceed `limit_bytes` by no more than what
-    the shards' reads in progress bring. A shard that holds nothing always finds room where nobody holds anything.
+    Promise: where every reader waits for `room` before each read, the sum exceeds `limit_bytes` at most by the reads in
+    progress. While no shard holds anything, there is room.
     """
 
     def __init__(self, limit_bytes: int, clock: Clock) -> None:
@@ -29,17 +29,17 @@ class Budget:
 
     @property
     def pressed(self) -> bool:
-        """Whether readers wait, or will soon: flush what there is."""
+        """Whether readers wait or will wait soon, so that buffers should be flushed."""
         return self._waiting > 0 or self.used_bytes > self.limit_bytes * 3 // 4
 
     def hold(self, shard_id: ShardId, size: int) -> None:
-        """Count decoded records; less than nothing where small batches were put together."""
+        """Add the bytes of decoded records; `size` is negative where joining small batches saved memory."""
         self._held[shard_id] = self._held.get(shard_id, 0) + size
         if size < 0:
             self._wake()
 
     def free(self, shard_id: ShardId, size: int) -> None:
-        """Uncount what was committed."""
+        """Subtract the bytes that were committed."""
         left = self._held.get(shard_id, 0) - size
         if left > 0:
             self._held[shard_id] = left
@@ -48,12 +48,12 @@ class Budget:
         self._wake()
 
     def drop(self, shard_id: ShardId) -> None:
-        """Uncount all of a shard that was let go."""
+        """Subtract all bytes of a shard that was released."""
         self._held.pop(shard_id, None)
         self._wake()
 
     async def room(self) -> None:
-        """Come back once less than the limit is held."""
+        """Wait until less than the limit is held."""
         if self.used_bytes < self.limit_bytes:
             return
         self._waiting += 1

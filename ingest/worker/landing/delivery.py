@@ -1,9 +1,10 @@
-"""One shard's way into landing: buffer, flush, commit through the ledger, watermark."""
+"""Lands one shard: buffers, flushes, commits through the ledger, and moves the watermark."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -13,59 +14,91 @@ from contracts.errors import SinkUnavailable
 from contracts.ledger import LeaseRow, LedgerEntry
 from ingest.batch import Batch
 from ingest.kinesis import Shard
-from ingest.landing import Flush, FlushLimits, Pending, ShardBuffer
-from ingest.runtime.metrics import LANDING, LEASES
-from ingest.runtime.retry import Persistence, commit_for_sure
+from ingest.landing import Flush, ObjectStore, Pending, ShardBuffer
+from ingest.leases.protocol import Leases, after_commit
+from ingest.runtime.clock import Clock
+from ingest.runtime.metrics import LANDING, LEASES, Metrics
+from ingest.runtime.offload import Offload
+from ingest.runtime.retry import Retry
 from ingest.worker.landing.budget import Budget
-from ingest.worker.landing.quarantine import taken_apart
-from ingest.worker.options import Options, Parts
-from ingest.worker.shards.discovery import child_rows
-from ingest.worker.totals import Totals
+from ingest.worker.landing.commit import child_rows, commit_for_sure
+from ingest.worker.landing.quarantine import Quarantine
+from ingest.worker.landing.totals import Totals
 
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When a shard's watermark moves, and how often that and its flushes are checked."""
+
+    watermark_every_s: float = 15.0
+    watermark_behind_ms: int = 60_000
+    look_every_s: float = 0.25
+    flush_at_tip: bool = False
+    """Flush as soon as the shard is read to its tip, as a worker does that runs until idle."""
+
+
 class Delivery:
-    """Takes a shard's batches and brings them into landing, each exactly once.
+    """Lands a shard's batches, each exactly once.
 
     Promises
     - The lease's position moves over a batch only in the transaction that lists its objects.
     - One flush is in progress at a time; batches may be appended meanwhile.
-    - The watermark moves to the largest arrival committed, or, at the tip with nothing in hand, to
+    - The watermark moves to the largest arrival committed, or, at the tip with everything committed, to
       `watermark_behind_ms` before the stream's time of that answer.
-    - `run` ends after `close` or `end`, with everything committed; LeaseLost and PositionMoved come through.
+    - `run` ends after `close` or `end`, with everything committed; LeaseLost and PositionMoved pass through.
     """
 
-    def __init__(self, parts: Parts, options: Options, lease: LeaseRow, *, budget: Budget, totals: Totals) -> None:
+    def __init__(
+        self,
+        lease: LeaseRow,
+        buffer: ShardBuffer,
+        *,
+        leases: Leases,
+        store: ObjectStore,
+        quarantine: Quarantine,
+        encoding: Offload,
+        clock: Clock,
+        metrics: Metrics,
+        budget: Budget,
+        totals: Totals,
+        pace: Pace,
+    ) -> None:
         self.lease = lease
         self._worker = lease.owner or ""
-        self._parts = parts
-        self._options = options
+        self._buffer = buffer
+        self._leases = leases
+        self._store = store
+        self._quarantine = quarantine
+        self._encoding = encoding
+        self._clock = clock
+        self._metrics = metrics
         self._budget = budget
         self._totals = totals
-        self._persistence = Persistence(parts.clock, parts.metrics, lease.shard_id)
-        self._buffer = self._new_buffer()
+        self._pace = pace
+        self._retry = Retry(clock, metrics, lease.shard_id)
         self._sealed: deque[tuple[Pending, int]] = deque()
         self._flushing = False
         self._tip_ms: int | None = None
-        self._losses = int(lease.lost)
-        self._losses_told = 0
+        self._trims = int(lease.lost)
+        self._trims_told = 0
         self._closed = False
         self._children: Sequence[Shard] | None = None
         self._live_seq: Callable[[], str] = lambda: lease.live_seq
         self._wake = asyncio.Event()
 
     @property
-    def settled(self) -> bool:
-        """At the tip, with nothing in hand."""
+    def idle(self) -> bool:
+        """Whether the shard is read to its tip and everything read is committed."""
         return self._tip_ms is not None and not self._flushing and self._empty
 
     def append(self, batch: Batch) -> None:
-        """Take a batch; it must follow the one before."""
+        """Buffer a batch; it must follow the one before."""
         if not self._buffer.fits(batch):
             self._seal()
         before = self._buffer.bytes
-        self._buffer.append(batch, self._parts.clock.monotonic_s())
+        self._buffer.append(batch, self._clock.monotonic_s())
         self._budget.hold(self.lease.shard_id, self._buffer.bytes - before)
         self._tip_ms = None
         self._wake.set()
@@ -75,18 +108,18 @@ class Delivery:
         self._tip_ms = response_ms
         self._wake.set()
 
-    def mark_lost(self) -> None:
-        """The next entry says that records were lost before it; until then the lease does, once its watermark moves."""
-        self._losses += 1
+    def mark_trimmed(self) -> None:
+        """The stream trimmed unread records: the next entry says so, and before it the lease's next watermark."""
+        self._trims += 1
 
     def end(self, children: Sequence[Shard], live_seq: Callable[[], str]) -> None:
-        """Read to its end: the last commit says so, how far live state is, and gives its children rows."""
+        """The shard is read to its end: the last commit ends it, notes `live_seq`, and inserts its children's rows."""
         self._live_seq = live_seq
         self._children = children
         self.close()
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """No batch follows."""
         self._closed = True
         self._wake.set()
 
@@ -101,18 +134,18 @@ class Delivery:
             elif self._empty and not self._closed:
                 await self._advance()
         if self._children is not None and not self.lease.ended:
-            await self._commit(self._loss() if self._lost else None, self._children)
+            await self._commit(self._trimmed_entry() if self._trimmed else None, self._children)
         elif self._children is None and self._watermark_due(0):
             await self._advance()
 
     async def release(self, live_seq: str, to: str | None) -> None:
-        """Let the lease go."""
-        release = partial(self._parts.leases.release, self.lease, live_seq=live_seq, to=to)
-        await self._persistence.until_done(LEASES, release)
+        """Release the lease."""
+        release = partial(self._leases.release, self.lease, live_seq=live_seq, to=to)
+        await self._retry.until_done(LEASES, release)
 
     @property
-    def _lost(self) -> bool:
-        return self._losses > self._losses_told
+    def _trimmed(self) -> bool:
+        return self._trims > self._trims_told
 
     @property
     def _empty(self) -> bool:
@@ -122,7 +155,7 @@ class Delivery:
         while not (self._sealed or self._closed or self._flush_due() or self._watermark_due()):
             self._wake.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._options.look_every_s):
+                async with asyncio.timeout(self._pace.look_every_s):
                     await self._wake.wait()
 
     def _flush_due(self) -> bool:
@@ -130,30 +163,30 @@ class Delivery:
             return False
         return (
             self._closed
-            or self._buffer.due(self._parts.clock.monotonic_s()) is not None
+            or self._buffer.due(self._clock.monotonic_s()) is not None
             or self._budget.pressed
-            or (self._options.until_idle and self._tip_ms is not None)
+            or (self._pace.flush_at_tip and self._tip_ms is not None)
         )
 
     def _watermark_due(self, step_ms: float | None = None) -> bool:
         if self._tip_ms is None or not self._empty:
             return False
-        step_ms = self._options.watermark_every_s * 1000 if step_ms is None else step_ms
-        return self._tip_ms - self._options.watermark_behind_ms - self.lease.watermark_ms > step_ms
+        step_ms = self._pace.watermark_every_s * 1000 if step_ms is None else step_ms
+        return self._tip_ms - self._pace.watermark_behind_ms - self.lease.watermark_ms > step_ms
 
     async def _advance(self) -> None:
-        """Nothing that arrived before the tip is unread or uncommitted, so the watermark may follow it."""
+        """Move the watermark behind the tip: everything that arrived before it is read and committed."""
         if not self._watermark_due(0):
             return
-        target_ms = (self._tip_ms or 0) - self._options.watermark_behind_ms
+        target_ms = (self._tip_ms or 0) - self._pace.watermark_behind_ms
         try:
-            row = await self._parts.leases.advance(replace(self.lease, lost=self._lost), target_ms)
+            row = await self._leases.advance(replace(self.lease, lost=self._trimmed), target_ms)
         except SinkUnavailable:
-            # It may have been done: file from here on as if it was. The claim holds either way.
-            self._parts.metrics.sink_failed(LEASES)
-            row = replace(self.lease, watermark_ms=target_ms, lost=self._lost)
+            # The row may have moved. Filing as if it had is right either way: all before the target is committed.
+            self._metrics.sink_failed(LEASES)
+            row = replace(self.lease, watermark_ms=target_ms, lost=self._trimmed)
         else:
-            self._persistence.worked(LEASES)
+            self._retry.worked(LEASES)
         self.lease = replace(self.lease, watermark_ms=max(self.lease.watermark_ms, row.watermark_ms), lost=row.lost)
         self._show_watermark()
 
@@ -162,28 +195,28 @@ class Delivery:
         self._sealed.append((self._buffer.take(), size))
 
     async def _flush(self) -> None:
-        started_s = self._parts.clock.monotonic_s()
+        started_s = self._clock.monotonic_s()
         self._flushing = True
         pending, size = self._sealed.popleft()
         lease = self.lease
         try:
-            flush: Flush = await self._parts.encoding(pending.encode, lease.watermark_ms, lease.fence, self._worker)
-        except Exception as error:  # noqa: BLE001 - whatever one record broke, it is found
-            parted = await taken_apart(self._parts, pending, error)
+            flush: Flush = await self._encoding(pending.encode, lease.watermark_ms, lease.fence, self._worker)
+        except Exception as error:  # noqa: BLE001 - the record to blame is found, whatever it broke
+            parted = await self._quarantine.taken_apart(pending, error)
             self._sealed.extendleft(zip(reversed(parted), (size, 0), strict=False))
             return
         for landed, data in flush.objects:
-            await self._persistence.until_done(LANDING, partial(self._parts.store.put_new, landed.key, data))
-        losses = self._losses
-        entry = replace(flush.entry(lease.position, self._parts.clock.wall_ms()), lost=self._lost)
+            await self._retry.until_done(LANDING, partial(self._store.put_new, landed.key, data))
+        trims = self._trims
+        entry = replace(flush.entry(lease.position, self._clock.wall_ms()), lost=self._trimmed)
         await self._commit(entry, self._children if self._closed and self._empty else None)
-        self._losses_told = losses
+        self._trims_told = trims
         self._flushing = False
         self._budget.free(lease.shard_id, size)
-        self._measure(flush, entry, self._parts.clock.monotonic_s() - started_s)
+        self._measure(flush, entry, self._clock.monotonic_s() - started_s)
 
-    def _loss(self) -> LedgerEntry:
-        """An entry that holds no record but says that some were lost at the shard's end."""
+    def _trimmed_entry(self) -> LedgerEntry:
+        """An entry without records, which says that the stream trimmed unread records at the shard's end."""
         lease = self.lease
         return LedgerEntry(
             shard_id=lease.shard_id,
@@ -191,7 +224,7 @@ class Delivery:
             last_seq=str(int(lease.position or "0") + 1),
             fence=lease.fence,
             worker=self._worker,
-            committed_ms=self._parts.clock.wall_ms(),
+            committed_ms=self._clock.wall_ms(),
             kinesis_records=0,
             user_records=0,
             landed=0,
@@ -203,29 +236,17 @@ class Delivery:
         )
 
     async def _commit(self, entry: LedgerEntry | None, children: Sequence[Shard] | None) -> None:
-        after = self.lease
-        if entry is not None:
-            after = replace(
-                after,
-                position=entry.last_seq,
-                watermark_ms=max(after.watermark_ms, entry.watermark_ms),
-                suppression_version=entry.suppression_version,
-                lost=after.lost and not entry.lost,
-            )
         lease, rows = self.lease, None
         if children is not None:
             lease = replace(lease, live_seq=self._live_seq())
-            rows = child_rows(after.shard_id, children, after)
-            after = replace(after, ended=True, owner=None)
-        self.lease = await commit_for_sure(
-            self._parts.leases, self._persistence, lease, entry, children=rows, committed=after
-        )
+            rows = child_rows(lease.shard_id, children, after_commit(lease, entry, ended=True))
+        self.lease = await commit_for_sure(self._leases, self._retry, lease, entry, children=rows)
         if entry is not None:
             self._totals.add(entry)
         self._show_watermark()
 
     def _measure(self, flush: Flush, entry: LedgerEntry, seconds: float) -> None:
-        metrics = self._parts.metrics
+        metrics = self._metrics
         metrics.landed.labels(entry.shard_id).inc(entry.landed)
         metrics.suppressed.inc(entry.suppressed)
         for reason, count in entry.rejected.items():
@@ -240,9 +261,4 @@ class Delivery:
         _log.info("flush.committed", **place, last_seq=entry.last_seq, **counts)
 
     def _show_watermark(self) -> None:
-        self._parts.metrics.watermark.labels(self.lease.shard_id).set(self.lease.watermark_ms)
-
-    def _new_buffer(self) -> ShardBuffer:
-        options = self._options
-        limits = FlushLimits(options.flush_rows, options.flush_bytes, options.flush_age_s, options.open_hours)
-        return ShardBuffer(self.lease.shard_id, limits, decoder_version=getattr(self._parts.decoder, "version", 1))
+        self._metrics.watermark.labels(self.lease.shard_id).set(self.lease.watermark_ms)

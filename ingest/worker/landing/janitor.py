@@ -34,11 +34,11 @@ class Janitor:
     """Keeps the bucket to what the ledger lists.
 
     Promises
-    - Deletes only what can never be listed: rows and ledger are read after the object was seen, an owner's own fence is
-      spared, an ended shard's is not.
-    - `sweep` covers the hours in which earlier owners of the shards held may have left something, `sweep_all` every
-      object: what ended shards left, and what a process wrote that woke up after its shards had been swept.
-    - A store that is away is left for the next time.
+    - Deletes only objects that can never be listed: lease rows and ledger are read after the object was seen. Objects
+      of an owner's current fence are kept; those of an ended shard's fence are not.
+    - `sweep` covers the hours in which earlier owners of the shards held may have left objects. `sweep_all` covers
+      every object: those that ended shards left, and those that a paused process wrote after a sweep of its shards.
+    - While a store is down, nothing is deleted; the next sweep tries again.
     """
 
     def __init__(self, store: ObjectStore, leases: Leases, clock: Clock) -> None:
@@ -48,12 +48,12 @@ class Janitor:
         self._swept_ms: dict[ShardId, int] = {}
 
     def taken(self, lease: LeaseRow) -> None:
-        """What an earlier fence left behind lies in the hours from this watermark on. A first fence has none before."""
+        """Note a lease just taken. Earlier fences left objects only in the hours from its watermark on."""
         if lease.fence > 1:
             self._swept_ms[lease.shard_id] = lease.watermark_ms
 
     async def sweep(self, held: Collection[ShardId]) -> int:
-        """Look through the shards held now; says how many objects were removed."""
+        """Remove objects that earlier owners of the shards held now left; returns how many."""
         shards = {shard_id for shard_id in held if shard_id in self._swept_ms}
         if not shards:
             return 0
@@ -65,7 +65,7 @@ class Janitor:
         return removed or 0
 
     async def sweep_all(self, held: Collection[ShardId]) -> int:
-        """Look through everything, where that falls to this worker: it holds the first shard that anyone holds."""
+        """Remove such objects of all shards, if this worker holds the first owned shard; returns how many."""
         try:
             owned = [row.shard_id for row in await self._leases.rows() if row.owner is not None]
         except SinkUnavailable:
@@ -106,7 +106,7 @@ class Janitor:
 
 
 def _is_over(found: _Leftover, row: LeaseRow | None) -> bool:
-    """Whether nothing of that fence can be committed any more. What has no row is not ours to judge."""
+    """Whether that fence can commit nothing more. An object of a shard without a row is kept."""
     if row is None:
         return False
     return found.fence < row.fence or (row.ended and found.fence == row.fence)

@@ -1,4 +1,4 @@
-"""The rows of what landed, as live state takes them."""
+"""Reads landing objects as the rows that live state takes."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +18,7 @@ class ObjectGone(FleetlakeError):
 
 
 async def landed_rows(store: ObjectStore, offload: Offload, key: str) -> list[pa.RecordBatch]:
-    """The rows of a landing object, as batches of LANDING_SCHEMA; a column that it has not is null.
+    """The rows of a landing object, as batches of LANDING_SCHEMA; a column that the object lacks is null.
 
     Raises ObjectGone, SinkUnavailable.
     """
@@ -34,12 +34,12 @@ async def landed_rows(store: ObjectStore, offload: Offload, key: str) -> list[pa
 
 
 def long_unseen(landed: LandedObject, now_ms: int, unseen_ms: int) -> bool:
-    """Whether live state would forget at once what that object holds: all of it arrived too long ago."""
+    """Whether live state would forget all rows of the object at once, because they arrived too long ago."""
     return landed.hour_ms + _HOUR_MS <= now_ms - unseen_ms
 
 
 def _as_now(table: pa.Table) -> pa.Table:
-    """The table in today's contract, whatever columns the contract had when it was written."""
+    """The table in today's columns, whatever columns the contract had when the object was written."""
     if table.schema.equals(LANDING_SCHEMA):
         return table
     columns = [

@@ -1,4 +1,4 @@
-"""How far each shard has reached live state, and what it lacks on the way."""
+"""Per-shard high-water mark in live state, and the gap above it."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,79 +8,80 @@ from ingest.batch import ShardId
 
 
 @dataclass(slots=True)
-class _Way:
+class _ShardProgress:
     written: str
-    lacks_to: str | None = None
-    """Up to here something is missing after `written`; None where nothing is."""
-    beyond: str = ""
-    """Of what follows, everything up to here is in the store."""
+    """The high-water mark: live state has every record up to here."""
+    gap_to: str | None = None
+    """Records between `written` and here are missing; None where there is no gap."""
+    beyond_gap: str = ""
+    """Live state has every record between the gap and here."""
 
 
-class Reached:
-    """Of each shard, the sequence number up to which live state has everything.
+class LiveProgress:
+    """The sequence number of each shard up to which live state has every record, and the gap above it.
 
-    Promise: `written` never passes what was missed, until `made_good` has; then it takes in what was written beyond.
+    Promise: `written` stays below a gap until `filled` closes it; then it moves to the last record written above.
     """
 
     def __init__(self) -> None:
-        self._ways: dict[ShardId, _Way] = {}
-        self._lacking = asyncio.Event()
+        self._shards: dict[ShardId, _ShardProgress] = {}
+        self._gap_opened = asyncio.Event()
 
     @property
-    def whole(self) -> bool:
-        """Whether no shard lacks anything."""
-        return all(way.lacks_to is None for way in self._ways.values())
+    def complete(self) -> bool:
+        """Whether no shard has a gap."""
+        return all(shard.gap_to is None for shard in self._shards.values())
 
-    def begin(self, shard_id: ShardId, written: str, lacks_to: str | None) -> None:
-        """A shard comes. lacks_to: where live state may lack something before that, even before all of the shard."""
-        self._ways[shard_id] = _Way(written, lacks_to)
+    def begin(self, shard_id: ShardId, written: str, gap_to: str | None) -> None:
+        """Add a shard. gap_to: live state may lack records up to here, including records of the shard's ancestors."""
+        self._shards[shard_id] = _ShardProgress(written, gap_to)
 
     def end(self, shard_id: ShardId) -> None:
-        """A shard goes."""
-        self._ways.pop(shard_id, None)
+        """Forget a shard."""
+        self._shards.pop(shard_id, None)
 
     def written(self, shard_id: ShardId) -> str:
-        """Up to here the store has everything."""
-        way = self._ways.get(shard_id)
-        return "" if way is None else way.written
+        """The shard's high-water mark; empty for an unknown shard."""
+        shard = self._shards.get(shard_id)
+        return "" if shard is None else shard.written
 
-    def lacks(self, shard_id: ShardId) -> bool:
-        """Whether something is missing that was read."""
-        way = self._ways.get(shard_id)
-        return way is not None and way.lacks_to is not None
+    def has_gap(self, shard_id: ShardId) -> bool:
+        """Whether live state lacks records that were read."""
+        shard = self._shards.get(shard_id)
+        return shard is not None and shard.gap_to is not None
 
-    async def lacking(self, shard_id: ShardId) -> None:
-        """Come back once the shard lacks something."""
-        while not self.lacks(shard_id):
-            self._lacking.clear()
-            await self._lacking.wait()
+    async def gap_opened(self, shard_id: ShardId) -> None:
+        """Wait until the shard has a gap."""
+        while not self.has_gap(shard_id):
+            self._gap_opened.clear()
+            await self._gap_opened.wait()
 
     def wrote(self, marks: Mapping[ShardId, str]) -> None:
-        """The store took in what these shards offered up to there, but for what was missed."""
+        """Live state took what these shards offered up to these sequence numbers, except what was dropped."""
         for shard_id, seq in marks.items():
-            if (way := self._ways.get(shard_id)) is not None:
-                way.beyond = _later(way.beyond, seq)
-                self._settle(way)
+            if (shard := self._shards.get(shard_id)) is not None:
+                shard.beyond_gap = _later(shard.beyond_gap, seq)
+                self._raise_mark(shard)
 
-    def missed(self, marks: Mapping[ShardId, str]) -> None:
-        """Something that these shards offered, up to there, was dropped."""
+    def dropped(self, marks: Mapping[ShardId, str]) -> None:
+        """Some records that these shards offered, up to these sequence numbers, were dropped: a gap opens."""
         for shard_id, seq in marks.items():
-            if (way := self._ways.get(shard_id)) is not None:
-                way.lacks_to = _later(way.lacks_to or "", seq)
-        self._lacking.set()
+            if (shard := self._shards.get(shard_id)) is not None:
+                shard.gap_to = _later(shard.gap_to or "", seq)
+        self._gap_opened.set()
 
-    def made_good(self, shard_id: ShardId, seq: str) -> None:
-        """The store has everything of the shard up to there after all, and of those that it came from."""
-        if (way := self._ways.get(shard_id)) is not None:
-            way.written = _later(way.written, seq)
-            if way.lacks_to is not None and _number(way.written) >= _number(way.lacks_to):
-                way.lacks_to = None
-            self._settle(way)
+    def filled(self, shard_id: ShardId, seq: str) -> None:
+        """Live state has every record of the shard and its ancestors up to here; a gap that ends by here closes."""
+        if (shard := self._shards.get(shard_id)) is not None:
+            shard.written = _later(shard.written, seq)
+            if shard.gap_to is not None and _number(shard.written) >= _number(shard.gap_to):
+                shard.gap_to = None
+            self._raise_mark(shard)
 
     @staticmethod
-    def _settle(way: _Way) -> None:
-        if way.lacks_to is None:
-            way.written = _later(way.written, way.beyond)
+    def _raise_mark(shard: _ShardProgress) -> None:
+        if shard.gap_to is None:
+            shard.written = _later(shard.written, shard.beyond_gap)
 
 
 def _later(one: str, other: str) -> str:

@@ -1,4 +1,4 @@
-"""Live state, written beside landing: soon, in few large writes, and never holding landing back."""
+"""Writes decoded rows to live state in few large writes, without ever delaying landing."""
 
 import asyncio
 from collections import deque
@@ -7,21 +7,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 import structlog
 
 from contracts.errors import SinkUnavailable
-from ingest.batch import ShardId
-from ingest.joining import BATCH_OVERHEAD_BYTES, worth_joining
-from ingest.kinesis import StreamUnavailable
+from ingest.batch import BATCH_OVERHEAD_BYTES, ShardId, worth_joining
+from ingest.kinesis import StreamClient, StreamUnavailable
+from ingest.live.choice import choose
 from ingest.live.protocol import LiveState
 from ingest.runtime.clock import Clock
 from ingest.runtime.metrics import LIVE, Metrics
-from ingest.runtime.retry import Persistence
+from ingest.runtime.retry import Retry
 from ingest.worker.live.isolate import write_around
-from ingest.worker.live.newest import first_of, newest_of_each
-from ingest.worker.live.progress import Reached
-from ingest.worker.options import Parts
+from ingest.worker.live.progress import LiveProgress
 from ingest.worker.reading.start import stream_now_ms
 
 _log = structlog.get_logger()
@@ -31,15 +30,15 @@ MOST_PENDING_BYTES = 256 * _MIB
 MOST_ROWS_A_WRITE = 100_000
 MOST_BYTES_A_WRITE = 64 * _MIB
 CROWDED = 0.3
-"""Of what may wait; from there on readers give way. It is three writes, so that the store has the next one when it is
-done with one; answers that are on their way by then have room as well."""
+"""Share of what may wait above which readers give way. It is three writes: the store always has a next one, and answers
+that are on their way by then still have room."""
 GIVE_WAY_S = 4.0
-"""A read gives way at most so long: 10 MB or 10,000 records in four seconds are still more than a shard may give."""
+"""The longest that one read gives way: 10 MB or 10,000 records in four seconds are still more than a shard may give."""
 WRITES_AT_ONCE = 2
-"""One is made ready while the other is with the store; more would only wait there."""
+"""One is prepared while the store handles the other; more would only wait there."""
 APART_S = 0.15
-"""Between the starts of two writes, so that under load a write has several records of a device, of which one counts.
-The first record after a rest is written at once."""
+"""Between the starts of two writes: under load a write then holds several records of a device, of which one counts. The
+first record after a pause is written at once."""
 
 
 @dataclass(slots=True)
@@ -47,7 +46,7 @@ class _Waiting:
     since_s: float
     rows: pa.RecordBatch
     marks: dict[ShardId, str]
-    """For each shard, the last sequence number that is in live state once these rows are."""
+    """Per shard, the sequence number up to which live state is complete once these rows are written."""
     bytes: int
     done: bool = False
 
@@ -58,26 +57,27 @@ class LiveWriter:
     Promises
     - `offer` never waits and never fails.
     - While the store is away or slow, at most MOST_PENDING_ROWS rows and MOST_PENDING_BYTES wait: beyond, only what
-      decides each device's newest record and place is kept, and where even that is too much, not all of it. What was
-      dropped, points of trails too, `reached` lacks, until it was written from landing (ingest.worker.live.catch_up).
-    - `reached` of a shard is a sequence number up to which every record offered has reached the store.
+      decides each device's newest record and place is kept, and where even that is too much, only a part of it. What
+      is dropped, trail points included, is a gap in `progress` until ingest.worker.live.catch_up has filled it from
+      landing.
+    - `progress.written` of a shard is a sequence number up to which every record offered is in the store.
     """
 
-    def __init__(self, live: LiveState, *, clock: Clock, metrics: Metrics, persistence: Persistence) -> None:
-        self.reached = Reached()
-        self.losses = 0
-        """Times that live state was found to lack what this worker cannot bring: it must be rebuilt."""
+    def __init__(self, live: LiveState, *, clock: Clock, metrics: Metrics, retry: Retry) -> None:
+        self.progress = LiveProgress()
+        self.live_gaps = 0
+        """How often this worker found a gap in live state that it cannot fill: live state must be rebuilt."""
         self._live = live
         self._clock = clock
         self._metrics = metrics
-        self._persistence = persistence
+        self._retry = retry
         self._pending: deque[_Waiting] = deque()
         self._rows = 0
         self._bytes = 0
         self._writing: deque[_Waiting] = deque()
         self._places = asyncio.Semaphore(WRITES_AT_ONCE)
         self.again = asyncio.Lock()
-        """Held by who writes from landing: one object at a time is in memory."""
+        """Held while writing from landing, so that one landing object at a time is in memory."""
         self._wake = asyncio.Event()
 
     @property
@@ -87,18 +87,18 @@ class LiveWriter:
         return self._rows + writing
 
     @property
-    def whole(self) -> bool:
-        """Whether all that was offered, and all that the shards held had before, has reached the store."""
-        return not self._writing and not self._pending and self.reached.whole
+    def complete(self) -> bool:
+        """Whether every record that was offered, and every record before it of the shards held, is in the store."""
+        return not self._writing and not self._pending and self.progress.complete
 
-    def begin(self, shard_id: ShardId, written: str, lacks_to: str | None = None) -> None:
-        """A shard comes; see Reached.begin. What an earlier lease of it left here says nothing about this one."""
+    def begin(self, shard_id: ShardId, written: str, gap_to: str | None = None) -> None:
+        """Add a shard, see LiveProgress.begin. Marks of an earlier lease of the shard no longer count."""
         for item in (*self._writing, *self._pending):
             item.marks.pop(shard_id, None)
-        self.reached.begin(shard_id, written, lacks_to)
+        self.progress.begin(shard_id, written, gap_to)
 
     def offer(self, rows: pa.RecordBatch, shard_id: ShardId, last_seq: str) -> None:
-        """Rows of contracts.record.LANDING_SCHEMA, even none, up to a sequence number, to be written soon."""
+        """Queue rows of contracts.record.LANDING_SCHEMA (perhaps none) that reach up to a sequence number."""
         size = rows.nbytes + BATCH_OVERHEAD_BYTES
         self._put(_Waiting(self._clock.monotonic_s(), rows, {shard_id: last_seq}, size))
         while len(self._pending) > 1 and worth_joining(
@@ -112,8 +112,8 @@ class LiveWriter:
         self._wake.set()
 
     async def room(self) -> None:
-        """Come back once live state keeps up, or after GIVE_WAY_S. For readers, before each read: what they read faster
-        than it can be written would be dropped, and written once more from landing.
+        """Wait until live state keeps up, at most GIVE_WAY_S. Readers call it before each read: what they read faster
+        than it can be written would be dropped, and then be written again from landing.
         """
         waited_s = 0.0
         while self._crowded and waited_s < GIVE_WAY_S:
@@ -125,20 +125,20 @@ class LiveWriter:
         return self.pending_rows > CROWDED * MOST_PENDING_ROWS or self._bytes > CROWDED * MOST_PENDING_BYTES
 
     async def write_again(self, rows: pa.RecordBatch) -> None:
-        """Write rows that landed, and come back when they are in the store. Gives way to what is offered."""
+        """Write rows that have landed, and wait until they are in the store. Gives way to rows that are offered."""
         while self._rows > MOST_ROWS_A_WRITE:
             await self._clock.sleep(APART_S)
         await self._write(rows)
 
     async def caught_up(self, shard_id: ShardId, last_seq: str, within_s: float) -> None:
-        """Come back once the shard has reached the store up to there, or the time has passed."""
+        """Wait until live state has the shard up to a sequence number, or the time has passed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while int(self.reached.written(shard_id) or 0) < int(last_seq or 0):
+                while int(self.progress.written(shard_id) or 0) < int(last_seq or 0):
                     await self._clock.sleep(0.02)
 
     async def run(self) -> None:
-        """Write for ever."""
+        """Write until cancelled."""
         try:
             async with asyncio.TaskGroup() as writes:
                 while True:
@@ -150,7 +150,7 @@ class LiveWriter:
             raise group.exceptions[0] from group
 
     async def drained(self) -> None:
-        """Come back once nothing waits."""
+        """Wait until nothing is queued or being written."""
         while self.pending_rows:
             await self._clock.sleep(0.02)
 
@@ -170,14 +170,14 @@ class LiveWriter:
             await self._write(item.rows)
             self._metrics.live_seconds.observe(self._clock.monotonic_s() - item.since_s)
         item.done = True
-        # A mark says that everything before it is in the store, too.
+        # A mark claims that everything before it is in the store, so marks count in order.
         while self._writing and self._writing[0].done:
-            self.reached.wrote(self._writing.popleft().marks)
+            self.progress.wrote(self._writing.popleft().marks)
         self._places.release()
         self._metrics.live_pending.set(self.pending_rows)
 
     async def _write(self, rows: pa.RecordBatch) -> None:
-        await self._persistence.until_done(LIVE, partial(write_around, self._live.write, rows, self._metrics))
+        await self._retry.until_done(LIVE, partial(write_around, self._live.write, rows, self._metrics))
         self._metrics.live_rows.inc(rows.num_rows)
 
     def _put(self, item: _Waiting) -> None:
@@ -203,13 +203,13 @@ class LiveWriter:
         return _together(taken)
 
     def _shrink(self) -> None:
-        """Keep newest records and places, half of what may wait at most: else each further offer had to do it again."""
-        whole = _together([self._pop(first=True) for _ in range(len(self._pending))])
-        kept = first_of(newest_of_each(whole.rows), MOST_PENDING_ROWS // 2, MOST_PENDING_BYTES // 2)
-        if self.reached.whole:
+        """Keep newest records and places only, at most half of what may wait, so that this is not repeated at once."""
+        all_rows = _together([self._pop(first=True) for _ in range(len(self._pending))])
+        kept = first_of(newest_of_each(all_rows.rows), MOST_PENDING_ROWS // 2, MOST_PENDING_BYTES // 2)
+        if self.progress.complete:
             _log.warning("live.behind", why="more than the waiting room holds; the rest follows from landing")
-        self.reached.missed(whole.marks)
-        self._put(_Waiting(whole.since_s, kept, whole.marks, kept.nbytes + BATCH_OVERHEAD_BYTES))
+        self.progress.dropped(all_rows.marks)
+        self._put(_Waiting(all_rows.since_s, kept, all_rows.marks, kept.nbytes + BATCH_OVERHEAD_BYTES))
 
 
 def _together(items: Iterable[_Waiting]) -> _Waiting:
@@ -223,11 +223,30 @@ def _together(items: Iterable[_Waiting]) -> _Waiting:
     return _Waiting(items[0].since_s, pa.concat_batches([item.rows for item in items]), marks, size)
 
 
-async def sweep(live: LiveState, parts: Parts) -> int:
-    """Forget devices unseen for long by the stream's time, as this machine's clock may be days ahead; 0 where live
-    state or the stream is away just now.
+def newest_of_each(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Each device's newest row and newest row with a good position, in the rows' order.
+
+    rows: contracts.record.LANDING_SCHEMA, any order, at least one.
+    """
+    choice = choose(rows, 0)
+    kept = np.union1d(choice.newest, choice.placed[choice.placed >= 0])
+    return rows.take(pa.array(kept))
+
+
+def first_of(rows: pa.RecordBatch, most_rows: int, most_bytes: int) -> pa.RecordBatch:
+    """As many of the first rows as are within both bounds, in memory of their own."""
+    count = min(rows.num_rows, most_rows)
+    while count and rows.slice(0, count).nbytes > most_bytes:
+        count //= 2
+    return rows if count == rows.num_rows else rows.take(pa.array(np.arange(count)))
+
+
+async def sweep(live: LiveState, stream: StreamClient) -> int:
+    """Forget devices that nothing arrived of for long, and return how many; 0 where live state or the stream is down.
+
+    The stream's time counts: this machine's clock may be days ahead.
     """
     try:
-        return await live.sweep(await stream_now_ms(parts))
+        return await live.sweep(await stream_now_ms(stream))
     except (SinkUnavailable, StreamUnavailable):
         return 0

@@ -1,4 +1,4 @@
-"""How far a shard is behind, and how much of the stream's retention that uses: also while nothing is read."""
+"""A shard's lag and the share of the stream's retention that it uses, also while nothing is read."""
 
 import math
 
@@ -11,16 +11,16 @@ from ingest.worker.reading.retention import Horizon
 
 _ALARM_AT = 0.5
 _FRESH_MS = 10_000
-"""Answers come within this where all is well, also pushed ones; after it what the last one told is out of date."""
+"""A healthy stream answers within this, pushed answers included; an older answer is out of date."""
 _MEMORY_MS = 300_000
 _log = structlog.get_logger()
 
 
 class Watch:
-    """Keeps a shard's gauges true whatever becomes of its reader.
+    """Keeps a shard's gauges right while its reader works, fails or pauses.
 
-    What the last answer told grows older with the worker's own clock, so a reader that fails or pauses is seen to fall
-    behind. Before the first answer the age of what was committed stands in.
+    The lag of the last answer grows with the worker's own clock, so a reader that fails or pauses is seen to fall
+    behind. Before the first answer, the age of the committed position is the lag.
     """
 
     def __init__(self, horizon: Horizon, metrics: Metrics, clock: Clock) -> None:
@@ -34,7 +34,7 @@ class Watch:
         self._alarmed = False
 
     def answered(self, answer: Records) -> None:
-        """The stream gave an answer just now."""
+        """Note an answer that the stream just gave."""
         self._at_s = self._clock.monotonic_s()
         self._stream_ms, self._behind_ms = answer.latest_ms, answer.millis_behind_latest
         if answer.records:
@@ -43,11 +43,11 @@ class Watch:
             self._arrivals.count(0, answer.response_ms)
 
     def arrived(self, records: int, until_ms: int) -> None:
-        """So many user records were read; the last of them arrived then."""
+        """Count user records that were read; the last of them arrived at `until_ms`."""
         self._arrivals.count(records, until_ms)
 
     def show(self) -> None:
-        """Bring the gauges up to date."""
+        """Set the gauges."""
         passed_ms = (self._clock.monotonic_s() - self._at_s) * 1000
         shard, metrics = self._horizon.shard_id, self._metrics
         used = self._horizon.used(self._stream_ms + round(passed_ms))
@@ -61,7 +61,7 @@ class Watch:
             metrics.lag_records.labels(shard).set(round(lag_ms * self._arrivals.per_ms))
 
     def _lag_ms(self, passed_ms: float) -> float | None:
-        """None is not known: there was no answer yet, and nothing was read before."""
+        """The lag; None while it is unknown: no answer yet, and nothing read before."""
         behind_ms = self._behind_ms
         if passed_ms < _FRESH_MS:
             return behind_ms
@@ -72,7 +72,7 @@ class Watch:
 
 
 class Arrivals:
-    """How fast records arrive by their own arrival times, with a memory of five minutes: not how fast they are read."""
+    """The rate at which records arrive, not at which they are read: by arrival times, smoothed over five minutes."""
 
     def __init__(self) -> None:
         self._until_ms = 0
@@ -80,11 +80,11 @@ class Arrivals:
         self._span_ms = 0.0
 
     def begin(self, at_ms: int) -> None:
-        """What arrived before was not counted."""
+        """Start to count at this arrival time."""
         self._until_ms = self._until_ms or at_ms
 
     def count(self, records: int, until_ms: int) -> None:
-        """So many records have arrived from where the last count ended until then."""
+        """Count records that arrived between the end of the last count and `until_ms`."""
         span_ms = max(0, until_ms - (self._until_ms or until_ms))
         keep = math.exp(-span_ms / _MEMORY_MS)
         self._records = keep * self._records + records
@@ -93,5 +93,5 @@ class Arrivals:
 
     @property
     def per_ms(self) -> float:
-        """Records a millisecond; of less than a second, as if it had been one."""
+        """Records a millisecond; a span below one second counts as one second."""
         return self._records / max(self._span_ms, 1_000.0)

@@ -1,4 +1,4 @@
-"""How much a shard brings, smoothed: what balancing between workers weighs."""
+"""A shard's smoothed load, by which workers balance."""
 
 import math
 
@@ -9,8 +9,8 @@ _MEMORY_S = 30.0
 
 
 class Load:
-    """Records and bytes a second, with a memory of half a minute. It begins with what the lease knows from before: a
-    shard that has just moved weighs with its new owner what it weighed with the old one.
+    """Records and bytes a second, smoothed over half a minute. It starts with the lease's figures, so that a shard that
+    has just moved weighs the same with its new owner.
     """
 
     def __init__(self, clock: Clock, lease: LeaseRow) -> None:
@@ -22,12 +22,12 @@ class Load:
         self.bytes_per_s = lease.bytes_per_s
 
     def count(self, records: int, size: int) -> None:
-        """Note what a read brought."""
+        """Count one read."""
         self._records += records
         self._bytes += size
 
-    def settle(self) -> None:
-        """Fold what was counted since the last time into the rates."""
+    def update(self) -> None:
+        """Fold what was counted since the last update into the rates."""
         now_s = self._clock.monotonic_s()
         passed_s = now_s - self._since_s
         if passed_s <= 0:

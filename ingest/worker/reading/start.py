@@ -1,16 +1,13 @@
-"""Where the first reading of a stream starts, in epoch milliseconds; and waiting for a stream that is not there yet."""
+"""Where the first reading of a stream starts, in epoch milliseconds, and waiting until the stream answers."""
 
 import asyncio
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import structlog
 
 from contracts.errors import Misuse
-from ingest.kinesis.protocol import StreamDescription, StreamUnavailable
-
-if TYPE_CHECKING:
-    from ingest.worker.options import Options, Parts
+from ingest.kinesis.protocol import StreamClient, StreamDescription, StreamUnavailable
+from ingest.runtime.clock import Clock
 
 OLDEST_MS, LATEST_MS = 0, -1
 _PATIENCE_S = 30.0
@@ -18,17 +15,17 @@ _log = structlog.get_logger()
 
 
 def start_ms_of(setting: str | datetime) -> int:
-    """The start that a setting says: TRIM_HORIZON, LATEST, or an arrival time with its offset."""
+    """The start of a setting: TRIM_HORIZON, LATEST, or an arrival time with its offset."""
     if isinstance(setting, datetime):
         return int(setting.timestamp() * 1000)
     return LATEST_MS if setting == "LATEST" else OLDEST_MS
 
 
 def resolved(start_ms: int, stream: StreamDescription) -> int:
-    """The start, with LATEST_MS as the stream's own present: a worker's wrong clock must leave nothing out.
+    """The start, with LATEST_MS as the stream's present: a worker's wrong clock must not skip records.
 
-    A time before all that the stream keeps is its oldest record. Raises Misuse for a time that is still to come,
-    which a stream would refuse.
+    A time before the retention is the oldest record. Raises Misuse for a time in the future, which a stream would
+    refuse.
     """
     if start_ms == LATEST_MS:
         return stream.now_ms
@@ -38,28 +35,30 @@ def resolved(start_ms: int, stream: StreamDescription) -> int:
     return start_ms if start_ms > stream.now_ms - stream.retention_ms else OLDEST_MS
 
 
-async def stream_described(parts: "Parts", options: "Options", stopping: asyncio.Event) -> StreamDescription:
-    """The stream's description: the first thing asked, so the place to wait until it is there.
+async def stream_described(
+    stream: StreamClient, clock: Clock, stopping: asyncio.Event, *, until_idle: bool
+) -> StreamDescription:
+    """The stream's description: a worker's first request, so this waits until the stream answers.
 
-    Raises StreamUnavailable where a worker that is to end by itself has waited long.
+    Raises StreamUnavailable where a worker that runs `until_idle` has waited for 30 s.
     """
-    since_s = parts.clock.monotonic_s()
+    since_s = clock.monotonic_s()
     while not stopping.is_set():
         try:
-            found = await parts.stream.describe()
+            found = await stream.describe()
         except StreamUnavailable as error:
             _log.warning("stream.unavailable", error=str(error))
-            if options.until_idle and parts.clock.monotonic_s() - since_s > _PATIENCE_S:
+            if until_idle and clock.monotonic_s() - since_s > _PATIENCE_S:
                 raise
-            await parts.clock.sleep(1.0)
+            await clock.sleep(1.0)
         else:
-            return found if found.now_ms else found._replace(now_ms=parts.clock.wall_ms())
-    return StreamDescription(0, parts.clock.wall_ms())
+            return found if found.now_ms else found._replace(now_ms=clock.wall_ms())
+    return StreamDescription(0, clock.wall_ms())
 
 
-async def stream_now_ms(parts: "Parts") -> int:
-    """The stream's time, which is the same for every worker; raises StreamUnavailable, also where it tells none."""
-    now_ms = (await parts.stream.describe()).now_ms
+async def stream_now_ms(stream: StreamClient) -> int:
+    """The stream's time, which is the same for every worker; raises StreamUnavailable, also where it tells no time."""
+    now_ms = (await stream.describe()).now_ms
     if not now_ms:
         raise StreamUnavailable("the stream's answer has no time")
     return now_ms

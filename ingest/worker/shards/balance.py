@@ -1,4 +1,4 @@
-"""Which shards a worker takes and which it asks for, so that load spreads: by the lease rows alone."""
+"""Which shards a worker takes and asks for so that load spreads, decided by the lease rows alone."""
 
 import zlib
 from collections import defaultdict
@@ -9,13 +9,13 @@ from contracts.ledger import LeaseRow
 from ingest.batch import ShardId
 
 _BASE_LOAD = 0.5
-"""What a shard weighs by merely being there, in shares of the mean load: idle streams balance by count."""
+"""The weight of a shard without load, as a share of the mean load: idle streams balance by count."""
 _WORTH_MOVING = 0.2
 """A move must lower the larger of the two loads by this share of a mean shard."""
 _FEW, _PART = 4, 1 / 16
 """A worker takes so many free shards, or this part of all if that is more, before it looks again."""
 _MOMENT, _WHILE = 1 / 1000, 1 / 16
-"""Waits between steps, of the ttl: up to a worker's share, and beyond it."""
+"""Waits between steps as shares of the TTL: up to a worker's fair share, and beyond it."""
 
 
 def loads(rows: Sequence[LeaseRow]) -> dict[ShardId, float]:
@@ -30,7 +30,7 @@ def loads(rows: Sequence[LeaseRow]) -> dict[ShardId, float]:
 
 
 def shard_to_ask_for(rows: Sequence[LeaseRow], worker: str, *, alive: Iterable[str]) -> LeaseRow | None:
-    """The row whose owner this worker should ask, or None where that would not help.
+    """The row whose owner this worker should ask for it, or None where a move would not help.
 
     Only one request of a worker at a time is open, and only owners in `alive` are asked.
     """
@@ -66,9 +66,10 @@ class Step(NamedTuple):
 
 
 class Steps:
-    """How a worker takes free shards, so that workers that start together have as many each, though none knows of the
-    others before it sees their leases: by steps up to its share of all. Beyond that it waits while others are taking;
-    then its steps double, so that what they leave is not left unread for long.
+    """Steps in which a worker takes free shards, so that workers that start together get equally many.
+
+    None knows of the others before it sees their leases, so each takes a few shards at a time up to its fair share.
+    Beyond that it waits while others take shards; then its steps double, so that no shard stays unread for long.
     """
 
     def __init__(self) -> None:
@@ -89,6 +90,6 @@ class Steps:
 
 
 def own_order(rows: Sequence[LeaseRow], worker: str) -> list[LeaseRow]:
-    """The rows, begun at a place of the worker's own: workers that start together rarely want the same one at once."""
+    """The rows, from a start of the worker's own: workers that start together rarely try the same row at once."""
     start = zlib.crc32(worker.encode()) % max(1, len(rows))
     return [*rows[start:], *rows[:start]]

@@ -1,4 +1,4 @@
-"""Which shards this worker reads: discovery, taking, renewing, sharing with other workers."""
+"""Which shards this worker reads: it discovers shards, takes and renews leases, and shares with other workers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,11 +9,12 @@ import structlog
 
 from contracts.errors import LeaseLost, SinkUnavailable
 from contracts.ledger import LeaseRow
-from ingest.kinesis import Shard, StreamUnavailable
+from ingest.kinesis import Shard, StreamClient, StreamUnavailable
 from ingest.leases import Observer
-from ingest.runtime.metrics import LEASES, READS, STREAM
-from ingest.runtime.retry import Persistence
-from ingest.worker.options import Options, Parts
+from ingest.leases.protocol import Leases
+from ingest.runtime.clock import Clock
+from ingest.runtime.metrics import LEASES, READS, STREAM, Metrics
+from ingest.runtime.retry import Retry
 from ingest.worker.shards.balance import (
     Steps,
     fair_share,
@@ -33,43 +34,63 @@ class Coordinator:
 
     Promises
     - A shard is read only under a lease taken here, after its parents were read to their end.
-    - An owner's lease is taken only after it stood still for the ttl on this worker's own clock, or where
-      `is_dead(owner)` knows that its process is gone. The fence makes even a wrong guess harmless.
-    - `tend` and `beat` never raise for a store or stream that is away: they come again.
+    - A lease is taken from its owner only after its heartbeat has not changed for one TTL on this worker's own clock,
+      or where `is_dead(owner)` knows that the owner's process has ended. The fence makes a wrong guess harmless.
+    - `tend` and `beat` do not raise while a store or the stream is down: the next round tries again.
     """
 
     def __init__(
-        self, parts: Parts, options: Options, worker: str, holdings: Holdings, *, is_dead: Callable[[str], bool]
+        self,
+        worker: str,
+        holdings: Holdings,
+        *,
+        stream: StreamClient,
+        leases: Leases,
+        clock: Clock,
+        metrics: Metrics,
+        lease_ttl_s: float,
+        discover_every_s: float,
+        workers: int,
+        until_idle: bool,
+        is_dead: Callable[[str], bool],
     ) -> None:
-        self._parts = parts
-        self._options = options
         self._worker = worker
         self._holdings = holdings
+        self._stream = stream
+        self._leases = leases
+        self._clock = clock
+        self._lease_ttl_s = lease_ttl_s
+        self._discover_every_s = discover_every_s
+        self._workers = workers
+        self._until_idle = until_idle
         self._is_dead = is_dead
-        self._persistence = Persistence(parts.clock, parts.metrics, worker)
+        self._retry = Retry(clock, metrics, worker)
         self._round = asyncio.Lock()
-        self._observer = Observer(parts.clock)
+        self._observer = Observer(clock)
         self._listed: Sequence[Shard] = ()
         self._known_when_listed: set[str] = set()
         self._listed_at_s: float | None = None
         self.start_ms = 0
-        """Where a stream that has no rows yet is read from, as in Options, LATEST_MS resolved."""
+        """Where a stream that has no rows yet is read from: as in Options, with LATEST_MS resolved."""
         self._wrote = False
         """Whether this round has tried to write."""
         self.closing = False
-        """Set once this worker lets its shards go: it takes no more."""
+        """Set once this worker releases its shards: it takes no further one."""
         self.rows: list[LeaseRow] = []
+        """The lease rows as last read."""
+        self.rows_read_s = clock.monotonic_s()
+        """When the request for these rows was sent."""
         self.abandoned: list[str] = []
-        """Shards that nobody reads and that failed here, as of the last round."""
+        """Shards without a living owner that failed here, as of the last round."""
         self.tended_s: float | None = None
 
     async def tend(self, *, discover: bool = False) -> bool:
-        """One round; True where it went through and every shard is in someone's living hands or ended."""
+        """One round; True where it succeeded and every shard has ended or has a living owner."""
         async with self._round:
             return await self._tend(discover=discover)
 
-    async def at_rest(self, within_s: float) -> None:
-        """Come back once no round is under way, or the time has passed. While `closing`, no shard is started."""
+    async def until_round_ends(self, within_s: float) -> None:
+        """Wait until no round is in progress, or the time has passed. While `closing`, no shard is started."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s), self._round:
                 return
@@ -82,76 +103,83 @@ class Coordinator:
         except SinkUnavailable:
             return False
         except StreamUnavailable as error:
-            self._persistence.failed(STREAM, error)
+            self._retry.failed(STREAM, error)
             return False
         finally:
-            self.tended_s = self._parts.clock.monotonic_s()
+            self.tended_s = self._clock.monotonic_s()
         if not self._wrote and not len(self._holdings):
-            self._persistence.worked(LEASES)  # there is nothing to write, so nothing is missing
+            self._retry.worked(LEASES)  # there is nothing to write, so no write fails
         return not waiting
 
+    async def _refresh_rows(self) -> None:
+        asked_s = self._clock.monotonic_s()
+        self.rows = await self._read_rows()
+        self.rows_read_s = asked_s
+
     async def _read_rows(self) -> list[LeaseRow]:
-        return await self._persistence.once(LEASES, self._parts.leases.rows(), kind=READS)
+        return await self._retry.once(LEASES, self._leases.rows(), kind=READS)
 
     async def _write(self, change: Awaitable[_T]) -> _T:
         self._wrote = True
-        return await self._persistence.once(LEASES, change)
+        return await self._retry.once(LEASES, change)
 
     async def beat(self) -> None:
-        """Renew all leases held, each for itself, and hear who wants them. Takes a third of the ttl at most, so that a
-        lease whose renewal hangs is tried again twice before anyone may take it, and no other lease waits for it.
+        """Renew all leases held at the same time, and stop reading shards that another worker wants.
+
+        Takes a third of the TTL at most: a renewal that hangs is tried twice more before the lease may be taken, and no
+        other lease waits for it.
         """
         await asyncio.gather(*(self._renew(shard) for shard in self._holdings))
 
     async def _drop_if_taken(self, shard: ShardTask) -> None:
-        """Drop a shard that someone else took. With the fence unchanged it was ended or let go here a moment ago."""
+        """Drop a shard that another worker took. With the fence unchanged, it has just ended or been released here."""
         try:
             fences = {row.shard_id: row.fence for row in await self._read_rows()}
         except SinkUnavailable:
             return
         if fences.get(shard.shard_id, 0) > shard.lease.fence:
-            self._holdings.lost(shard.shard_id)
+            self._holdings.lease_lost(shard.shard_id)
 
     async def _look(self, *, discover: bool) -> None:
         self._wrote = False
-        self.rows = await self._read_rows()
-        now_s = self._parts.clock.monotonic_s()
-        if discover or self._listed_at_s is None or now_s - self._listed_at_s >= self._options.discover_every_s:
+        await self._refresh_rows()
+        now_s = self._clock.monotonic_s()
+        if discover or self._listed_at_s is None or now_s - self._listed_at_s >= self._discover_every_s:
             await self._discover()
             self._listed_at_s = now_s
         self._observer.see(self.rows)
 
     async def _see_rows(self) -> None:
-        self.rows = await self._read_rows()
+        await self._refresh_rows()
         self._observer.see(self.rows)
 
     async def _discover(self) -> None:
         known = {row.shard_id for row in self.rows}
-        asked_s = self._parts.clock.monotonic_s()
-        self._listed = await self._parts.stream.list_shards()
+        asked_s = self._clock.monotonic_s()
+        self._listed = await self._stream.list_shards()
         self._known_when_listed = known
-        self._persistence.worked(STREAM)
+        self._retry.worked(STREAM)
         now_ms = 0
         if not known.issuperset(shard.shard_id for shard in self._listed):
-            now_ms = (await self._parts.stream.describe()).now_ms
-            # What is new is decided on rows of after the list: while it came, anything may have happened.
-            self.rows = await self._read_rows()
-        # Where reading has begun, a shard that turns up late is part of it, whatever this worker was started with.
+            now_ms = (await self._stream.describe()).now_ms
+            # What is new is decided on rows read after the list: anything may have happened while the list came.
+            await self._refresh_rows()
+        # Where reading has begun, a shard that appears late starts as the others did, not as this worker was told.
         start_ms = min((row.start_ms for row in self.rows), default=self.start_ms)
         new = rows_to_insert(self._listed, self.rows, now_ms=now_ms, start_ms=start_ms)
-        if new and self._parts.clock.monotonic_s() - asked_s > self._options.lease_ttl_s:
-            # A shard of an old list may have been read to its end since, and its row be gone again.
-            raise StreamUnavailable(f"the list of shards came {self._options.lease_ttl_s:.0f} s ago or earlier")
+        if new and self._clock.monotonic_s() - asked_s > self._lease_ttl_s:
+            # A shard of an old list may have been read to its end since, and its row removed.
+            raise StreamUnavailable(f"the list of shards came {self._lease_ttl_s:.0f} s ago or earlier")
         if new:
-            await self._write(self._parts.leases.insert(new))
+            await self._write(self._leases.insert(new))
             _log.info("shards.found", shards=[row.shard_id for row in new])
         for row in rows_to_remove(self._listed, self.rows):
-            await self._write(self._parts.leases.remove(row))
+            await self._write(self._leases.remove(row))
         if new:
-            self.rows = await self._read_rows()
+            await self._refresh_rows()
 
     async def _take_what_is_free(self) -> bool:
-        """Take what may be taken, by steps; True where a shard is left without a living owner."""
+        """Take free shards, by steps; True where a shard is left without a living owner."""
         steps = Steps()
         while True:
             unended = sum(not row.ended for row in self.rows)
@@ -160,12 +188,13 @@ class Coordinator:
             waiting = await self._take(step.shards)
             if waiting is not None:
                 return waiting
-            await self._parts.clock.sleep(step.then_wait * self._options.lease_ttl_s)
+            await self._clock.sleep(step.then_wait * self._lease_ttl_s)
             await self._see_rows()
 
     async def _take(self, most: int) -> bool | None:
-        """Take at most so many free shards, and all that are left by the dead or meant for someone: None where there
-        are more of the free that may be taken, else whether any is left.
+        """Take at most so many free shards, and every shard that a dead worker left or that is meant for someone.
+
+        None where more free shards may be taken, else whether a shard is left without a living owner.
         """
         waiting, abandoned = False, self.abandoned
         abandoned.clear()
@@ -177,7 +206,7 @@ class Coordinator:
             if row.ended or self._is_living(row):
                 self._holdings.forgive(row.shard_id)
                 continue
-            if self._holdings.rests(row.shard_id):
+            if self._holdings.is_paused(row.shard_id):
                 abandoned.append(row.shard_id)
                 continue
             if self.closing:
@@ -187,12 +216,12 @@ class Coordinator:
                 continue
             if most <= 0 and row.owner is None and row.wanted_by is None:
                 return None
-            if (lease := await self._write(self._parts.leases.take(row, self._worker))) is None:
+            if (lease := await self._write(self._leases.take(row, self._worker))) is None:
                 waiting = True
                 continue
             if self.closing:
                 with suppress(LeaseLost):
-                    await self._write(self._parts.leases.release(lease, live_seq=lease.live_seq))
+                    await self._write(self._leases.release(lease, live_seq=lease.live_seq))
                 return True
             self._holdings.start(lease)
             most -= 1
@@ -204,47 +233,47 @@ class Coordinator:
             return False
         if not readable(row, self.rows, {shard.shard_id for shard in self._listed}):
             return False
-        still_s, ttl_s = self._observer.still_s(row), self._options.lease_ttl_s
+        unchanged_s, ttl_s = self._observer.unchanged_s(row), self._lease_ttl_s
         if row.owner is not None or row.wanted_by in (None, self._worker):
             unended = sum(not other.ended for other in self.rows)
-            share = fair_share(unended, self._options.workers)
-            done_with_own = self._options.until_idle and len(self._holdings) > 0 and self._holdings.idle
-            return len(self._holdings) < share or done_with_own or still_s >= ttl_s / 2
-        return still_s >= ttl_s
+            share = fair_share(unended, self._workers)
+            done_with_own = self._until_idle and len(self._holdings) > 0 and self._holdings.idle
+            return len(self._holdings) < share or done_with_own or unchanged_s >= ttl_s / 2
+        return unchanged_s >= ttl_s
 
     def _parents_unsure(self, row: LeaseRow) -> bool:
-        """Whether a parent has no row in sight and the list of shards is older than the row: it need not be gone."""
+        """Whether a parent has no row and the list of shards is older than this row: the parent may still exist."""
         known = {other.shard_id for other in self.rows}
         return row.shard_id not in self._known_when_listed and not known.issuperset(row.parents)
 
     def _is_living(self, row: LeaseRow) -> bool:
-        """Whether someone else owns the shard and lives, as far as one can tell."""
+        """Whether another worker owns the shard and, as far as its heartbeat tells, is alive."""
         if row.owner is None or row.owner == self._worker or self._is_dead(row.owner):
             return False
-        return self._observer.still_s(row) < self._options.lease_ttl_s
+        return self._observer.unchanged_s(row) < self._lease_ttl_s
 
     async def _ask(self) -> None:
         alive = {row.owner for row in self.rows if row.owner is not None and self._is_living(row)}
         failed = self._holdings.failed
-        if self._options.until_idle or self.closing or not alive or len(failed) > len(self._holdings):
+        if self._until_idle or self.closing or not alive or len(failed) > len(self._holdings):
             return
         wanted = shard_to_ask_for(self.rows, self._worker, alive=alive)
         if (
             wanted is not None
             and wanted.shard_id not in failed
-            and await self._write(self._parts.leases.ask(wanted, self._worker))
+            and await self._write(self._leases.ask(wanted, self._worker))
         ):
             _log.info("lease.asked", shard=wanted.shard_id, owner=wanted.owner)
 
     async def _renew(self, shard: ShardTask) -> None:
-        shard.load.settle()
+        shard.load.update()
         rates = {"records_per_s": shard.load.records_per_s, "bytes_per_s": shard.load.bytes_per_s}
-        renewal = self._parts.leases.renew(shard.lease, **rates, live_seq=shard.live_seq)
+        renewal = self._leases.renew(shard.lease, **rates, live_seq=shard.live_seq)
         try:
-            async with asyncio.timeout(self._options.lease_ttl_s / 3):
+            async with asyncio.timeout(self._lease_ttl_s / 3):
                 row = await self._write(renewal)
         except TimeoutError:
-            self._persistence.failed(LEASES, TimeoutError(f"{shard.shard_id}: no answer to a renewal"))
+            self._retry.failed(LEASES, TimeoutError(f"{shard.shard_id}: no answer to a renewal"))
         except LeaseLost:
             await self._drop_if_taken(shard)
         except SinkUnavailable:

@@ -1,4 +1,4 @@
-"""Which shards get a lease row, and which rows may go: decided on what the stream and the table say."""
+"""Which shards get a lease row and which rows are removed, by what stream and lease table list."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,11 +12,11 @@ _AHEAD_MS = 60_000
 def rows_to_insert(
     shards: Sequence[Shard], rows: Sequence[LeaseRow], *, now_ms: int, start_ms: int = 0
 ) -> list[LeaseRow]:
-    """Rows for shards that have none and whose parents are not still to be read.
+    """Rows for shards that have none and no parent that is still to be read.
 
     A child normally gets its row from its parents' last commit. Where a stream is new to the table (no row has a
-    watermark), a shard starts with none; where reading has begun, an unknown shard without parents in play starts with
-    a watermark of now, so that it files nothing into an hour that may be closed.
+    watermark), a shard starts with none; where reading has begun, an unknown shard without such parents starts with a
+    watermark of now, so that it files nothing into an hour that may be closed.
     """
     known = {row.shard_id for row in rows}
     ended = {row.shard_id for row in rows if row.ended}
@@ -32,9 +32,9 @@ def rows_to_insert(
 
 
 def rows_to_remove(shards: Iterable[Shard], rows: Sequence[LeaseRow]) -> list[LeaseRow]:
-    """Ended rows of shards that the stream has forgotten, retention having passed, and that no row waits for.
+    """Ended rows of shards that the stream no longer lists, their retention having passed, and that no row waits for.
 
-    A row goes after its parents' rows: without it, its parents' watermarks would count for the region's again.
+    A row is removed after its parents' rows: without it, its parents' watermarks would count for the region's again.
     """
     listed = {shard.shard_id for shard in shards}
     known = {row.shard_id for row in rows}
@@ -50,16 +50,3 @@ def readable(row: LeaseRow, rows: Iterable[LeaseRow], listed: set[ShardId]) -> b
     unfinished = {other.shard_id for other in rows if not other.ended}
     known = {other.shard_id for other in rows}
     return not any(parent in unfinished or (parent in listed and parent not in known) for parent in row.parents)
-
-
-def child_rows(shard_id: ShardId, children: Sequence[Shard], lease: LeaseRow) -> list[LeaseRow]:
-    """The rows that a shard's children start with: its watermark, and its start where one was set."""
-    return [
-        LeaseRow(
-            shard_id=child.shard_id,
-            parents=list(child.parents or (shard_id,)),
-            start_ms=lease.start_ms,
-            watermark_ms=lease.watermark_ms,
-        )
-        for child in children
-    ]

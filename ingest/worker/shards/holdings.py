@@ -1,4 +1,4 @@
-"""The shards that a worker owns just now, each read by a task of its own."""
+"""The shards that a worker owns, each read by a task of its own."""
 
 import asyncio
 import math
@@ -14,18 +14,18 @@ from contracts.ledger import LeaseRow
 from ingest.batch import ShardId
 from ingest.runtime.clock import Clock
 from ingest.runtime.metrics import Metrics
-from ingest.worker.ending import cancelled
+from ingest.runtime.retry import Backoff
+from ingest.runtime.tasks import cancelled
 from ingest.worker.shards.task import Ending, ShardTask
 
 _FRAMES = 6
-_FIRST_REST_S = 5.0
-_LONGEST_REST_S = 300.0
+_PAUSES = Backoff(5.0, 300.0)
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A shard failed here as no waiting for a store mends: why, how often in a row, and when it may be tried again."""
+    """An error that waiting does not cure ended a shard's task: how often in a row, and when to try again."""
 
     kind: str
     error: FleetlakeError
@@ -34,10 +34,10 @@ class Failure:
 
 
 class Holdings:
-    """Starts a task for each lease taken, and forgets it when it has ended.
+    """Starts a task for each lease taken, and forgets the task when it has ended.
 
-    Promise: a task that fails in an unexpected way ends alone. Its lease is released, and the shard rests: this worker
-    takes it again after a while only, longer each time (`rests`), and not at all where it works `until_idle`.
+    Promise: a task that fails with an unexpected error ends alone. Its lease is released, and the shard is paused: this
+    worker takes it again only after a pause that grows (`is_paused`), and never where it runs `until_idle`.
     """
 
     def __init__(
@@ -77,23 +77,23 @@ class Holdings:
         """The shards that failed here and are not read again yet."""
         return {shard_id: failure for shard_id, failure in self.failures.items() if shard_id not in self._held}
 
-    def rests(self, shard_id: ShardId) -> bool:
-        """Whether the shard failed here too lately to be taken again."""
+    def is_paused(self, shard_id: ShardId) -> bool:
+        """Whether the shard failed here so recently that it is not taken again yet."""
         failure = self.failures.get(shard_id)
         return failure is not None and self._clock.monotonic_s() < failure.again_s
 
     def forgive(self, shard_id: ShardId) -> None:
-        """Forget that the shard failed, unless it still rests."""
-        if not self.rests(shard_id):
+        """Forget that the shard failed, unless it is still paused."""
+        if not self.is_paused(shard_id):
             self._set_failure(shard_id, None)
 
-    def lost(self, shard_id: ShardId) -> None:
-        """Drop a shard whose lease is another's."""
+    def lease_lost(self, shard_id: ShardId) -> None:
+        """Drop a shard whose lease another worker has."""
         if shard_id in self._held:
             self._held[shard_id][1].cancel()
 
     async def let_go(self, within_s: float) -> list[ShardId]:
-        """Flush, commit and release all; the shards for which that took too long and which were dropped."""
+        """Flush, commit and release all shards; returns those that took too long and were dropped."""
         running = [task for _, task in self._held.values()]
         for shard in self:
             shard.stop()
@@ -108,7 +108,7 @@ class Holdings:
         started_s = self._clock.monotonic_s()
         try:
             ending = await shard.run()
-        except Exception as error:  # noqa: BLE001 - whatever breaks a shard, the others go on
+        except Exception as error:  # noqa: BLE001 - the other shards go on, whatever breaks one
             self._note(shard, error, self._clock.monotonic_s() - started_s)
             await shard.give_up()
             return Ending.FAILED
@@ -117,12 +117,12 @@ class Holdings:
 
     def _note(self, shard: ShardTask, error: Exception, lived_s: float) -> None:
         known = self.failures.get(shard.shard_id)
-        times = 1 if known is None or lived_s > _LONGEST_REST_S else known.times + 1
-        rest_s = math.inf if self._until_idle else min(_LONGEST_REST_S, _FIRST_REST_S * 2.0 ** (times - 1))
-        told = error if isinstance(error, FleetlakeError) else _unquoted(shard.shard_id, error)
-        kind, again_s = type(error).__name__, self._clock.monotonic_s() + rest_s
-        self._set_failure(shard.shard_id, Failure(kind, told, times, again_s))
-        _log.error("shard.failed", shard=shard.shard_id, kind=kind, error=str(told), times=times, again_in_s=rest_s)
+        times = 1 if known is None or lived_s > _PAUSES.longest_s else known.times + 1
+        pause_s = math.inf if self._until_idle else _PAUSES.after_s(times)
+        shown = error if isinstance(error, FleetlakeError) else _unquoted(shard.shard_id, error)
+        kind, again_s = type(error).__name__, self._clock.monotonic_s() + pause_s
+        self._set_failure(shard.shard_id, Failure(kind, shown, times, again_s))
+        _log.error("shard.failed", shard=shard.shard_id, kind=kind, error=str(shown), times=times, again_in_s=pause_s)
 
     def _set_failure(self, shard_id: ShardId, failure: Failure | None) -> None:
         if failure is None:
@@ -149,7 +149,7 @@ class Holdings:
 
 
 def _unquoted(shard_id: ShardId, error: BaseException) -> ShardFailed:
-    """What broke and where: an error's own text may quote a record."""
+    """The error's class and place, without its text, which may quote a record."""
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     places = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames)]
     return ShardFailed(f"{shard_id}: {type(error).__name__} at {' < '.join(places)}")

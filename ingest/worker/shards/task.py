@@ -1,4 +1,4 @@
-"""One shard of one worker: read, decode, keep live state current, buffer; flush, commit, let go."""
+"""One shard of one worker: read, decode, offer to live state, buffer, flush, commit, release."""
 
 import asyncio
 from enum import StrEnum
@@ -7,25 +7,26 @@ import structlog
 
 from contracts.errors import LeaseLost, PositionMoved
 from contracts.ledger import LeaseRow
-from ingest.batch import Batch
-from ingest.kinesis import Records, Shard, ShardGone, StreamUnavailable
+from ingest.batch import Batch, Decoder
+from ingest.kinesis import Records, Shard, ShardGone, StreamClient, StreamUnavailable
+from ingest.kinesis.protocol import ShardReader
 from ingest.kinesis.trouble import Trouble
-from ingest.runtime.metrics import LIVE
-from ingest.worker.ending import unless
+from ingest.runtime.clock import Clock
+from ingest.runtime.metrics import LIVE, Metrics
+from ingest.runtime.offload import Offload
+from ingest.runtime.tasks import unless
 from ingest.worker.landing.budget import Budget
 from ingest.worker.landing.delivery import Delivery
+from ingest.worker.landing.totals import Totals
 from ingest.worker.live.catch_up import CatchUp, beside
 from ingest.worker.live.writer import LiveWriter
-from ingest.worker.options import Options, Parts
 from ingest.worker.reading.decoding import decode_in_hours
 from ingest.worker.reading.lag import Watch
 from ingest.worker.reading.rates import Load
-from ingest.worker.reading.reader import shard_reader
-from ingest.worker.reading.retention import Horizon, Retention
-from ingest.worker.totals import Totals
+from ingest.worker.reading.retention import Horizon
 
 _LIVE_PATIENCE_S = 2.0
-"""How long letting go waits for live state, so that the next owner need not offer the last records again."""
+"""How long a release waits for live state, so that the next owner need not offer the last records again."""
 _log = structlog.get_logger()
 
 
@@ -35,45 +36,56 @@ class Ending(StrEnum):
     ENDED = "ended"
     """The shard was read to its end and its children have rows."""
     RELEASED = "released"
-    """Flushed, committed and let go."""
-    LOST = "lost"
-    """Another worker owns it; buffers were dropped."""
+    """Flushed, committed and released."""
+    LEASE_LOST = "lost"
+    """Another worker owns the lease; buffers were dropped."""
     FAILED = "failed"
-    """Something unexpected broke; buffers were dropped, and it was let go."""
+    """An unexpected error; buffers were dropped, and the lease was released."""
 
 
 class ShardTask:
-    """A leased shard from take to ending. `run` once; `stop` asks it to flush and let go."""
+    """A leased shard from take to ending. Call `run` once; `stop` asks it to flush and release."""
 
     def __init__(
         self,
-        parts: Parts,
-        options: Options,
-        lease: LeaseRow,
+        delivery: Delivery,
+        reader: ShardReader,
         *,
-        budget: Budget,
+        stream: StreamClient,
+        decoder: Decoder,
+        decoding: Offload,
         live: LiveWriter | None,
-        retention: Retention,
+        catch_up: CatchUp | None,
+        horizon: Horizon,
+        trouble: Trouble,
+        budget: Budget,
         totals: Totals,
+        clock: Clock,
+        metrics: Metrics,
+        open_hours: int,
+        lease_ttl_s: float,
     ) -> None:
-        self.shard_id = lease.shard_id
-        self.load = Load(parts.clock, lease)
-        self.delivery = Delivery(parts, options, lease, budget=budget, totals=totals)
+        self.shard_id = delivery.lease.shard_id
+        self.load = Load(clock, delivery.lease)
+        self.delivery = delivery
         self.for_worker: str | None = None
-        self._parts = parts
-        self._options = options
-        self._totals = totals
-        self._budget = budget
+        self._reader = reader
+        self._stream = stream
+        self._decoder = decoder
+        self._decoding = decoding
         self._live = live
-        self._catch_up = None if live is None else CatchUp(live, parts, lease, options.live_unseen_ms)
+        self._catch_up = catch_up
+        self._horizon = horizon
+        self._watch = Watch(horizon, metrics, clock)
+        self._trouble = trouble
+        self._budget = budget
+        self._totals = totals
+        self._clock = clock
+        self._metrics = metrics
+        self._open_hours = open_hours
+        self._lease_ttl_s = lease_ttl_s
         self._closing = asyncio.Event()
-        self._trouble = Trouble(lease.shard_id, parts.clock, parts.metrics)
-        self._reader = shard_reader(parts, options, lease, self._trouble)
-        self._horizon = Horizon(
-            lease.shard_id, retention, lease.watermark_ms, lease.position, parts.clock, self._trouble
-        )
-        self._watch = Watch(self._horizon, parts.metrics, parts.clock)
-        self._let_go = False
+        self._released = False
 
     @property
     def lease(self) -> LeaseRow:
@@ -82,47 +94,47 @@ class ShardTask:
 
     @property
     def idle(self) -> bool:
-        """At the shard's tip with everything committed, and brought to live state unless that is away."""
+        """Read to the tip with everything committed, and in live state unless that is down."""
         behind = self._catch_up is not None and not self._catch_up.done
-        return self.delivery.settled and not (behind and LIVE not in self._parts.metrics.down_since_s)
+        return self.delivery.idle and not (behind and LIVE not in self._metrics.down_since_s)
 
     @property
     def live_seq(self) -> str:
-        """How far the shard has reached live state."""
-        return self.lease.live_seq if self._live is None else self._live.reached.written(self.shard_id)
+        """The sequence number up to which live state has the shard."""
+        return self.lease.live_seq if self._live is None else self._live.progress.written(self.shard_id)
 
     def show(self) -> None:
         """Bring its gauges up to date."""
-        if not self._let_go:
+        if not self._released:
             self._watch.show()
 
     def _live_now(self) -> str:
         return self.live_seq
 
     def stop(self, *, to: str | None = None) -> None:
-        """Read no more, flush, commit, and let go (`to` a worker, or to anyone)."""
+        """Stop reading, flush, commit and release (`to` a worker, or to anyone)."""
         self.for_worker = to
         self._closing.set()
 
     async def run(self) -> Ending:
-        """Read until the shard ends, is asked for, or is lost."""
+        """Read until the shard ends, `stop` is called, or the lease is lost."""
         try:
             async with beside(self._catch_up):
                 return await self._to_the_end()
         finally:
             if self._live is not None:
-                self._live.reached.end(self.shard_id)
+                self._live.progress.end(self.shard_id)
 
     async def _to_the_end(self) -> Ending:
         try:
             await self._read_and_deliver()
-        except (LeaseLost, PositionMoved) as lost:
-            _log.warning("lease.lost", shard=self.shard_id, fence=self.lease.fence, error=str(lost))
-            return Ending.LOST
+        except (LeaseLost, PositionMoved) as error:
+            _log.warning("lease.lost", shard=self.shard_id, fence=self.lease.fence, error=str(error))
+            return Ending.LEASE_LOST
         finally:
-            self._let_go = True
+            self._released = True
             self._budget.drop(self.shard_id)
-            self._parts.metrics.forget_shard(self.shard_id)
+            self._metrics.forget_shard(self.shard_id)
         if self.lease.ended:
             return Ending.ENDED
         await self.give_up()
@@ -147,11 +159,11 @@ class ShardTask:
                 if answer.next_iterator is None:
                     self.delivery.end(await self._children(answer.child_shards), self._live_now)
                     return
-                # Megabytes, and the next may be long in coming.
+                # The answer holds megabytes, and the next may take long.
                 del answer
         except ShardGone:
             _log.error("shard.gone", shard=self.shard_id)
-            self.delivery.mark_lost()
+            self.delivery.mark_trimmed()
             self.delivery.end(await self._children([]), self._live_now)
             return
         finally:
@@ -164,7 +176,7 @@ class ShardTask:
         return await self._answer()
 
     async def _answer(self) -> Records:
-        """The next answer. Raises ShardGone only where the stream's list lacks it too: ending cannot be undone."""
+        """The next answer. Raises ShardGone only where the stream does not list the shard: an end cannot be undone."""
         while True:
             try:
                 return await self._reader.read()
@@ -172,7 +184,7 @@ class ShardTask:
                 if self.shard_id not in {shard.shard_id for shard in await self._listed()}:
                     raise
                 unsure = StreamUnavailable(f"{gone}, yet the stream's list has it")
-                await self._parts.clock.sleep(self._trouble.note(unsure))
+                await self._clock.sleep(self._trouble.note(unsure))
 
     async def _room(self) -> None:
         await self._budget.room()
@@ -180,11 +192,11 @@ class ShardTask:
             await self._live.room()
 
     async def _take_in(self, answer: Records) -> None:
-        metrics, shard = self._parts.metrics, self.shard_id
-        if await self._horizon.check(self._parts.stream, answer):
+        metrics, shard = self._metrics, self.shard_id
+        if await self._horizon.check(self._stream, answer):
             _log.error("stream.trimmed", shard=shard, position=self.lease.position)
-            metrics.lost.labels(shard).inc()
-            self.delivery.mark_lost()
+            metrics.trimmed.labels(shard).inc()
+            self.delivery.mark_trimmed()
         self._watch.answered(answer)
         metrics.reads.labels(shard).inc()
         metrics.bytes.labels(shard).inc(answer.bytes_read)
@@ -197,12 +209,12 @@ class ShardTask:
 
     async def _decode(self, answer: Records) -> None:
         self._totals.kinesis_records_read += len(answer.records)
-        hours, decoder = self._options.open_hours, self._parts.decoder
-        for batch in await self._parts.decoding(decode_in_hours, decoder, self.shard_id, answer.records, hours):
+        arguments = (self._decoder, self.shard_id, answer.records, self._open_hours)
+        for batch in await self._decoding(decode_in_hours, *arguments):
             self._keep(batch)
 
     def _keep(self, batch: Batch) -> None:
-        metrics, shard = self._parts.metrics, self.shard_id
+        metrics, shard = self._metrics, self.shard_id
         if self._live is not None:
             self._live.offer(batch.rows, shard, batch.last_seq)
         self._totals.user_records_read += batch.user_records
@@ -220,16 +232,16 @@ class ShardTask:
     async def _listed(self) -> list[Shard]:
         while True:
             try:
-                listed = await self._parts.stream.list_shards()
+                listed = await self._stream.list_shards()
             except StreamUnavailable as error:
-                await self._parts.clock.sleep(self._trouble.note(error))
+                await self._clock.sleep(self._trouble.note(error))
             else:
                 return listed
 
     async def give_up(self) -> None:
-        """Let the lease go, as far as that is possible within the ttl."""
+        """Release the lease, as far as that is possible within the TTL."""
         try:
-            async with asyncio.timeout(self._options.lease_ttl_s):
+            async with asyncio.timeout(self._lease_ttl_s):
                 if self._live is not None:
                     await self._live.caught_up(self.shard_id, self.lease.position, _LIVE_PATIENCE_S)
                 await self.delivery.release(self.live_seq, self.for_worker)

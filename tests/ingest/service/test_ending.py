@@ -12,7 +12,7 @@ from ingest.runtime.offload import aside
 
 _HANGS = """
 import sys, threading
-from ingest.service.last_resort import LastResort
+from ingest.service.one_worker import LastResort
 last = LastResort(0.2)
 last.arm()
 {then}

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pyarrow import BufferReader
 
 from contracts.ledger import LANDED
-from ingest.service.one_worker import consume
+from ingest.service.consume import consume
 from ingest.service.watermarks import copy_watermarks
 from tests.builders.consumer import broken_chains, landed_ids
 from tests.builders.consumer_process import wait_until

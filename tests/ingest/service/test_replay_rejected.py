@@ -20,7 +20,8 @@ from contracts.ledger import LANDED
 from contracts.names import stream
 from ingest.decode import JsonDecoder
 from ingest.runtime.metrics import Metrics
-from ingest.service.one_worker import close, consume, parts_of
+from ingest.service.consume import consume
+from ingest.service.one_worker import close, parts_of
 from ingest.worker import Options, Report, Worker
 
 

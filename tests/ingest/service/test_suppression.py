@@ -15,7 +15,8 @@ from contracts.names import stream
 from ingest.decode import JsonDecoder
 from ingest.decode.suppression import HashedSuppression, hashed_device
 from ingest.runtime.metrics import Metrics
-from ingest.service.one_worker import close, consume, parts_of
+from ingest.service.consume import consume
+from ingest.service.one_worker import close, parts_of
 from ingest.worker import Options, Report, Worker
 
 KEY = b"of this region"

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from contracts.errors import FleetlakeError, Misuse
 from contracts.settings import RegionSettings
+from ingest.runtime.retry import Backoff
 from ingest.service import processes
 
 
@@ -56,7 +57,7 @@ class MadeUpContext:
 
 
 def _team(lives: dict[str, list[int | None]], monkeypatch: pytest.MonkeyPatch, *, until_idle: bool) -> Any:
-    monkeypatch.setattr(processes, "_FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(processes, "_RESTARTS", Backoff(0.001, 30.0))
     team: Any = processes._Team(_settings(), len(lives), until_idle=until_idle)
     team._context = MadeUpContext(lives)
     return team

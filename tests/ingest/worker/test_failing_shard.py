@@ -75,7 +75,7 @@ def test_the_other_shards_are_read_on_and_the_failure_is_told() -> None:
         assert health.shards == ["shardId-000000000000", "shardId-000000000002"]
         told = [(line["kind"], line["times"], line["again_in_s"]) for line in log if line["event"] == "shard.failed"]
         assert told == [("BugMet", 1, 5.0), ("BugMet", 2, 10.0), ("BugMet", 3, 20.0)]
-        page = worker._parts.metrics.page().decode()
+        page = worker._metrics.page().decode()
         assert "fleetlake_ingest_failed_shards 1.0" in page
         assert 'lease_events_total{event="failed"} 3.0' in page
         assert {row.shard_id: row.owner for row in await world.leases.rows()}[BROKEN] is None
@@ -95,7 +95,7 @@ def test_it_is_read_again_once_the_cause_is_mended() -> None:
         stream.broken = False
         await until(lambda: worker.totals.landed == len(sent))
         assert (worker.health().ready, worker.health().failed) == (True, [])
-        assert "fleetlake_ingest_failed_shards 0.0" in worker._parts.metrics.page().decode()
+        assert "fleetlake_ingest_failed_shards 0.0" in worker._metrics.page().decode()
         (report,) = await _ended(started)
         assert report.not_committed == []
         assert sorted(await world.landed_ids()) == sorted(sent)

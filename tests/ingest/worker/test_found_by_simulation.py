@@ -206,10 +206,10 @@ class SlowToBegin(MemoryLive):
 
     def __init__(self) -> None:
         super().__init__()
-        self.reached = asyncio.Event()
+        self.progress = asyncio.Event()
 
     async def begin_rebuild(self, token: str) -> None:
-        await self.reached.wait()
+        await self.progress.wait()
         await super().begin_rebuild(token)
 
 
@@ -225,7 +225,7 @@ def test_what_was_lost_before_a_rebuild_was_noted_is_made_good_by_it() -> None:
 
         await until(arrived)
         await live.forget([f"d{number}" for number in range(10)])
-        live.reached.set()
+        live.progress.set()
 
         async def complete() -> bool:
             return await live.epoch() is not None

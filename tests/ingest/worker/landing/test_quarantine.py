@@ -222,7 +222,7 @@ def test_what_is_logged_of_poison_and_of_a_failed_shard_quotes_no_record() -> No
             await world.read_all(parts=world.parts(decoder=Quoting()))
             world.stream.put("k", record("d1", 2, event_id=secret, attributes={"x": "unreadable"}))
             with pytest.raises(
-                ShardFailed, match=r"MemoryError at test_quarantine.py:\d+ decode < poison.py"
+                ShardFailed, match=r"MemoryError at test_quarantine.py:\d+ decode < decoding.py"
             ) as failed:
                 await world.read_all("next", world.parts(decoder=Quoting()))
         return logs, failed.value

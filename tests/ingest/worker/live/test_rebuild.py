@@ -7,9 +7,11 @@ import pytest
 
 from contracts.errors import SinkUnavailable
 from ingest.live import MemoryLive
-from ingest.worker.live.rebuild import LiveMender
+from ingest.worker import Options
+from ingest.worker.compose import live_state_rebuilder
+from ingest.worker.live.rebuild import LiveStateRebuilder
 from tests.builders.consumer import World, fill, until
-from tests.builders.virtual_time import VirtualClock, run_virtually, true_ms
+from tests.builders.virtual_time import run_virtually, true_ms
 
 DAY_MS = 86_400_000
 
@@ -43,11 +45,20 @@ class Counted(MemoryLive):
 
 
 class Losing:
-    """A mender, and what its worker found lost."""
+    """A rebuilder, and what its worker found missing."""
 
     def __init__(self, world: World, live: Counted, worker: str = "w") -> None:
-        self.losses = 0
-        self.mender = LiveMender(live, world.parts(), worker=worker, unseen_ms=30 * DAY_MS, losses=lambda: self.losses)
+        self.live_gaps = 0
+        self.rebuilder = _rebuilder(world, live, worker, live_gaps=lambda: self.live_gaps)
+
+
+def _rebuilder(
+    world: World, live: Counted, worker: str, *, unseen_ms: int = 30 * DAY_MS, live_gaps: Any = lambda: 0
+) -> LiveStateRebuilder:
+    options = Options(live_unseen_ms=unseen_ms)
+    found = live_state_rebuilder(world.parts(live=live), options, worker, live_gaps=live_gaps)
+    assert found is not None
+    return found
 
 
 async def _landed(count: int = 50) -> tuple[World, Counted]:
@@ -62,21 +73,21 @@ def test_what_is_lost_while_the_store_hangs_is_not_forgotten() -> None:
     async def story() -> None:
         world, live = await _landed()
         found = Losing(world, live)
-        await found.mender.look()
-        assert found.mender.complete
+        await found.rebuilder.look()
+        assert found.rebuilder.complete
         live.hangs = asyncio.Event()
-        looking = asyncio.create_task(found.mender.look())
+        looking = asyncio.create_task(found.rebuilder.look())
         await asyncio.sleep(1)
-        found.losses += 1
-        assert not found.mender.complete
+        found.live_gaps += 1
+        assert not found.rebuilder.complete
         live.down = True
         live.hangs.set()
         await looking
         live.down = False
-        assert not found.mender.complete
+        assert not found.rebuilder.complete
         before = live.begun
-        await found.mender.look()
-        assert (found.mender.complete, live.begun) == (True, before + 1)
+        await found.rebuilder.look()
+        assert (found.rebuilder.complete, live.begun) == (True, before + 1)
 
     run_virtually(story())
 
@@ -88,15 +99,15 @@ def test_what_is_lost_while_a_rebuild_ends_is_made_good_by_the_next() -> None:
         found = Losing(world, live)
 
         def lose() -> None:
-            found.losses += 1
+            found.live_gaps += 1
             live.at_the_end = None
 
         live.at_the_end = lose
-        await found.mender.look()
-        assert not found.mender.complete
+        await found.rebuilder.look()
+        assert not found.rebuilder.complete
         before = live.begun
-        await found.mender.look()
-        assert (found.mender.complete, live.begun) == (True, before + 1)
+        await found.rebuilder.look()
+        assert (found.rebuilder.complete, live.begun) == (True, before + 1)
 
     run_virtually(story())
 
@@ -105,10 +116,10 @@ def test_a_store_that_does_not_answer_is_not_called_complete() -> None:
     async def story() -> None:
         world, live = await _landed()
         found = Losing(world, live)
-        await found.mender.look()
+        await found.rebuilder.look()
         live.down = True
-        await found.mender.look()
-        assert not found.mender.complete
+        await found.rebuilder.look()
+        assert not found.rebuilder.complete
 
     run_virtually(story())
 
@@ -118,10 +129,10 @@ def test_readers_are_told_at_once_where_live_state_lacks_something() -> None:
         world, live = await _landed()
         found = Losing(world, live)
         await live.begin_rebuild("of another")
-        found.losses += 1
+        found.live_gaps += 1
         row, _ = await world.leases.rows()
         await world.leases.take(row, "another")
-        await found.mender.look()
+        await found.rebuilder.look()
         assert await live.epoch() is None, "the rebuild is another's"
         assert not await live.end_rebuild("of another"), "it may have passed by what was lost"
 
@@ -136,15 +147,15 @@ def test_one_worker_rebuilds_and_the_others_wait() -> None:
         await world.leases.take(first, "a")
         await world.leases.take(second, "b")
         other = Losing(world, live, "b")
-        await other.mender.look()
+        await other.rebuilder.look()
         assert (await live.epoch(), live._rebuilds) == (None, set())
-        looking = asyncio.create_task(Losing(world, live, "a").mender.look())
+        looking = asyncio.create_task(Losing(world, live, "a").rebuilder.look())
         await asyncio.sleep(5)
         for row in await world.leases.rows():
             await world.leases.advance(row, true_ms() + 60_000)
         await looking
-        await other.mender.look()
-        assert other.mender.complete
+        await other.rebuilder.look()
+        assert other.rebuilder.complete
 
     run_virtually(story())
 
@@ -179,11 +190,11 @@ def test_an_expired_object_of_which_live_state_would_forget_all_is_not_missed() 
         world, live = await _landed()
         world.store.objects.clear()
         await live.mark_incomplete()
-        soon = LiveMender(live, world.parts(clock=VirtualClock()), worker="w", unseen_ms=30 * DAY_MS)
+        soon = _rebuilder(world, live, "w")
         await soon.look()
         assert not soon.complete
         await asyncio.sleep(2 * 3_600)
-        late = LiveMender(live, world.parts(clock=VirtualClock()), worker="w", unseen_ms=3_600_000)
+        late = _rebuilder(world, live, "w", unseen_ms=3_600_000)
         await late.look()
         assert late.complete
 

@@ -9,9 +9,9 @@ import pytest
 from contracts.record import LANDING_SCHEMA
 from ingest.live import LiveReport, MemoryLive
 from ingest.runtime.metrics import Metrics
-from ingest.runtime.retry import Persistence
+from ingest.runtime.retry import Retry
 from ingest.worker.live import writer
-from ingest.worker.live.progress import Reached
+from ingest.worker.live.progress import LiveProgress
 from ingest.worker.live.writer import LiveWriter
 from tests.builders.ingest import ARRIVAL_MS, landing_rows
 from tests.builders.virtual_time import VirtualClock, run_virtually
@@ -36,7 +36,7 @@ class Slow(MemoryLive):
 
 def _writer(live: MemoryLive) -> LiveWriter:
     clock, metrics = VirtualClock(), Metrics()
-    made = LiveWriter(live, clock=clock, metrics=metrics, persistence=Persistence(clock, metrics))
+    made = LiveWriter(live, clock=clock, metrics=metrics, retry=Retry(clock, metrics))
     made.begin("s", "")
     return made
 
@@ -60,8 +60,8 @@ def test_rows_of_many_bytes_wait_only_up_to_the_bound_and_the_rest_is_noted(monk
             held = sum(item.rows.nbytes for item in live._pending)
             assert held <= 4 * MIB
         assert 0 < live.pending_rows < 800
-        assert live.reached.lacks("s")
-        assert not live.whole
+        assert live.progress.has_gap("s")
+        assert not live.complete
 
     run_virtually(story())
 
@@ -79,7 +79,7 @@ def test_a_write_is_of_few_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
         await live.drained()
         assert max(store.sizes) <= MIB
         assert len(store.sizes) == 10
-        assert live.reached.written("s") == "10"
+        assert live.progress.written("s") == "10"
         running.cancel()
         await asyncio.wait([running])
 
@@ -111,7 +111,7 @@ def test_beyond_the_bound_the_newest_of_each_device_is_kept(monkeypatch: pytest.
         await live.drained()
         for device in range(10):
             assert f"{1_990 + device:056d}"[-4:].encode() in (await store.latest(f"d{device}") or b"")
-        assert live.reached.written("s") == "", "points were dropped"
+        assert live.progress.written("s") == "", "points were dropped"
         running.cancel()
         await asyncio.wait([running])
 
@@ -125,8 +125,8 @@ def test_a_shard_that_comes_again_owes_nothing_to_what_its_earlier_lease_left_wa
         live.begin("s", "100", "500")
         running = asyncio.create_task(live.run())
         await live.drained()
-        live.reached.made_good("s", "500")
-        assert live.reached.written("s") == "500"
+        live.progress.filled("s", "500")
+        assert live.progress.written("s") == "500"
         running.cancel()
         await asyncio.wait([running])
 
@@ -134,15 +134,15 @@ def test_a_shard_that_comes_again_owes_nothing_to_what_its_earlier_lease_left_wa
 
 
 def test_how_far_a_shard_is_never_passes_what_was_missed() -> None:
-    reached = Reached()
-    reached.begin("s", "10", None)
-    reached.wrote({"s": "20", "gone": "7"})
-    reached.missed({"s": "40", "gone": "9"})
-    reached.wrote({"s": "50"})
-    assert (reached.written("s"), reached.lacks("s"), reached.whole) == ("20", True, False)
-    reached.made_good("s", "30")
-    assert reached.written("s") == "30"
-    reached.made_good("s", "45")
-    assert (reached.written("s"), reached.lacks("s"), reached.whole) == ("50", False, True)
-    reached.end("s")
-    assert reached.written("s") == ""
+    progress = LiveProgress()
+    progress.begin("s", "10", None)
+    progress.wrote({"s": "20", "gone": "7"})
+    progress.dropped({"s": "40", "gone": "9"})
+    progress.wrote({"s": "50"})
+    assert (progress.written("s"), progress.has_gap("s"), progress.complete) == ("20", True, False)
+    progress.filled("s", "30")
+    assert progress.written("s") == "30"
+    progress.filled("s", "45")
+    assert (progress.written("s"), progress.has_gap("s"), progress.complete) == ("50", False, True)
+    progress.end("s")
+    assert progress.written("s") == ""

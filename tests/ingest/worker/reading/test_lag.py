@@ -214,7 +214,7 @@ def test_a_shard_that_the_streams_list_still_has_is_not_ended() -> None:
         fill(world.stream, 10)
         await until(lambda: worker.totals.landed == 10)
         worker.stop()
-        assert (await running).lost == 0
+        assert (await running).trimmed == 0
 
     run_virtually(story())
 

@@ -64,7 +64,7 @@ def _lost_after_minutes_beyond(minutes: float, *, keep_last: bool = False, early
         await until(lambda: worker.totals.landed == (30 if keep_last else 20), within_s=120)
         assert not stream.refuse_next_single
         worker.stop()
-        return (await running).lost > 0
+        return (await running).trimmed > 0
 
     return run_virtually(story())
 
@@ -139,7 +139,7 @@ def test_the_ratio_follows_the_streams_present_retention() -> None:
     async def story() -> None:
         horizon = Horizon("s", retention := Retention(168 * HOUR_S * 1000), 1_000, "1", VirtualClock(), _trouble())
         assert horizon.used(1_000 + 12 * HOUR_S * 1000) < 0.1
-        retention.told(24 * HOUR_S * 1000)
+        retention.observed(24 * HOUR_S * 1000)
         assert horizon.used(1_000 + 12 * HOUR_S * 1000) == 0.5
 
     run_virtually(story())

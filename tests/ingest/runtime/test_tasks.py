@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ingest.worker.ending import cancelled
+from ingest.runtime.tasks import cancelled
 from tests.builders.virtual_time import run_virtually
 
 

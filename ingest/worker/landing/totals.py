@@ -1,4 +1,4 @@
-"""What a worker has done so far."""
+"""Counts what a worker has read and committed."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from contracts.ledger import LANDED, LedgerEntry
 
 @dataclass(slots=True)
 class Totals:
-    """Counts of what was committed by one worker, and of what it read."""
+    """One worker's counts: what it read, and what it committed."""
 
     kinesis_records_read: int = 0
     user_records_read: int = 0
@@ -20,7 +20,7 @@ class Totals:
     landing_objects: int = 0
     rejected_objects: int = 0
     flushes: int = 0
-    lost: int = 0
+    trimmed: int = 0
 
     def add(self, entry: LedgerEntry) -> None:
         """Count a committed entry."""
@@ -33,4 +33,4 @@ class Totals:
         self.landing_objects += landing
         self.rejected_objects += len(entry.objects) - landing
         self.flushes += 1
-        self.lost += entry.lost
+        self.trimmed += entry.lost

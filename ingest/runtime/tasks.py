@@ -1,4 +1,4 @@
-"""Ending tasks for sure."""
+"""Ends asyncio tasks reliably."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
@@ -11,8 +11,8 @@ _AGAIN_S = 0.5
 async def cancelled(tasks: Iterable["asyncio.Task[Any]"]) -> None:
     """Cancel tasks and wait for their end.
 
-    Once is not enough: a library that turns a cancellation into an error of its own (seen with a Redis client that was
-    just connecting) leaves a task that goes on for ever.
+    One cancellation is not enough: a library may turn it into an error of its own (a Redis client did while it
+    connected), and the task then goes on for ever.
     """
     left = [task for task in tasks if not task.done()]
     while left:
@@ -23,7 +23,7 @@ async def cancelled(tasks: Iterable["asyncio.Task[Any]"]) -> None:
 
 
 async def unless(closing: "asyncio.Future[Any]", work: Coroutine[Any, Any, _T]) -> _T | None:
-    """The work's result, or None where `closing` is there first."""
+    """The work's result, or None where `closing` is done first."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait((task, closing), return_when=asyncio.FIRST_COMPLETED)

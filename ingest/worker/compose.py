@@ -1,0 +1,159 @@
+"""Builds what a worker consists of: the one place where its stores and options are handed to those who use them."""
+
+from collections.abc import Callable
+
+from contracts.ledger import LeaseRow
+from ingest.kinesis import ShardCursor, Start
+from ingest.kinesis.protocol import ShardReader
+from ingest.kinesis.subscriber import ShardSubscriber
+from ingest.kinesis.trouble import Trouble
+from ingest.landing import FlushLimits, ShardBuffer
+from ingest.runtime.retry import Retry
+from ingest.worker.landing.budget import Budget
+from ingest.worker.landing.delivery import Delivery, Pace
+from ingest.worker.landing.quarantine import Quarantine
+from ingest.worker.landing.totals import Totals
+from ingest.worker.live.catch_up import CatchUp
+from ingest.worker.live.rebuild import History, LiveStateRebuilder
+from ingest.worker.live.writer import LiveWriter
+from ingest.worker.options import Options, Parts
+from ingest.worker.reading.retention import Horizon, Retention
+from ingest.worker.shards.coordinator import Coordinator
+from ingest.worker.shards.holdings import Holdings
+from ingest.worker.shards.task import ShardTask
+
+
+def live_writer(parts: Parts, name: str) -> LiveWriter | None:
+    """The worker's writer of live state; None where it has no live state."""
+    if parts.live is None:
+        return None
+    retry = Retry(parts.clock, parts.metrics, name)
+    return LiveWriter(parts.live, clock=parts.clock, metrics=parts.metrics, retry=retry)
+
+
+def live_state_rebuilder(
+    parts: Parts,
+    options: Options,
+    name: str,
+    *,
+    live_gaps: Callable[[], int] = lambda: 0,
+    history: History | None = None,
+) -> LiveStateRebuilder | None:
+    """What rebuilds live state; None where there is no live state."""
+    if parts.live is None:
+        return None
+    return LiveStateRebuilder(
+        parts.live,
+        stream=parts.stream,
+        leases=parts.leases,
+        store=parts.store,
+        offload=parts.encoding,
+        clock=parts.clock,
+        metrics=parts.metrics,
+        worker=name,
+        unseen_ms=options.live_unseen_ms,
+        live_gaps=live_gaps,
+        history=history,
+    )
+
+
+def coordinator(
+    parts: Parts, options: Options, name: str, holdings: Holdings, *, is_dead: Callable[[str], bool]
+) -> Coordinator:
+    """The worker's coordinator."""
+    return Coordinator(
+        name,
+        holdings,
+        stream=parts.stream,
+        leases=parts.leases,
+        clock=parts.clock,
+        metrics=parts.metrics,
+        lease_ttl_s=options.lease_ttl_s,
+        discover_every_s=options.discover_every_s,
+        workers=options.workers,
+        until_idle=options.until_idle,
+        is_dead=is_dead,
+    )
+
+
+def shard_task(
+    parts: Parts,
+    options: Options,
+    lease: LeaseRow,
+    *,
+    budget: Budget,
+    live: LiveWriter | None,
+    retention: Retention,
+    totals: Totals,
+) -> ShardTask:
+    """The task of a leased shard."""
+    trouble = Trouble(lease.shard_id, parts.clock, parts.metrics)
+    return ShardTask(
+        _delivery(parts, options, lease, budget, totals),
+        _reader(parts, options, lease, trouble),
+        stream=parts.stream,
+        decoder=parts.decoder,
+        decoding=parts.decoding,
+        live=live,
+        catch_up=_catch_up(parts, options, lease, live),
+        horizon=Horizon(lease.shard_id, retention, lease.watermark_ms, lease.position, parts.clock, trouble),
+        trouble=trouble,
+        budget=budget,
+        totals=totals,
+        clock=parts.clock,
+        metrics=parts.metrics,
+        open_hours=options.open_hours,
+        lease_ttl_s=options.lease_ttl_s,
+    )
+
+
+def _delivery(parts: Parts, options: Options, lease: LeaseRow, budget: Budget, totals: Totals) -> Delivery:
+    limits = FlushLimits(options.flush_rows, options.flush_bytes, options.flush_age_s, options.open_hours)
+    return Delivery(
+        lease,
+        ShardBuffer(lease.shard_id, limits, decoder_version=parts.decoder.version),
+        leases=parts.leases,
+        store=parts.store,
+        quarantine=Quarantine(parts.stream, parts.encoding, parts.clock, parts.metrics),
+        encoding=parts.encoding,
+        clock=parts.clock,
+        metrics=parts.metrics,
+        budget=budget,
+        totals=totals,
+        pace=Pace(
+            watermark_every_s=options.watermark_every_s,
+            watermark_behind_ms=options.watermark_behind_ms,
+            look_every_s=options.look_every_s,
+            flush_at_tip=options.until_idle,
+        ),
+    )
+
+
+def _catch_up(parts: Parts, options: Options, lease: LeaseRow, live: LiveWriter | None) -> CatchUp | None:
+    if live is None:
+        return None
+    return CatchUp(
+        live,
+        lease,
+        stream=parts.stream,
+        leases=parts.leases,
+        store=parts.store,
+        offload=parts.encoding,
+        clock=parts.clock,
+        metrics=parts.metrics,
+        unseen_ms=options.live_unseen_ms,
+    )
+
+
+def _reader(parts: Parts, options: Options, lease: LeaseRow, trouble: Trouble) -> ShardReader:
+    """Polls the shard from the lease's position on, or has enhanced fan-out push it."""
+    start = _start(lease)
+    if parts.fan_out is not None:
+        return ShardSubscriber(parts.fan_out, lease.shard_id, start, trouble=trouble)
+    return ShardCursor(parts.stream, lease.shard_id, start, clock=parts.clock, limits=options.limits, trouble=trouble)
+
+
+def _start(lease: LeaseRow) -> Start:
+    if lease.position:
+        return Start.after(lease.position)
+    return Start.arrived(lease.start_ms) if lease.start_ms else Start.oldest()
