@@ -9,7 +9,8 @@ import pyarrow as pa
 from contracts.record import LANDING_SCHEMA, RejectReason
 from ingest.batch import MAX_UNKNOWN_NAMES, OTHER_NAMES, Batch, KinesisRecord, ShardId
 from ingest.decode.collector import collector_paused
-from ingest.decode.part import Part, Readers, decode_part
+from ingest.decode.part import Part, decode_part
+from ingest.decode.plain import PlainReader
 from ingest.decode.rejected import Refusal, rejected_rows
 from ingest.decode.suppression import NoSuppression, Suppression
 from ingest.decode.users import UserRecords, user_records
@@ -26,7 +27,8 @@ _NO_ROWS = pa.RecordBatch.from_pylist([], schema=LANDING_SCHEMA)
 class JsonDecoder:
     """contracts.record, contract v1, from JSON: keeps the promises of ingest.batch.Decoder.
 
-    One decoder serves one thread. `suppression` is asked once a device and batch; its records are dropped and counted.
+    At most one thread may use a decoder. `suppression` is asked once per device and batch; records of its devices are
+    dropped and counted. plain: False leaves all records to msgspec, whatever their form; the rows are the same.
     """
 
     version = DECODER_VERSION
@@ -41,11 +43,11 @@ class JsonDecoder:
         suppression: Suppression | None = None,
         *,
         part_rows: int = PART_ROWS,
-        readers: Readers | None = None,
+        plain: bool = True,
     ) -> None:
         self._suppression = suppression or NoSuppression()
         self._part_rows = part_rows
-        self._readers = readers or Readers()
+        self._reader = PlainReader() if plain else None
 
     def decode(self, shard_id: ShardId, records: Sequence[KinesisRecord]) -> Batch:
         """Decode consecutive Kinesis records of one shard. `records` must not be empty."""
@@ -88,7 +90,7 @@ class JsonDecoder:
         """
         try:
             part = users.part(start, stop)
-            return [decode_part(self._readers, self._suppression, shard_id, part, start, arrivals, sequences)]
+            return [decode_part(self._reader, self._suppression, shard_id, part, start, arrivals, sequences)]
         except Exception as error:
             if stop - start == 1:
                 if isinstance(error, MemoryError):

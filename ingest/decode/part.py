@@ -11,7 +11,7 @@ from contracts.record import EARLIEST_TS_MS, LANDING_SCHEMA, LATEST_AHEAD_MS, Fl
 from ingest.decode.flags import flags_of
 from ingest.decode.identifiers import record_ids
 from ingest.decode.plain import PlainReader, unknown_names
-from ingest.decode.reader import FastReader, Read
+from ingest.decode.reader import Read, read_structs
 from ingest.decode.rejected import Refusal
 from ingest.decode.sent import Sent, sent_in_structs, sent_plainly
 from ingest.decode.suppression import Suppression
@@ -30,15 +30,6 @@ class Part:
     unknown: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Readers:
-    """Those of one decoder; each keeps what it has learned about a fleet's records, which changes the speed only."""
-
-    plain: PlainReader | None = field(default_factory=PlainReader)
-    """None where all is left to the other."""
-    fast: FastReader = field(default_factory=FastReader)
-
-
 @dataclass(slots=True)
 class _Piece:
     """What has come of one reader's rows."""
@@ -49,7 +40,7 @@ class _Piece:
 
 
 def decode_part(
-    readers: Readers,
+    reader: PlainReader | None,
     suppression: Suppression,
     shard_id: str,
     users: UserRecords,
@@ -59,37 +50,38 @@ def decode_part(
 ) -> Part:
     """Decode the user records of one part; `first_place` is the place in the batch of its first.
 
+    reader: None where msgspec is to read every record.
     arrivals, sequences: arrival (ms) and sequence number of every Kinesis record that `users.parents` points to.
     """
     refusals: list[Refusal] = []
-    sents, unknown = _read(readers, users, refusals)
+    sents, unknown = _read(reader, users, refusals)
     pieces = [_piece(shard_id, users, sent, arrivals, sequences, suppression, refusals) for sent in sents]
     moved = [refusal._replace(place=refusal.place + first_place) for refusal in refusals]
     return Part(_in_order(pieces), moved, sum(piece.suppressed for piece in pieces), unknown)
 
 
-def _read(readers: Readers, users: UserRecords, refusals: list[Refusal]) -> tuple[list[Sent], Counter[str]]:
-    """What is plain, and whatever is left, the one after the other."""
-    plain = readers.plain.read(Payloads.of(users.datas)) if readers.plain else None
+def _read(reader: PlainReader | None, users: UserRecords, refusals: list[Refusal]) -> tuple[list[Sent], Counter[str]]:
+    """The plain records, then the others."""
+    plain = reader.read(Payloads.of(users.datas)) if reader else None
     if plain is None:
-        read = _read_all(readers.fast, users, range(len(users.datas)), refusals)
+        read = _read_all(users, range(len(users.datas)), refusals)
         return [sent_in_structs(read)], read.unknown
     unknown = unknown_names(plain)
     left = np.flatnonzero(plain.plain == 0).tolist()
     if not left:
         return [sent_plainly(plain)], unknown
-    read = _read_all(readers.fast, users, left, refusals)
+    read = _read_all(users, left, refusals)
     sents = [sent_plainly(plain)] if len(left) < len(users.datas) else []
     return [*sents, sent_in_structs(read)], unknown + read.unknown
 
 
-def _read_all(reader: FastReader, users: UserRecords, places: Sequence[int], refusals: list[Refusal]) -> Read:
+def _read_all(users: UserRecords, places: Sequence[int], refusals: list[Refusal]) -> Read:
     """These user records as structs; what cannot be placed becomes a refusal."""
     bad = {place for place, _ in users.bad_aggregates}
     refusals += [Refusal(place, RejectReason.BAD_AGGREGATE, error) for place, error in users.bad_aggregates]
     whole = [place for place in places if place not in bad] if bad else places
     all_of_them = len(whole) == len(users.datas)
-    read = reader.read(users.datas if all_of_them else [users.datas[place] for place in whole])
+    read = read_structs(users.datas if all_of_them else [users.datas[place] for place in whole])
     read.places = [whole[place] for place in read.places]
     refusals += [Refusal(whole[place], why.reason, why.error) for place, why in read.refused]
     return read

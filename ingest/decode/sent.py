@@ -1,8 +1,6 @@
 """What devices sent, as columns of the contract, whichever reader has read it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +9,8 @@ from contracts.record import LANDING_SCHEMA, READINGS
 from ingest.compiled.form import Columns
 from ingest.compiled.room import text_column
 from ingest.decode.columns import Readings, further_columns, optional_column, readings_of, times_column
-from ingest.decode.fieldlists import values_of
 from ingest.decode.identifiers import good_device_ids
-from ingest.decode.reader import Read
+from ingest.decode.reader import Read, values_of
 
 
 @dataclass(slots=True)
@@ -35,17 +32,17 @@ class Sent:
 
 
 def sent_in_structs(read: Read) -> Sent:
-    """What the exact reader, or the fast one, has read."""
+    """The records that msgspec or the exact reader has read."""
     places = np.asarray(read.places, np.int64)
     wrong = np.zeros(len(places), bool)
     wrong[read.wrong] = True
-    rows: Sequence[Any] = read.rows
-    device_ids = pa.array(values_of(rows, "device_id"), pa.string())
-    ts_ms, is_time = times_column(values_of(rows, "ts"))
-    readings, columns = readings_of(rows)
-    columns |= further_columns(rows)
+    values = values_of(read.rows)
+    device_ids = pa.array(values["device_id"], pa.string())
+    ts_ms, is_time = times_column(values["ts"])
+    readings, columns = readings_of(values)
+    columns |= further_columns(values)
     columns["device_id"] = device_ids
-    columns["event_id"] = optional_column(values_of(rows, "event_id"), pa.string())
+    columns["event_id"] = optional_column(values["event_id"], pa.string())
     here = np.ones(len(places), bool)
     return Sent(places, here, good_device_ids(device_ids), is_time, ts_ms, readings, columns, wrong)
 
