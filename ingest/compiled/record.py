@@ -19,7 +19,7 @@ from ingest.compiled.ascii import (
     ZERO,
 )
 from ingest.compiled.compiling import entry, helper, part
-from ingest.compiled.form import (
+from ingest.compiled.schema import (
     ATTRIBUTES,
     ENGINE_ON,
     EVENT_ID,

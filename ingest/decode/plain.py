@@ -7,22 +7,22 @@ from itertools import product
 import numpy as np
 
 from contracts.record import CONTRACT, MAX_EVENT_ID, MAX_RECORD_BYTES, READINGS
-from ingest.compiled import form
+from ingest.compiled import schema
 from ingest.compiled.record import read
-from ingest.compiled.room import text_column, text_room
+from ingest.compiled.texts import text_column, text_room
 from ingest.compiled.tokens import POWERS
 from ingest.decode.identifiers import ALLOWED_LETTERS, MAX_DEVICE_ID
 from ingest.records import Payloads
 
 _KINDS = {
-    "device_id": form.DEVICE_ID,
-    "ts": form.TS,
-    "event_id": form.EVENT_ID,
-    "engine_on": form.ENGINE_ON,
-    "fault_codes": form.FAULT_CODES,
-    "signals": form.SIGNALS,
-    "attributes": form.ATTRIBUTES,
-} | {reading.name: form.FIRST_READING + place for place, reading in enumerate(READINGS)}
+    "device_id": schema.DEVICE_ID,
+    "ts": schema.TS,
+    "event_id": schema.EVENT_ID,
+    "engine_on": schema.ENGINE_ON,
+    "fault_codes": schema.FAULT_CODES,
+    "signals": schema.SIGNALS,
+    "attributes": schema.ATTRIBUTES,
+} | {reading.name: schema.FIRST_READING + place for place, reading in enumerate(READINGS)}
 LOOK_AGAIN = 15
 """Lots left to the other reader after one that was mostly not plain."""
 _SHORTEST = {"fault_codes": 3, "signals": 5, "attributes": 6, "unknown": 4}
@@ -40,7 +40,7 @@ class PlainReader:
         self._skip = 0
         compile_reader()
 
-    def read(self, datas: Payloads) -> form.Columns | None:
+    def read(self, datas: Payloads) -> schema.Columns | None:
         """What there is to be read plainly; None where looking is not worth it."""
         if self._skip:
             self._skip -= 1
@@ -59,7 +59,7 @@ def compile_reader() -> None:
     read(datas.letters, datas.starts, datas.ends, _FIELDS, _room(1, len(datas.letters)))
 
 
-def unknown_names(columns: form.Columns) -> Counter[str]:
+def unknown_names(columns: schema.Columns) -> Counter[str]:
     """Plain records in which each name stood that the contract does not know."""
     count = int(columns.counts[3])
     names: Counter[str] = Counter()
@@ -69,10 +69,10 @@ def unknown_names(columns: form.Columns) -> Counter[str]:
     return names
 
 
-def _room(rows: int, size: int) -> form.Columns:
+def _room(rows: int, size: int) -> schema.Columns:
     """Columns for so many records of so many bytes in all. Memory that is not written to is not taken."""
     entries = {name: size // shortest + 1 for name, shortest in _SHORTEST.items()}
-    return form.Columns(
+    return schema.Columns(
         plain=np.zeros(rows, np.uint8),
         ts_ms=np.zeros(rows, np.int64),
         readings=np.full((len(READINGS), rows), np.nan),
@@ -91,19 +91,19 @@ def _room(rows: int, size: int) -> form.Columns:
     )
 
 
-def _fields() -> form.Fields:
+def _fields() -> schema.Fields:
     names = [column.name.encode() for column in CONTRACT]
     for factors in product(range(1, 32), range(1, 32), range(32)):
         hashes = [
-            (name[0] * factors[0] + name[-1] * factors[1] + len(name) * factors[2]) % form.HASH_SIZE for name in names
+            (name[0] * factors[0] + name[-1] * factors[1] + len(name) * factors[2]) % schema.HASH_SIZE for name in names
         ]
         if len(set(hashes)) == len(names):
             break
     else:
         raise AssertionError("no factors keep the contract's names apart; give the hash of names more of their letters")
-    by_hash = np.full(form.HASH_SIZE, -1, np.int64)
+    by_hash = np.full(schema.HASH_SIZE, -1, np.int64)
     by_hash[hashes] = np.arange(len(names))
-    return form.Fields(
+    return schema.Fields(
         factors=np.array(factors, np.int64),
         by_hash=by_hash,
         kinds=np.array([_KINDS[name.decode()] for name in names], np.int64),

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.record import LANDING_SCHEMA, READINGS
-from ingest.compiled.form import Columns
-from ingest.compiled.room import text_column
+from ingest.compiled.schema import Columns
+from ingest.compiled.texts import text_column
 from ingest.decode.columns import Readings, further_columns, optional_column, readings_of, times_column
 from ingest.decode.identifiers import good_device_ids
 from ingest.decode.reader import Read, values_of

@@ -9,7 +9,7 @@ import numpy as np
 
 from ingest.batch import KinesisRecord
 from ingest.compiled.answer import RecordRoom, read_records
-from ingest.compiled.room import text_column, text_room
+from ingest.compiled.texts import text_column, text_room
 from ingest.compiled.tokens import POWERS
 from ingest.records import PADDING, PackedRecords, Payloads
 
