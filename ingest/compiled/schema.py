@@ -1,63 +1,63 @@
-"""What a record is read by, the contract's fields, and what it is read into, columns."""
+"""What the compiled reader works on: the contract's fields as a lookup table, and the output columns."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from ingest.compiled.tokens import Texts
+from ingest.compiled.texts import TextBuffers
 
 DEVICE_ID, TS, EVENT_ID, FAULT_CODES, SIGNALS, ATTRIBUTES, ENGINE_ON, FIRST_READING = range(8)
-"""What a field is; readings count on from the last."""
+"""The kind of a field; the n-th reading is FIRST_READING + n."""
 HASH_SIZE = 256
 MOST_NAMES = 64
-"""Entries of a map, and unknown names, that a plain record may have."""
+"""A plain record has at most this many entries in a map, and this many unknown names."""
 
 
 class Fields(NamedTuple):
-    """The contract's fields, found by a hash of their names that has no collisions."""
+    """The contract's fields in a perfect hash table of their names."""
 
     factors: np.ndarray
-    """Of a name's first letter, its last, and its length (int64)."""
+    """Hash factors of a name's first byte, last byte and length (int64)."""
     by_hash: np.ndarray
     """Field at each hash, or -1 (int64)."""
     kinds: np.ndarray
-    letters: np.ndarray
-    """All names, one after the other (uint8)."""
+    buf: np.ndarray
+    """All names, concatenated (uint8)."""
     ends: np.ndarray
-    """Where each ends there; it starts where the one before ends, the first at 0 (int64)."""
+    """Where each name ends in `buf`; it starts where the one before it ends (int64)."""
     powers: np.ndarray
     """10**0 to 10**22 (float64), all exact."""
     allowed: np.ndarray
-    """Which bytes a device id may have (bool)."""
+    """Whether a device id may contain each byte (bool)."""
     any: np.ndarray
-    """The same where every byte is allowed."""
+    """The same table with every byte allowed."""
     longest_device_id: int
     longest_event_id: int
     longest_record: int
     required: int
-    """Bits of the fields that a record must have."""
+    """Bit mask of the required fields."""
 
 
 class Columns(NamedTuple):
-    """Where what is read goes; row i is record i, and is of use where plain[i] is 1."""
+    """Output columns, allocated by the caller. Row i is record i; it is valid only where plain[i] is 1."""
 
     plain: np.ndarray
     ts_ms: np.ndarray
     readings: np.ndarray
-    """A row a reading; NaN before (float64)."""
+    """One row per reading, NaN for null (float64)."""
     engine_on: np.ndarray
     """0, 1, or 2 for null (uint8)."""
-    device_ids: Texts
-    event_ids: Texts
+    device_ids: TextBuffers
+    event_ids: TextBuffers
     present: np.ndarray
-    """A row each for event_id, fault_codes, signals, attributes: 1 where there is one (uint8)."""
+    """One row each for event_id, fault_codes, signals, attributes: 0 for null (uint8)."""
     entries: np.ndarray
-    """A row each for the last three: entries so far after record i at i + 1 (int32)."""
-    fault_codes: Texts
-    signal_names: Texts
+    """Arrow offsets of fault_codes, signals and attributes, one row each (int32)."""
+    fault_codes: TextBuffers
+    signal_names: TextBuffers
     signal_values: np.ndarray
-    attribute_names: Texts
-    attribute_values: Texts
-    unknown: Texts
+    attribute_names: TextBuffers
+    attribute_values: TextBuffers
+    unknown: TextBuffers
     counts: np.ndarray
-    """How many there are so far of fault codes, signals, attributes, unknown names (int64)."""
+    """Fault codes, signals, attributes and unknown names written so far (int64)."""

@@ -1,4 +1,4 @@
-"""Structs to columns: one pass in C over each field of a batch."""
+"""Python values to Arrow columns: one pass in C over each field of a batch."""
 
 import struct
 from array import array
@@ -25,7 +25,7 @@ def reading_column(values: Sequence[float | None]) -> tuple[np.ndarray | None, p
     if _all_none(values):
         return None, pa.nulls(count, pa.float64())
     try:
-        # Twice as fast as array or numpy, which ask each value what it is.
+        # Twice as fast as array or numpy, which inspect the type of each value.
         numbers = np.frombuffer(struct.pack(f"{count}d", *values))
     except struct.error:
         column = pa.array(values, pa.float64())
@@ -59,7 +59,7 @@ def map_column(values: Sequence[dict[str, Any] | None], kind: pa.MapType) -> pa.
 
 
 def times_column(values: Sequence[int | str]) -> tuple[np.ndarray, np.ndarray]:
-    """Epoch milliseconds, and which values are times. Almost always all are integers, or all are texts."""
+    """Epoch milliseconds, and which values are times. In most batches all are integers, or all are texts."""
     if values and isinstance(values[0], int):
         with suppress(struct.error):
             return np.frombuffer(struct.pack(f"{len(values)}q", *values), np.int64), np.ones(len(values), bool)
@@ -95,7 +95,7 @@ def further_columns(values: Values) -> dict[str, pa.Array]:
 
 
 def _all_none(values: Sequence[Any]) -> bool:
-    """Whether no value is there; a first one that is answers at once, where a search would compare each with None."""
+    """Whether all are None. A first value answers at once; counting compares each with None."""
     return not values or (values[0] is None and values.count(None) == len(values))
 
 

@@ -1,14 +1,15 @@
 """The decoder of the record contract: JSON user records, plain or KPL-aggregated, to columns."""
 
+import gc
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
 
 from contracts.record import LANDING_SCHEMA, RejectReason
 from ingest.batch import MAX_UNKNOWN_NAMES, OTHER_NAMES, Batch, KinesisRecord, ShardId
-from ingest.decode.collector import collector_paused
 from ingest.decode.part import Part, decode_part
 from ingest.decode.plain import PlainReader
 from ingest.decode.rejected import Refusal, rejected_rows
@@ -17,9 +18,9 @@ from ingest.decode.users import UserRecords, user_records
 from ingest.records import arrivals_ms, sequence_numbers_of
 
 DECODER_VERSION = 1
-"""Grows whenever the same bytes would give other rows; every ledger entry names it."""
+"""Increases whenever the same bytes would give other rows; every ledger entry records it."""
 PART_ROWS = 16_384
-"""User records that are taken through all steps together: one whole answer of GetRecords."""
+"""User records that are decoded together: more than one response of GetRecords holds."""
 _MAX_NAME = 128
 _NO_ROWS = pa.RecordBatch.from_pylist([], schema=LANDING_SCHEMA)
 
@@ -56,7 +57,7 @@ class JsonDecoder:
         arrivals = arrivals_ms(records)
         sequences = sequence_numbers_of(records)
         parts: list[Part] = []
-        with collector_paused():
+        with _gc_paused():
             for start in range(0, len(users.datas), self._part_rows):
                 stop = min(start + self._part_rows, len(users.datas))
                 parts += self._decode(shard_id, users, start, stop, arrivals, sequences)
@@ -84,9 +85,9 @@ class JsonDecoder:
         arrivals: np.ndarray,
         sequences: pa.StringArray,
     ) -> list[Part]:
-        """User records [start, stop). What breaks this code is bisected to the record, which alone is refused.
+        """Decode user records [start, stop). A record that breaks this code is found by bisection and alone refused.
 
-        Raises MemoryError where a single one finds no memory: that is no fault of the record.
+        Raises MemoryError if memory runs out for a single record: that is not the record's fault.
         """
         try:
             part = users.part(start, stop)
@@ -104,6 +105,23 @@ class JsonDecoder:
             ]
 
 
+@contextmanager
+def _gc_paused() -> Iterator[None]:
+    """Switch the cyclic garbage collector off inside, and back on afterwards if it was on.
+
+    Decoding creates a dictionary for each map of a record, which the collector would walk again and again. They hold
+    no cycles, so reference counts free them.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def _together(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     if len(batches) == 1:
         return batches[0]
@@ -111,7 +129,7 @@ def _together(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def _bounded(parts: Sequence[Part]) -> dict[str, int]:
-    """Counts by unknown name, at most MAX_UNKNOWN_NAMES of them; the rest, and very long names, count together."""
+    """Counts by unknown name, at most MAX_UNKNOWN_NAMES of them; all others, and very long names, count together."""
     names: Counter[str] = Counter()
     for part in parts:
         names.update(part.unknown)

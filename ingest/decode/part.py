@@ -1,4 +1,4 @@
-"""One part of a batch through all steps: read, validate, flag, identify, suppress."""
+"""Decodes one part of a batch: read, validate, flag, identify, suppress."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class Part:
 
 @dataclass(slots=True)
 class _Piece:
-    """What has come of one reader's rows."""
+    """The rows of one reader, validated."""
 
     rows: pa.RecordBatch
     places: np.ndarray
@@ -76,7 +76,7 @@ def _read(reader: PlainReader | None, users: UserRecords, refusals: list[Refusal
 
 
 def _read_all(users: UserRecords, places: Sequence[int], refusals: list[Refusal]) -> Read:
-    """These user records as structs; what cannot be placed becomes a refusal."""
+    """Read these user records into structs; those that cannot be placed become refusals."""
     bad = {place for place, _ in users.bad_aggregates}
     refusals += [Refusal(place, RejectReason.BAD_AGGREGATE, error) for place, error in users.bad_aggregates]
     whole = [place for place in places if place not in bad] if bad else places
@@ -96,8 +96,8 @@ def _piece(
     suppression: Suppression,
     refusals: list[Refusal],
 ) -> _Piece:
-    """Check device and time of every row; those that fail become refusals. Also counts what is suppressed: an erased
-    device's record leaves no bytes, wherever its time would have taken it.
+    """Check device and time of every row, and count suppressed ones. A row that fails becomes a refusal, unless its
+    device is suppressed: an erased device's record leaves no bytes, whatever its time.
     """
     places, arrival_ms = sent.places, arrivals[users.parents[sent.places]]
     possible = (sent.ts_ms >= EARLIEST_TS_MS) & (sent.ts_ms <= arrival_ms + LATEST_AHEAD_MS)
@@ -125,7 +125,7 @@ def _refusal(place: int, good_id: bool, is_time: bool) -> Refusal:
     if not good_id:
         return Refusal(place, RejectReason.BAD_DEVICE_ID, "device_id is not 1-128 of A-Za-z0-9._:-")
     if not is_time:
-        return Refusal(place, RejectReason.BAD_TS, "ts is no RFC 3339 time with an offset")
+        return Refusal(place, RejectReason.BAD_TS, "ts is not an RFC 3339 time with an offset")
     return Refusal(place, RejectReason.IMPOSSIBLE_TS, "ts is before 2000 or more than 5 minutes after its arrival")
 
 
@@ -157,7 +157,7 @@ def _columns(
 
 
 def _taken(sequences: pa.StringArray, parents: np.ndarray) -> pa.StringArray:
-    """Sequence numbers of these Kinesis records; consecutive ones are a slice, which copies nothing."""
+    """Sequence numbers of these Kinesis records; a slice, which copies nothing, where they are consecutive."""
     if len(parents) and parents[-1] - parents[0] == len(parents) - 1 and (np.diff(parents) == 1).all():
         return sequences.slice(int(parents[0]), len(parents))
     return sequences.take(pa.array(parents))

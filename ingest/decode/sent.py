@@ -1,4 +1,4 @@
-"""What devices sent, as columns of the contract, whichever reader has read it."""
+"""What devices sent, as columns of the contract, from either reader."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class Sent:
     places: np.ndarray
     """The user record that a row was read from."""
     is_here: np.ndarray
-    """Which rows these are: the others are left for another reader, and hold nothing of use."""
+    """Which rows are valid; the others are left to another reader."""
     good_id: np.ndarray
     is_time: np.ndarray
     ts_ms: np.ndarray
@@ -48,7 +48,7 @@ def sent_in_structs(read: Read) -> Sent:
 
 
 def sent_plainly(read: Columns) -> Sent:
-    """What the compiled reader has read; it leaves what it has not."""
+    """The records that the compiled reader has read; the rows of all others are not valid."""
     here = read.plain.astype(bool)
     count = len(here)
     readings, columns = _readings(read)
@@ -89,7 +89,7 @@ def _booleans(values: np.ndarray) -> pa.Array:
 
 
 def _nested(read: Columns, part: int, name: str, *entries: pa.Array) -> pa.Array:
-    """Lists of entries, or maps of names to items, by how many of them there were after each record."""
+    """A column of lists, or of maps where `entries` are names and items."""
     kind, present = LANDING_SCHEMA.field(name).type, read.present[part + 1]
     if not present.any():
         return pa.nulls(len(present), kind)

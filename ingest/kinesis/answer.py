@@ -1,4 +1,4 @@
-"""An answer with records: these side by side, whatever else it says by msgspec."""
+"""Decodes a response with records: compiled code reads the records, msgspec all other members."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from ingest.batch import KinesisRecord
-from ingest.compiled.answer import RecordRoom, read_records
-from ingest.compiled.texts import text_column, text_room
+from ingest.compiled.answer import RecordBuffers, read_records
+from ingest.compiled.texts import text_buffers, text_column
 from ingest.compiled.tokens import POWERS
 from ingest.records import PADDING, PackedRecords, Payloads
 
@@ -26,10 +26,10 @@ _A = TypeVar("_A", bound=_Answer)
 
 
 def decode_answer(body: bytes, decode: Callable[[bytes], _A]) -> tuple[_A, Sequence[KinesisRecord]]:
-    """An answer that has `Records`, and these. decode: msgspec's for the whole. Raises what it raises.
+    """Decode a response that has `Records`. decode: msgspec's decoder for the whole. Raises what `decode` raises.
 
-    An answer as Kinesis writes it, all of it plain ASCII, is read in one pass, and what is decoded has no records;
-    any other is decoded whole.
+    Returns what `decode` returned, and the records. A response as Kinesis writes it, in plain ASCII, is read in one
+    pass, and the returned response holds no records; any other is decoded by msgspec alone.
     """
     packed = _packed(body)
     if packed is None:
@@ -41,43 +41,43 @@ def decode_answer(body: bytes, decode: Callable[[bytes], _A]) -> tuple[_A, Seque
 
 @cache
 def compile_reader() -> None:
-    """Have the compiled code ready: see ingest.decode.plain.compile_reader."""
-    read_records(np.frombuffer(b"[]", np.uint8), 0, _room(1, 0))
+    """Compile the reader, or load it from the cache; see ingest.decode.plain.compile_reader."""
+    read_records(np.frombuffer(b"[]", np.uint8), 0, _output_buffers(1, 0))
 
 
 def _packed(body: bytes) -> tuple[Sequence[KinesisRecord], int, int] | None:
-    """The records, and where their list begins and ends in the body; None where they are not plain."""
-    # A key's quotes are never escaped, and a text's always are, so nothing but a key looks like this.
+    """The records, and where their list begins and ends in the body; None if they are not plain."""
+    # Quotes within a text are escaped, so only a key can look like this.
     start = body.find(_RECORDS) + len(_RECORDS)
     if start < len(_RECORDS):
         return None
-    # Python ends all bytes with a 0, where whatever is read letter by letter stops.
-    letters = np.frombuffer(body, np.uint8)
-    room = _room(len(body) // _SHORTEST_RECORD + 1, len(body))
-    found, end = read_records(letters, start, room)
+    # CPython ends every bytes object with a 0, which stops the compiled reader.
+    buf = np.frombuffer(body, np.uint8)
+    out = _output_buffers(len(body) // _SHORTEST_RECORD + 1, len(body))
+    found, end = read_records(buf, start, out)
     if end < 0 or not found or body.find(_RECORDS, end) >= 0:
         return None
-    starts = room.starts[: found + 1].copy()
-    # As all that is read from: compiled code is made for the one or the other.
-    room.letters.flags.writeable = False
+    starts = out.starts[: found + 1].copy()
+    # The compiled readers are compiled for read-only input, as bytes objects are.
+    out.buf.flags.writeable = False
     records = PackedRecords(
-        Payloads(room.letters, starts[:-1], starts[1:] - 1),
-        text_column(room.sequence_numbers, found),
-        text_column(room.partition_keys, found),
-        room.arrivals_s[:found].copy(),
+        Payloads(out.buf, starts[:-1], starts[1:] - 1),
+        text_column(out.sequence_numbers, found),
+        text_column(out.partition_keys, found),
+        out.arrivals_s[:found].copy(),
     )
     return records, start, int(end)
 
 
-def _room(count: int, size: int) -> RecordRoom:
+def _output_buffers(count: int, size: int) -> RecordBuffers:
     starts = np.empty(count + 1, np.int64)
     starts[0] = 0
-    return RecordRoom(
-        # Four letters stand for three bytes; the 0 after each record is less than the rest of its JSON.
-        letters=np.empty(size * 3 // 4 + len(PADDING), np.uint8),
+    return RecordBuffers(
+        # Four base64 characters become three bytes; the 0 after each record takes less than the rest of its JSON.
+        buf=np.empty(size * 3 // 4 + len(PADDING), np.uint8),
         starts=starts,
-        sequence_numbers=text_room(count, size),
-        partition_keys=text_room(count, size),
+        sequence_numbers=text_buffers(count, size),
+        partition_keys=text_buffers(count, size),
         arrivals_s=np.empty(count),
         sextets=_SEXTETS,
         powers=POWERS,

@@ -63,5 +63,5 @@ def _padded(sequences: pa.StringArray) -> np.ndarray:
         sequences = pc.utf8_lpad(sequences, SEQUENCE_DIGITS, "0")
     _, offsets, data = sequences.buffers()
     start = int(np.frombuffer(offsets, np.int32)[sequences.offset])
-    letters = np.frombuffer(data, np.uint8, count=len(sequences) * SEQUENCE_DIGITS, offset=start)
-    return letters.reshape(len(sequences), SEQUENCE_DIGITS)
+    buf = np.frombuffer(data, np.uint8, count=len(sequences) * SEQUENCE_DIGITS, offset=start)
+    return buf.reshape(len(sequences), SEQUENCE_DIGITS)

@@ -34,11 +34,11 @@ def time_texts(ms: np.ndarray) -> list[str]:
     return texts
 
 
-def fixed_texts(letters: np.ndarray) -> pa.StringArray:
+def fixed_texts(buf: np.ndarray) -> pa.StringArray:
     """A matrix of ASCII bytes as texts, one a row."""
-    count, width = letters.shape
+    count, width = buf.shape
     offsets = np.arange(count + 1, dtype=np.int32) * np.int32(width)
-    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(letters)))
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(buf)))
 
 
 def ms_digits(ms: np.ndarray) -> np.ndarray:

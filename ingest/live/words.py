@@ -1,4 +1,4 @@
-"""Numbers as ASCII text by tables of words: four letters of a whole column are one look-up and one store a row."""
+"""Numbers as ASCII text by tables of words: four buf of a whole column are one look-up and one store a row."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def table(texts: Iterable[str]) -> np.ndarray:
-    """A word for each of these texts, all of four ASCII letters, or all of two."""
+    """A word for each of these texts, all of four ASCII buf, or all of two."""
     listed = list(texts)
     return np.frombuffer("".join(listed).encode("ascii"), f"u{len(listed[0])}")
 
@@ -14,13 +14,13 @@ def table(texts: Iterable[str]) -> np.ndarray:
 FOUR_DIGITS = table(f"{number:04d}" for number in range(10_000))
 
 
-def write(letters: np.ndarray, start: int, words: np.ndarray, numbers: np.ndarray) -> None:
-    """Put a number's word into each row of a matrix of letters (uint8, contiguous), from column `start` on.
+def write(buf: np.ndarray, start: int, words: np.ndarray, numbers: np.ndarray) -> None:
+    """Put a number's word into each row of a matrix of buf (uint8, contiguous), from column `start` on.
 
     words: a table that has one for each of the numbers.
     """
-    if len(letters):
-        column = np.ndarray(len(letters), words.dtype, letters, start, letters.strides[:1])
+    if len(buf):
+        column = np.ndarray(len(buf), words.dtype, buf, start, buf.strides[:1])
         column[:] = words.take(numbers, mode="clip")
 
 
