@@ -21,10 +21,10 @@ from contracts.kpl import aggregate
 from contracts.record import Record
 from ingest.batch import Batch, KinesisRecord
 from ingest.decode import JsonDecoder
-from ingest.kinesis.answer import decode_answer
+from ingest.kinesis.response import decode_answer
 from ingest.landing import ShardBuffer
-from ingest.live.choice import choose
-from ingest.live.frames import Writer, frames
+from ingest.live.resp import Writer, frames
+from ingest.live.selection import choose
 
 ARRIVAL_MS = 1_795_420_800_000
 READ = 10_000

@@ -8,9 +8,9 @@ import msgspec
 from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
 from ingest.batch import KinesisRecord, ShardId
-from ingest.kinesis.answer import decode_answer
 from ingest.kinesis.event_stream import EventMessages, Message
 from ingest.kinesis.protocol import Records, ShardGone, Start, StreamUnavailable, Throttled
+from ingest.kinesis.response import decode_answer
 from ingest.kinesis.wire import ChildRow, child_shard
 from ingest.records import data_bytes
 from ingest.runtime.aws import (

@@ -10,7 +10,6 @@ import msgspec
 from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
 from ingest.batch import KinesisRecord, ShardId
-from ingest.kinesis.answer import decode_answer
 from ingest.kinesis.protocol import (
     IteratorExpired,
     Records,
@@ -21,6 +20,7 @@ from ingest.kinesis.protocol import (
     StreamUnavailable,
     Throttled,
 )
+from ingest.kinesis.response import decode_answer
 from ingest.kinesis.wire import ChildRow, HashRange, child_shard
 from ingest.records import data_bytes
 from ingest.runtime.aws import AwsRefused, AwsUnanswered, JsonService

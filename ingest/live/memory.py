@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.record import BAD_POSITION
-from ingest.live.choice import MAX_GEO_LATITUDE_DEG
-from ingest.live.order import order_text
+from ingest.live.order_key import order_text
 from ingest.live.points import point_texts
 from ingest.live.protocol import LiveReport
+from ingest.live.selection import MAX_GEO_LATITUDE_DEG
 from ingest.live.values import latest_values
 
 _DAY_MS = 86_400_000

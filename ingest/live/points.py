@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.record import READINGS
+from ingest.live.digit_tables import FOUR_DIGITS, split, table, write
 from ingest.live.timetext import MS_DIGITS
-from ingest.live.words import FOUR_DIGITS, split, table, write
 
 _BOUNDS = {reading.name: (reading.low, reading.high) for reading in READINGS}
 _POINT = '{"ts":#############,"lat":###.#######,"lon":####.#######,"speed_kmh":###.##,"heading_deg":###.#}'

@@ -33,11 +33,11 @@ from contracts.names import (
     redis_writes,
 )
 from contracts.settings import RegionSettings
-from ingest.live.answers import about_the_rows, explained
-from ingest.live.choice import Choice, choose
-from ingest.live.frames import Frames, Writer, frames
+from ingest.live.errors import about_the_rows, explained
+from ingest.live.pipeline import Answer, ErrorAnswered, counted, parsed
 from ingest.live.protocol import LiveReport
-from ingest.live.wire import Answer, ErrorAnswered, counted, parsed
+from ingest.live.resp import Frames, Writer, frames
+from ingest.live.selection import Choice, choose
 
 _log = structlog.get_logger(__name__)
 _WRITE = files("ingest.live").joinpath("write.lua").read_text(encoding="utf-8")

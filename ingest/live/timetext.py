@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from ingest.live.words import FOUR_DIGITS, split, table, write
+from ingest.live.digit_tables import FOUR_DIGITS, split, table, write
 
 MS_DIGITS = 14
 """Digits that an epoch time in milliseconds is padded to: enough until the year 5138."""

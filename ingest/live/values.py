@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.record import LANDING_SCHEMA
-from ingest.live.order import NO_ORDER, order_texts
+from ingest.live.order_key import NO_ORDER, order_texts
 from ingest.live.timetext import time_texts
 
 _TECHNICAL = ("shard_id", "sequence_number", "sub_sequence")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from contracts.kpl import aggregate
 from ingest.batch import ShardId
 from ingest.kinesis.memory import HASHES
-from ingest.live.order import order_text
+from ingest.live.order_key import order_text
 from tests.simulation.stores import CityStream
 
 

@@ -13,8 +13,8 @@ from ingest.batch import KinesisRecord, ShardId
 from ingest.kinesis.memory import MemoryStream
 from ingest.leases.memory import MemoryLeases
 from ingest.live import LiveReport
-from ingest.live.choice import choose
-from ingest.live.order import order_texts
+from ingest.live.order_key import order_texts
+from ingest.live.selection import choose
 from tests.simulation.audit import Audit
 
 _CUT = 0.1

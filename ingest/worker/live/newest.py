@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from ingest.live.choice import choose
+from ingest.live.selection import choose
 
 
 def newest_of_each(rows: pa.RecordBatch) -> pa.RecordBatch:

@@ -12,7 +12,7 @@ from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError,
 
 from contracts.errors import RecordsRefused, SinkUnavailable
 from ingest.live import RedisLive
-from ingest.live.answers import about_the_rows
+from ingest.live.errors import about_the_rows
 from ingest.runtime.metrics import Metrics
 from ingest.worker.live.isolate import write_around
 from tests.builders.ingest import ARRIVAL_MS, landing_rows

@@ -16,8 +16,8 @@ from contracts.kpl import BadAggregate, deaggregate, is_aggregate
 from contracts.ledger import LANDED
 from contracts.record import RejectReason
 from ingest.kinesis.memory import MemoryStream
-from ingest.live.choice import choose
-from ingest.live.frames import Writer, frames
+from ingest.live.resp import Writer, frames
+from ingest.live.selection import choose
 from tests.builders.consumer import World, broken_chains
 from tests.builders.hostile import hostile
 from tests.builders.ingest import ARRIVAL_MS

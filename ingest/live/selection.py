@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.record import BAD_POSITION
-from ingest.live.order import newest_rows
+from ingest.live.order_key import newest_rows
 from ingest.ordering import places_by
 
 MAX_GEO_LATITUDE_DEG = 85.05112878

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.batch import KinesisRecord
-from ingest.kinesis.answer import decode_answer
+from ingest.kinesis.response import decode_answer
 from ingest.records import PackedRecords
 from tests.builders.ingest import ARRIVAL_MS, kinesis, mutated, packed, telemetry
 

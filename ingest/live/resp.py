@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contracts.names import redis_epoch, redis_geo, redis_latest, redis_rebuilds, redis_seen, redis_trail, redis_writes
-from ingest.live.choice import Choice
 from ingest.live.points import point_frames
+from ingest.live.selection import Choice
 from ingest.live.timetext import MS_DIGITS, fixed_texts, ms_digits
 from ingest.live.values import latest_values
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as NotConnected
 
-from ingest.live.frames import Transaction
-from ingest.live.wire import Answer, ErrorAnswered, counted
+from ingest.live.pipeline import Answer, ErrorAnswered, counted
+from ingest.live.resp import Transaction
 
 TRANSACTIONS = [Transaction([b""], queued) for queued in (1, 3)]
 GOOD = (

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as NotConnected
 
-from ingest.live.frames import Transaction
+from ingest.live.resp import Transaction
 
 SENT_TOGETHER = 32
 """Transactions in one send, some 3 MB: each send may wait for a turn of the event loop, which others keep busy. While

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from ingest.batch import KinesisRecord
-from ingest.compiled.answer import RecordBuffers, read_records
+from ingest.compiled.response import RecordBuffers, read_records
 from ingest.compiled.texts import text_buffers, text_column
 from ingest.compiled.tokens import POWERS
 from ingest.records import PADDING, PackedRecords, Payloads
