@@ -1,8 +1,8 @@
 """Compiles the readers ahead of time, so that no consumer compiles at its start: `python -m ingest.compiled`."""
 
 from ingest.decode.plain import compile_reader as compile_records
-from ingest.kinesis.response import compile_reader as compile_answers
+from ingest.kinesis.response import compile_reader as compile_responses
 
 if __name__ == "__main__":
     compile_records()
-    compile_answers()
+    compile_responses()

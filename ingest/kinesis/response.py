@@ -25,7 +25,7 @@ class _Answer(Protocol):
 _A = TypeVar("_A", bound=_Answer)
 
 
-def decode_answer(body: bytes, decode: Callable[[bytes], _A]) -> tuple[_A, Sequence[KinesisRecord]]:
+def decode_response(body: bytes, decode: Callable[[bytes], _A]) -> tuple[_A, Sequence[KinesisRecord]]:
     """Decode a response that has `Records`. decode: msgspec's decoder for the whole. Raises what `decode` raises.
 
     Returns what `decode` returned, and the records. A response as Kinesis writes it, in plain ASCII, is read in one

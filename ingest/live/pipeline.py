@@ -1,8 +1,8 @@
-"""Transactions on their way to Redis, many at once, and what it answers.
+"""Sends transactions to Redis pipelined, and reads the replies.
 
-A transaction's answers are short lines of which one says something, so lines are counted instead of parsed; a tenth of
-the time that a client's parser takes. Where any of them is an error, the same is sent once more and parsed: whatever
-is sent here may be repeated.
+The replies to a transaction are short lines, of which only the last two hold values, so lines are counted, not parsed:
+this takes a tenth of the time of the client's parser. If any reply is an error, the same transactions are sent once
+more and their replies parsed; every transaction that is sent here may be repeated.
 """
 
 import asyncio
@@ -16,38 +16,40 @@ from redis.exceptions import ConnectionError as NotConnected
 from ingest.live.resp import Transaction
 
 SENT_TOGETHER = 32
-"""Transactions in one send, some 3 MB: each send may wait for a turn of the event loop, which others keep busy. While
-one lot is being answered the next is sent."""
+"""Transactions per send, some 3 MB: each send may wait for a turn of a busy event loop. The next group is sent while
+replies to the one before are still coming."""
 _READ_BYTES = 1 << 16
 
 
-class Answer(NamedTuple):
-    """What write.lua answers."""
+class Reply(NamedTuple):
+    """What write.lua returns."""
 
     updated: int
     writes: int
 
 
-class ErrorAnswered(Exception):
-    """One of the answers is an error; the connection cannot be used any more."""
+class ErrorReply(Exception):
+    """One of the replies is an error; the connection cannot be used any more."""
 
 
-async def counted(connection: AbstractConnection, transactions: Iterator[Transaction], within_s: float) -> list[Answer]:
-    """Send all and count the lines of their answers. Raises ErrorAnswered, TimeoutError and redis' ConnectionError."""
-    # The client's own connection has signed in, and has read nothing ahead: each of its reads ends with an answer.
+async def send_and_count(
+    connection: AbstractConnection, transactions: Iterator[Transaction], within_s: float
+) -> list[Reply]:
+    """Send all and count the lines of the replies. Raises ErrorReply, TimeoutError and redis' ConnectionError."""
+    # The connection has authenticated and has no reply left in its buffer: each read of the client ends with a reply.
     lines = _Lines(connection._reader, within_s)
-    answers: list[Answer] = []
-    on_the_way: list[Transaction] = []
-    while lot := list(islice(transactions, SENT_TOGETHER)):
-        await connection.send_packed_command(list(chain.from_iterable(each.buffers for each in lot)))  # type: ignore[misc]
-        answers += await lines.answers(on_the_way)
-        on_the_way = lot
-    return answers + await lines.answers(on_the_way)
+    replies: list[Reply] = []
+    in_flight: list[Transaction] = []
+    while group := list(islice(transactions, SENT_TOGETHER)):
+        await connection.send_packed_command(list(chain.from_iterable(each.buffers for each in group)))  # type: ignore[misc]
+        replies += await lines.replies(in_flight)
+        in_flight = group
+    return replies + await lines.replies(in_flight)
 
 
-async def parsed(connection: AbstractConnection, transactions: Iterable[Transaction]) -> list[Answer]:
-    """Send one after the other and read each answer. Raises the first error that is answered."""
-    answers = []
+async def send_and_parse(connection: AbstractConnection, transactions: Iterable[Transaction]) -> list[Reply]:
+    """Send one after the other and parse each reply. Raises the first error among the replies."""
+    replies = []
     for transaction in transactions:
         await connection.send_packed_command(transaction.buffers)  # type: ignore[arg-type]
         for _ in range(1 + transaction.queued):
@@ -56,12 +58,12 @@ async def parsed(connection: AbstractConnection, transactions: Iterable[Transact
         for result in results:
             if isinstance(result, Exception):
                 raise result
-        answers.append(Answer(*results[-1]))
-    return answers
+        replies.append(Reply(*results[-1]))
+    return replies
 
 
 class _Lines:
-    """The lines that come on a connection."""
+    """Reads reply lines from a connection."""
 
     def __init__(self, reader: asyncio.StreamReader | None, within_s: float) -> None:
         if reader is None:
@@ -70,15 +72,18 @@ class _Lines:
         self._within_s = within_s
         self._held = b""
 
-    async def answers(self, transactions: list[Transaction]) -> list[Answer]:
-        """The answers to these: OK, QUEUED each, then how many results, the results, and two numbers of the last."""
+    async def replies(self, transactions: list[Transaction]) -> list[Reply]:
+        """The replies to these: OK, one QUEUED per command, the number of results, the results.
+
+        The last result is write.lua's, two numbers.
+        """
         counts = [2 * transaction.queued + 4 for transaction in transactions]
         lines = await self._take(sum(counts))
-        answers, end = [], 0
+        replies, end = [], 0
         for count in counts:
             end += count
-            answers.append(Answer(int(lines[end - 2][1:]), int(lines[end - 1][1:])))
-        return answers
+            replies.append(Reply(int(lines[end - 2][1:]), int(lines[end - 1][1:])))
+        return replies
 
     async def _take(self, count: int) -> list[bytes]:
         missing = count - self._held.count(b"\n")
@@ -86,11 +91,11 @@ class _Lines:
             async with asyncio.timeout(self._within_s):
                 some = await self._reader.read(_READ_BYTES)
             if not some:
-                raise NotConnected("the connection was closed before all was answered")
+                raise NotConnected("the connection was closed before all replies came")
             checked = self._held[-1:] or b"\n"
             self._held += some
             if b"\n-" in checked + some:
-                raise ErrorAnswered
+                raise ErrorReply
             missing -= some.count(b"\n")
         *lines, self._held = self._held.split(b"\r\n", count)
         return lines

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from ingest.live.selection import choose
+from ingest.live.selection import select_newest
 
 
 def newest_of_each(rows: pa.RecordBatch) -> pa.RecordBatch:
@@ -11,8 +11,8 @@ def newest_of_each(rows: pa.RecordBatch) -> pa.RecordBatch:
 
     rows: contracts.record.LANDING_SCHEMA, any order, at least one.
     """
-    choice = choose(rows, 0)
-    kept = np.union1d(choice.newest, choice.placed[choice.placed >= 0])
+    selection = select_newest(rows, 0)
+    kept = np.union1d(selection.newest, selection.placed[selection.placed >= 0])
     return rows.take(pa.array(kept))
 
 
