@@ -21,10 +21,10 @@ from contracts.kpl import aggregate
 from contracts.record import Record
 from ingest.batch import Batch, KinesisRecord
 from ingest.decode import JsonDecoder
-from ingest.kinesis.answer import decode_answer
+from ingest.kinesis.response import decode_response
 from ingest.landing import ShardBuffer
-from ingest.live.choice import choose
-from ingest.live.frames import Writer, frames
+from ingest.live.resp import Writer, encode
+from ingest.live.selection import select_newest
 
 ARRIVAL_MS = 1_795_420_800_000
 READ = 10_000
@@ -116,8 +116,10 @@ def stages(count: int) -> dict[str, float]:
         out[name] = cpu_us(count, lambda s=stream, d=decoder, n=READ // per_record: decoded(d, s, n))
     bodies, read_body = _bodies(records(cases["decode, event ids"][0])), msgspec.json.Decoder(GetRecordsRows).decode
     out["instead: an answer's JSON to records, msgspec"] = cpu_us(count, lambda: [read_body(b).records for b in bodies])
-    out["fetch: an answer's JSON to records"] = cpu_us(count, lambda: [decode_answer(b, read_body)[1] for b in bodies])
-    answers, decoder = [decode_answer(body, read_body)[1] for body in bodies], JsonDecoder()
+    out["fetch: an answer's JSON to records"] = cpu_us(
+        count, lambda: [decode_response(b, read_body)[1] for b in bodies]
+    )
+    answers, decoder = [decode_response(body, read_body)[1] for body in bodies], JsonDecoder()
     out["decode, event ids, from an answer"] = cpu_us(count, lambda: [decoder.decode(SHARD, one) for one in answers])
     batches = decoded(JsonDecoder(), records(plain), READ)
     buffer = ShardBuffer(SHARD)
@@ -160,7 +162,7 @@ def _polars(lines: bytes) -> Any:
 
 
 def _live(rows: pa.RecordBatch) -> None:
-    for _ in frames("eu", rows, choose(rows, 100), 100).transactions(b"0" * 40, Writer("bench")):
+    for _ in encode("eu", rows, select_newest(rows, 100), 100).transactions(b"0" * 40, Writer("bench")):
         pass
 
 

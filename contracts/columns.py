@@ -51,3 +51,19 @@ class Column:
 def schema_of(columns: tuple[Column, ...]) -> pa.Schema:
     """The Arrow schema of a table of these columns."""
     return pa.schema([column.field for column in columns])
+
+
+def in_schema(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The rows with the schema's columns, types and order, whatever version of the schema they were written in.
+
+    A column that `rows` lacks is null; one that the schema lacks is left out. Raises pa.ArrowInvalid if a value does
+    not fit its column's type.
+    """
+    if rows.schema.equals(schema):
+        return rows
+    names = set(rows.column_names)
+    columns = [
+        rows.column(field.name).cast(field.type) if field.name in names else pa.nulls(rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)

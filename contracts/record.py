@@ -72,6 +72,8 @@ ENVELOPE: tuple[Column, ...] = (
 LANDING: tuple[Column, ...] = CONTRACT + ENVELOPE
 LANDING_SCHEMA: pa.Schema = schema_of(LANDING)
 """Landing objects and history.telemetry have these columns, in this order."""
+NULLABLE_LANDING_SCHEMA: pa.Schema = pa.schema([field.with_nullable(True) for field in LANDING_SCHEMA])
+"""The same for rows that may lack a required column: those of an older version of the contract, or of live state."""
 
 REJECTED: tuple[Column, ...] = (
     Column("reason", pa.string(), Privacy.TECHNICAL, "A RejectReason.", required=True),

@@ -1,4 +1,4 @@
-"""What passes between the parts of the consumer: records as read, and batches as decoded."""
+"""The consumer's data types: Kinesis records as read, and batches as decoded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,9 +9,9 @@ import pyarrow as pa
 
 ShardId = str
 MAX_UNKNOWN_NAMES = 1_000
-"""So many names that the contract does not know are counted each for itself: devices choose them."""
+"""At most this many unknown names are counted separately: devices choose them."""
 OTHER_NAMES = "*"
-"""What all further ones count as."""
+"""Stands for all further unknown names."""
 BATCH_OVERHEAD_BYTES = 32 * 1024
 """What a batch costs beyond its values: blocks of memory for some sixty arrays of two dozen columns, and their objects.
 For one row some 27 KB were measured, of 271 bytes of values."""
@@ -19,9 +19,9 @@ _MOST_JOINED_ROWS = 1_000
 
 
 class KinesisRecord(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
-    """One record, in the fields of GetRecords' JSON, which is decoded to it in one step.
+    """One record, with the fields of GetRecords' JSON, so that msgspec decodes it in one step.
 
-    It holds no cycles, so the garbage collector need not walk it.
+    It holds no reference cycles, so the garbage collector need not track it.
     """
 
     sequence_number: str
@@ -32,12 +32,12 @@ class KinesisRecord(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
 
     @classmethod
     def at(cls, arrival_ms: int, sequence_number: str, partition_key: str, data: bytes) -> "KinesisRecord":
-        """A record that arrived then."""
+        """A record that arrived at this epoch time (ms)."""
         return cls(sequence_number, arrival_ms / 1000, data, partition_key)
 
     @property
     def arrival_ms(self) -> int:
-        """Its arrival to the millisecond. For many records `ingest.records.arrivals_ms` is quicker."""
+        """Its arrival to the millisecond. For many records use `ingest.records.arrivals_ms`."""
         return round(self.approximate_arrival_timestamp * 1000)
 
 
@@ -60,7 +60,7 @@ class Batch:
     suppressed: int = 0
     max_arrival_ms: int = 0
     unknown_fields: Mapping[str, int] = field(default_factory=dict)
-    """Records in which each name stood that the contract does not know; `*` is every name beyond the first 1,000."""
+    """Number of records that hold each unknown name; `*` is every name beyond the first 1,000."""
     suppression_version: int = 0
     """Version of the suppression list that was applied."""
 

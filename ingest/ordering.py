@@ -1,4 +1,4 @@
-"""Sorting rows by a small number and a time, several times faster than by columns."""
+"""Sorts rows by a small integer and a time, several times faster than a sort by columns."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ _KEY_BITS = 63
 
 
 def places_by(rank: np.ndarray, ts_ms: np.ndarray) -> np.ndarray:
-    """Places of rows by (rank, ts, place): the same for the same rows on every machine.
+    """Row numbers sorted by (rank, ts, row number): the same for the same rows on every machine.
 
     rank: int64, not negative. The three are packed into one integer a row and sorted as such; where they need more
     than 63 bits (event times years apart in a very large batch) they are sorted by columns.

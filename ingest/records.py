@@ -1,4 +1,4 @@
-"""Kinesis records side by side: sequences that hold columns and make each record only where it is asked for."""
+"""Kinesis records in columns: sequences that create a record object only when it is asked for."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,28 +11,28 @@ from ingest.batch import KinesisRecord
 
 _END = b"\0"
 PADDING = bytes(64)
-"""After the last text: what is read byte by byte may look so far ahead."""
+"""Follows the last payload: a compiled reader may look this far ahead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Payloads(Sequence[bytes]):
-    """Bytes one after the other, each followed by a byte 0; the last by PADDING as well."""
+    """Payloads in one buffer, each followed by a byte 0, the last also by PADDING."""
 
-    letters: np.ndarray
-    """All of them (uint8)."""
+    buf: np.ndarray
+    """The buffer (uint8)."""
     starts: np.ndarray
     ends: np.ndarray
-    """Where each begins and ends there (int64)."""
+    """Where each payload begins and ends in `buf` (int64)."""
 
     @classmethod
     def of(cls, datas: Sequence[bytes]) -> "Payloads":
-        """These, side by side; as they are where they stand so already."""
+        """These payloads in one buffer; unchanged if they already are."""
         if isinstance(datas, Payloads):
             return datas
         lengths = np.fromiter(map(len, datas), np.int64, len(datas))
         ends = np.cumsum(lengths + 1) - 1
-        letters = np.frombuffer(_END.join([*datas, PADDING]), np.uint8)
-        return cls(letters, ends - lengths, ends)
+        buf = np.frombuffer(_END.join([*datas, PADDING]), np.uint8)
+        return cls(buf, ends - lengths, ends)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -43,23 +43,23 @@ class Payloads(Sequence[bytes]):
     def __getitem__(self, place: slice) -> "Payloads": ...
     def __getitem__(self, place: int | slice) -> "bytes | Payloads":
         if isinstance(place, slice):
-            return Payloads(self.letters, self.starts[place], self.ends[place])
-        return self.letters[self.starts[place] : self.ends[place]].tobytes()
+            return Payloads(self.buf, self.starts[place], self.ends[place])
+        return self.buf[self.starts[place] : self.ends[place]].tobytes()
 
     def __iter__(self) -> Iterator[bytes]:
-        letters = self.letters.data
+        buf = self.buf.data
         for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True):
-            yield bytes(letters[start:end])
+            yield bytes(buf[start:end])
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """Bytes of all payloads."""
         return int(self.ends.sum() - self.starts.sum())
 
 
 @dataclass(frozen=True, slots=True)
 class PackedRecords(Sequence[KinesisRecord]):
-    """The records of one answer."""
+    """The records of one response."""
 
     datas: Payloads
     sequence_numbers: pa.StringArray
@@ -118,7 +118,7 @@ def arrivals_ms(records: Sequence[KinesisRecord]) -> np.ndarray:
 
 
 def data_bytes(records: Sequence[KinesisRecord]) -> int:
-    """Bytes of their data and partition keys: what a shard's two megabytes a second are counted in."""
+    """Bytes of data and partition keys, as Kinesis counts them against a shard's 2 MB per second."""
     if isinstance(records, PackedRecords):
         ends = np.frombuffer(records.partition_keys.buffers()[1], np.int32)[records.partition_keys.offset :]
         return records.datas.size + int(ends[len(records)] - ends[0])

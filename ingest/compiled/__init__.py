@@ -1,1 +1,1 @@
-"""What is read byte by byte, in machine code that numba makes of Python and keeps beside it."""
+"""Parsers that read byte by byte: Python that numba compiles to machine code, which is cached beside the source."""

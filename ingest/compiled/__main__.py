@@ -1,8 +1,8 @@
-"""Makes the machine code, so that no consumer starts by making it: `python -m ingest.compiled`."""
+"""Compiles the readers ahead of time, so that no consumer compiles at its start: `python -m ingest.compiled`."""
 
 from ingest.decode.plain import compile_reader as compile_records
-from ingest.kinesis.answer import compile_reader as compile_answers
+from ingest.kinesis.response import compile_reader as compile_responses
 
 if __name__ == "__main__":
     compile_records()
-    compile_answers()
+    compile_responses()

@@ -1,4 +1,4 @@
-"""How functions become machine code, and where that is kept."""
+"""How functions are compiled to machine code, and where numba caches it."""
 
 from collections.abc import Callable
 from hashlib import blake2b
@@ -10,26 +10,26 @@ from numba.core import config
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False, "_nrt": False}
-"""`_nrt` off: nothing is allocated here, and counting references to each array at each use took three times as long."""
+"""`_nrt` off: nothing is allocated in compiled code, and reference counts at each use of an array tripled its time."""
 
 _HERE = Path(__file__).parent
 
 
 def helper(function: _F) -> _F:
-    """A function that compiled ones call."""
+    """A function that only compiled functions call."""
     return cast(_F, numba.njit(**_OPTIONS)(function))
 
 
-def part(function: _F) -> _F:
-    """A function that becomes part of the one that calls it: one that takes many arrays, which would be copied."""
+def inlined(function: _F) -> _F:
+    """A function that is inlined into its caller: for tuples of arrays, whose fields a call would copy one by one."""
     return cast(_F, numba.njit(inline="always", **_OPTIONS)(function))
 
 
 def entry(function: _F) -> _F:
-    """A function that Python calls. It is compiled once for a machine's kind of processor, some seconds.
+    """A function that Python calls. It is compiled once for each kind of processor, which takes seconds.
 
-    numba looks for a change in the function's own file only, so it is given a folder that is named for all of them.
-    Where none can be written, each process compiles for itself.
+    numba invalidates its cache only when the function's own file changes, so the cache folder is named by a hash of
+    all files of this package. If the folder cannot be written, each process compiles for itself.
     """
     folder = _HERE / "__pycache__" / f"machine-{_fingerprint()}"
     before: str = config.CACHE_DIR  # type: ignore[attr-defined]

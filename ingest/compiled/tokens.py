@@ -1,29 +1,28 @@
-"""The words of JSON in machine code: where they end, and what they say, where they are plain.
+"""JSON tokens in machine code: where a token ends and, if it is plain, its value.
 
-Plain is ASCII without escapes, and numbers that are surely read to the nearest double here. A byte 0, which no JSON
-has, ends each walk over letters, so nothing looks at a length. What is not plain ends at -1.
+Plain text is ASCII without escapes; a plain number is one whose nearest double is certain here. Functions return -1 as
+the end of a token that is not plain. No function checks a length: the byte 0, which JSON never contains, stops every
+scan of a buffer.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 
 from ingest.compiled.ascii import (
     BACKSLASH,
+    CARRIAGE_RETURN,
     COLON,
-    E_LARGE,
-    E_SMALL,
+    DIGIT_0,
+    DIGIT_9,
     LINE_FEED,
+    LOWER_E,
     MINUS,
-    NINE,
+    PERIOD,
     PLUS,
-    POINT,
     QUOTE,
-    RETURN,
     SPACE,
     TAB,
     TILDE,
-    ZERO,
+    UPPER_E,
 )
 from ingest.compiled.compiling import helper
 
@@ -31,92 +30,84 @@ POWERS = np.array([float(10**exponent) for exponent in range(23)])
 """10**0 to 10**22, which doubles hold exactly."""
 
 _NULL, _TRUE, _FALSE = (np.frombuffer(word, np.uint8) for word in (b"null", b"true", b"false"))
-_MOST = 10**17
-"""A number that has reached it takes no more digits: the next would still fit, whatever it is."""
-
-
-class Texts(NamedTuple):
-    """Room for texts, one after the other."""
-
-    letters: np.ndarray
-    ends: np.ndarray
-    """ends[i + 1] is where text i ends (int32)."""
+_FULL_MANTISSA = 10**17
+"""A mantissa that has reached this takes no more digits; below it, any next digit still fits into 64 bits."""
 
 
 @helper
-def skip_blank(letters: np.ndarray, at: int) -> int:
-    """Where the next letter is that is no white space."""
-    while letters[at] == SPACE or letters[at] == LINE_FEED or letters[at] == RETURN or letters[at] == TAB:
+def skip_blank(buf: np.ndarray, at: int) -> int:
+    """Index of the next byte that is not white space."""
+    while buf[at] == SPACE or buf[at] == LINE_FEED or buf[at] == CARRIAGE_RETURN or buf[at] == TAB:
         at += 1
     return at
 
 
 @helper
-def text_end(letters: np.ndarray, at: int) -> int:
-    """Where the text that starts at `at`, after its quote, has its closing quote; -1 where it is not plain."""
+def text_end(buf: np.ndarray, at: int) -> int:
+    """Index of the closing quote of the text whose first byte after the quote is at `at`; -1 if it is not plain."""
     while True:
-        letter = letters[at]
-        if letter == QUOTE:
+        byte = buf[at]
+        if byte == QUOTE:
             return at
-        if letter < SPACE or letter == BACKSLASH or letter > TILDE:
+        if byte < SPACE or byte == BACKSLASH or byte > TILDE:
             return -1
         at += 1
 
 
 @helper
-def read_text(letters: np.ndarray, at: int) -> int:
-    """Where the text at `at`, quote included, has its closing quote; -1 where there is no text or it is not plain."""
-    return text_end(letters, at + 1) if letters[at] == QUOTE else -1
+def read_text(buf: np.ndarray, at: int) -> int:
+    """Index of the closing quote of the text whose opening quote is at `at`; -1 if there is no plain text."""
+    return text_end(buf, at + 1) if buf[at] == QUOTE else -1
 
 
 @helper
-def read_name(letters: np.ndarray, at: int) -> tuple[int, int]:
-    """A member's name that begins at its quote: where its closing quote is, and where its value begins; -1, -1 where
-    there is none or it is not plain."""
-    end = read_text(letters, at)
+def read_name(buf: np.ndarray, at: int) -> tuple[int, int]:
+    """Index of the closing quote of the member name at `at`, and of its value's first byte; -1, -1 if there is no name
+    or it is not plain."""
+    end = read_text(buf, at)
     if end < 0:
         return -1, -1
-    colon = skip_blank(letters, end + 1)
-    if letters[colon] != COLON:
+    colon = skip_blank(buf, end + 1)
+    if buf[colon] != COLON:
         return -1, -1
-    return end, skip_blank(letters, colon + 1)
+    return end, skip_blank(buf, colon + 1)
 
 
 @helper
-def read_number(letters: np.ndarray, at: int, powers: np.ndarray) -> tuple[float, int]:
-    """A number of up to 18 digits and where it ends. powers: POWERS."""
-    negative = letters[at] == MINUS
+def read_number(buf: np.ndarray, at: int, powers: np.ndarray) -> tuple[float, int]:
+    """A number of up to 18 digits, and where it ends. powers: POWERS."""
+    negative = buf[at] == MINUS
     if negative:
         at += 1
     start, mantissa, scale = at, 0, 0
-    while ZERO <= letters[at] <= NINE and mantissa < _MOST:
-        mantissa = mantissa * 10 + (letters[at] - ZERO)
+    while DIGIT_0 <= buf[at] <= DIGIT_9 and mantissa < _FULL_MANTISSA:
+        mantissa = mantissa * 10 + (buf[at] - DIGIT_0)
         at += 1
-    if at == start or (letters[start] == ZERO and at - start > 1):
+    if at == start or (buf[start] == DIGIT_0 and at - start > 1):
         return 0.0, -1
-    if letters[at] == POINT:
+    if buf[at] == PERIOD:
         at += 1
         point = at
-        while ZERO <= letters[at] <= NINE and mantissa < _MOST:
-            mantissa = mantissa * 10 + (letters[at] - ZERO)
+        while DIGIT_0 <= buf[at] <= DIGIT_9 and mantissa < _FULL_MANTISSA:
+            mantissa = mantissa * 10 + (buf[at] - DIGIT_0)
             at += 1
         scale = point - at
         if scale == 0:
             return 0.0, -1
-    if letters[at] == E_SMALL or letters[at] == E_LARGE:
+    if buf[at] == LOWER_E or buf[at] == UPPER_E:
         at += 1
-        down = letters[at] == MINUS
-        if down or letters[at] == PLUS:
+        down = buf[at] == MINUS
+        if down or buf[at] == PLUS:
             at += 1
         first, exponent = at, 0
-        while ZERO <= letters[at] <= NINE and at - first < 3:
-            exponent = exponent * 10 + (letters[at] - ZERO)
+        while DIGIT_0 <= buf[at] <= DIGIT_9 and at - first < 3:
+            exponent = exponent * 10 + (buf[at] - DIGIT_0)
             at += 1
         if at == first:
             return 0.0, -1
         scale += -exponent if down else exponent
-    # A further digit, and -0, are somebody else's to read.
-    if ZERO <= letters[at] <= NINE or scale < -22 or scale > 22 or (negative and mantissa == 0):
+    # A further digit and -0 are left to the exact reader.
+    if DIGIT_0 <= buf[at] <= DIGIT_9 or scale < -22 or scale > 22 or (negative and mantissa == 0):
         return 0.0, -1
     value, sure = _scaled(mantissa, scale, powers)
     if not sure:
@@ -126,12 +117,12 @@ def read_number(letters: np.ndarray, at: int, powers: np.ndarray) -> tuple[float
 
 @helper
 def _scaled(mantissa: int, scale: int, powers: np.ndarray) -> tuple[float, bool]:
-    """The double nearest to mantissa * 10**scale, and whether that is sure.
+    """The double nearest to mantissa * 10**scale, and whether that is certain.
 
-    Up to 2**53 it is one step of exact numbers, rounded once: W. D. Clinger, How to Read Floating Point Numbers
-    Accurately, 1990. Beyond, a quotient is taken to twice a double's digits, and is sure unless it lies at the middle
-    between two doubles as far as those tell: T. J. Dekker, A Floating-Point Technique for Extending the Available
-    Precision, 1971.
+    A mantissa up to 2**53 needs one operation on exact numbers, rounded once: W. D. Clinger, How to Read Floating Point
+    Numbers Accurately, 1990. For a larger one the quotient is computed to twice a double's precision, and
+    is certain unless it lies halfway between two doubles to that precision: T. J. Dekker, A Floating-Point Technique
+    for Extending the Available Precision, 1971.
     """
     whole = float(mantissa)
     if mantissa <= 9007199254740992:
@@ -148,7 +139,7 @@ def _scaled(mantissa: int, scale: int, powers: np.ndarray) -> tuple[float, bool]
 
 @helper
 def _product(one: float, other: float) -> tuple[float, float]:
-    """A product as the nearest double, and by how much the exact one is more: Dekker's, with Veltkamp's halves."""
+    """The product as the nearest double, and its rounding error: Dekker's product with Veltkamp's splitting."""
     product = one * other
     spread, other_spread = one * 134217729.0, other * 134217729.0
     high, other_high = spread - (spread - one), other_spread - (other_spread - other)
@@ -157,50 +148,31 @@ def _product(one: float, other: float) -> tuple[float, float]:
 
 
 @helper
-def read_integer(letters: np.ndarray, at: int) -> tuple[int, int]:
-    """A whole number of up to 18 digits, and where it ends; an end of -1: not plain."""
+def read_integer(buf: np.ndarray, at: int) -> tuple[int, int]:
+    """A non-negative integer of up to 18 digits, and where it ends."""
     first, value = at, 0
-    while ZERO <= letters[at] <= NINE and at - first < 18:
-        value = value * 10 + (letters[at] - ZERO)
+    while DIGIT_0 <= buf[at] <= DIGIT_9 and at - first < 18:
+        value = value * 10 + (buf[at] - DIGIT_0)
         at += 1
-    if at == first or (letters[first] == ZERO and at - first > 1):
+    if at == first or (buf[first] == DIGIT_0 and at - first > 1):
         return 0, -1
     return value, at
 
 
 @helper
-def same(letters: np.ndarray, start: int, others: np.ndarray, other_start: int, length: int) -> bool:
-    """Whether so many letters are the same."""
+def equal_bytes(buf: np.ndarray, start: int, others: np.ndarray, other_start: int, length: int) -> bool:
+    """Whether `length` bytes of both buffers are equal."""
     for place in range(length):
-        if letters[start + place] != others[other_start + place]:
+        if buf[start + place] != others[other_start + place]:
             return False
     return True
 
 
 @helper
-def read_word(letters: np.ndarray, at: int) -> tuple[int, int]:
-    """null, false or true as 2, 0 or 1, and where it ends; an end of -1: none of them."""
-    if same(letters, at, _NULL, 0, 4):
+def read_literal(buf: np.ndarray, at: int) -> tuple[int, int]:
+    """null, false or true as 2, 0 or 1, and where it ends; the end is -1 for anything else."""
+    if equal_bytes(buf, at, _NULL, 0, 4):
         return 2, at + 4
-    if same(letters, at, _TRUE, 0, 4):
+    if equal_bytes(buf, at, _TRUE, 0, 4):
         return 1, at + 4
-    return 0, (at + 5 if same(letters, at, _FALSE, 0, 5) else -1)
-
-
-@helper
-def put(texts: Texts, number: int, letters: np.ndarray, start: int, end: int) -> None:
-    """Copy letters [start, end) as text `number`; those before it are there."""
-    to = texts.ends[number]
-    for place in range(end - start):
-        texts.letters[to + place] = letters[start + place]
-    texts.ends[number + 1] = to + (end - start)
-
-
-@helper
-def listed(texts: Texts, first: int, number: int, letters: np.ndarray, start: int, end: int) -> bool:
-    """Whether a text is among those from `first` to `number`."""
-    for other in range(first, number):
-        begin = texts.ends[other]
-        if texts.ends[other + 1] - begin == end - start and same(letters, start, texts.letters, begin, end - start):
-            return True
-    return False
+    return 0, (at + 5 if equal_bytes(buf, at, _FALSE, 0, 5) else -1)

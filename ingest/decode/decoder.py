@@ -1,7 +1,9 @@
 """The decoder of the record contract: JSON user records, plain or KPL-aggregated, to columns."""
 
+import gc
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -9,17 +11,17 @@ import pyarrow as pa
 from contracts.record import LANDING_SCHEMA, RejectReason
 from ingest.batch import MAX_UNKNOWN_NAMES, OTHER_NAMES, Batch, KinesisRecord, ShardId
 from ingest.bisection import Bisection
-from ingest.decode.collector import collector_paused
-from ingest.decode.part import Part, Readers, decode_part
+from ingest.decode.part import Part, decode_part
+from ingest.decode.plain import PlainReader
 from ingest.decode.rejected import Refusal, rejected_rows
 from ingest.decode.suppression import NoSuppression, Suppression
 from ingest.decode.users import UserRecords, user_records
 from ingest.records import arrivals_ms, sequence_numbers_of
 
 DECODER_VERSION = 1
-"""Grows whenever the same bytes would give other rows; every ledger entry names it."""
+"""Increases whenever the same bytes would give other rows; every ledger entry records it."""
 PART_ROWS = 16_384
-"""User records that are taken through all steps together: one whole answer of GetRecords."""
+"""User records that are decoded together: more than one response of GetRecords holds."""
 _MAX_NAME = 128
 _NO_ROWS = pa.RecordBatch.from_pylist([], schema=LANDING_SCHEMA)
 
@@ -27,7 +29,8 @@ _NO_ROWS = pa.RecordBatch.from_pylist([], schema=LANDING_SCHEMA)
 class JsonDecoder:
     """contracts.record, contract v1, from JSON: keeps the promises of ingest.batch.Decoder.
 
-    One decoder serves one thread. `suppression` is asked once a device and batch; its records are dropped and counted.
+    At most one thread may use a decoder. `suppression` is asked once per device and batch; records of its devices are
+    dropped and counted. plain: False leaves all records to msgspec, whatever their form; the rows are the same.
     """
 
     version = DECODER_VERSION
@@ -42,11 +45,11 @@ class JsonDecoder:
         suppression: Suppression | None = None,
         *,
         part_rows: int = PART_ROWS,
-        readers: Readers | None = None,
+        plain: bool = True,
     ) -> None:
         self._suppression = suppression or NoSuppression()
         self._part_rows = part_rows
-        self._readers = readers or Readers()
+        self._reader = PlainReader() if plain else None
 
     def decode(self, shard_id: ShardId, records: Sequence[KinesisRecord]) -> Batch:
         """Decode consecutive Kinesis records of one shard. `records` must not be empty."""
@@ -55,7 +58,7 @@ class JsonDecoder:
         arrivals = arrivals_ms(records)
         sequences = sequence_numbers_of(records)
         parts: list[Part] = []
-        with collector_paused():
+        with _gc_paused():
             for start in range(0, len(users.datas), self._part_rows):
                 stop = min(start + self._part_rows, len(users.datas))
                 parts += self._decode(shard_id, users, start, stop, arrivals, sequences)
@@ -92,11 +95,28 @@ class JsonDecoder:
             first = start + low
             try:
                 part = users.part(first, start + high)
-                parts.append(decode_part(self._readers, self._suppression, shard_id, part, first, arrivals, sequences))
+                parts.append(decode_part(self._reader, self._suppression, shard_id, part, first, arrivals, sequences))
             except Exception as error:  # noqa: BLE001 - whatever a record breaks, the others are decoded
                 if ranges.alone(error):
                     parts.append(Part(_NO_ROWS, [Refusal(first, RejectReason.POISON, type(error).__name__)]))
         return parts
+
+
+@contextmanager
+def _gc_paused() -> Iterator[None]:
+    """Switch the cyclic garbage collector off inside, and back on afterwards if it was on.
+
+    Decoding creates a dictionary for each map of a record, which the collector would walk again and again. They hold
+    no cycles, so reference counts free them.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _together(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
@@ -106,7 +126,7 @@ def _together(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def _bounded(parts: Sequence[Part]) -> dict[str, int]:
-    """Counts by unknown name, at most MAX_UNKNOWN_NAMES of them; the rest, and very long names, count together."""
+    """Counts by unknown name, at most MAX_UNKNOWN_NAMES of them; all others, and very long names, count together."""
     names: Counter[str] = Counter()
     for part in parts:
         names.update(part.unknown)

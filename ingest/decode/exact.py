@@ -1,4 +1,4 @@
-"""One record read exactly: the definition of what a record means. The fast reader must agree wherever it answers."""
+"""Reads one record exactly. This defines what a record means; the faster readers must agree on what they accept."""
 
 import re
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from ingest.decode.fields import VALUE_DECODERS
 from ingest.decode.times import IMPOSSIBLE_MS
 
 MAX_NESTING = 64
-"""Objects and lists within each other that a record may hold. A bound of our own, so that the answer does not
-depend on how much of the interpreter's stack is in use."""
+"""Objects and lists within each other that a record may hold. The bound is our own, so that the result does
+not depend on how much of the interpreter's stack is in use."""
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
@@ -23,7 +23,7 @@ _MAX_DIGITS = 18
 
 
 class Unplaceable(ValueError):
-    """The record cannot be placed: reason, and what was wrong without values of the record."""
+    """The record cannot be placed. `error` says what is wrong, without values of the record."""
 
     def __init__(self, reason: RejectReason, error: str) -> None:
         super().__init__(error)
@@ -33,7 +33,7 @@ class Unplaceable(ValueError):
 
 @dataclass(slots=True)
 class ExactRecord:
-    """Field values by name. `wrong` names those optional fields that were of the wrong type."""
+    """Field values by name. `wrong` names the optional fields of the wrong type."""
 
     values: dict[str, Any]
     wrong: list[str] = field(default_factory=list)
@@ -43,8 +43,8 @@ class ExactRecord:
 def read_exactly(data: bytes) -> ExactRecord:
     """Read one user record. Raises Unplaceable.
 
-    The last of equal keys counts, as in JSON readers everywhere. null is the same as absent. A number beyond a
-    double's range, a number that is no integer for ts, and true or false for a number are of the wrong type.
+    The last of equal keys counts, as in JSON readers everywhere. null is the same as absent. Of the wrong type
+    are a number beyond a double's range, a ts that is a number but not an integer, and true or false for a number.
     """
     raws = _object(data)
     record = ExactRecord({"device_id": _device_id(raws), "ts": _ts(raws)})
@@ -69,7 +69,9 @@ def read_exactly(data: bytes) -> ExactRecord:
 
 
 def check_text(data: bytes) -> None:
-    """Raises Unplaceable where bytes are not UTF-8 or nest deeper than MAX_NESTING: what msgspec skips unchecked."""
+    """Raises Unplaceable if bytes are not UTF-8 or nest deeper than MAX_NESTING, which msgspec does not check in values
+    that it skips.
+    """
     try:
         data.decode()
     except UnicodeDecodeError as error:
@@ -79,7 +81,7 @@ def check_text(data: bytes) -> None:
 
 
 def too_large(size: int) -> Unplaceable:
-    """Why a record of that many bytes is refused."""
+    """The refusal of a record of `size` bytes."""
     return Unplaceable(RejectReason.TOO_LARGE, f"{size} bytes exceed {MAX_RECORD_BYTES}")
 
 
@@ -102,7 +104,7 @@ def _device_id(raws: dict[str, msgspec.Raw]) -> str:
     try:
         return _TEXT.decode(raw)
     except msgspec.ValidationError:
-        raise Unplaceable(RejectReason.BAD_DEVICE_ID, "device_id is no string") from None
+        raise Unplaceable(RejectReason.BAD_DEVICE_ID, "device_id is not a string") from None
 
 
 def _ts(raws: dict[str, msgspec.Raw]) -> int | str:
@@ -111,7 +113,7 @@ def _ts(raws: dict[str, msgspec.Raw]) -> int | str:
         raise Unplaceable(RejectReason.BAD_TS, "ts is missing")
     text = bytes(raw)
     if _INTEGER.fullmatch(text):
-        # Longer integers lie beyond any time; they are never made into numbers, which would cost their square.
+        # Longer integers lie beyond any time. They are never converted: that takes time quadratic in their length.
         if len(text.lstrip(b"-")) > _MAX_DIGITS:
             return -IMPOSSIBLE_MS if text.startswith(b"-") else IMPOSSIBLE_MS
         return int(text)
@@ -136,7 +138,7 @@ def _with_originals(attributes: dict[str, str] | None, kept: dict[str, str]) -> 
 
 
 def _nesting(data: bytes) -> int:
-    letters = np.frombuffer(_STRING.sub(b"", data), np.uint8)
-    opens = np.isin(letters, (ord("["), ord("{")))
-    closes = np.isin(letters, (ord("]"), ord("}")))
+    buf = np.frombuffer(_STRING.sub(b"", data), np.uint8)
+    opens = np.isin(buf, (ord("["), ord("{")))
+    closes = np.isin(buf, (ord("]"), ord("}")))
     return int(np.max(np.cumsum(opens.astype(np.int64) - closes), initial=0))

@@ -1,4 +1,4 @@
-"""What is odd about records that are kept: the bits of contracts.record.Flag, from whole columns."""
+"""Flags of records with odd values: the bits of contracts.record.Flag, column by column."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ _BITS = {"lat": Flag.POSITION_OUT_OF_RANGE, "lon": Flag.POSITION_OUT_OF_RANGE, "
 
 
 def flags_of(readings: Readings, ts_ms: np.ndarray, arrival_ms: np.ndarray) -> np.ndarray:
-    """Bits (int32) of every row, but for WRONG_TYPE, which only the reader knows."""
+    """Flags of every row (int32), except WRONG_TYPE, which only the reader knows."""
     flags = np.zeros(len(ts_ms), np.int32)
     for reading in READINGS:
         values = readings[reading.name]

@@ -1,4 +1,4 @@
-"""Device ids and record ids, a column at once."""
+"""Device ids and record ids, column by column."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from contracts.record import DEVICE_ID_PATTERN
 
 MAX_DEVICE_ID = 128
 _PATTERN = re.compile(DEVICE_ID_PATTERN.removesuffix("$") + r"\Z", re.ASCII)
-ALLOWED_LETTERS = np.array(
+ALLOWED_BYTES = np.array(
     [re.match(DEVICE_ID_PATTERN, chr(byte)) is not None and byte != ord("\n") for byte in range(256)]
 )
 _DIGEST_BYTES = 16
@@ -22,9 +22,9 @@ _FRESH = blake2b(digest_size=_DIGEST_BYTES)
 
 
 def good_device_ids(ids: pa.StringArray) -> np.ndarray:
-    """Which of these are device ids of the contract."""
+    """Which of these are valid device ids."""
     lengths = np.diff(_offsets(ids))
-    if ALLOWED_LETTERS[_letters(ids)].all():
+    if ALLOWED_BYTES[_bytes(ids)].all():
         good: np.ndarray = (lengths >= 1) & (lengths <= MAX_DEVICE_ID)
         return good
     return np.array([_PATTERN.match(text) is not None for text in ids.to_pylist()], bool)
@@ -40,7 +40,7 @@ def record_ids(event_ids: pa.StringArray, originals: Sequence[bytes]) -> pa.Stri
 
 
 def _hashes(originals: Sequence[bytes]) -> pa.StringArray:
-    """`b:` and the hash of each, written as one buffer: all have the same width."""
+    """`b:` and the hash of each, written into one buffer, as all have the same width."""
     count, width = len(originals), 2 + 2 * _DIGEST_BYTES
     digests = []
     for original in originals:
@@ -59,6 +59,6 @@ def _offsets(texts: pa.StringArray) -> np.ndarray:
     return np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
 
 
-def _letters(texts: pa.StringArray) -> np.ndarray:
+def _bytes(texts: pa.StringArray) -> np.ndarray:
     offsets, data = _offsets(texts), texts.buffers()[2]
     return np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]] if data is not None else np.zeros(0, np.uint8)

@@ -1,4 +1,4 @@
-"""One part of a batch through all steps: read, validate, flag, identify, suppress."""
+"""Decodes one part of a batch: read, validate, flag, identify, suppress."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from contracts.record import EARLIEST_TS_MS, LANDING_SCHEMA, LATEST_AHEAD_MS, Fl
 from ingest.decode.flags import flags_of
 from ingest.decode.identifiers import record_ids
 from ingest.decode.plain import PlainReader, unknown_names
-from ingest.decode.reader import FastReader, Read
+from ingest.decode.reader import Read, read_structs
 from ingest.decode.rejected import Refusal
 from ingest.decode.sent import Sent, sent_in_structs, sent_plainly
 from ingest.decode.suppression import Suppression
@@ -30,18 +30,9 @@ class Part:
     unknown: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Readers:
-    """Those of one decoder; each keeps what it has learned about a fleet's records, which changes the speed only."""
-
-    plain: PlainReader | None = field(default_factory=PlainReader)
-    """None where all is left to the other."""
-    fast: FastReader = field(default_factory=FastReader)
-
-
 @dataclass(slots=True)
 class _Piece:
-    """What has come of one reader's rows."""
+    """The rows of one reader, validated."""
 
     rows: pa.RecordBatch
     places: np.ndarray
@@ -49,7 +40,7 @@ class _Piece:
 
 
 def decode_part(
-    readers: Readers,
+    reader: PlainReader | None,
     suppression: Suppression,
     shard_id: str,
     users: UserRecords,
@@ -59,37 +50,38 @@ def decode_part(
 ) -> Part:
     """Decode the user records of one part; `first_place` is the place in the batch of its first.
 
+    reader: None where msgspec is to read every record.
     arrivals, sequences: arrival (ms) and sequence number of every Kinesis record that `users.parents` points to.
     """
     refusals: list[Refusal] = []
-    sents, unknown = _read(readers, users, refusals)
+    sents, unknown = _read(reader, users, refusals)
     pieces = [_piece(shard_id, users, sent, arrivals, sequences, suppression, refusals) for sent in sents]
     moved = [refusal._replace(place=refusal.place + first_place) for refusal in refusals]
     return Part(_in_order(pieces), moved, sum(piece.suppressed for piece in pieces), unknown)
 
 
-def _read(readers: Readers, users: UserRecords, refusals: list[Refusal]) -> tuple[list[Sent], Counter[str]]:
-    """What is plain, and whatever is left, the one after the other."""
-    plain = readers.plain.read(Payloads.of(users.datas)) if readers.plain else None
+def _read(reader: PlainReader | None, users: UserRecords, refusals: list[Refusal]) -> tuple[list[Sent], Counter[str]]:
+    """The plain records, then the others."""
+    plain = reader.read(Payloads.of(users.datas)) if reader else None
     if plain is None:
-        read = _read_all(readers.fast, users, range(len(users.datas)), refusals)
+        read = _read_all(users, range(len(users.datas)), refusals)
         return [sent_in_structs(read)], read.unknown
     unknown = unknown_names(plain)
     left = np.flatnonzero(plain.plain == 0).tolist()
     if not left:
         return [sent_plainly(plain)], unknown
-    read = _read_all(readers.fast, users, left, refusals)
+    read = _read_all(users, left, refusals)
     sents = [sent_plainly(plain)] if len(left) < len(users.datas) else []
     return [*sents, sent_in_structs(read)], unknown + read.unknown
 
 
-def _read_all(reader: FastReader, users: UserRecords, places: Sequence[int], refusals: list[Refusal]) -> Read:
-    """These user records as structs; what cannot be placed becomes a refusal."""
+def _read_all(users: UserRecords, places: Sequence[int], refusals: list[Refusal]) -> Read:
+    """Read these user records into structs; those that cannot be placed become refusals."""
     bad = {place for place, _ in users.bad_aggregates}
     refusals += [Refusal(place, RejectReason.BAD_AGGREGATE, error) for place, error in users.bad_aggregates]
     whole = [place for place in places if place not in bad] if bad else places
     all_of_them = len(whole) == len(users.datas)
-    read = reader.read(users.datas if all_of_them else [users.datas[place] for place in whole])
+    read = read_structs(users.datas if all_of_them else [users.datas[place] for place in whole])
     read.places = [whole[place] for place in read.places]
     refusals += [Refusal(whole[place], why.reason, why.error) for place, why in read.refused]
     return read
@@ -104,8 +96,8 @@ def _piece(
     suppression: Suppression,
     refusals: list[Refusal],
 ) -> _Piece:
-    """Check device and time of every row; those that fail become refusals. Also counts what is suppressed: an erased
-    device's record leaves no bytes, wherever its time would have taken it.
+    """Check device and time of every row, and count suppressed ones. A row that fails becomes a refusal, unless its
+    device is suppressed: an erased device's record leaves no bytes, whatever its time.
     """
     places, arrival_ms = sent.places, arrivals[users.parents[sent.places]]
     possible = (sent.ts_ms >= EARLIEST_TS_MS) & (sent.ts_ms <= arrival_ms + LATEST_AHEAD_MS)
@@ -133,7 +125,7 @@ def _refusal(place: int, good_id: bool, is_time: bool) -> Refusal:
     if not good_id:
         return Refusal(place, RejectReason.BAD_DEVICE_ID, "device_id is not 1-128 of A-Za-z0-9._:-")
     if not is_time:
-        return Refusal(place, RejectReason.BAD_TS, "ts is no RFC 3339 time with an offset")
+        return Refusal(place, RejectReason.BAD_TS, "ts is not an RFC 3339 time with an offset")
     return Refusal(place, RejectReason.IMPOSSIBLE_TS, "ts is before 2000 or more than 5 minutes after its arrival")
 
 
@@ -165,7 +157,7 @@ def _columns(
 
 
 def _taken(sequences: pa.StringArray, parents: np.ndarray) -> pa.StringArray:
-    """Sequence numbers of these Kinesis records; consecutive ones are a slice, which copies nothing."""
+    """Sequence numbers of these Kinesis records; a slice, which copies nothing, where they are consecutive."""
     if len(parents) and parents[-1] - parents[0] == len(parents) - 1 and (np.diff(parents) == 1).all():
         return sequences.slice(int(parents[0]), len(parents))
     return sequences.take(pa.array(parents))

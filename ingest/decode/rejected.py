@@ -12,7 +12,7 @@ from ingest.records import arrivals_ms
 
 
 class Refusal(NamedTuple):
-    """One user record that is refused: its place in the batch, why, and what was wrong without its values."""
+    """A user record that is refused: its place in the batch, the reason, and what is wrong, without its values."""
 
     place: int
     reason: RejectReason

@@ -1,19 +1,16 @@
-"""What devices sent, as columns of the contract, whichever reader has read it."""
+"""What devices sent, as columns of the contract, from either reader."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from contracts.record import LANDING_SCHEMA, READINGS
-from ingest.compiled.form import Columns
-from ingest.compiled.room import text_column
+from ingest.compiled.schema import Columns
+from ingest.compiled.texts import text_column
 from ingest.decode.columns import Readings, further_columns, optional_column, readings_of, times_column
-from ingest.decode.fieldlists import values_of
 from ingest.decode.identifiers import good_device_ids
-from ingest.decode.reader import Read
+from ingest.decode.reader import Read, values_of
 
 
 @dataclass(slots=True)
@@ -23,7 +20,7 @@ class Sent:
     places: np.ndarray
     """The user record that a row was read from."""
     is_here: np.ndarray
-    """Which rows these are: the others are left for another reader, and hold nothing of use."""
+    """Which rows are valid; the others are left to another reader."""
     good_id: np.ndarray
     is_time: np.ndarray
     ts_ms: np.ndarray
@@ -35,23 +32,23 @@ class Sent:
 
 
 def sent_in_structs(read: Read) -> Sent:
-    """What the exact reader, or the fast one, has read."""
+    """The records that msgspec or the exact reader has read."""
     places = np.asarray(read.places, np.int64)
     wrong = np.zeros(len(places), bool)
     wrong[read.wrong] = True
-    rows: Sequence[Any] = read.rows
-    device_ids = pa.array(values_of(rows, "device_id"), pa.string())
-    ts_ms, is_time = times_column(values_of(rows, "ts"))
-    readings, columns = readings_of(rows)
-    columns |= further_columns(rows)
+    values = values_of(read.rows)
+    device_ids = pa.array(values["device_id"], pa.string())
+    ts_ms, is_time = times_column(values["ts"])
+    readings, columns = readings_of(values)
+    columns |= further_columns(values)
     columns["device_id"] = device_ids
-    columns["event_id"] = optional_column(values_of(rows, "event_id"), pa.string())
+    columns["event_id"] = optional_column(values["event_id"], pa.string())
     here = np.ones(len(places), bool)
     return Sent(places, here, good_device_ids(device_ids), is_time, ts_ms, readings, columns, wrong)
 
 
 def sent_plainly(read: Columns) -> Sent:
-    """What the compiled reader has read; it leaves what it has not."""
+    """The records that the compiled reader has read; the rows of all others are not valid."""
     here = read.plain.astype(bool)
     count = len(here)
     readings, columns = _readings(read)
@@ -92,7 +89,7 @@ def _booleans(values: np.ndarray) -> pa.Array:
 
 
 def _nested(read: Columns, part: int, name: str, *entries: pa.Array) -> pa.Array:
-    """Lists of entries, or maps of names to items, by how many of them there were after each record."""
+    """A column of lists, or of maps where `entries` are names and items."""
     kind, present = LANDING_SCHEMA.field(name).type, read.present[part + 1]
     if not present.any():
         return pa.nulls(len(present), kind)

@@ -1,4 +1,4 @@
-"""Devices whose records are no longer accepted, known by keyed hashes of their ids only."""
+"""The suppression list: devices whose records are no longer accepted, stored as keyed hashes of their ids."""
 
 import hmac
 from collections.abc import Collection, Sequence
@@ -9,11 +9,11 @@ import numpy as np
 
 
 class Suppression(Protocol):
-    """The suppression list as the decoder asks it.
+    """The suppression list that a decoder applies.
 
     Promises
     - `version` grows whenever a device is added, and `matches` answers for at least that version.
-    - `matches` gives one boolean a device id, in their order.
+    - `matches` returns one boolean per device id, in their order.
     """
 
     @property
@@ -35,7 +35,7 @@ class NoSuppression:
 class HashedSuppression:
     """A list of HMAC-SHA256 of device ids under the region's key.
 
-    Answers are remembered for `remembered` devices, so that a device costs one hash, not one a batch.
+    Results are cached for `remembered` devices, so that a device costs one hash, not one per batch.
     """
 
     def __init__(self, key: bytes, hashes: Collection[bytes], version: int, remembered: int = 200_000) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from contracts.columns import TIMESTAMP
 
 IMPOSSIBLE_MS = 2**62
-"""Stands for an integer beyond any time; as epoch milliseconds it lies after every arrival."""
+"""Replaces an integer too large for any time; as epoch milliseconds it lies after every arrival."""
 
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
@@ -23,7 +23,7 @@ _ZERO, _NINE = ord("0"), 9
 
 
 def parse_text(text: str) -> int | None:
-    """Epoch milliseconds of one RFC 3339 time, cut to whole milliseconds, or None where it is none.
+    """Epoch milliseconds of one RFC 3339 time, cut to whole milliseconds, or None if it is not one.
 
     A space for the T and lower case are accepted, as RFC 3339 lets an application; a leap second counts as the
     first instant of the next minute, as in POSIX time.
@@ -46,26 +46,26 @@ def parse_text(text: str) -> int | None:
 
 
 def parse_texts(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-    """Epoch milliseconds of a column of times without nulls, and which of them are times.
+    """Epoch milliseconds of a column of times without nulls, and which of them are valid.
 
-    Texts of one length are read as a matrix of bytes, one array operation a place; what does not have a plain shape
-    goes through `parse_text`, so both agree by construction on what is left.
+    Texts of one length are read as a matrix of bytes, one array operation per byte position. A text of any other shape
+    goes through `parse_text`, which defines what is a time.
     """
     count = len(texts)
     ms, good = np.zeros(count, np.int64), np.zeros(count, bool)
     _, offsets_buffer, data = texts.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset : texts.offset + count + 1].astype(np.int64)
-    letters = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+    buf = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
     lengths = np.diff(offsets)
     for length in _distinct(lengths):
         if not 20 <= length <= 35:
             continue
         rows = np.flatnonzero(lengths == length)
         if len(rows) == count:
-            matrix = letters[offsets[0] : offsets[-1]].reshape(count, length)
+            matrix = buf[offsets[0] : offsets[-1]].reshape(count, length)
             ms, good = _parse_matrix(np.ascontiguousarray(matrix.T))
         else:
-            matrix = letters[offsets[rows][:, None] + np.arange(length)]
+            matrix = buf[offsets[rows][:, None] + np.arange(length)]
             ms[rows], good[rows] = _parse_matrix(np.ascontiguousarray(matrix.T))
     for row in np.flatnonzero(~good):
         parsed = parse_text(texts[row].as_py())
@@ -92,7 +92,7 @@ def _distinct(lengths: np.ndarray) -> list[int]:
 
 
 def _parse_matrix(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Times of one length and one form of zone: places[k] holds the k-th byte of each."""
+    """Times of one length and one form of offset: places[k] holds the k-th byte of each."""
     length = len(places)
     zulu = places[-1][0] | 0x20 == ord("z")
     zone = length - 1 if zulu else length - 6
@@ -121,7 +121,7 @@ def _parse_matrix(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _offset_ms(places: np.ndarray, digits: np.ndarray, zone: int, good: np.ndarray) -> np.ndarray | int:
-    """Offset from UTC; rows of another form of zone are struck from `good` in place."""
+    """Offset from UTC; clears `good` in place for rows with another form of offset."""
     if zone == len(places) - 1:
         good &= (places[-1] | 0x20) == ord("z")
         return 0

@@ -1,4 +1,4 @@
-"""Kinesis records to user records: what was aggregated by the producer comes apart."""
+"""Kinesis records to user records: takes KPL aggregates apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class UserRecords:
     parents: np.ndarray
     subs: np.ndarray
     bad_aggregates: list[tuple[int, str]] = field(default_factory=list)
-    """User records that are whole aggregates which do not decode, and why."""
+    """User records that are whole aggregates, as these do not decode, and why not."""
 
     def part(self, start: int, stop: int) -> "UserRecords":
         """User records [start, stop) alone, still pointing into all Kinesis records."""
@@ -31,7 +31,7 @@ class UserRecords:
 
 
 def user_records(records: Sequence[KinesisRecord]) -> UserRecords:
-    """Take all Kinesis records apart. An aggregate that does not decode is one user record of its own bytes."""
+    """De-aggregate Kinesis records. An aggregate that does not decode becomes one user record of its own bytes."""
     datas = datas_of(records)
     aggregated = [place for place in _perhaps_aggregated(datas) if is_aggregate(datas[place])]
     if not aggregated:
@@ -41,11 +41,11 @@ def user_records(records: Sequence[KinesisRecord]) -> UserRecords:
 
 
 def _perhaps_aggregated(datas: Sequence[bytes]) -> Sequence[int]:
-    """Places of data that start like an aggregate, as no JSON does."""
+    """Places of data that start like an aggregate; no JSON does."""
     if isinstance(datas, Payloads):
-        places: list[int] = np.flatnonzero(datas.letters[datas.starts] == MAGIC[0]).tolist()
+        places: list[int] = np.flatnonzero(datas.buf[datas.starts] == MAGIC[0]).tolist()
         return places
-    # The greatest of all tells whether there is any.
+    # The greatest of them tells whether there is any.
     return range(len(datas)) if max(datas) >= MAGIC else []
 
 

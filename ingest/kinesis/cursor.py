@@ -1,4 +1,4 @@
-"""A place in a shard that moves on: paced reads, back-off with jitter, new iterators for expired ones."""
+"""Reads a shard by polling: paced reads, back-off with jitter, a new iterator after one expires."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from ingest.runtime.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """A shard's share: reads and bytes a second (0 is without limit), and how long to rest at its tip."""
+    """Read limits of one shard: reads and bytes per second (0 is unlimited), and the pause at its tip."""
 
     reads_per_s: float = 5.0
     bytes_per_s: float = 2_000_000.0
@@ -23,7 +23,7 @@ class ShardCursor:
 
     Promises
     - All of ShardReader's.
-    - Stays below `limits`, and lets `wait_s` tell how long that is, so that a caller can do other things meanwhile.
+    - Stays within `limits`. `wait_s` says how long until the next read, so that a caller can do other work meanwhile.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ShardCursor:
         return max(0.0, self._next_read_s - self._clock.monotonic_s())
 
     async def read(self) -> Records:
-        """The next answer, after as many tries as it takes."""
+        """The next response, after as many attempts as it takes."""
         renewed = False
         while True:
             await self._clock.sleep(self.wait_s)

@@ -1,4 +1,4 @@
-"""AWS's event stream (application/vnd.amazon.eventstream): framed messages with checksums in an answer without end."""
+"""AWS's event stream (application/vnd.amazon.eventstream): framed messages with checksums in a response without end."""
 
 import struct
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from ingest.runtime.clock import Clock
 _UNREADABLE = (ParserError, KeyError, ValueError, IndexError, struct.error)
 _BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
 _REAL_WAIT_S = 0.1
-"""A shorter wait may have been for bytes that lay in this machine's buffers; they may be old."""
+"""A shorter wait may be for bytes that were already in this machine's buffers, and may be old."""
 
 
 class Message(NamedTuple):
@@ -24,13 +24,13 @@ class Message(NamedTuple):
 
 
 class EventMessages:
-    """The messages of one answer, in order.
+    """The messages of one response, in order.
 
     Promises
-    - A message is given whole and with both checksums right, or not at all. `next` raises StreamUnavailable for
+    - A message is returned whole and with both checksums verified, or not at all. `next` raises StreamUnavailable for
       anything else: broken checksum or header, half a message, a lost connection, silence.
-    - `next` may be cancelled while it waits, and nothing is lost by that.
-    - What this answer holds was sent after `waited_s`, on `clock`: it is the last time that nothing had come yet.
+    - `next` may be cancelled while it waits; nothing is lost.
+    - What `next` returns was sent after `waited_s` on `clock`, the last time at which nothing had arrived yet.
     """
 
     def __init__(self, response: aiohttp.ClientResponse, clock: Clock) -> None:
@@ -41,7 +41,7 @@ class EventMessages:
         self.waited_s = clock.monotonic_s()
 
     async def next(self) -> Message | None:
-        """The next message, or None where the answer has ended between two messages."""
+        """The next message, or None if the response has ended between two messages."""
         while (message := self._parsed()) is None:
             data = await self._more()
             if not data:
@@ -53,7 +53,7 @@ class EventMessages:
         return message
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._response.close()
 
     def _parsed(self) -> Message | None:
@@ -70,7 +70,7 @@ class EventMessages:
         return Message(kind, str(name), payload)
 
     async def _more(self) -> bytes:
-        """Bytes as they come; none at the end."""
+        """The next bytes; empty at the end."""
         content = self._response.content
         try:
             if data := content.read_nowait():

@@ -1,4 +1,4 @@
-"""Enhanced fan-out over HTTP: a registered consumer, and shards that push their records to it."""
+"""Enhanced fan-out over HTTP: a registered consumer, and subscriptions that push a shard's records to it."""
 
 import asyncio
 from typing import Any, NoReturn
@@ -8,9 +8,9 @@ import msgspec
 from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
 from ingest.batch import KinesisRecord, ShardId
-from ingest.kinesis.answer import decode_answer
 from ingest.kinesis.event_stream import EventMessages, Message
 from ingest.kinesis.protocol import Records, ShardGone, Start, StreamUnavailable, Throttled
+from ingest.kinesis.response import decode_response
 from ingest.kinesis.wire import ChildRow, child_shard
 from ingest.records import data_bytes
 from ingest.runtime.aws import (
@@ -22,7 +22,7 @@ from ingest.runtime.aws import (
 from ingest.runtime.clock import Clock, SystemClock
 
 _SILENCE_S = 20.0
-"""Kinesis sends something every five seconds, even where there are no records."""
+"""Kinesis sends an event every five seconds, even without records."""
 _LONGEST_S = 300.0
 """A subscription ends after five minutes, so nothing that it pushed was sent later."""
 _LOOK_S = 0.5
@@ -32,7 +32,7 @@ _IN_USE = "ResourceInUseException"
 
 
 class SubscriptionInUse(StreamUnavailable):
-    """Another subscribed to the shard as the same consumer less than five seconds ago, or has just taken over."""
+    """The same consumer subscribed to the shard elsewhere less than five seconds ago, or has just taken over."""
 
     passing = True
 
@@ -72,7 +72,7 @@ class FanOut:
     """One registered consumer of one stream, shared by all workers that name it.
 
     Promises
-    - The consumer is registered at first use, by whoever comes first, and never deregistered: others may be using it.
+    - The consumer is registered at first use, by whichever worker comes first, and never deregistered: others use it.
     - `subscribe` makes one attempt. It raises SubscriptionInUse, Throttled or StreamUnavailable (ask again), ShardGone,
       and FleetlakeError where access is refused or the stream does not exist.
     """
@@ -113,15 +113,15 @@ class FanOut:
         await self._service.close()
 
     def explain(self, message: Message, shard_id: ShardId) -> NoReturn:
-        """Raise what a message says that is no event."""
+        """Raise the error that a message other than an event stands for."""
         text = message.payload[:500].decode("utf-8", "replace")
-        # What is not found may be the consumer, deregistered a moment ago: subscribing again tells.
+        # Not found may mean that the consumer was just deregistered: subscribing again tells.
         if message.kind == "error" or message.name in {"InternalFailureException", _NOT_FOUND}:
             raise StreamUnavailable(f"stream {self._stream}: {message.name}: {text}")
         self._explain(message.name, f"kinesis pushed {message.name}: {text}", shard_id)
 
     async def _active(self, stale: str) -> str:
-        """The consumer's ARN, asked for anew where `stale` is what is known; it is active then."""
+        """The ARN of the active consumer, looked up again if the known one is `stale`."""
         async with self._registering:
             if self._arn == stale:
                 self._arn = await self._registered()
@@ -161,11 +161,11 @@ class FanOut:
 
 
 class Subscription:
-    """What one shard pushes, until five minutes have passed, the shard ends, or another takes over."""
+    """One subscription to a shard: it lasts until five minutes have passed, the shard ends, or another takes over."""
 
     def __init__(self, fan_out: FanOut, shard_id: ShardId, messages: EventMessages, served_ms: int) -> None:
         self.fruitful = False
-        """Whether an event came."""
+        """Whether an event has arrived."""
         self._fan_out = fan_out
         self._shard_id = shard_id
         self._messages = messages
@@ -183,12 +183,12 @@ class Subscription:
         return None
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._messages.close()
 
     def _records(self, payload: bytes) -> Records:
         try:
-            event, records = decode_answer(payload, _decode_event)
+            event, records = decode_response(payload, _decode_event)
         except msgspec.DecodeError as error:
             raise StreamUnavailable(f"a pushed event of {len(payload)} bytes does not decode: {error}") from error
         # The stream's time at the last moment that this event had not come yet: never later than the truth.

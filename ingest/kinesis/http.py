@@ -10,7 +10,6 @@ import msgspec
 from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
 from ingest.batch import KinesisRecord, ShardId
-from ingest.kinesis.answer import decode_answer
 from ingest.kinesis.protocol import (
     IteratorExpired,
     Records,
@@ -21,6 +20,7 @@ from ingest.kinesis.protocol import (
     StreamUnavailable,
     Throttled,
 )
+from ingest.kinesis.response import decode_response
 from ingest.kinesis.wire import ChildRow, HashRange, child_shard
 from ingest.records import data_bytes
 from ingest.runtime.aws import AwsRefused, AwsUnanswered, JsonService
@@ -33,7 +33,7 @@ _HOUR_MS = 3_600_000
 _SHARDS_A_PAGE = 1_000
 _SILENCE_S = 20.0
 ANSWERS_IN_HAND = 4
-"""Answers of up to 10 MB that are taken from their connections before the first of them is decoded."""
+"""Responses of up to 10 MB that are read from their connections and not decoded yet."""
 
 
 class _SequenceRange(msgspec.Struct, rename="pascal"):
@@ -77,7 +77,7 @@ _decode_records = msgspec.json.Decoder(_GetRecords).decode
 
 
 class HttpStream:
-    """A StreamClient of Kinesis itself, or of anything that speaks its JSON protocol."""
+    """A StreamClient of Kinesis, or of any server that speaks its JSON protocol."""
 
     def __init__(
         self,
@@ -129,14 +129,14 @@ class HttpStream:
         if not self._arn:
             await self.describe()
         asked_ms = self._clock.wall_ms()
-        # An iterator does not say whose stream it is to whoever checks permissions; the ARN does.
+        # IAM cannot tell the stream from an iterator; it needs the ARN.
         request = {"ShardIterator": iterator, "Limit": limit, "StreamARN": self._arn}
         with self._explained("its shard"):
             opened = await self._service.open("GetRecords", msgspec.json.encode(request), silence_s=_SILENCE_S)
-            # Its megabytes stay in the connection until they can be decoded, which this is not held up by.
+            # The body stays in the connection until there is a turn to decode it.
             async with opened as response, self._in_hand:
                 body, server_ms = await self._service.answer("GetRecords", response)
-                # Decoded on the loop they would hold up every other shard, and live state's writes.
+                # Decoding on the event loop would block every other shard and the writes of live state.
                 answer, records, size = await self._decoding(_decoded_records, body)
         return Records(
             records=records,
@@ -176,7 +176,7 @@ class HttpStream:
 
 def _decoded_records(body: bytes) -> tuple[_GetRecords, Sequence[KinesisRecord], int]:
     try:
-        answer, records = decode_answer(body, _decode_records)
+        answer, records = decode_response(body, _decode_records)
     except msgspec.DecodeError as error:
         raise StreamUnavailable(f"GetRecords' body of {len(body)} bytes does not decode: {error}") from error
     return answer, records, data_bytes(records)

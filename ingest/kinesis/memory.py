@@ -1,4 +1,4 @@
-"""A stream in memory that behaves as Kinesis does at splits, merges, trims, expiry and throttling."""
+"""An in-memory stream that behaves like Kinesis at splits, merges, trims, expiry and throttling."""
 
 import asyncio
 from bisect import bisect_left, bisect_right
@@ -52,7 +52,7 @@ class MemoryStream:
     """A StreamClient and the stream behind it; several clients may share one by sharing the object.
 
     now_ms: the stream's clock, in epoch milliseconds. throttle: refuse more than 5 reads or 2 MB a second and shard.
-    hollow_every: each n-th read of a shard gives no records although some are left, as Kinesis may; 0 is never.
+    hollow_every: every n-th read returns no records although some are left, as Kinesis may; 0 is never.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class MemoryStream:
         """Close two neighbours and open one over both ranges."""
         one, other = sorted((self._log(shard_id), self._log(adjacent_id)), key=lambda log: log.first_hash)
         if one.last_hash + 1 != other.first_hash or one.closed_ms is not None or other.closed_ms is not None:
-            raise Misuse(f"{shard_id} and {adjacent_id} cannot be merged: they are closed, or no neighbours")
+            raise Misuse(f"{shard_id} and {adjacent_id} cannot be merged: they are closed, or not adjacent")
         return self._replace((one, other), ((one.first_hash, other.last_hash),))[0]
 
     def open_shards(self) -> list[ShardId]:
@@ -190,7 +190,7 @@ class MemoryStream:
             shard_id, after, made_ms = iterator.split("/")
             age_ms = self._now_ms() - int(made_ms)
         except ValueError:
-            raise StreamUnavailable(f"{iterator!r} is no iterator of this stream") from None
+            raise StreamUnavailable(f"{iterator!r} is not an iterator of this stream") from None
         if age_ms > ITERATOR_TTL_MS:
             raise IteratorExpired(f"iterator of {shard_id} is {age_ms} ms old")
         return self._log(shard_id), int(after)

@@ -1,4 +1,4 @@
-"""What the consumer asks of a stream, and what a stream promises."""
+"""Interfaces to a stream, what they promise, and their errors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from ingest.batch import KinesisRecord, ShardId
 
 
 class StreamUnavailable(FleetlakeError):
-    """The stream gave no usable answer; asking again is right and harmless."""
+    """The stream gave no usable response; asking again is safe."""
 
     passing = False
-    """Whether this happens now and then to a stream that is well."""
+    """Whether a healthy stream does this now and then."""
 
 
 class Throttled(StreamUnavailable):
-    """More than the shard's share was asked for: 5 reads or 2 MB a second."""
+    """The shard's read limit was exceeded: 5 reads or 2 MB per second."""
 
     passing = True
 
@@ -26,11 +26,11 @@ class IteratorExpired(StreamUnavailable):
 
 
 class ShardGone(FleetlakeError):
-    """The stream has no such shard (any more): it ended and its records were trimmed."""
+    """The stream has no such shard, or no longer: it was closed and its records were trimmed."""
 
 
 class Start(NamedTuple):
-    """Where reading a shard starts. Exactly one of these is meant: see the constructors."""
+    """Where reading a shard starts: a ShardIteratorType and its argument. See the constructors."""
 
     kind: str
     sequence_number: str = ""
@@ -74,41 +74,41 @@ class Shard(NamedTuple):
 
 @dataclass(slots=True)
 class Records:
-    """One answer of get_records."""
+    """One response of get_records."""
 
     records: Sequence[KinesisRecord]
     next_iterator: str | None
-    """None at the end of a closed shard: it has been read to its last record."""
+    """None at the end of a closed shard, whose last record has been read."""
     millis_behind_latest: int
     child_shards: list[Shard] = field(default_factory=list)
     """At the end of a closed shard: what it was split or merged into."""
     response_ms: int = 0
-    """The stream's own epoch time of the answer, not later than the truth."""
+    """The stream's epoch time (ms) of the response; may be early, never late."""
     bytes_read: int = 0
-    """Of data and partition keys, as the stream counts them against a shard's share."""
+    """Bytes of data and partition keys, as the stream counts them against a shard's limit."""
     late_ms: int = 0
-    """By how much the truth may be later than `response_ms`, to about a second."""
+    """How much `response_ms` may be early, to about a second."""
 
     @property
     def latest_ms(self) -> int:
-        """The stream's own epoch time of the answer, not earlier than the truth, to about a second."""
+        """The stream's epoch time (ms) of the response; may be late, never early by more than about a second."""
         return self.response_ms + self.late_ms
 
 
 class StreamDescription(NamedTuple):
-    """How long the stream keeps records (ms), and its own epoch time (ms; 0 is unknown), not later than the truth."""
+    """The stream's retention (ms), and its epoch time (ms; 0 is unknown), which may be early, never late."""
 
     retention_ms: int
     now_ms: int = 0
 
 
 class ShardReader(Protocol):
-    """One shard from a place on, by asking for records or by having them pushed.
+    """Reads one shard from a position on, by polling or by subscription.
 
     Promises
-    - `read` gives each record once and in order, whatever the stream answers in between; it comes back only with an
-      answer, raises ShardGone, or FleetlakeError where asking again cannot help. It may be cancelled while it waits.
-    - What is given keeps the promises of Records; `next_iterator` is None after the shard's last record only.
+    - `read` returns each record once and in order, and retries what the stream refuses in between. It raises ShardGone,
+      and FleetlakeError where a retry cannot help. It may be cancelled while it waits.
+    - `next_iterator` of what it returns is None only after the shard's last record.
     """
 
     async def read(self) -> Records: ...
@@ -121,9 +121,9 @@ class StreamClient(Protocol):
     Promises
     - Records of a shard come in the order of their sequence numbers, which compare as integers and only grow; reading
       from the same place again gives the same records, unless the stream has trimmed them.
-    - A closed shard stays readable until its records are trimmed; its last answer has no next iterator and names the
+    - A closed shard stays readable until its records are trimmed; its last response has no next iterator and names the
       children. A child's records are later than all of its parents'.
-    - An answer without records, with an iterator and `millis_behind_latest` 0 means that nothing that arrived before
+    - A response without records, with an iterator and `millis_behind_latest` 0 means that nothing that arrived before
       `response_ms` is unread in the shard.
     - Raises Throttled, IteratorExpired or StreamUnavailable (ask again), ShardGone, and FleetlakeError where access is
       refused or the stream does not exist. It never retries on its own.

@@ -1,4 +1,4 @@
-"""A place in a shard that moves on as the shard pushes: new subscriptions for expired ones, back-off with jitter."""
+"""Reads a shard by subscription: a new one after each expires, back-off with jitter."""
 
 from ingest.batch import ShardId
 from ingest.kinesis.fan_out import FanOut, Subscription, SubscriptionInUse
@@ -9,10 +9,10 @@ _IN_USE_WAIT_S = 2.0
 
 
 class ShardSubscriber:
-    """Reads one shard from `start` on, as ingest.kinesis.ShardCursor does and with the same promises.
+    """A ShardReader that subscribes.
 
-    A subscription that ends, breaks or is taken over is followed by another just after the last event given. While
-    nobody calls `read`, the connection fills and Kinesis waits: nothing piles up here.
+    After a subscription ends, breaks or is taken over, it subscribes again just after the last event returned. While
+    nobody calls `read`, the connection fills and Kinesis waits: no records accumulate here.
     """
 
     def __init__(self, fan_out: FanOut, shard_id: ShardId, start: Start, *, trouble: Trouble | None = None) -> None:
@@ -38,7 +38,7 @@ class ShardSubscriber:
                 return answer
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the subscription."""
         if self._subscription is not None:
             self._subscription.close()
             self._subscription = None

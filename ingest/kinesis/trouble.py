@@ -1,4 +1,4 @@
-"""What goes wrong with reading one shard: how long to wait, and who is told."""
+"""Failures of one shard's reader: back-off, metrics and log."""
 
 import random
 
@@ -17,12 +17,12 @@ _log = structlog.get_logger()
 
 
 class Trouble:
-    """Failures in a row of one shard's reader.
+    """Consecutive failures of one shard's reader.
 
     Promises
-    - The metrics know the stream as down since the first of them, until `over`. What happens to a stream that is well,
-      such as a shard's share used up, counts once it has lasted ten seconds.
-    - The log says when it begins, when it becomes another, and when it is over.
+    - Metrics show the stream as down from the first failure until `over`. A failure that a healthy stream has now and
+      then, such as throttling, counts once it has lasted ten seconds.
+    - The log records when failures begin, when their kind changes, and when they end.
     """
 
     def __init__(self, shard_id: ShardId, clock: Clock, metrics: Metrics | None = None, *, seed: int = 0) -> None:
@@ -36,7 +36,7 @@ class Trouble:
         self._jitter = random.Random(f"{seed}/{shard_id}")  # noqa: S311
 
     def note(self, error: StreamUnavailable, *, first_s: float = _FIRST_WAIT_S) -> float:
-        """The stream failed once more; seconds to wait before it is asked again, from `first_s` up, with jitter."""
+        """Note one more failure. Returns seconds to wait before the next attempt, from `first_s` up, with jitter."""
         self._failures += 1
         now_s = self._clock.monotonic_s()
         since_s = self.since_s = now_s if self.since_s is None else self.since_s
@@ -52,7 +52,7 @@ class Trouble:
         return Backoff(first_s, _LONGEST_WAIT_S, jitter=self._jitter).after_s(self._failures)
 
     def over(self) -> None:
-        """The stream answered."""
+        """Note that the stream has answered."""
         if self.since_s is None:
             return
         _log.info("stream.answers", shard=self._shard_id, down_s=round(self._clock.monotonic_s() - self.since_s, 1))

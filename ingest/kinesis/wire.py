@@ -1,4 +1,4 @@
-"""Shards as Kinesis' JSON writes them, and as the consumer reads them."""
+"""Shards in Kinesis' JSON, and as Shard."""
 
 import msgspec
 
@@ -13,7 +13,7 @@ class HashRange(msgspec.Struct, rename="pascal"):
 
 
 class ChildRow(msgspec.Struct, rename="pascal"):
-    """What a shard was split or merged into."""
+    """A child of a split or merged shard."""
 
     shard_id: str
     parent_shards: list[str]
@@ -21,6 +21,6 @@ class ChildRow(msgspec.Struct, rename="pascal"):
 
 
 def child_shard(row: ChildRow) -> Shard:
-    """A child shard."""
+    """The row as a Shard."""
     keys = row.hash_key_range
     return Shard(row.shard_id, tuple(row.parent_shards), int(keys.starting_hash_key), int(keys.ending_hash_key))

@@ -1,4 +1,4 @@
-"""Decoded batches of one shard, kept until they are worth an object."""
+"""Buffers decoded batches of one shard until a flush is due."""
 
 import time
 from collections import Counter
@@ -15,7 +15,7 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class FlushLimits:
-    """When a shard's buffer is to be flushed, whichever comes first."""
+    """Limits of a shard's buffer; the first one reached makes a flush due."""
 
     rows: int = 500_000
     bytes: int = 128 * _MIB
@@ -27,10 +27,10 @@ class FlushLimits:
 
 
 class ShardBuffer:
-    """What was read and decoded from one shard since its last flush.
+    """Batches decoded from one shard since its last flush.
 
     Promises
-    - Batches leave in the order in which they came, each exactly once, and never in part; small ones put together.
+    - Batches are taken in the order in which they were appended, each exactly once and whole; small ones are joined.
     - Counts are those of the batches: user records = landed + rejected + suppressed.
     - `bytes` is no less than what the batches hold in memory, however small they are.
     Seconds are those of one monotonic clock, time.monotonic where none is given.
@@ -45,7 +45,7 @@ class ShardBuffer:
     def append(self, batch: Batch, now_s: float | None = None) -> None:
         """Keep a batch. Raises ValueError for another shard's, or one whose counts do not add up."""
         if batch.shard_id != self.shard_id:
-            raise ValueError(f"a batch of {batch.shard_id} does not belong into the buffer of {self.shard_id}")
+            raise ValueError(f"a batch of {batch.shard_id} does not belong in the buffer of {self.shard_id}")
         if batch.user_records != batch.rows.num_rows + batch.rejected.num_rows + batch.suppressed:
             raise ValueError(f"{batch.shard_id}: {batch.user_records} user records are not landed+rejected+suppressed")
         if not self._batches:
@@ -65,17 +65,17 @@ class ShardBuffer:
         return not self._batches
 
     def age_s(self, now_s: float | None = None) -> float:
-        """Seconds since the oldest batch came; 0 where there is none."""
+        """Seconds since the oldest batch was appended; 0 if there is none."""
         if not self._batches:
             return 0.0
         return (time.monotonic() if now_s is None else now_s) - self._since_s
 
     def fits(self, batch: Batch) -> bool:
-        """Whether the batch may join without the flush holding more than the open arrival hours; else flush first."""
+        """Whether the buffer stays within its open arrival hours with this batch; if not, flush first."""
         return self.empty or len(self._hours | arrival_hours(batch)) <= self._limits.open_hours
 
     def due(self, now_s: float | None = None) -> str | None:
-        """Why it is to be flushed now: rows, bytes or age; None where it is not."""
+        """Why a flush is due: rows, bytes or age; None if it is not."""
         if self.rows + self.rejected_rows >= self._limits.rows:
             return "rows"
         if self.bytes >= self._limits.bytes:
@@ -85,7 +85,7 @@ class ShardBuffer:
         return None
 
     def take(self) -> Pending:
-        """Take all batches out; encode them at leisure, also in a thread."""
+        """Take all batches out, to be encoded later, in a thread if wanted."""
         pending = Pending(tuple(self._batches), self._decoder_version)
         self._clear()
         return pending

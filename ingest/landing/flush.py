@@ -1,4 +1,4 @@
-"""What one flush of a shard writes: its objects, and what the ledger is to say about them."""
+"""One flush of a shard: its Parquet objects, and the ledger entry that lists them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from contracts.ledger import LANDED, ON_TIME_AFTER_S, ON_TIME_BEFORE_S, REJECTED
 from contracts.names import landing_key, rejected_key
 from contracts.record import LANDING_SCHEMA, REJECTED_SCHEMA
 from ingest.batch import Batch
-from ingest.landing.order import sorted_places
 from ingest.landing.parquet import landed_bytes, rejected_bytes
+from ingest.ordering import places_by
 
 HOUR_MS = 3_600_000
 _CONSTANT = "shard_id"
@@ -24,8 +24,8 @@ _CONSTANT = "shard_id"
 class Flush:
     """One flush of one shard, encoded and ready to be put and committed.
 
-    `objects` are to be put first, all of them; then `entry` goes into the ledger. Same batches, watermark, fence and
-    trace id give the same keys and bytes.
+    Put all `objects` first, then write `entry` to the ledger. The same batches, watermark, fence and trace id give the
+    same keys and bytes.
     """
 
     shard_id: str
@@ -74,16 +74,16 @@ class Flush:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Consecutive batches of one shard, taken out of its buffer, not yet encoded."""
+    """Consecutive batches of one shard, taken out of its buffer and not yet encoded."""
 
     batches: Sequence[Batch]
     decoder_version: int
 
     def encode(self, watermark_ms: int, fence: int, worker: str, trace_id: str | None = None) -> Flush:
-        """Encode. watermark_ms: the shard's watermark as committed. Safe to run in a thread: it touches nothing else.
+        """Encode. watermark_ms: the shard's watermark as committed. Thread-safe: it uses only its arguments.
 
-        A row is filed under the hour of max(arrival_ts, watermark), so an hour that was closed gains nothing.
-        trace_id: defaults to a name of this very flush.
+        A row is filed under the hour of max(arrival_ts, watermark), so a closed hour gains no rows.
+        trace_id: defaults to a hash that identifies this flush.
         """
         batches = self.batches
         if not batches:
@@ -111,7 +111,7 @@ class Pending:
 
 
 class _Filing:
-    """Cuts a flush's rows into objects and describes each."""
+    """Divides a flush's rows into objects and describes each."""
 
     def __init__(self, shard_id: str, first: str, last: str, fence: int, watermark_ms: int, trace_id: str) -> None:
         self.shard_id = shard_id
@@ -122,12 +122,12 @@ class _Filing:
         self._about = {"trace_id": self.trace_id, "shard_id": shard_id, "first_seq": first, "last_seq": last}
 
     def landed(self, batches: Sequence[Batch]) -> list[tuple[LandedObject, bytes]]:
-        """One object an arrival hour."""
+        """One object per arrival hour."""
         table = pa.Table.from_batches([batch.rows for batch in batches], LANDING_SCHEMA).combine_chunks()
         if table.num_rows == 0:
             return []
         ts_ms, hours = _ms(table["ts"]), self._hours(table["arrival_ts"])
-        order = sorted_places(_whole(table["device_id"]), ts_ms)
+        order = _sorted_places(_whole(table["device_id"]), ts_ms)
         objects = []
         for hour in _distinct(hours):
             places = order if (hours == hour).all() else order[hours[order] == hour]
@@ -138,7 +138,7 @@ class _Filing:
         return objects
 
     def rejected(self, table: pa.Table) -> list[tuple[LandedObject, bytes]]:
-        """One object a reason and arrival hour."""
+        """One object per reason and arrival hour."""
         hours, objects = self._hours(table["arrival_ts"]), []
         for reason in sorted(table["reason"].unique().to_pylist()):
             of_reason = pc.equal(table["reason"], reason).to_numpy()
@@ -176,8 +176,17 @@ class _Filing:
         )
 
 
+def _sorted_places(device_ids: pa.StringArray, ts_ms: np.ndarray) -> np.ndarray:
+    """Row numbers sorted by (device_id as bytes, ts, row number): the order of rows in an object."""
+    coded = device_ids.dictionary_encode()
+    by_text = pc.array_sort_indices(coded.dictionary).to_numpy()
+    rank = np.empty(len(by_text), np.int64)
+    rank[by_text] = np.arange(len(by_text))
+    return places_by(rank[coded.indices.to_numpy()], ts_ms)
+
+
 def _in_order(table: pa.Table, places: np.ndarray) -> pa.Table:
-    """These rows in this order. Columns that say the same in every row are made anew, which costs less than moving."""
+    """These rows in this order. Columns with one value in every row are created anew, which is cheaper than a take."""
     indices, count = pa.array(places), len(places)
     columns = []
     for name in table.schema.names:

@@ -1,4 +1,4 @@
-"""Arrival hours of what was read, and cutting it where they change, so that no batch holds more than a flush may."""
+"""Arrival hours of batches and records, and runs of records that hold no more hours than a flush may."""
 
 from collections.abc import Sequence
 

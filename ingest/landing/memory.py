@@ -1,4 +1,4 @@
-"""An object store in memory: keeps the promises of ObjectStore, for tests and simulations."""
+"""An in-memory ObjectStore for tests and simulations."""
 
 from collections.abc import AsyncIterator
 
@@ -6,7 +6,7 @@ from contracts.errors import ObjectConflict
 
 
 class MemoryStore:
-    """Objects in a dict."""
+    """An ObjectStore in a dictionary."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}

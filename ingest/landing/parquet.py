@@ -23,14 +23,14 @@ _DICTIONARIES = [
     "coolant_c",
     "fuel_pct",
 ]
-"""Columns whose values repeat; on the others a dictionary costs time and makes the object larger."""
+"""Columns whose values repeat; for others a dictionary costs time and enlarges the object."""
 _ENCODINGS = {
     "ts": "DELTA_BINARY_PACKED",
     "arrival_ts": "DELTA_BINARY_PACKED",
     "record_id": "DELTA_LENGTH_BYTE_ARRAY",
 }
-"""Encodings that leave the compression less to do. Spark's vectorized reader has these; BYTE_STREAM_SPLIT, which would
-do as much again for degrees, it refuses (4.0)."""
+"""Encodings that compress better. Spark's vectorized reader supports these, but (4.0) not
+BYTE_STREAM_SPLIT, which would help as much again for degrees."""
 _STATISTICS = ["device_id", "ts", "arrival_ts", "flags"]
 
 

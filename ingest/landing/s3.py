@@ -1,4 +1,4 @@
-"""The region's bucket on S3: boto3 in threads, retried, with every failure told as SinkUnavailable."""
+"""The region's bucket on S3: boto3 in threads, with retries; every failure raises SinkUnavailable."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -34,7 +34,7 @@ class S3Store:
     """One bucket; see ObjectStore for what it promises.
 
     Each call is tried up to `attempts` times with exponential pauses and jitter. boto3 is used because it honours
-    every source of credentials and a flush is one or two puts: its CPU time is spread over 100,000s of records.
+    every source of credentials, and its CPU time does not matter: a flush of 100,000s of records is one or two puts.
     """
 
     def __init__(self, client: Any, name: str, *, attempts: int = 4, longest_wait_s: float = 5.0) -> None:
@@ -88,7 +88,7 @@ class S3Store:
         await self._run("delete", lambda: self._client.delete_object(Bucket=self._bucket, Key=key))
 
     async def close(self) -> None:
-        """Let running calls end and close the connections."""
+        """Wait for running calls, then close the connections."""
         await asyncio.to_thread(self._threads.shutdown)
         self._client.close()
 

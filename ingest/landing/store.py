@@ -1,4 +1,4 @@
-"""Where objects are kept: what the consumer asks of S3."""
+"""The interface to the object store, S3."""
 
 from collections.abc import AsyncIterator
 from typing import Protocol
@@ -8,10 +8,10 @@ class ObjectStore(Protocol):
     """One region's bucket.
 
     Promises
-    - `put_new` never overwrites. It returns where an object of that key exists with the same bytes (so a put whose
-      answer was lost may be repeated) and raises ObjectConflict where it exists with others.
-    - After `put_new` has returned, `get` gives exactly those bytes and `list` names the key.
-    - `delete` of a key that is not there is no error.
+    - `put_new` never overwrites. It returns if an object of that key exists with the same bytes (so a put whose
+      response was lost may be repeated) and raises ObjectConflict if it exists with others.
+    - After `put_new` has returned, `get` returns exactly those bytes and `list` includes the key.
+    - `delete` of a key that does not exist is not an error.
     - A store that is down, full, read-only or denying raises SinkUnavailable, which names it and says what to do;
       nothing else is raised for it.
     - Methods may be called from many tasks at once.

@@ -1,4 +1,4 @@
-"""Live state in memory: keeps the promises of LiveState one record at a time, for tests and simulations."""
+"""An in-memory LiveState for tests and simulations; applies one record at a time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,17 +8,17 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.record import BAD_POSITION
-from ingest.live.choice import MAX_GEO_LATITUDE_DEG
-from ingest.live.order import order_text
+from ingest.live.order_key import order_key
 from ingest.live.points import point_texts
 from ingest.live.protocol import LiveReport
+from ingest.live.selection import MAX_GEO_LATITUDE_DEG
 from ingest.live.values import latest_values
 
 _DAY_MS = 86_400_000
 
 
 class MemoryLive:
-    """Dicts; see LiveState."""
+    """A LiveState in dictionaries."""
 
     def __init__(self, *, trail_points: int = 100, unseen_days: int = 30) -> None:
         self._trail_points = trail_points
@@ -31,7 +31,7 @@ class MemoryLive:
         self._rebuilds: set[str] = set()
 
     async def write(self, rows: pa.RecordBatch) -> LiveReport:
-        """Take in rows, one by one."""
+        """Apply rows one by one."""
         devices, before, points = set(), dict(self._latest), 0
         for place, row in enumerate(rows.to_pylist()):
             devices.add(row["device_id"])
@@ -94,7 +94,7 @@ class MemoryLive:
         return token in self._rebuilds
 
     async def give_up_rebuild(self, token: str) -> None:
-        """Remember it no more."""
+        """Forget the rebuild."""
         self._rebuilds.discard(token)
 
     async def end_rebuild(self, token: str) -> bool:
@@ -111,7 +111,7 @@ class MemoryLive:
     def _take(self, rows: pa.RecordBatch, place: int, row: dict[str, Any]) -> None:
         device, here = row["device_id"], np.array([place])
         ts_ms, arrival_ms = (round(row[name].timestamp() * 1000) for name in ("ts", "arrival_ts"))
-        order = order_text(ts_ms, arrival_ms, row["sequence_number"], row["sub_sequence"])
+        order = order_key(ts_ms, arrival_ms, row["sequence_number"], row["sub_sequence"])
         self._seen[device] = max(arrival_ms, self._seen.get(device, 0))
         if order > self._latest.get(device, ("",))[0]:
             (value,) = latest_values(rows, here, np.array([-1]))

@@ -1,4 +1,4 @@
-"""Trail points as JSON of one width, so that a batch of them is one matrix of bytes.
+"""Trail points as fixed-width JSON, so that a batch of them is one matrix of bytes.
 
 A point is `{"ts":MS,"lat":DEG,"lon":DEG,"speed_kmh":N,"heading_deg":N}`: degrees to 7 decimals (1 cm), speed to 2,
 heading to 1, blanks before shorter numbers, null for what is missing or outside its bounds. The text depends on the
@@ -11,32 +11,32 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.record import READINGS
+from ingest.live.digit_tables import FOUR_DIGITS, lookup_table, split, write_entries
 from ingest.live.timetext import MS_DIGITS
-from ingest.live.words import FOUR_DIGITS, split, table, write
 
 _BOUNDS = {reading.name: (reading.low, reading.high) for reading in READINGS}
 _POINT = '{"ts":#############,"lat":###.#######,"lon":####.#######,"speed_kmh":###.##,"heading_deg":###.#}'
 POINT_BYTES = len(_POINT)
 _HEAD = f"${MS_DIGITS}\r\n{'#' * MS_DIGITS}\r\n${POINT_BYTES}\r\n"
 _FRAME = f"{_HEAD}{_POINT}\r\n"
-_FRAME_LETTERS = np.frombuffer(_FRAME.encode(), np.uint8)
+_FRAME_BYTES = np.frombuffer(_FRAME.encode(), np.uint8)
 _SCORE = _FRAME.index("#")
 _TS = _FRAME.index('"ts":') + len('"ts":')
-_TWO_DIGITS = table(f"{number:02d}" for number in range(100))
+_TWO_DIGITS = lookup_table(f"{number:02d}" for number in range(100))
 # Before 2001-09-09 an epoch time has 12 digits, and JSON knows no leading zero.
-_TS_START = table(f":{number:3d}" for number in range(1000))
+_TS_START = lookup_table(f":{number:3d}" for number in range(1000))
 _NEGATIVE = 1000
-"""From here on a table of whole numbers has those with a minus, -0 too, for what follows the point."""
+"""Index from which a table of whole numbers holds the negative ones, -0 included."""
 
 
 def _whole(form: str) -> np.ndarray:
-    """Words of the whole numbers up to 999, with and without a minus. Those too long for the form are never used."""
-    return table((form % number)[:4] for number in [*range(_NEGATIVE), *(f"-{n}" for n in range(_NEGATIVE))])
+    """A table of the whole numbers up to 999, then with a minus. Entries too long for the form are never used."""
+    return lookup_table((form % number)[:4] for number in [*range(_NEGATIVE), *(f"-{n}" for n in range(_NEGATIVE))])
 
 
 @dataclass(frozen=True)
 class _Number:
-    """How a reading is written: words with what stands before its point, from its point on, and four more decimals."""
+    """How a reading is written: tables for the text before its point and from it on, then four more decimals or not."""
 
     name: str
     decimals: int
@@ -46,20 +46,20 @@ class _Number:
 
 
 _NUMBERS = (
-    _Number("lat", 7, _whole(":%3s"), table(f".{number:03d}" for number in range(1000)), four_more=True),
-    _Number("lon", 7, _whole("%4s"), table(f".{number:03d}" for number in range(1000)), four_more=True),
-    _Number("speed_kmh", 2, _whole(":%3s"), table(f".{number:02d}," for number in range(100))),
-    _Number("heading_deg", 1, _whole(":%3s"), table(f".{number}" for number in range(10))),
+    _Number("lat", 7, _whole(":%3s"), lookup_table(f".{number:03d}" for number in range(1000)), four_more=True),
+    _Number("lon", 7, _whole("%4s"), lookup_table(f".{number:03d}" for number in range(1000)), four_more=True),
+    _Number("speed_kmh", 2, _whole(":%3s"), lookup_table(f".{number:02d}," for number in range(100))),
+    _Number("heading_deg", 1, _whole(":%3s"), lookup_table(f".{number}" for number in range(10))),
 )
 
 
 def point_frames(rows: pa.RecordBatch, points: np.ndarray, ts_ms: np.ndarray) -> np.ndarray:
-    """Score and member of these rows' points as two bulk strings of Redis' protocol each: one row a point.
+    """Score and member of these rows' points as two RESP bulk strings each: one row per point.
 
-    rows: contracts.record.LANDING_SCHEMA; `points` have a good position. ts_ms: event time of every row.
+    rows: contracts.record.LANDING_SCHEMA; `points` have a valid position. ts_ms: event time of every row.
     """
     frame = np.empty((len(points), len(_FRAME)), np.uint8)
-    frame[:] = _FRAME_LETTERS
+    frame[:] = _FRAME_BYTES
     _write_times(frame, ts_ms[points])
     for number in _NUMBERS:
         column = rows.column(number.name)
@@ -81,12 +81,12 @@ def _write_times(frame: np.ndarray, ts_ms: np.ndarray) -> None:
     rest, two = split(ts_ms, 100)
     rest, third = split(rest, 10_000)
     first, second = split(rest, 10_000)
-    write(frame, _SCORE, FOUR_DIGITS, first)
-    write(frame, _TS - 1, _TS_START, first % 1000)
+    write_entries(frame, _SCORE, FOUR_DIGITS, first)
+    write_entries(frame, _TS - 1, _TS_START, first % 1000)
     for start in (_SCORE, _TS - 1):
-        write(frame, start + 4, FOUR_DIGITS, second)
-        write(frame, start + 8, FOUR_DIGITS, third)
-        write(frame, start + 12, _TWO_DIGITS, two)
+        write_entries(frame, start + 4, FOUR_DIGITS, second)
+        write_entries(frame, start + 8, FOUR_DIGITS, third)
+        write_entries(frame, start + 12, _TWO_DIGITS, two)
 
 
 def _write_number(frame: np.ndarray, values: np.ndarray, number: _Number) -> None:
@@ -95,11 +95,11 @@ def _write_number(frame: np.ndarray, values: np.ndarray, number: _Number) -> Non
     scaled = np.rint(np.where(known, values, 0.0) * 10**number.decimals).astype(np.int64)
     whole, fraction = split(np.abs(scaled).astype(np.uint32), 10**number.decimals)
     point = _place(number).stop - number.decimals - 1
-    write(frame, point - 4, number.before_point, whole + _NEGATIVE * (scaled < 0))
+    write_entries(frame, point - 4, number.before_point, whole + _NEGATIVE * (scaled < 0))
     if number.four_more:
         fraction, last = split(fraction, 10_000)
-        write(frame, point + 4, FOUR_DIGITS, last)
-    write(frame, point, number.from_point, fraction)
+        write_entries(frame, point + 4, FOUR_DIGITS, last)
+    write_entries(frame, point, number.from_point, fraction)
     if not known.all():
         _write_null(frame, ~known, number)
 

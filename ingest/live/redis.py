@@ -1,10 +1,10 @@
-"""Live state in Redis, by transactions that end with a script that guards each device against going back.
+"""Live state in Redis, written by transactions that end with a script, so that no device goes back to an older record.
 
 Keys, with R the region: `R:latest:{device}` (JSON of values.latest_struct), `R:trail:{device}` (sorted set by time,
 members are JSON of values.Point), `R:geo`, `R:seen` (sorted set by arrival), `R:epoch`, `R:rebuilds`, and
-`R:writes:{writer}`, by which a server that comes back without its last writes is found out: then `R:epoch` goes, and
-live state is rebuilt. The guard's order keys are the first two fields of the JSON, of fixed width, so the guard cannot
-be lost apart from the value that it guards.
+`R:writes:{writer}` (a counter). A server that restarts without its last writes has a lower counter than the writer
+expects: the script then deletes `R:epoch`, and live state is rebuilt. The order keys that the script compares are the
+first two fields of the JSON, of fixed width, so they cannot be lost without the value that they belong to.
 """
 
 import asyncio
@@ -33,30 +33,30 @@ from contracts.names import (
     redis_writes,
 )
 from contracts.settings import RegionSettings
-from ingest.live.answers import about_the_rows, explained
-from ingest.live.choice import Choice, choose
-from ingest.live.frames import Frames, Writer, frames
+from ingest.live.errors import explanation, rejects_rows
+from ingest.live.pipeline import ErrorReply, Reply, send_and_count, send_and_parse
 from ingest.live.protocol import LiveReport
-from ingest.live.wire import Answer, ErrorAnswered, counted, parsed
+from ingest.live.resp import EncodedRows, Writer, encode
+from ingest.live.selection import Selection, select_newest
 
 _log = structlog.get_logger(__name__)
 _WRITE = files("ingest.live").joinpath("write.lua").read_text(encoding="utf-8")
 _FORGET = files("ingest.live").joinpath("forget.lua").read_text(encoding="utf-8")
 _END_REBUILD = files("ingest.live").joinpath("end_rebuild.lua").read_text(encoding="utf-8")
 _BYTES_AT_ONCE = 64 * 1024 * 1024
-"""Decoded bytes that are framed together; keeps buffers far below Arrow's 2 GiB."""
+"""Decoded bytes that are encoded together; keeps buffers far below Arrow's limit of 2 GiB."""
 _SWEPT_AT_ONCE = 500
 _DAY_MS = 86_400_000
 _REBUILT_WITHIN_S = 7 * 86_400
 
 
 class RedisLive:
-    """See LiveState for what it promises. Redis cluster mode is off: a script touches keys of several slots."""
+    """A LiveState in Redis. Requires cluster mode to be off: a script touches keys of several slots."""
 
     def __init__(
         self, url: str, region: str, *, trail_points: int = 100, unseen_days: int = 30, timeout_s: float = 10
     ) -> None:
-        # Protocol 2: nothing comes on a connection but answers.
+        # RESP2: a connection carries nothing but replies.
         pool = ConnectionPool.from_url(
             url,
             protocol=2,
@@ -85,16 +85,16 @@ class RedisLive:
         )
 
     async def write(self, rows: pa.RecordBatch) -> LiveReport:
-        """Take in rows; see LiveState. The newest of each device is found first, so Redis is told once a device."""
+        """Take in rows; see LiveState. Selects each device's newest rows first, so Redis gets each device once."""
         if not rows.num_rows:
             return LiveReport()
         if rows.num_rows > 1 and rows.nbytes > _BYTES_AT_ONCE:
             middle = rows.num_rows // 2
             return _sum(await self.write(rows.slice(0, middle)), await self.write(rows.slice(middle)))
         # Tens of milliseconds of arithmetic, off the event loop.
-        choice, ready = await asyncio.to_thread(self._framed, rows)
+        selection, ready = await asyncio.to_thread(self._encoded, rows)
 
-        async def send() -> list[Answer]:
+        async def send() -> list[Reply]:
             try:
                 return await self._send(ready)
             except NoScriptError:
@@ -102,16 +102,16 @@ class RedisLive:
                 self._sha = None
                 return await self._send(ready)
 
-        answers = await self._guarded("write", send)
+        replies = await self._guarded("write", send)
         return LiveReport(
-            devices=len(choice.device_ids),
-            updated=sum(answer.updated for answer in answers),
-            points=len(choice.points),
+            devices=len(selection.device_ids),
+            updated=sum(reply.updated for reply in replies),
+            points=len(selection.points),
         )
 
-    def _framed(self, rows: pa.RecordBatch) -> tuple[Choice, Frames]:
-        choice = choose(rows, self._trail_points)
-        return choice, frames(self._region, rows, choice, self._trail_points)
+    def _encoded(self, rows: pa.RecordBatch) -> tuple[Selection, EncodedRows]:
+        selection = select_newest(rows, self._trail_points)
+        return selection, encode(self._region, rows, selection, self._trail_points)
 
     async def latest(self, device_id: str) -> bytes | None:
         """JSON of the newest record."""
@@ -157,12 +157,12 @@ class RedisLive:
         return None if held is None else held.decode()
 
     async def mark_incomplete(self) -> None:
-        """Both keys in one command, as the script removes them that finds a loss."""
+        """Delete both keys in one command, as the script does when it detects a loss."""
         keys = redis_epoch(self._region), redis_rebuilds(self._region)
         await self._guarded("write", lambda: self._redis.delete(*keys))
 
     async def begin_rebuild(self, token: str) -> None:
-        """A note that is lost with everything else, and goes where anything is found lost."""
+        """Note the rebuild in a hash that is lost with everything else, and that is deleted when a loss is detected."""
         key = redis_rebuilds(self._region)
         await self._guarded("write", lambda: self._redis.hset(key, token, ""))
         await self._guarded("write", lambda: self._redis.expire(key, _REBUILT_WITHIN_S))
@@ -177,11 +177,11 @@ class RedisLive:
         await self._guarded("write", lambda: self._redis.hdel(redis_rebuilds(self._region), token))
 
     async def end_rebuild(self, token: str) -> bool:
-        """The note is taken away and the epoch set, both or neither; not where the last writes were lost."""
+        """Remove the note and set the epoch, both or neither; neither if the last writes were lost."""
         region, writer = self._region, self._writer
         keys = [redis_rebuilds(region), redis_epoch(region), redis_writes(region, writer.name)]
-        told = [token, str(writer.told)]
-        ended = await self._guarded("write", lambda: self._redis.eval(_END_REBUILD, len(keys), *keys, *told))
+        arguments = [token, str(writer.acknowledged)]
+        ended = await self._guarded("write", lambda: self._redis.eval(_END_REBUILD, len(keys), *keys, *arguments))
         return bool(ended)
 
     async def close(self) -> None:
@@ -197,20 +197,20 @@ class RedisLive:
             await self._guarded("write", lambda: self._redis.eval(_FORGET, len(keys), *keys, cutoff, *device_ids))
         )
 
-    async def _send(self, ready: Frames) -> list[Answer]:
+    async def _send(self, ready: EncodedRows) -> list[Reply]:
         if self._sha is None:
             loaded = await self._redis.script_load(_WRITE)
             self._sha = loaded if isinstance(loaded, bytes) else loaded.encode()
         transactions = partial(ready.transactions, self._sha, self._writer)
         try:
-            answers = await self._on_a_connection(lambda sent_on: counted(sent_on, transactions(), self._timeout_s))
-        except ErrorAnswered:
-            answers = await self._on_a_connection(lambda sent_on: parsed(sent_on, transactions()))
-        # Never less: what the server had once taken and has no more is what shows that it lost something.
-        self._writer.told = max(self._writer.told, *(answer.writes for answer in answers))
-        return answers
+            replies = await self._on_a_connection(lambda to: send_and_count(to, transactions(), self._timeout_s))
+        except ErrorReply:
+            replies = await self._on_a_connection(lambda to: send_and_parse(to, transactions()))
+        # Never lower: a server that has fewer than it once acknowledged has lost writes.
+        self._writer.acknowledged = max(self._writer.acknowledged, *(reply.writes for reply in replies))
+        return replies
 
-    async def _on_a_connection(self, call: Callable[[AbstractConnection], Awaitable[list[Answer]]]) -> list[Answer]:
+    async def _on_a_connection(self, call: Callable[[AbstractConnection], Awaitable[list[Reply]]]) -> list[Reply]:
         connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         try:
             return await call(connection)
@@ -225,10 +225,10 @@ class RedisLive:
         try:
             return await call()
         except (RedisError, OSError, TimeoutError) as error:
-            if about_the_rows(error):
+            if rejects_rows(error):
                 raise RecordsRefused(f"Redis of region {self._region}: cannot {what}: {error}") from error
             _log.warning("redis unavailable", region=self._region, action=what, error=type(error).__name__)
-            raise SinkUnavailable(f"Redis of region {self._region}: cannot {what}: {explained(error)}") from error
+            raise SinkUnavailable(f"Redis of region {self._region}: cannot {what}: {explanation(error)}") from error
 
 
 def _sum(first: LiveReport, second: LiveReport) -> LiveReport:

@@ -1,4 +1,4 @@
-"""What live state holds of a device's newest record, as JSON."""
+"""The value of `R:latest:{device_id}`: a device's newest record as JSON."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.record import LANDING_SCHEMA
-from ingest.live.order import NO_ORDER, order_texts
+from ingest.live.order_key import NO_ORDER, order_keys
 from ingest.live.timetext import time_texts
 
 _TECHNICAL = ("shard_id", "sequence_number", "sub_sequence")
@@ -20,9 +20,9 @@ _encode = msgspec.json.Encoder().encode
 
 @lru_cache(maxsize=256)
 def latest_struct(fields: tuple[str, ...]) -> type[msgspec.Struct]:
-    """A struct of the orders and these fields, which writes no field that is None.
+    """A struct of both order keys and these fields, which omits a field that is None.
 
-    `order` and `position_order` stand first and have a fixed width: the guard reads and writes them in place.
+    `order` and `position_order` come first and have a fixed width: write.lua reads and writes them in place.
     """
     return msgspec.defstruct(
         "Latest",
@@ -34,7 +34,7 @@ def latest_struct(fields: tuple[str, ...]) -> type[msgspec.Struct]:
 
 
 def latest_values(rows: pa.RecordBatch, newest: np.ndarray, placed: np.ndarray) -> list[bytes]:
-    """JSON of the rows `newest`; `placed` are the rows of the same devices' newest places, -1 for none."""
+    """JSON of the rows `newest`; `placed` are the rows of the same devices' newest positions, -1 for none."""
     taken = rows.take(pa.array(newest))
     orders = _orders(taken)
     places = list(orders)
@@ -43,7 +43,7 @@ def latest_values(rows: pa.RecordBatch, newest: np.ndarray, placed: np.ndarray) 
     elsewhere = np.flatnonzero((placed >= 0) & (placed != newest))
     for index, order in zip(elsewhere.tolist(), _orders(rows.take(pa.array(placed[elsewhere]))), strict=True):
         places[index] = order
-    # Fields that no device has just now would take a sixth of the time to leave out one by one.
+    # Omitting fields that no row has, value by value, would take a sixth of the time.
     fields = tuple(name for name in FIELDS if taken.column(name).null_count < taken.num_rows)
     columns = [_python(taken.column(name)) for name in fields]
     return list(map(_encode, map(latest_struct(fields), orders, places, *columns)))
@@ -54,7 +54,7 @@ def _orders(rows: pa.RecordBatch) -> list[str]:
         return []
     ts_ms, arrival_ms = (_ms(rows.column(name)) for name in ("ts", "arrival_ts"))
     subs = rows.column("sub_sequence").to_numpy()
-    texts: list[str] = order_texts(ts_ms, arrival_ms, rows.column("sequence_number"), subs).to_pylist()
+    texts: list[str] = order_keys(ts_ms, arrival_ms, rows.column("sequence_number"), subs).to_pylist()
     return texts
 
 

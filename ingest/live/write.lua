@@ -1,13 +1,13 @@
 -- Takes in the newest records of n devices. See ingest/live/redis.py for the layout of a value.
 -- KEYS: geo, seen, epoch, rebuilds, writes of this writer, latest of each device.
--- ARGV: letters of a latest key before the device id, writes that this writer was told of, a letter for each device: "1" where
---       the record is its newest place too; then n values; n latest arrivals (ms); n pairs of longitude and latitude of the
+-- ARGV: length of a latest key's prefix, writes of this writer that were acknowledged, one byte per device: "1" if the
+--       record is its newest position too; then n values; n latest arrivals (ms); n pairs of longitude and latitude of the
 --       newest good position (empty: none).
 -- Returns: devices whose latest changed, writes of this writer, this one included.
--- A server that crashed comes back without its last moments. Where that took writes that were told of, the epoch
--- goes, and so do the rebuilds that may have lost some of theirs.
--- Calls and strings cost more than anything done with them: values are read and written in one call for all devices,
--- and parts of them are looked at only where the values as a whole do not decide.
+-- A server that crashed may restart without its last writes. If acknowledged writes are missing, the epoch is deleted,
+-- and so are the notes of rebuilds, which may have lost some of theirs.
+-- Calls and new strings cost the most: all values are read in one call and written in one, and substrings are compared
+-- only if the values as a whole do not decide.
 local ORDER_FROM, ORDER_TO = 11, 100
 local PLACE_FROM, PLACE_TO = 121, 210
 local OWN_PLACE = 49
@@ -16,12 +16,12 @@ local FIXED_KEYS, FIXED_ARGUMENTS = 5, 3
 local KEEP_WRITES_S = 30 * 86400
 
 local call, sub, byte = redis.call, string.sub, string.byte
-local n, id_from, told, own = #KEYS - FIXED_KEYS, ARGV[1] + 1, tonumber(ARGV[2]), ARGV[3]
+local n, id_from, acknowledged, own = #KEYS - FIXED_KEYS, ARGV[1] + 1, tonumber(ARGV[2]), ARGV[3]
 local arrivals, places = FIXED_ARGUMENTS + n, FIXED_ARGUMENTS + 2 * n
 local writes = 1 + tonumber(call('GET', KEYS[5]) or '0')
-if writes <= told then
+if writes <= acknowledged then
     call('DEL', KEYS[3], KEYS[4])
-    writes = told + 1
+    writes = acknowledged + 1
 end
 call('SET', KEYS[5], writes, 'EX', KEEP_WRITES_S)
 local held = call('MGET', unpack(KEYS, FIXED_KEYS + 1))

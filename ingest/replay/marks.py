@@ -1,4 +1,4 @@
-"""Which rejected records were put back: small objects beside rejected/, never rewritten."""
+"""Marks of rejected records that were put back: small objects beside rejected/, never rewritten."""
 
 from collections.abc import Sequence
 from uuid import uuid4
@@ -10,7 +10,7 @@ from ingest.landing import ObjectStore
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """One rejected record that is on the stream again, and where. It names no device."""
+    """A rejected record that was put back, and its new position on the stream. It names no device."""
 
     sequence_number: str
     sub_sequence: int
@@ -23,8 +23,8 @@ class Marks:
     """The marks of one region's rejected objects.
 
     Promises
-    - A mark that `add` has returned for is found by every later `of`; nothing removes it.
-    - Two that mark the same record do not disturb each other.
+    - After `add` has returned, every later `of` finds its marks; nothing removes them.
+    - Two replays may mark the same record.
     Raises SinkUnavailable.
     """
 
@@ -39,6 +39,6 @@ class Marks:
         return found
 
     async def add(self, rejected_key: str, marks: Sequence[Mark]) -> None:
-        """Keep these."""
+        """Store these marks."""
         if marks:
             await self._store.put_new(f"{replayed_prefix(rejected_key)}{uuid4().hex}.json", msgspec.json.encode(marks))

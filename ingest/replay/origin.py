@@ -1,4 +1,4 @@
-"""Where a record that was put back comes from, as its partition key says; the device's bytes stay as they were.
+"""The origin of a record that was put back, in its partition key; the device's bytes stay unchanged.
 
 `replayed:ROUTE:SHARD:SEQUENCE:SUB`: ROUTE is the hash key of the first partition key (32 hexadecimal digits), the rest
 is the position at which the record was rejected. The decoder keeps partition keys of what it rejects, so a record that
@@ -13,7 +13,7 @@ _FORM = re.compile(r"replayed:(?P<route>[0-9a-f]{32}):(?P<shard>[^:]+):(?P<seque
 
 
 class Position(NamedTuple):
-    """Where a user record stands on the stream."""
+    """The position of a user record on the stream."""
 
     shard_id: str
     sequence_number: str
@@ -21,18 +21,18 @@ class Position(NamedTuple):
 
 
 def origin_key(partition_key: str | None, rejected_at: Position) -> str:
-    """The partition key that a record rejected there is put back with."""
+    """The partition key with which a record that was rejected at this position is put back."""
     return f"replayed:{route_of(partition_key):032x}:{':'.join(map(str, rejected_at))}"
 
 
 def origin_of(partition_key: str | None) -> Position | None:
-    """Where the record was rejected that was put back with this partition key; None for a device's own."""
+    """The position at which a record with this partition key was rejected; None for a device's own key."""
     found = _FORM.fullmatch(partition_key or "")
     return None if found is None else Position(found["shard"], found["sequence"], int(found["sub"]))
 
 
 def route_of(partition_key: str | None) -> int:
-    """The hash key that the record first had: it goes to the shard of its device's other records.
+    """The hash key that the record had at first, so that it goes to the shard of its device's other records.
 
     Kinesis hashes a partition key by MD5.
     """

@@ -1,4 +1,4 @@
-"""Rejected records as their objects hold them, and as they are put back."""
+"""Rejected records: read from their objects, and as they are put back."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,7 +12,7 @@ from ingest.replay.origin import Position, origin_key, origin_of, route_of
 from ingest.replay.writer import MOST_BYTES, MOST_RECORDS, Outgoing
 
 _WHOLE = {RejectReason.BAD_AGGREGATE.value, RejectReason.POISON.value}
-"""Rejected as they stood on the stream, aggregates included."""
+"""Reasons whose records were rejected as whole Kinesis records, aggregates included."""
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,14 +25,14 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def replayed(self) -> bool:
-        """Whether this was put back once already and was rejected again."""
+        """Whether this record was put back before and rejected again."""
         return origin_of(self.partition_key) is not None
 
     def outgoing(self) -> Outgoing:
         """The record to put: the device's bytes, its shard, and its origin.
 
-        A user record out of an aggregate that itself looks like one would be taken apart on its way back, so it
-        goes in an aggregate of its own.
+        A user record that looks like an aggregate itself would be de-aggregated when it is read again, so it is put in
+        an aggregate of its own.
         """
         data = self.data
         if is_aggregate(data) and self.reason not in _WHOLE:
@@ -56,7 +56,7 @@ def rejects_in(parquet: bytes) -> list[Reject]:
 
 
 def requests_of(rejects: Iterable[Reject]) -> Iterator[list[Reject]]:
-    """Runs of rejects that one request may put; a reject that is larger stands alone."""
+    """Groups of rejects that one request may put; a larger reject is a group of its own."""
     run: list[Reject] = []
     size = 0
     for reject in rejects:

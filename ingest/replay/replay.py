@@ -15,19 +15,19 @@ from ingest.runtime.clock import Clock, SystemClock
 
 
 class ReplayReport(msgspec.Struct, kw_only=True):
-    """What one replay did. Counts are of rejected user records."""
+    """The result of one replay. Counts are of rejected user records."""
 
     region: str = ""
     found: int = 0
-    """That the ledger lists, of the reasons asked for: the sum of all further counts."""
+    """Listed by the ledger, for the given reasons: the sum of all further counts."""
     put: int = 0
     replayed_before: int = 0
     rejected_again: int = 0
-    """Put back by an earlier run and rejected once more; left where they are unless asked for."""
+    """Put back by an earlier run and rejected again; put back once more only if asked for."""
     refused: int = 0
-    """Which the stream does not take, for example as too large with their origin."""
+    """Refused by the stream, for example because the origin makes them too large."""
     gone: int = 0
-    """Whose object has expired or was erased."""
+    """In an object that has expired or was erased."""
     put_by_reason: dict[str, int] = {}
 
 
@@ -35,10 +35,10 @@ class Replayer:
     """Puts rejected records back on the stream.
 
     Promises
-    - A record is marked only after the stream has it, so nothing is skipped that is not there again.
-    - A marked record is never put again. Killed between put and mark, it is put a second time by the next run: the
+    - A record is marked only after the stream has it, so no record is skipped that was not put.
+    - A marked record is never put again. After a kill between put and mark, the next run puts it a second time: the
       same bytes, so the same identity, and history keeps one.
-    - The bytes are the device's own. Raises SinkUnavailable; what was done until then stays done.
+    - The bytes are the device's own. Raises SinkUnavailable; records put until then stay put.
     """
 
     def __init__(self, store: ObjectStore, writer: RecordWriter, clock: Clock | None = None) -> None:

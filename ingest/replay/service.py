@@ -1,4 +1,4 @@
-"""A region's replay on its real stores."""
+"""Replays a region's rejected records on its stores."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ from ingest.replay.writer import KinesisWriter
 def replay_rejected(settings: RegionSettings, *, reason: str | None = None, again: bool = False) -> ReplayReport:
     """Put a region's rejected records back on its stream, all or of one reason; see Replayer for what it promises.
 
-    Raises Misuse for a reason that is none, SinkUnavailable where a store or the stream is away.
+    Raises Misuse for an unknown reason, SinkUnavailable if a store or the stream is unavailable.
     """
     if reason is not None and reason not in set(RejectReason):
         raise Misuse(f"no reason {reason!r}; there are {', '.join(RejectReason)}")
@@ -35,7 +35,7 @@ async def _replay(settings: RegionSettings, reason: str | None, *, again: bool) 
 
 
 async def _entries(settings: RegionSettings) -> list[LedgerEntry]:
-    """The whole ledger, of shards that are long gone too; taken before anything is put, so a run ends."""
+    """The whole ledger, shards that no longer exist included; read before anything is put, so that a run ends."""
     wire = DynamoWire(settings.row.aws_region, settings.dynamodb)
     try:
         request = {"TableName": ledger_table(settings.region), "ConsistentRead": True}

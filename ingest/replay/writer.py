@@ -1,4 +1,4 @@
-"""Putting records on a stream."""
+"""Puts records on a stream with PutRecords."""
 
 import asyncio
 from base64 import b64encode
@@ -29,19 +29,19 @@ class Outgoing(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """Where a record was put."""
+    """The position at which a record was put."""
 
     shard_id: str
     sequence_number: str
 
 
 class RecordWriter(Protocol):
-    """A stream to put on.
+    """Puts records on a stream.
 
     Promises
-    - `put` gives, for each record in their order, where it stands now, or None where the stream refuses that record
-      itself, however often it is tried.
-    - Raises SinkUnavailable where the stream does not answer or is busy for long; any of them may then be on it.
+    - `put` returns, for each record in order, its position, or None if the stream refuses the record itself, however
+      often it is tried.
+    - Raises SinkUnavailable if the stream does not answer or is busy for long; any of the records may then be on it.
     """
 
     async def put(self, records: Sequence[Outgoing]) -> list[Placed | None]: ...
@@ -58,14 +58,14 @@ class _Answer(msgspec.Struct, rename="pascal"):
 
 
 class KinesisWriter:
-    """A RecordWriter of Kinesis itself."""
+    """A RecordWriter for Kinesis."""
 
     def __init__(self, stream: str, aws_region: str, access: AwsService) -> None:
         self._stream = stream
         self._service = JsonService("kinesis", "Kinesis_20131202", aws_region, access, version="1.1")
 
     async def put(self, records: Sequence[Outgoing]) -> list[Placed | None]:
-        """Put at most MOST_RECORDS and MOST_BYTES; what is throttled is tried again with pauses that grow."""
+        """Put at most MOST_RECORDS and MOST_BYTES; throttled records are retried with growing pauses."""
         placed: dict[int, Placed | None] = {}
         for attempt in range(_TRIES):
             left = [place for place in range(len(records)) if place not in placed]
@@ -83,7 +83,7 @@ class KinesisWriter:
         await self._service.close()
 
     async def _attempt(self, records: dict[int, Outgoing]) -> dict[int, Placed | None]:
-        """What became of them by their places; those that may be tried again are left out."""
+        """Results by place; records that may be retried are left out."""
         body = msgspec.json.encode({"StreamName": self._stream, "Records": [_row(one) for one in records.values()]})
         try:
             answer = msgspec.json.decode((await self._service.call("PutRecords", body)).body, type=_Answer)

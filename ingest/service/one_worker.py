@@ -18,9 +18,9 @@ from contracts.ledger import LeaseRow
 from contracts.names import stream
 from contracts.settings import RegionSettings
 from ingest.decode import JsonDecoder
-from ingest.kinesis.answer import compile_reader
 from ingest.kinesis.fan_out import FanOut
 from ingest.kinesis.http import HttpStream
+from ingest.kinesis.response import compile_reader
 from ingest.landing import S3Store
 from ingest.leases.dynamodb import DynamoLeases
 from ingest.live import RedisLive

@@ -9,11 +9,10 @@ import pyarrow as pa
 import redis
 
 from contracts.names import redis_latest, redis_trail
-from contracts.record import LANDING_SCHEMA
+from contracts.record import NULLABLE_LANDING_SCHEMA
 from lake.trail.parquet_rows import Wanted
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SCHEMA = pa.schema([field.with_nullable(True) for field in LANDING_SCHEMA])
 _TIMES = ("ts", "arrival_ts")
 _MAPS = ("signals", "attributes")
 _PLACE = ("lat", "lon")
@@ -45,7 +44,7 @@ def live_rows(client: "redis.Redis", region: str, wanted: Wanted) -> pa.Table:
         if low <= at < high:
             held = [*_without_own_point(held, at, newest), (at, newest)]
     rows = [_row(wanted.device_id, at, fields) for at, fields in sorted(held, key=itemgetter(0))]
-    return pa.Table.from_pylist(rows, schema=_SCHEMA)
+    return pa.Table.from_pylist(rows, schema=NULLABLE_LANDING_SCHEMA)
 
 
 def _without_own_point(points: list[_Timed], at: int, record: dict[str, Any]) -> list[_Timed]:
@@ -74,7 +73,7 @@ def _decoded(document: bytes) -> dict[str, Any]:
 
 
 def _row(device_id: str, ts_ms: int, fields: dict[str, Any]) -> dict[str, Any]:
-    row = {name: value for name, value in fields.items() if name in _SCHEMA.names and value is not None}
+    row = {name: value for name, value in fields.items() if name in NULLABLE_LANDING_SCHEMA.names and value is not None}
     row |= {name: list(row[name].items()) for name in _MAPS if name in row}
     for name in _TIMES:
         if name in row:

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from contracts.record import LANDING_SCHEMA
+from contracts.columns import in_schema
+from contracts.record import LANDING_SCHEMA, NULLABLE_LANDING_SCHEMA
 from lake.trail.counted_files import Account, open_counted
 
 
@@ -51,17 +52,8 @@ def device_rows(
 
 
 def in_landing_schema(rows: pa.Table) -> pa.Table:
-    """The rows with LANDING_SCHEMA's columns, types and order; a missing column is null."""
-    size = rows.num_rows
-    names = set(rows.column_names)
-    columns = [
-        rows.column(field.name).cast(field.type) if field.name in names else pa.nulls(size, field.type)
-        for field in LANDING_SCHEMA
-    ]
-    return pa.table(columns, schema=_NULLABLE).cast(_NULLABLE)
-
-
-_NULLABLE = pa.schema([field.with_nullable(True) for field in LANDING_SCHEMA])
+    """The rows in NULLABLE_LANDING_SCHEMA; a missing column is null."""
+    return in_schema(rows, NULLABLE_LANDING_SCHEMA)
 
 
 def _matching_groups(metadata: pq.FileMetaData, wanted: Wanted) -> list[int]:

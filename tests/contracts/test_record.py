@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import derived
-from contracts.columns import Privacy
+from contracts.columns import Privacy, in_schema
 from contracts.ddl import fleet, privacy, world
 from contracts.identity import record_id
 from contracts.ledger import LandedObject, LeaseRow, LedgerEntry, lease_item, lease_row, ledger_entry, ledger_item
 from contracts.names import landing_key, padded_sequence
-from contracts.record import CONTRACT, LANDING, LANDING_SCHEMA, READINGS, Record
+from contracts.record import CONTRACT, LANDING, LANDING_SCHEMA, NULLABLE_LANDING_SCHEMA, READINGS, Record
 
 
 def test_the_struct_has_the_contracts_fields_in_order() -> None:
@@ -79,3 +79,11 @@ def test_the_ddl_may_run_again() -> None:
 def test_arrow_types_are_those_iceberg_and_postgres_share() -> None:
     assert LANDING_SCHEMA.field("ts").type == pa.timestamp("us", tz="UTC")
     assert LANDING_SCHEMA.field("device_id").nullable is False
+
+
+def test_rows_of_an_older_contract_are_brought_into_the_schema_of_today() -> None:
+    old = pa.table({"sub_sequence": pa.array([1], pa.int64()), "gone": ["x"], "device_id": ["d"]})
+    rows = in_schema(old, NULLABLE_LANDING_SCHEMA)
+    assert rows.schema.equals(NULLABLE_LANDING_SCHEMA, check_metadata=True)
+    assert {k: v for k, v in rows.to_pylist()[0].items() if v is not None} == {"sub_sequence": 1, "device_id": "d"}
+    assert in_schema(rows, NULLABLE_LANDING_SCHEMA) is rows

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from contracts.kpl import aggregate
 from ingest.batch import ShardId
 from ingest.kinesis.memory import HASHES
-from ingest.live.order import order_text
+from ingest.live.order_key import order_key
 from tests.simulation.stores import CityStream
 
 
@@ -45,7 +45,7 @@ class Devices:
         shard_id, sequence = self._stream.put("k", whole, explicit_hash=self._chance.randrange(HASHES))
         arrival_ms = self._stream.newest(shard_id).arrival_ms
         for sub, (device, ts_ms, _) in enumerate(bodies):
-            order = order_text(ts_ms, arrival_ms, sequence, sub) if device else ""
+            order = order_key(ts_ms, arrival_ms, sequence, sub) if device else ""
             self.sent[len(self.sent)] = Sent(shard_id, sequence, device, order)
 
     def _body(self, number: int) -> tuple[str, int, bytes]:

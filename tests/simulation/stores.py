@@ -13,8 +13,8 @@ from ingest.batch import KinesisRecord, ShardId
 from ingest.kinesis.memory import MemoryStream
 from ingest.leases.memory import MemoryLeases
 from ingest.live import LiveReport
-from ingest.live.choice import choose
-from ingest.live.order import order_texts
+from ingest.live.order_key import order_keys
+from ingest.live.selection import select_newest
 from tests.simulation.audit import Audit
 
 _CUT = 0.1
@@ -153,13 +153,13 @@ class NewestOnly:
     async def write(self, rows: pa.RecordBatch) -> LiveReport:
         """Take in rows through the guard."""
         await asyncio.sleep(0)
-        choice = choose(rows, 0)
-        places = pa.array(choice.newest)
+        selection = select_newest(rows, 0)
+        places = pa.array(selection.newest)
         sequences, subs = rows.column("sequence_number").take(places), rows.column("sub_sequence").take(places)
-        times = choice.ts_ms[choice.newest], choice.row_arrival_ms[choice.newest]
-        orders = order_texts(*times, sequences, subs.to_numpy()).to_pylist()
+        times = selection.ts_ms[selection.newest], selection.row_arrival_ms[selection.newest]
+        orders = order_keys(*times, sequences, subs.to_numpy()).to_pylist()
         updated = 0
-        for device, order in zip(choice.device_ids.to_pylist(), orders, strict=True):
+        for device, order in zip(selection.device_ids.to_pylist(), orders, strict=True):
             if self.newer(order, self.orders.get(device, "")):
                 self.orders[device] = order
                 updated += 1

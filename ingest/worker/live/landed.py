@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from contracts.columns import in_schema
 from contracts.errors import FleetlakeError
 from contracts.ledger import LandedObject
 from contracts.record import LANDING_SCHEMA
@@ -25,7 +26,7 @@ async def landed_rows(store: ObjectStore, offload: Offload, key: str) -> list[pa
     try:
         data = await store.get(key)
         table = await offload(pq.read_table, pa.BufferReader(data))
-        batches: list[pa.RecordBatch] = _as_now(table).to_batches(_ROWS_A_WRITE)
+        batches: list[pa.RecordBatch] = in_schema(table, LANDING_SCHEMA).to_batches(_ROWS_A_WRITE)
     except KeyError as error:
         raise ObjectGone(f"{key} has expired") from error
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -36,14 +37,3 @@ async def landed_rows(store: ObjectStore, offload: Offload, key: str) -> list[pa
 def long_unseen(landed: LandedObject, now_ms: int, unseen_ms: int) -> bool:
     """Whether live state would forget all rows of the object at once, because they arrived too long ago."""
     return landed.hour_ms + _HOUR_MS <= now_ms - unseen_ms
-
-
-def _as_now(table: pa.Table) -> pa.Table:
-    """The table in today's columns, whatever columns the contract had when the object was written."""
-    if table.schema.equals(LANDING_SCHEMA):
-        return table
-    columns = [
-        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
-        for field in LANDING_SCHEMA
-    ]
-    return pa.Table.from_arrays(columns, schema=LANDING_SCHEMA)

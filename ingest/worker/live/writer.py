@@ -14,8 +14,8 @@ import structlog
 from contracts.errors import SinkUnavailable
 from ingest.batch import BATCH_OVERHEAD_BYTES, ShardId, worth_joining
 from ingest.kinesis import StreamClient, StreamUnavailable
-from ingest.live.choice import choose
 from ingest.live.protocol import LiveState
+from ingest.live.selection import select_newest
 from ingest.runtime.clock import Clock
 from ingest.runtime.metrics import LIVE, Metrics
 from ingest.runtime.retry import Retry
@@ -228,8 +228,8 @@ def newest_of_each(rows: pa.RecordBatch) -> pa.RecordBatch:
 
     rows: contracts.record.LANDING_SCHEMA, any order, at least one.
     """
-    choice = choose(rows, 0)
-    kept = np.union1d(choice.newest, choice.placed[choice.placed >= 0])
+    selection = select_newest(rows, 0)
+    kept = np.union1d(selection.newest, selection.placed[selection.placed >= 0])
     return rows.take(pa.array(kept))
 
 

@@ -16,22 +16,22 @@ from ingest.records import Payloads
 
 
 @numba.njit
-def _numbers(letters: np.ndarray, starts: np.ndarray, values: np.ndarray, ends: np.ndarray) -> None:
+def _numbers(buf: np.ndarray, starts: np.ndarray, values: np.ndarray, ends: np.ndarray) -> None:
     for place in range(len(starts)):
-        values[place], ends[place] = read_number(letters, starts[place], POWERS)
+        values[place], ends[place] = read_number(buf, starts[place], POWERS)
 
 
 @numba.njit
-def _times(letters: np.ndarray, starts: np.ndarray, values: np.ndarray, ends: np.ndarray) -> None:
+def _times(buf: np.ndarray, starts: np.ndarray, values: np.ndarray, ends: np.ndarray) -> None:
     for place in range(len(starts)):
-        values[place], ends[place] = read_time(letters, starts[place])
+        values[place], ends[place] = read_time(buf, starts[place])
 
 
 def read(kernel: object, texts: Iterable[str], kind: type) -> tuple[np.ndarray, np.ndarray]:
     """Values, and whether each text was read to its end."""
     payloads = Payloads.of([text.encode() for text in texts])
     values, ends = np.zeros(len(payloads), kind), np.zeros(len(payloads), np.int64)
-    kernel(payloads.letters, payloads.starts, values, ends)  # type: ignore[operator]
+    kernel(payloads.buf, payloads.starts, values, ends)  # type: ignore[operator]
     return values, ends == payloads.ends
 
 
@@ -67,7 +67,7 @@ def test_what_is_no_plain_number_is_not_read(text: str) -> None:
 
 
 def test_a_time_that_is_read_is_the_one_that_is_meant() -> None:
-    chance, letters = random.Random(6), "0123456789"
+    chance, buf = random.Random(6), "0123456789"
     texts = []
     for _ in range(50_000):
         text = list(
@@ -77,7 +77,7 @@ def test_a_time_that_is_read_is_the_one_that_is_meant() -> None:
             + chance.choice(["Z", "+01:30", "-23:59"])
         )
         if chance.random() < 0.3:
-            text[chance.randrange(len(text))] = chance.choice(letters + ":-T.Zx")
+            text[chance.randrange(len(text))] = chance.choice(buf + ":-T.Zx")
         texts.append("".join(text))
     values, whole = read(_times, [f'{text}"' for text in texts], np.int64)
     meant = [parse_text(text) for text in texts]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -10,9 +11,9 @@ from contracts.record import CONTRACT, LANDING_SCHEMA, REJECTED_SCHEMA, Flag
 from ingest.batch import Batch
 from ingest.decode import HashedSuppression, JsonDecoder, hashed_device
 from ingest.decode import decoder as decoder_module
-from ingest.decode.fieldlists import FIELD_LISTS, values_of
+from ingest.decode.exact import read_exactly
 from ingest.decode.fields import record_struct
-from ingest.decode.reader import FastReader
+from ingest.decode.reader import read_structs, values_of
 from tests.builders.ingest import ARRIVAL_MS, SHARD, aggregated, kinesis, payload, telemetry
 
 HEAD = b'{"device_id":"d","ts":1795420800000,'
@@ -258,20 +259,22 @@ def test_arrivals_are_those_of_each_kinesis_record() -> None:
     assert (np.array(batch.rows["arrival_ts"].cast("int64")) == np.array(arrivals) * 1000).all()
 
 
-def test_every_field_of_the_contract_has_a_list() -> None:
-    assert tuple(FIELD_LISTS) == tuple(column.name for column in CONTRACT)
+def test_every_field_of_the_contract_has_its_values() -> None:
+    names = tuple(column.name for column in CONTRACT)
     row = record_struct()("d", 1, *range(len(CONTRACT) - 2))
-    assert [values_of([row], name) for name in FIELD_LISTS] == [[getattr(row, name)] for name in FIELD_LISTS]
+    assert values_of([row, row]) == {name: (getattr(row, name),) * 2 for name in names}
+    assert values_of([]) == dict.fromkeys(names, ())
 
 
-def test_a_field_that_nobody_sends_has_no_place_until_a_record_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.decode.reader.WORTH_LEAVING_OUT", 10)
-    reader = FastReader()
-    kind = type(reader.read([payload()] * 10).rows[0])
-    lean = type(reader.read([payload()]).rows[0])
-    assert "altitude_m" not in kind.absent
-    assert lean.absent >= {"altitude_m", "signals"}
-    mixed = reader.read([payload(), payload(altitude_m=3.5), payload(), HEAD + b'"signals":null}']).rows
-    assert values_of(mixed, "altitude_m") == [None, 3.5, None, None]
-    (after,) = {type(row) for row in [*mixed, *reader.read([payload()] * 20).rows]}
-    assert after.absent == lean.absent - {"altitude_m", "signals"}, "null, too, is cheaper with a place"
+def test_a_record_with_unknown_names_is_read_as_the_exact_reader_reads_it() -> None:
+    datas = [
+        payload(firmware={"major": 1}, altitude_m=3.5),
+        HEAD + b'"lat":1,"\\u0066irmware":[1],"lat":"x"}',
+        HEAD + b'"firmware":"' + "Überland".encode() + b'","lat":2,"device_id":"other"}',
+    ]
+    read = read_structs(datas)
+    assert read.unknown == {"firmware": 3}
+    assert read.wrong == [1]
+    for row, data in zip(read.rows, datas, strict=True):
+        exact = read_exactly(data).values
+        assert {name: value for name, value in msgspec.structs.asdict(row).items() if value is not None} == exact

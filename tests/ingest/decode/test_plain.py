@@ -1,6 +1,6 @@
 """The reader of plain records knows when looking is not worth it."""
 
-from ingest.decode.plain import LOOK_AGAIN, PlainReader
+from ingest.decode.plain import SKIPPED_PARTS, PlainReader
 from ingest.records import Payloads
 from tests.builders.ingest import payload
 
@@ -13,8 +13,8 @@ def test_after_records_that_are_mostly_not_plain_it_looks_away_for_a_while() -> 
     mixed = reader.read(Payloads.of([_PLAIN, _ESCAPED, _ESCAPED]))
     assert mixed is not None
     assert mixed.plain.tolist() == [1, 0, 0]
-    away = [reader.read(Payloads.of([_PLAIN])) for _ in range(LOOK_AGAIN)]
-    assert away == [None] * LOOK_AGAIN
+    away = [reader.read(Payloads.of([_PLAIN])) for _ in range(SKIPPED_PARTS)]
+    assert away == [None] * SKIPPED_PARTS
     again = reader.read(Payloads.of([_PLAIN]))
     assert again is not None
     assert again.plain.tolist() == [1]

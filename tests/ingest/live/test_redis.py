@@ -12,7 +12,7 @@ from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError,
 
 from contracts.errors import RecordsRefused, SinkUnavailable
 from ingest.live import RedisLive
-from ingest.live.answers import about_the_rows
+from ingest.live.errors import rejects_rows
 from ingest.runtime.metrics import Metrics
 from ingest.worker.live.isolate import write_around
 from tests.builders.ingest import ARRIVAL_MS, landing_rows
@@ -111,7 +111,7 @@ def test_a_row_that_the_script_fails_on_is_left_out_and_the_rest_is_written(stac
     ],
 )
 def test_what_the_server_says_of_itself_is_an_outage(error: Exception, refused: bool) -> None:
-    assert about_the_rows(error) == refused
+    assert rejects_rows(error) == refused
 
 
 def test_a_region_cannot_write_another_regions_devices(stack: Any) -> None:

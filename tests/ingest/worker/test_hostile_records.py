@@ -16,8 +16,8 @@ from contracts.kpl import BadAggregate, deaggregate, is_aggregate
 from contracts.ledger import LANDED
 from contracts.record import RejectReason
 from ingest.kinesis.memory import MemoryStream
-from ingest.live.choice import choose
-from ingest.live.frames import Writer, frames
+from ingest.live.resp import Writer, encode
+from ingest.live.selection import select_newest
 from tests.builders.consumer import World, broken_chains
 from tests.builders.hostile import hostile
 from tests.builders.ingest import ARRIVAL_MS
@@ -70,7 +70,7 @@ def _rows(world: World, key: str) -> int:
 def _live_bytes(table: pa.Table) -> int:
     """What live state would be told about these rows."""
     rows = table.combine_chunks().to_batches()[0]
-    ready = frames("eu", rows, choose(rows, 100), 100)
+    ready = encode("eu", rows, select_newest(rows, 100), 100)
     return sum(len(part) for each in ready.transactions(b"0" * 40, Writer("hostile")) for part in each.buffers)
 
 

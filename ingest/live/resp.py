@@ -1,4 +1,5 @@
-"""Redis' wire format for many devices at once: columns of arguments become one buffer, cut into transactions."""
+"""Encodes commands for many devices in RESP, Redis' wire format: columns of arguments become one buffer, cut into
+transactions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contracts.names import redis_epoch, redis_geo, redis_latest, redis_rebuilds, redis_seen, redis_trail, redis_writes
-from ingest.live.choice import Choice
 from ingest.live.points import point_frames
+from ingest.live.selection import Selection
 from ingest.live.timetext import MS_DIGITS, fixed_texts, ms_digits
 from ingest.live.values import latest_values
 
-MOST_ITEMS = 500
-"""Devices and points that one transaction takes in: the server does nothing else meanwhile, so a few milliseconds."""
+MAX_ITEMS = 500
+"""Devices and points in one transaction: it blocks the server, so it should take a few milliseconds at most."""
 _FIXED_ARGUMENTS = 3
 _ARGUMENTS_A_DEVICE = 4
 _BEGIN, _COMMIT = b"*1\r\n$5\r\nMULTI\r\n", b"*1\r\n$4\r\nEXEC\r\n"
@@ -28,51 +29,51 @@ _TRIM = pa.scalar(b"*4\r\n$15\r\nZREMRANGEBYRANK\r\n")
 
 @dataclass(slots=True)
 class Writer:
-    """Who writes, and how many of its transactions it was told that the server took."""
+    """A client that writes, and how many of its transactions the server has acknowledged."""
 
     name: str
-    told: int = 0
+    acknowledged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """One MULTI to EXEC, in which write.lua comes last."""
+    """One MULTI ... EXEC block, with write.lua as its last command."""
 
     buffers: list[bytes | memoryview]
-    """To be sent, one after the other."""
+    """Bytes to send, in this order."""
     queued: int
     """Commands between MULTI and EXEC."""
 
 
 @dataclass(frozen=True, slots=True)
-class Frames:
-    """What Redis is told of all devices, in its protocol; one element a device, unless it says otherwise."""
+class EncodedRows:
+    """All devices' arguments in RESP; columns have one element per device unless noted otherwise."""
 
     region: str
     key: pa.BinaryArray
     """Key of the newest record."""
     arguments: tuple[pa.BinaryArray, ...]
-    """Columns of write.lua's arguments, in its order."""
+    """Columns of write.lua's per-device arguments, in its order."""
     own: bytes
-    """A letter for each device: whether the newest record is the newest place."""
+    """One byte per device: "1" if the newest record is also the newest position."""
     trails: pa.BinaryArray
-    """The commands that add points to a trail and trim it: one element a device that has points."""
+    """Commands that add points to a trail and trim it: one element per device that has points."""
     point_counts: np.ndarray
 
     def transactions(self, sha: bytes, writer: Writer) -> Iterator[Transaction]:
-        """Transactions that take in all devices once."""
+        """Transactions that together write each device once."""
         trail_ends = np.cumsum(self.point_counts > 0)
-        for start, stop in _cuts(self.point_counts):
+        for start, stop in _transaction_bounds(self.point_counts):
             first_trail, last_trail = int(trail_ends[start - 1]) if start else 0, int(trail_ends[stop - 1])
             script: list[bytes | memoryview] = [
                 self._head(sha, writer.name, stop - start),
-                _cut(self.key, start, stop),
+                _bytes_of(self.key, start, stop),
                 _bulk(b"%d" % len(redis_latest(self.region, ""))),
-                _bulk(b"%d" % writer.told),
+                _bulk(b"%d" % writer.acknowledged),
                 _bulk(self.own[start:stop]),
-                *(_cut(column, start, stop) for column in self.arguments),
+                *(_bytes_of(column, start, stop) for column in self.arguments),
             ]
-            trails = _cut(self.trails, first_trail, last_trail)
+            trails = _bytes_of(self.trails, first_trail, last_trail)
             yield Transaction([_BEGIN, trails, *script, _COMMIT], _COMMANDS_A_TRAIL * (last_trail - first_trail) + 1)
 
     def _head(self, sha: bytes, writer: str, devices: int) -> bytes:
@@ -85,59 +86,59 @@ class Frames:
         return b"*%d\r\n" % parts + _bulk(b"EVALSHA") + _bulk(sha) + _bulk(b"%d" % key_count) + fixed
 
 
-def frames(region: str, rows: pa.RecordBatch, choice: Choice, trail_points: int) -> Frames:
-    """Everything that Redis is told about these rows."""
-    ids = choice.device_ids.cast(pa.binary())
-    values = pa.array(latest_values(rows, choice.newest, choice.placed), pa.binary())
-    longitude, latitude = (_degrees(rows.column(name), choice.placed) for name in ("lon", "lat"))
-    return Frames(
+def encode(region: str, rows: pa.RecordBatch, selection: Selection, trail_points: int) -> EncodedRows:
+    """Encode what a selection of these rows writes to Redis."""
+    ids = selection.device_ids.cast(pa.binary())
+    values = pa.array(latest_values(rows, selection.newest, selection.placed), pa.binary())
+    longitude, latitude = (_degrees(rows.column(name), selection.placed) for name in ("lon", "lat"))
+    return EncodedRows(
         region,
         _key(redis_latest(region, ""), ids),
         (
-            _joined(*_framed(values)),
-            _joined(*_framed_times(choice.arrival_ms)),
-            _joined(*_framed(longitude), *_framed(latitude)),
+            _join(*_bulk_column(values)),
+            _join(*_bulk_times(selection.arrival_ms)),
+            _join(*_bulk_column(longitude), *_bulk_column(latitude)),
         ),
-        np.where(choice.placed == choice.newest, _OWN, _OTHER).astype(np.uint8).tobytes(),
-        _trails(_key(redis_trail(region, ""), ids), rows, choice, trail_points),
-        choice.point_counts,
+        np.where(selection.placed == selection.newest, _OWN, _OTHER).astype(np.uint8).tobytes(),
+        _trails(_key(redis_trail(region, ""), ids), rows, selection, trail_points),
+        selection.point_counts,
     )
 
 
-def _trails(key: pa.BinaryArray, rows: pa.RecordBatch, choice: Choice, kept: int) -> pa.BinaryArray:
-    """ZADD of a device's points, and ZREMRANGEBYRANK of what is beyond those kept; of devices that have points."""
-    has = choice.point_counts > 0
-    counts, key = choice.point_counts[has], key.filter(pa.array(has))
-    points = point_frames(rows, choice.points, choice.ts_ms)
+def _trails(key: pa.BinaryArray, rows: pa.RecordBatch, selection: Selection, kept: int) -> pa.BinaryArray:
+    """ZADD of a device's points, then ZREMRANGEBYRANK down to `kept`, for each device that has points."""
+    has = selection.point_counts > 0
+    counts, key = selection.point_counts[has], key.filter(pa.array(has))
+    points = point_frames(rows, selection.points, selection.ts_ms)
     ends = (np.append(0, np.cumsum(counts)) * points.shape[1]).astype(np.int32)
     pairs = pa.BinaryArray.from_buffers(pa.binary(), len(counts), [None, pa.py_buffer(ends), pa.py_buffer(points)])
     parts = pa.array(2 + 2 * counts).cast(pa.string()).cast(pa.binary())
     beyond = pa.scalar(_bulk(b"0") + _bulk(b"%d" % (-kept - 1)))
-    return _joined(pa.scalar(b"*"), parts, _END, _ADD, key, pairs, _TRIM, key, beyond)
+    return _join(pa.scalar(b"*"), parts, _END, _ADD, key, pairs, _TRIM, key, beyond)
 
 
 def _key(prefix: str, ids: pa.BinaryArray) -> pa.BinaryArray:
     """Keys of devices as bulk strings."""
-    return _joined(*_framed(_joined(pa.scalar(prefix.encode()), ids)))
+    return _join(*_bulk_column(_join(pa.scalar(prefix.encode()), ids)))
 
 
-def _framed(column: pa.BinaryArray) -> tuple[pa.Scalar | pa.Array, ...]:
-    """The pieces of a column as bulk strings."""
+def _bulk_column(column: pa.BinaryArray) -> tuple[pa.Scalar | pa.Array, ...]:
+    """A column as bulk strings, in pieces to be joined."""
     return pa.scalar(b"$"), pc.binary_length(column).cast(pa.string()).cast(pa.binary()), _END, column, _END
 
 
-def _framed_times(ms: np.ndarray) -> tuple[pa.Scalar | pa.Array, ...]:
-    """The pieces of a column of times as bulk strings of one width."""
+def _bulk_times(ms: np.ndarray) -> tuple[pa.Scalar | pa.Array, ...]:
+    """A column of times as bulk strings of one width, in pieces to be joined."""
     return pa.scalar(b"$%d\r\n" % MS_DIGITS), fixed_texts(ms_digits(ms)).cast(pa.binary()), _END
 
 
 def _degrees(column: pa.Array, places: np.ndarray) -> pa.BinaryArray:
-    """Degrees as text; empty where a place is -1."""
+    """Degrees as text; empty where the row number is -1."""
     taken = column.take(pa.array(places, mask=places < 0))
     return pc.fill_null(taken.cast(pa.string()), "").cast(pa.binary())
 
 
-def _joined(*pieces: pa.Scalar | pa.Array) -> pa.BinaryArray:
+def _join(*pieces: pa.Scalar | pa.Array) -> pa.BinaryArray:
     return pc.binary_join_element_wise(*pieces, _NOTHING)
 
 
@@ -145,7 +146,7 @@ def _bulk(text: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
-def _cut(column: pa.BinaryArray, start: int, stop: int) -> memoryview:
+def _bytes_of(column: pa.BinaryArray, start: int, stop: int) -> memoryview:
     """The bytes of elements [start, stop) of a column, without a copy."""
     _, offsets, data = column.buffers()
     if start == stop or data is None:
@@ -154,12 +155,12 @@ def _cut(column: pa.BinaryArray, start: int, stop: int) -> memoryview:
     return memoryview(data)[int(ends[start]) : int(ends[stop])]
 
 
-def _cuts(point_counts: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Runs of devices of at most MOST_ITEMS devices and points, or one device."""
+def _transaction_bounds(point_counts: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Ranges of devices with at most MAX_ITEMS devices and points each, or of a single device with more."""
     ends = np.cumsum(point_counts + 1)
     start = 0
     while start < len(ends):
         before = int(ends[start - 1]) if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, before + MOST_ITEMS, side="right")))
+        stop = max(start + 1, int(np.searchsorted(ends, before + MAX_ITEMS, side="right")))
         yield start, stop
         start = stop

@@ -1,4 +1,4 @@
-"""Out of many rows, those that decide live state: newest record, newest place and newest points of each device."""
+"""Selects the rows of a batch that decide live state: newest record, newest position and newest points per device."""
 
 from dataclasses import dataclass
 
@@ -6,22 +6,22 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.record import BAD_POSITION
-from ingest.live.order import newest_rows
+from ingest.live.order_key import newest_rows
 from ingest.ordering import places_by
 
 MAX_GEO_LATITUDE_DEG = 85.05112878
-"""Redis' geo sets are in web Mercator, which ends here; nearer to the poles a device has a trail but no place."""
+"""GEOADD's limit, that of web Mercator: nearer to the poles a device has a trail but no position in the geo set."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """Rows of a batch by device; arrays are parallel to `device_ids` unless they say otherwise."""
+class Selection:
+    """Row numbers by device; arrays are parallel to `device_ids` unless noted otherwise."""
 
     device_ids: pa.StringArray
     newest: np.ndarray
     """Row of the newest record."""
     placed: np.ndarray
-    """Row of the newest record with a place for the geo set, or -1."""
+    """Row of the newest record with a position for the geo set, or -1."""
     arrival_ms: np.ndarray
     """Latest arrival."""
     points: np.ndarray
@@ -33,8 +33,8 @@ class Choice:
     """Arrival of every row of the batch."""
 
 
-def choose(rows: pa.RecordBatch, trail_points: int) -> Choice:
-    """rows: contracts.record.LANDING_SCHEMA, at least one. At most the newest `trail_points` times a device."""
+def select_newest(rows: pa.RecordBatch, trail_points: int) -> Selection:
+    """Select from rows of contracts.record.LANDING_SCHEMA, at least one. Per device at most `trail_points` times."""
     coded = rows.column("device_id").dictionary_encode()
     devices, count = coded.indices.to_numpy().astype(np.int64), len(coded.dictionary)
     ts_ms, arrival_ms = _ms(rows.column("ts")), _ms(rows.column("arrival_ts"))
@@ -51,11 +51,11 @@ def choose(rows: pa.RecordBatch, trail_points: int) -> Choice:
         placed = np.where(among >= 0, on_map[among], -1)
     points = _newest_points(np.flatnonzero(good), devices, ts_ms, trail_points)
     point_counts = np.bincount(devices[points], minlength=count)
-    return Choice(coded.dictionary, newest, placed, seen, points, point_counts, ts_ms, arrival_ms)
+    return Selection(coded.dictionary, newest, placed, seen, points, point_counts, ts_ms, arrival_ms)
 
 
 def _positions(rows: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows have a position that may be used, and every row's latitude (NaN: none)."""
+    """Which rows have a valid position, and every row's latitude (NaN for null)."""
     latitude = rows.column("lat").to_numpy(zero_copy_only=False)
     longitude = rows.column("lon").to_numpy(zero_copy_only=False)
     flags = rows.column("flags").to_numpy()
@@ -63,9 +63,9 @@ def _positions(rows: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _newest_points(rows: np.ndarray, devices: np.ndarray, ts_ms: np.ndarray, most: int) -> np.ndarray:
-    """Of these rows, those within the newest `most` distinct times of their device, by device and time.
+    """Those of these rows within the newest `most` distinct times of their device, by device and time.
 
-    Distinct times, not rows: a point that was sent twice must not push out another.
+    Distinct times are counted, not rows: a point that was sent twice must not push out another.
     """
     if not most or not len(rows):
         return rows[:0]

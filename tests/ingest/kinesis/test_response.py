@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.batch import KinesisRecord
-from ingest.kinesis.answer import decode_answer
+from ingest.kinesis.response import decode_response
 from ingest.records import PackedRecords
 from tests.builders.ingest import ARRIVAL_MS, kinesis, mutated, packed, telemetry
 
@@ -58,7 +58,7 @@ RECORDS = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(RECORDS, st.sampled_from([{}, {"indent": 1}, {"separators": (",", ":")}, {"ensure_ascii": False}]))
 def test_records_are_those_that_were_put(records: list[KinesisRecord], style: dict[str, Any]) -> None:
-    answer, found = decode_answer(body(records, **style), whole)
+    answer, found = decode_response(body(records, **style), whole)
     assert list(found) == records
     assert (answer.millis_behind_latest, answer.next_shard_iterator) == (7, 'it"Records":')
 
@@ -71,21 +71,21 @@ def test_a_broken_answer_is_refused_or_read_as_msgspec_reads_it(records: list[Ki
         meant: Any = whole(broken).records
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         with pytest.raises(type(error)):
-            decode_answer(broken, whole)
+            decode_response(broken, whole)
     else:
-        assert list(decode_answer(broken, whole)[1]) == meant
+        assert list(decode_response(broken, whole)[1]) == meant
 
 
 @pytest.mark.parametrize("arrival", ["1.795420800123E9", "1795420800", "1795420800.123"])
 def test_times_are_read_however_the_service_writes_them(arrival: str) -> None:
     plain = body(kinesis([b"x"])).replace(str(ARRIVAL_MS / 1000).encode(), arrival.encode())
-    (record,) = decode_answer(plain, whole)[1]
+    (record,) = decode_response(plain, whole)[1]
     assert record.approximate_arrival_timestamp == float(arrival)
 
 
 def test_a_plain_answer_is_read_in_one_pass() -> None:
     records = kinesis(telemetry(3, 500))
-    _, found = decode_answer(body(records, separators=(",", ":")), whole)
+    _, found = decode_response(body(records, separators=(",", ":")), whole)
     assert isinstance(found, PackedRecords)
     assert list(found) == records
 

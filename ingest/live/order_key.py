@@ -1,4 +1,4 @@
-"""The order of a device's records: (min(ts, arrival_ts), arrival_ts, sequence number, sub-sequence), as text."""
+"""Order keys of a device's records: (min(ts, arrival_ts), arrival_ts, sequence number, sub-sequence), as text."""
 
 import numpy as np
 import pyarrow as pa
@@ -10,15 +10,15 @@ from ingest.live.timetext import MS_DIGITS, fixed_texts, ms_digits
 SUB_DIGITS = 6
 ORDER_CHARACTERS = 2 * MS_DIGITS + SEQUENCE_DIGITS + SUB_DIGITS
 NO_ORDER = "0" * ORDER_CHARACTERS
-"""Before every record."""
+"""Sorts before every record."""
 
 
-def order_text(ts_ms: int, arrival_ms: int, sequence_number: str, sub_sequence: int) -> str:
-    """One record's order key as text of fixed width, so that text order is key order."""
+def order_key(ts_ms: int, arrival_ms: int, sequence_number: str, sub_sequence: int) -> str:
+    """One record's order key as text of fixed width, so that it sorts as text."""
     return f"{min(ts_ms, arrival_ms):014d}{arrival_ms:014d}{sequence_number:0>56}{sub_sequence:06d}"
 
 
-def order_texts(
+def order_keys(
     ts_ms: np.ndarray, arrival_ms: np.ndarray, sequences: pa.StringArray, subs: np.ndarray
 ) -> pa.StringArray:
     """Order keys of many records, at least one."""
@@ -38,7 +38,7 @@ def newest_rows(
     sequences: pa.StringArray,
     subs: np.ndarray,
 ) -> np.ndarray:
-    """The row with the greatest key of each device, -1 for a device without a row.
+    """The row with the greatest order key of each device, -1 for a device without a row.
 
     devices: each row's device as a number below `count`. Rows that tie on both times are compared one by one.
     """
@@ -63,5 +63,5 @@ def _padded(sequences: pa.StringArray) -> np.ndarray:
         sequences = pc.utf8_lpad(sequences, SEQUENCE_DIGITS, "0")
     _, offsets, data = sequences.buffers()
     start = int(np.frombuffer(offsets, np.int32)[sequences.offset])
-    letters = np.frombuffer(data, np.uint8, count=len(sequences) * SEQUENCE_DIGITS, offset=start)
-    return letters.reshape(len(sequences), SEQUENCE_DIGITS)
+    buf = np.frombuffer(data, np.uint8, count=len(sequences) * SEQUENCE_DIGITS, offset=start)
+    return buf.reshape(len(sequences), SEQUENCE_DIGITS)

@@ -1,4 +1,4 @@
-"""What an error of Redis means here: whether it is about the rows or about the server, and what to do."""
+"""Classifies Redis errors: those about the rows, and those about the server with advice for the operator."""
 
 import re
 
@@ -13,11 +13,11 @@ from redis.exceptions import (
 _CODE = re.compile(r"([A-Z]+) ")
 
 
-def about_the_rows(error: Exception) -> bool:
-    """Whether the server could not take what it was given: sending it again ends in the same way.
+def rejects_rows(error: Exception) -> bool:
+    """Whether the server rejects the rows themselves, so that sending them again fails in the same way.
 
-    What the server says of itself (out of memory, read-only, no such script, no permission) has a class of its own, or
-    is left with its code by the client, which takes only the plain "ERR" away.
+    An error about the server (out of memory, read-only, no such script, no permission) has a class of its own, or
+    keeps its code: the client strips only the plain "ERR".
     """
     text = str(error)
     code = _CODE.match(text)
@@ -26,8 +26,8 @@ def about_the_rows(error: Exception) -> bool:
     return code[1] in ("ERR", "WRONGTYPE") if code else "script:" in text
 
 
-def explained(error: Exception) -> str:
-    """What is wrong with the server, and what to do."""
+def explanation(error: Exception) -> str:
+    """What is wrong with the server, and what to do about it."""
     if isinstance(error, OutOfMemoryError):
         return "it is out of memory and evicts nothing; give it more or sweep devices"
     if isinstance(error, ReadOnlyError):

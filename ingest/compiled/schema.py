@@ -1,0 +1,63 @@
+"""What the compiled reader works on: the contract's fields as a lookup table, and the output columns."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ingest.compiled.texts import TextBuffers
+
+DEVICE_ID, TS, EVENT_ID, FAULT_CODES, SIGNALS, ATTRIBUTES, ENGINE_ON, FIRST_READING = range(8)
+"""The kind of a field; the n-th reading is FIRST_READING + n."""
+HASH_SIZE = 256
+MOST_NAMES = 64
+"""A plain record has at most this many entries in a map, and this many unknown names."""
+
+
+class Fields(NamedTuple):
+    """The contract's fields in a perfect hash table of their names."""
+
+    factors: np.ndarray
+    """Hash factors of a name's first byte, last byte and length (int64)."""
+    by_hash: np.ndarray
+    """Field at each hash, or -1 (int64)."""
+    kinds: np.ndarray
+    buf: np.ndarray
+    """All names, concatenated (uint8)."""
+    ends: np.ndarray
+    """Where each name ends in `buf`; it starts where the one before it ends (int64)."""
+    powers: np.ndarray
+    """10**0 to 10**22 (float64), all exact."""
+    allowed: np.ndarray
+    """Whether a device id may contain each byte (bool)."""
+    any: np.ndarray
+    """The same table with every byte allowed."""
+    longest_device_id: int
+    longest_event_id: int
+    longest_record: int
+    required: int
+    """Bit mask of the required fields."""
+
+
+class Columns(NamedTuple):
+    """Output columns, allocated by the caller. Row i is record i; it is valid only where plain[i] is 1."""
+
+    plain: np.ndarray
+    ts_ms: np.ndarray
+    readings: np.ndarray
+    """One row per reading, NaN for null (float64)."""
+    engine_on: np.ndarray
+    """0, 1, or 2 for null (uint8)."""
+    device_ids: TextBuffers
+    event_ids: TextBuffers
+    present: np.ndarray
+    """One row each for event_id, fault_codes, signals, attributes: 0 for null (uint8)."""
+    entries: np.ndarray
+    """Arrow offsets of fault_codes, signals and attributes, one row each (int32)."""
+    fault_codes: TextBuffers
+    signal_names: TextBuffers
+    signal_values: np.ndarray
+    attribute_names: TextBuffers
+    attribute_values: TextBuffers
+    unknown: TextBuffers
+    counts: np.ndarray
+    """Fault codes, signals, attributes and unknown names written so far (int64)."""
