@@ -23,7 +23,7 @@ help: ## List these commands
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m lake.spark.jars >/dev/null
 	@$(BIN)/python -m lake.spark.class_archive >/dev/null || echo "Without an archive of its classes Spark starts more slowly; nothing else is different"
-	@$(BIN)/python -m ingest.compiled
+	@$(BIN)/python -m ingest.compile_readers
 	@$(BIN)/python -m marts.manifests >/dev/null
 	@touch $@
 

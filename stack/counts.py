@@ -10,7 +10,7 @@ from contracts.ports import HOST
 from contracts.regions import Region
 from stack.clients import aws_client
 from stack.provision.postgres import connect
-from stack.services.protocol import Site
+from stack.site import Site
 
 _HISTORY = """
 select (select count(*) from registry.device) as devices,

@@ -17,7 +17,7 @@ from stack.clients import endpoint
 from stack.credentials import Keys
 from stack.lifecycle import known_regions, running_site
 from stack.provision.postgres import DAGSTER
-from stack.services.protocol import Site
+from stack.site import Site
 
 _GIVEN = frozenset({"region", "kinesis", "dynamodb", "s3", "state", "lake_bucket", "exchange_bucket"})
 

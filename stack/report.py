@@ -16,7 +16,7 @@ from stack.credentials import Keys
 from stack.environments import bi_dsn, dsn, redis_url
 from stack.lifecycle import known_site, new_regions, services_status
 from stack.ports import FACES
-from stack.services.protocol import Site
+from stack.site import Site
 
 MASK = "***"
 _BUDGET_S = 2.0

@@ -12,7 +12,7 @@ from stack import credentials
 from stack.clients import aws_client
 from stack.credentials import Keys, RegionSecrets
 from stack.policies import region_policy
-from stack.services.protocol import Site
+from stack.site import Site
 
 ACCOUNT = "000000000000"
 _POLICY = "own-stream-and-tables"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from contracts import ddl, names
 from contracts.ports import HOST
 from contracts.regions import WORLD
-from stack.services.protocol import Site
+from stack.site import Site
 
 if TYPE_CHECKING:
     import psycopg

@@ -2,9 +2,9 @@
 
 from stack.services.ministack import MiniStack
 from stack.services.postgres import Postgres
-from stack.services.protocol import Service, Site
 from stack.services.seaweedfs import SeaweedFS
 from stack.services.valkey import Valkey
+from stack.site import Service, Site
 
 __all__ = ["MiniStack", "Postgres", "SeaweedFS", "Service", "Site", "Valkey", "all_services"]
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from contracts.ports import HOST
 from stack.processes import Command
 from stack.provision.aws import provision_aws
-from stack.services.protocol import Site
+from stack.site import Site
 
 _SERVICES = "kinesis,dynamodb,iam,sts"
 

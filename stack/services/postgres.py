@@ -16,7 +16,7 @@ from contracts.ports import HOST
 from stack.postgres_user import enter_folders, server_user
 from stack.processes import Command, last_lines, run_as
 from stack.provision.postgres import connect, provision_databases
-from stack.services.protocol import Site
+from stack.site import Site
 
 ADMIN = "postgres"
 _ACCESS = f"host all all {HOST}/32 scram-sha-256\n"

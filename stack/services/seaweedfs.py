@@ -13,7 +13,7 @@ from stack.clients import s3_client
 from stack.private_files import write_private
 from stack.processes import Command
 from stack.provision.s3 import make_buckets, read_probe, s3_identities
-from stack.services.protocol import Site
+from stack.site import Site
 
 _FIRST_WRITE_S = 60.0
 """The first bytes of a bucket wait for room that is made for them, on a busy machine for long."""

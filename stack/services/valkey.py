@@ -8,7 +8,7 @@ from contracts.ports import HOST
 from stack.private_files import write_private
 from stack.processes import Command
 from stack.provision.redis import ADMIN, acl_lines
-from stack.services.protocol import Site
+from stack.site import Site
 
 _CONFIG = """\
 bind {host}
