@@ -1,4 +1,4 @@
-"""From points to the intervals between them, and what happened in each."""
+"""Turns points into the intervals between them, with the state of each."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as fn
@@ -13,8 +13,8 @@ EARTH_KM = 6371.0088
 def to_intervals(points: DataFrame, rules: TripRules) -> DataFrame:
     """One row for each point: the interval from it to the device's next point (next_ts null at the last).
 
-    points: as of lake.derive.trips.points.to_points. An interval longer than `rules.gap_s` is a gap: nobody knows what
-    happened in it. Else it has the state of its start: in motion where the speed there, or in its absence the speed
+    points: as of lake.derive.trips.points.to_points. An interval longer than `rules.gap_s` is a gap of
+    unknown state. Any other has the state of its start: in motion where the speed there, or in its absence the speed
     implied by the positions at both ends, exceeds `rules.moving_kmh`; engine on as the point says, or, where it does
     not say, if in motion.
     Returns the point's columns and next_ts, next_lat, next_lon, next_speed_kmh, dt_s (s), day and next_day
