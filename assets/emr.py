@@ -15,8 +15,7 @@ from contracts.errors import SparkJobFailed
 from contracts.settings import RegionSettings
 
 if TYPE_CHECKING:
-    from lake.jobs import Job
-    from lake.report import Report
+    from lake.jobs import Job, Report
 
 MESSAGES = "pipes"
 """Folder of the region's own bucket that reports travel through."""
@@ -32,7 +31,7 @@ class EmrServerlessSparkJobs:
 
     def run(self, job: "Job", context: AssetExecutionContext) -> "Report":
         """See SparkJobs. A job that EMR calls a success but that sent no report raises SparkJobFailed."""
-        from lake.report import Report
+        from lake.jobs import Report
 
         kind = type(job).__name__
         try:

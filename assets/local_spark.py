@@ -7,8 +7,7 @@ from contracts.settings import RegionSettings
 if TYPE_CHECKING:
     from dagster import AssetExecutionContext
 
-    from lake.jobs import Job
-    from lake.report import Report
+    from lake.jobs import Job, Report
 
 
 class LocalSparkJobs:
@@ -25,8 +24,10 @@ class LocalSparkJobs:
         from dagster_pyspark import LazyPySparkResource
 
         from lake.run import run
-        from lake.spark.session import spark_config
+        from lake.spark.session import java_for_launch, spark_config
 
         context.log.info(f"{type(job).__name__} in this process")
         pyspark = LazyPySparkResource(spark_config=spark_config(self._settings))
-        return run(pyspark.spark_session, self._settings, job)
+        with java_for_launch(self._settings):
+            session = pyspark.spark_session
+        return run(session, self._settings, job)

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from dagster import AssetExecutionContext
 
-    from lake.jobs import Job
-    from lake.report import Report
+    from lake.jobs import Job, Report
 
 
 class SparkJobs(Protocol):

@@ -15,7 +15,7 @@ from dagster import (
 from contracts.columns import Column
 
 if TYPE_CHECKING:
-    from lake.report import Report
+    from lake.jobs import Report
 
 
 def table_schema(columns: Iterable[Column]) -> TableSchema:

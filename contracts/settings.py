@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote
 
 from pydantic import AwareDatetime, BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -20,6 +21,8 @@ from contracts.regions import Region, find_region, load_regions
 PREFIX = "FLEETLAKE_"
 _Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 """A name that S3 takes."""
+CATALOG_SCHEMA = "iceberg"
+"""The Postgres schema in which the SQL catalog keeps its own tables."""
 _environ: ContextVar[Mapping[str, str] | None] = ContextVar("environ", default=None)
 
 
@@ -45,6 +48,27 @@ class AwsService(BaseModel):
             kwargs["aws_access_key_id"] = self.access_key.get_secret_value()
             kwargs["aws_secret_access_key"] = self.secret_key.get_secret_value()
         return kwargs
+
+    def filesystem_kwargs(self, aws_region: str) -> dict[str, str]:
+        """Keyword arguments for pyarrow's S3FileSystem."""
+        kwargs = {"region": aws_region}
+        if self.endpoint:
+            scheme, _, address = self.endpoint.partition("://")
+            kwargs |= {"endpoint_override": address, "scheme": scheme}
+        if self.access_key and self.secret_key:
+            kwargs["access_key"] = self.access_key.get_secret_value()
+            kwargs["secret_key"] = self.secret_key.get_secret_value()
+        return kwargs
+
+    def iceberg_properties(self, aws_region: str) -> dict[str, str]:
+        """pyiceberg's properties of this S3."""
+        properties = {"s3.region": aws_region}
+        if self.endpoint:
+            properties["s3.endpoint"] = self.endpoint
+        if self.access_key and self.secret_key:
+            properties["s3.access-key-id"] = self.access_key.get_secret_value()
+            properties["s3.secret-access-key"] = self.secret_key.get_secret_value()
+        return properties
 
 
 class EmrServerless(BaseModel):
@@ -172,6 +196,17 @@ class RegionSettings(Buckets):
         """Where the region's Iceberg tables are."""
         return f"s3://{self.bucket}/warehouse"
 
+    def catalog_properties(self, database: Mapping[str, Any]) -> dict[str, str]:
+        """pyiceberg's properties of the region's Iceberg catalog, credentials included.
+
+        database: host, port, user, password and dbname of `postgres_dsn`, as psycopg's conninfo_to_dict gives them.
+        """
+        properties = {"warehouse": self.warehouse, **self.s3.iceberg_properties(self.row.aws_region)}
+        if self.catalog == "glue":
+            return {"type": "glue", "glue.region": self.row.aws_region, **properties}
+        uri = _sqlalchemy_uri(database, f"-csearch_path={CATALOG_SCHEMA}")
+        return {"type": "sql", "uri": uri, "pool_pre_ping": "true", "schema_version": "v1", **properties}
+
     @property
     def row(self) -> Region:
         """This region's row of regions.toml. Raises UnknownRegion."""
@@ -194,6 +229,15 @@ class _MappingSource(EnvSettingsSource):
     def _load_env_vars(self) -> Mapping[str, str | None]:
         environ = _environ.get()
         return super()._load_env_vars() if environ is None else parse_env_vars(environ, self.case_sensitive)
+
+
+def _sqlalchemy_uri(database: Mapping[str, Any], options: str) -> str:
+    """The URI of a Postgres database for SQLAlchemy with psycopg; `options` as libpq takes them."""
+    user, password = (quote(str(database.get(name) or ""), safe="") for name in ("user", "password"))
+    login = f"{user}:{password}@" if password else f"{user}@" if user else ""
+    host, port = str(database.get("host") or ""), database.get("port") or 5432
+    address = f"[{host}]" if ":" in host else host
+    return f"postgresql+psycopg://{login}{address}:{port}/{database['dbname']}?options={quote(options, safe='')}"
 
 
 def _explain(error: ValidationError) -> str:

@@ -1,12 +1,13 @@
-"""The jobs that Spark runs, as data: what a run is asked for travels as JSON to wherever Spark is."""
+"""The jobs that Spark runs and what they report, as data: both travel as JSON to and from wherever Spark is."""
 
 from datetime import date, datetime
+from typing import Any
 
 import msgspec
 
 
 class MergeLanding(msgspec.Struct, frozen=True, tag="merge_landing"):
-    """Merge what these arrival hours have on time into history and, if asked, all stragglers that are due."""
+    """Merge the on-time rows of these arrival hours into history and, if asked, all stragglers that are due."""
 
     region: str
     hours: list[datetime]
@@ -33,3 +34,37 @@ def decode(text: str) -> Job:
     """The job of JSON. Raises msgspec.ValidationError."""
     job: Job = msgspec.json.decode(text, type=Job)
     return job
+
+
+class ColumnReport(msgspec.Struct, frozen=True):
+    """One column of a table."""
+
+    name: str
+    type: str
+    description: str = ""
+
+
+class TableReport(msgspec.Struct, frozen=True):
+    """A table after the job: its rows and columns."""
+
+    rows: int
+    columns: list[ColumnReport]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a job did: counts by name, and the tables that it wrote. Holds no identifier."""
+
+    job: Job
+    region: str
+    seconds: float
+    counts: dict[str, int | float]
+    tables: dict[str, TableReport]
+
+    def metadata(self) -> dict[str, Any]:
+        """The report as JSON-able values: job, seconds, each count, and rows and columns of each table."""
+        return {
+            "job": type(self.job).__name__,
+            "seconds": self.seconds,
+            **self.counts,
+            "tables": msgspec.to_builtins(self.tables),
+        }

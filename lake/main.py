@@ -23,8 +23,7 @@ from dagster_pipes import (
 
 from contracts.errors import FleetlakeError, Misuse
 from contracts.settings import RegionSettings
-from lake.jobs import Job, decode
-from lake.report import Report
+from lake.jobs import Job, Report, decode
 
 log = structlog.get_logger()
 
@@ -78,7 +77,7 @@ def _job(arguments: Sequence[str] | None) -> Job:
     try:
         return decode(text)
     except msgspec.ValidationError as error:
-        raise Misuse(f"--job is no job: {error}; lake.jobs says which there are") from None
+        raise Misuse(f"--job does not describe a job: {error}; lake.jobs lists the jobs") from None
     except msgspec.DecodeError as error:
         raise Misuse(f"--job is not JSON: {error}") from None
 

@@ -8,8 +8,7 @@ from contracts.names import DEVICE_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE
 from contracts.settings import RegionSettings
 from lake.iceberg.partitions import total_rows
 from lake.iceberg.tables import table
-from lake.jobs import Job, MergeLanding
-from lake.report import ColumnReport, Report, TableReport
+from lake.jobs import ColumnReport, Job, MergeLanding, Report, TableReport
 from lake.spark.session import connect
 
 if TYPE_CHECKING:

@@ -41,8 +41,8 @@ def manifest_path(region: str) -> Path:
 def window_arguments(days: Sequence[date]) -> list[str]:
     """dbt's arguments to build the business days from the first to the last of `days`, and no other.
 
-    Of no days, a window in which there is none: only what has no days (devices, calendar) is built. A build without
-    these arguments replaces every day.
+    Without days, the window is empty: dbt builds only the models that have no days (devices, calendar). A build
+    without these arguments replaces every day.
     """
     first, last = (min(days), max(days)) if days else (date.min, date.min)
     window = {"start_day": first.isoformat(), "end_day": last.isoformat()}

@@ -28,7 +28,7 @@ def check_days(
 
     device_days: rows of history.device_day, columns of contracts.derived; rederived: days derived since `ops` was
     read, or being derived. Counts the stages `device_day` and `underived`. A day that changed after it was derived
-    waits for its next derivation and is no difference; so is a day whose changes are not harvested yet, or that was
+    waits for its next derivation and is not a difference; nor is a day whose changes are not harvested yet, or that was
     derived from what was merged after the harvest. Memory grows with device days, not with records.
     """
     findings.count("device_day", pc.sum(device_days.column("records")).as_py() or 0)

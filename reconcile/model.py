@@ -26,7 +26,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     differences: list[str]
     """One sentence each: which check, what disagrees, where, what to do."""
     notes: list[str]
-    """What is not yet processed, or could not be counted from its own store, and is no difference."""
+    """What is not yet processed, or could not be counted from its own store, and is not a difference."""
     seconds: float
 
     def document(self) -> dict[str, Any]:

@@ -15,30 +15,14 @@ from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
 from contracts.ledger import LANDED, hour_of
 from contracts.names import DEVICE_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE
 from contracts.settings import RegionSettings
-from lake.iceberg.catalog import catalog
-from lake.trail.counted_files import object_store
 from reconcile.days import check_days
 from reconcile.history import Landed, check_history, check_taken_in
-from reconcile.ledger import (
-    LedgerState,
-    check_chain,
-    check_sums,
-    read_ledger,
-)
+from reconcile.ledger import LedgerState, check_chain, check_sums, read_ledger
 from reconcile.marts import check_marts
-from reconcile.model import (
-    STAGES,
-    WAITING,
-    Findings,
-    Reconciliation,
-)
+from reconcile.model import STAGES, WAITING, Findings, Reconciliation
 from reconcile.objects import check_objects
-from reconcile.ops import (
-    SUMMED,
-    Ops,
-    read_ops,
-    read_rederived,
-)
+from reconcile.ops import SUMMED, Ops, read_ops, read_rederived
+from reconcile.stores import iceberg_catalog, object_store
 from reconcile.stream import check_stream
 
 
@@ -53,14 +37,14 @@ def reconcile(settings: RegionSettings) -> Reconciliation:
     findings = Findings()
     store = object_store(settings)
     dynamodb = boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
-    source = catalog(settings)
 
     ops = read_ops(settings)
-    history = _table(source, HISTORY_TABLE)
-    derived = {
-        "device_day": _rows(source, DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, ("device_id", "day")),
-        "trip": _rows(source, TRIP_TABLE, TRIP_SCHEMA, ("day",)),
-    }
+    with iceberg_catalog(settings) as source:
+        history = _table(source, HISTORY_TABLE)
+        derived = {
+            "device_day": _rows(source, DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, ("device_id", "day")),
+            "trip": _rows(source, TRIP_TABLE, TRIP_SCHEMA, ("day",)),
+        }
     rederived = read_rederived(settings, ops)
     state = read_ledger(dynamodb, settings.region)
 
@@ -116,14 +100,14 @@ def _all_landed(state: LedgerState, ops: Ops) -> list[Landed]:
     ]
 
 
-def _table(source: Catalog, name: str) -> Table | None:
+def _table(source: Catalog | None, name: str) -> Table | None:
     try:
-        return source.load_table(name)
+        return source.load_table(name) if source else None
     except NoSuchTableError:
         return None
 
 
-def _rows(source: Catalog, name: str, schema: pa.Schema, keys: tuple[str, ...]) -> pa.Table:
+def _rows(source: Catalog | None, name: str, schema: pa.Schema, keys: tuple[str, ...]) -> pa.Table:
     """Keys and summed columns of all rows: what the checks need, in the contract's types."""
     columns = (*keys, *SUMMED[name.rpartition(".")[2]])
     wanted = pa.schema([schema.field(column).with_nullable(True) for column in columns])

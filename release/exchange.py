@@ -54,7 +54,7 @@ def encode(table: pa.Table) -> bytes:
 
 
 def decode(data: bytes, name: str) -> pa.Table:
-    """The table of an object. Raises ReleaseRefused where it is no Parquet."""
+    """The table of an object. Raises ReleaseRefused where it is not Parquet."""
     try:
         return pq.read_table(io.BytesIO(data))
     except (pa.ArrowInvalid, OSError):

@@ -87,7 +87,7 @@ def known_days(settings: WorldSettings) -> list[date]:
 def load_world(settings: WorldSettings) -> WorldReport:
     """Load every due object, each replacing its region and day in staging.utilisation_day in one transaction.
 
-    An object that is no release, or holds anything but a release's columns and words, is logged as an error and
+    An object that is not a release, or holds anything but a release's columns and words, is logged as an error and
     reported in `refused`; nothing of it is loaded, and the others are. One that is gone by now is withdrawn.
     May be repeated, killed, and run twice at once.
     """

@@ -1,4 +1,4 @@
-"""Retrying what lost a race for an Iceberg commit."""
+"""Retries an operation that lost a race for an Iceberg commit."""
 
 from collections.abc import Callable
 from typing import NoReturn, TypeVar

@@ -18,10 +18,10 @@ from contracts.settings import RegionSettings
 from lake.database import transaction
 from lake.iceberg.partitions import gained_rows
 from lake.iceberg.tables import history
+from lake.merge.commit import merged_objects
 from lake.merge.landing import event_spans, read_landing
 from lake.merge.plan import Kind
 from lake.merge.progress import MergeCounts, accounted_snapshots, add_merge, mark_merged
-from lake.merge.properties import merged_objects
 from lake.merge.spans import sql_condition
 
 

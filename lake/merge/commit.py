@@ -1,6 +1,11 @@
-"""One commit of a merge plan."""
+"""One commit of a merge plan, in a snapshot that names the landing objects it merged.
 
-from collections.abc import Iterator, Mapping
+The names are properties of the snapshot, atomic with the commit: a crash after it loses no record of them.
+"""
+
+import base64
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from uuid import uuid4
 
@@ -9,11 +14,13 @@ from pyspark.sql import SparkSession
 from contracts.settings import RegionSettings
 from lake.iceberg.conflicts import retry_conflicts
 from lake.merge.landing import event_spans, one_row_an_identity, read_landing
-from lake.merge.plan import MergePlan
-from lake.merge.properties import merge_properties
+from lake.merge.plan import Kind, MergePlan
 from lake.merge.spans import sql_condition
 from lake.merge.statement import merge_statement
 
+KIND = "fleetlake.merge"
+OBJECTS = "fleetlake.objects"
+_SHARED = "landing/telemetry/"
 _PROPERTY = "spark.sql.iceberg.snapshot-property."
 
 
@@ -51,3 +58,17 @@ def snapshot_properties(spark: SparkSession, properties: Mapping[str, str]) -> I
     finally:
         for name in properties:
             spark.conf.unset(_PROPERTY + name)
+
+
+def merge_properties(kind: Kind, keys: Sequence[str]) -> dict[str, str]:
+    """Snapshot properties of a merge of these landing objects; keys are packed, some 30 bytes each."""
+    text = "\n".join(key.removeprefix(_SHARED) for key in keys)
+    return {KIND: kind.value, OBJECTS: base64.b64encode(zlib.compress(text.encode(), 9)).decode()}
+
+
+def merged_objects(properties: Mapping[str, str]) -> tuple[Kind, list[str]] | None:
+    """Kind and object keys that a snapshot's properties name; None where it is not a merge."""
+    if KIND not in properties:
+        return None
+    text = zlib.decompress(base64.b64decode(properties[OBJECTS])).decode()
+    return Kind(properties[KIND]), [_SHARED + key for key in text.split("\n")]

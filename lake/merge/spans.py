@@ -26,7 +26,7 @@ def hour_of_key(key: str) -> datetime:
     """The arrival hour that a landing key names. Raises ValueError for a key of another form."""
     match = re.search(HOUR_OF_KEY, key)
     if match is None:
-        raise ValueError(f"{key!r} is no key of contracts.names.landing_key")
+        raise ValueError(f"{key!r} is not a key of contracts.names.landing_key")
     return datetime.strptime(f"{match[1]} {match[2]} +0000", "%Y-%m-%d %H %z")
 
 

@@ -1,7 +1,7 @@
 """The one MERGE shape.
 
 Each of its parts was measured against what happens without it (docs/adr/0020):
-- the source has one row an identity, else equal rows are all inserted;
+- the source has one row for each identity, else equal rows are all inserted;
 - WHEN MATCHED ... UPDATE, else Iceberg plans an append that detects no conflict and two merges at once insert twice;
 - literal ranges of ts, else each merge opens all of history.
 """
@@ -14,7 +14,7 @@ from lake.merge.spans import Span, sql_condition
 
 
 def merge_statement(region: str, source: str, spans: Sequence[Span]) -> str:
-    """SQL that merges the view `source` (one row an identity, all within `spans`) into the region's history.
+    """SQL that merges the view `source` (one row for each identity, all within `spans`) into the region's history.
 
     Of rows with one identity the one that arrived first stays, in whatever order they are merged.
     """

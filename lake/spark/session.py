@@ -1,23 +1,24 @@
 """Spark: one session a process, with the region's Iceberg catalog.
 
-What starts the JVM goes on its command line, which other users of the machine can read, so secrets are not part of
-it: `connect` sets them in the running session.
+The settings that start the JVM go on its command line, which other users of the machine can read. So they hold no
+secrets: `connect` sets those in the running session.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from contracts.settings import AwsService, RegionSettings
+from contracts.settings import CATALOG_SCHEMA, AwsService, RegionSettings
 from lake.database import dsn_parts
 from lake.spark.jars import jars
-from lake.spark.java import java_home
+from lake.spark.java import java_home, launching_with
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-CATALOG_SCHEMA = "iceberg"
 _CORES = 2
 _FRUGAL_JAVA = "-XX:+UseSerialGC -XX:MinHeapFreeRatio=10 -XX:MaxHeapFreeRatio=30 -XX:TieredStopAtLevel=1"
 """Most local runs are short, and spend more on compiling than they win by it: docs/adr/0024 has the figures."""
@@ -33,7 +34,22 @@ def spark_session(settings: RegionSettings) -> "SparkSession":
     builder = SparkSession.builder
     for name, value in spark_config(settings).items():
         builder = builder.config(name, value)
-    return connect(builder.getOrCreate(), settings)
+    with java_for_launch(settings):
+        session = builder.getOrCreate()
+    return connect(session, settings)
+
+
+@contextmanager
+def java_for_launch(settings: RegionSettings) -> Iterator[None]:
+    """Within the block a local session starts on a Java that Spark can use.
+
+    On EMR the JVM runs already, and nothing changes. Raises WrongJava.
+    """
+    if settings.spark == "emr-serverless":
+        yield
+        return
+    with launching_with(java_home(settings.state)):
+        yield
 
 
 def connect(spark: "SparkSession", settings: RegionSettings) -> "SparkSession":
@@ -47,13 +63,12 @@ def connect(spark: "SparkSession", settings: RegionSettings) -> "SparkSession":
 
 
 def spark_config(settings: RegionSettings) -> dict[str, str]:
-    """What a session is started with: no secret. For SparkSession.builder and dagster-pyspark's resource.
+    """The settings that a session is started with: no secret. For SparkSession.builder and dagster-pyspark's resource.
 
-    Also points JAVA_HOME at a Java that Spark can use. Raises WrongJava.
+    Start the session within `java_for_launch`.
     """
     if settings.spark == "emr-serverless":
         return _catalog(settings) | engine_config() | _s3a(settings)
-    os.environ["JAVA_HOME"] = str(java_home(settings.state))
     local = local_config(f"fleetlake-{settings.region}", settings.state, settings.spark_memory)
     return _catalog(settings) | engine_config() | _s3a(settings) | local
 

@@ -83,17 +83,7 @@ class CountedFile:
 
 def object_store(settings: RegionSettings) -> fs.S3FileSystem:
     """The region's object store, to read."""
-    service = settings.s3
-    options: dict[str, Any] = {"region": settings.row.aws_region}
-    if service.endpoint:
-        scheme, _, address = service.endpoint.partition("://")
-        options |= {"endpoint_override": address, "scheme": scheme}
-    if service.access_key and service.secret_key:
-        options |= {
-            "access_key": service.access_key.get_secret_value(),
-            "secret_key": service.secret_key.get_secret_value(),
-        }
-    return fs.S3FileSystem(**options)
+    return fs.S3FileSystem(**settings.s3.filesystem_kwargs(settings.row.aws_region))
 
 
 def open_counted(store: fs.FileSystem, path: str, account: Account) -> pa.PythonFile:

@@ -1,4 +1,4 @@
-"""History's rows, for live state that is built anew: what only history knows, once landing has expired."""
+"""History's rows, for a rebuild of live state: records whose landing objects have expired."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -19,8 +19,7 @@ from assets.emr import emr_serverless
 from assets.spark import SparkJobs
 from contracts.errors import SparkJobFailed
 from contracts.settings import RegionSettings
-from lake.jobs import DeriveDays
-from lake.report import Report
+from lake.jobs import DeriveDays, Report
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_DATA = date(2001, 2, 3)

@@ -17,7 +17,7 @@ from assets.partitions import FirstPartitions, region_partitions
 from assets.staging import staging_assets
 from assets.work import DueMerges, FirstData
 from contracts.regions import Region, load_regions
-from lake.report import Report
+from lake.jobs import Report
 from orchestration import due_work
 from orchestration.local.process import evaluate
 from orchestration.partitions import record_first

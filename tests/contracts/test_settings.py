@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from contracts.errors import BadSettings
 from contracts.settings import RegionSettings, WorldSettings
@@ -54,6 +55,20 @@ def test_buckets_have_any_name_that_s3_takes() -> None:
     assert RegionSettings.load(ENVIRON).bucket == "lake-eu"
     with pytest.raises(BadSettings, match="FLEETLAKE_EXCHANGE_BUCKET"):
         RegionSettings.load(ENVIRON | {"FLEETLAKE_EXCHANGE_BUCKET": "s3://exchange"})
+
+
+def test_the_catalogs_uri_keeps_any_password() -> None:
+    database = {"user": "e u", "password": "p@ss/w:rd?%", "host": "db", "port": "6432", "dbname": "fleet_eu"}
+    uri = make_url(RegionSettings.load(ENVIRON).catalog_properties(database)["uri"])
+    assert (uri.username, uri.password, uri.host, uri.port) == ("e u", "p@ss/w:rd?%", "db", 6432)
+    assert (uri.database, uri.query["options"]) == ("fleet_eu", "-csearch_path=iceberg")
+
+
+def test_on_glue_the_catalog_needs_no_database() -> None:
+    settings = RegionSettings.load(ENVIRON | {"FLEETLAKE_CATALOG": "glue"})
+    properties = settings.catalog_properties({})
+    assert (properties["type"], properties["warehouse"]) == ("glue", "s3://lake-eu/warehouse")
+    assert "uri" not in properties
 
 
 def test_half_a_key_pair_is_refused() -> None:

@@ -17,10 +17,9 @@ from dagster_pipes import PipesContext
 from contracts.names import bucket
 from contracts.settings import RegionSettings
 from lake.iceberg.catalog import catalog
-from lake.jobs import DeriveDays, MergeLanding, decode, encode
+from lake.jobs import ColumnReport, DeriveDays, MergeLanding, Report, TableReport, decode, encode
 from lake.main import main
 from lake.merge.intake import intake
-from lake.report import ColumnReport, Report, TableReport
 from stack.lifecycle import running_site
 from tests.builders.lake import NOON, Landing, empty_lake, landing_row
 
@@ -124,5 +123,5 @@ def test_jobs_and_reports_travel_as_json():
     job = MergeLanding("us", [NOON], stragglers=True)
     assert decode(encode(job)) == job
     report = Report(job, "us", 1.5, {"inserted": 3}, {"t": TableReport(3, [ColumnReport("a", "string", "An a.")])})
-    assert Report.from_json(report.to_json()) == report
+    assert msgspec.json.decode(msgspec.json.encode(report), type=Report) == report
     assert json.loads(json.dumps(report.metadata()))["inserted"] == 3

@@ -1,18 +1,20 @@
-"""From points to the intervals between them, and what happened in each."""
+"""Turns points into the intervals between them, with the state of each."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as fn
 from pyspark.sql.window import Window, WindowSpec
 
-from lake.derive.trips.geometry import haversine_km
 from lake.derive.trips.rules import FASTEST_KMH, JUMP_KM, TripRules
+
+EARTH_KM = 6371.0088
+"""Mean radius of WGS 84 (IUGG)."""
 
 
 def to_intervals(points: DataFrame, rules: TripRules) -> DataFrame:
     """One row for each point: the interval from it to the device's next point (next_ts null at the last).
 
-    points: as of lake.derive.trips.points.to_points. An interval longer than `rules.gap_s` is a gap: nobody knows what
-    happened in it. Else it has the state of its start: in motion where the speed there, or in its absence the speed
+    points: as of lake.derive.trips.points.to_points. An interval longer than `rules.gap_s` is a gap of
+    unknown state. Any other has the state of its start: in motion where the speed there, or in its absence the speed
     implied by the positions at both ends, exceeds `rules.moving_kmh`; engine on as the point says, or, where it does
     not say, if in motion.
     Returns the point's columns and next_ts, next_lat, next_lon, next_speed_kmh, dt_s (s), day and next_day
@@ -123,3 +125,11 @@ def _seconds(start: str, end: str) -> Column:
 
 def _business_day(name: str, rules: TripRules) -> Column:
     return fn.to_date(fn.from_utc_timestamp(name, rules.time_zone))
+
+
+def haversine_km(lat1: Column, lon1: Column, lat2: Column, lon2: Column) -> Column:
+    """Great-circle distance in kilometres between positions in degrees; null where one is null."""
+    half_lat = fn.sin(fn.radians(lat2 - lat1) / 2)
+    half_lon = fn.sin(fn.radians(lon2 - lon1) / 2)
+    chord = half_lat * half_lat + fn.cos(fn.radians(lat1)) * fn.cos(fn.radians(lat2)) * half_lon * half_lon
+    return 2 * EARTH_KM * fn.asin(fn.sqrt(fn.least(chord, fn.lit(1.0))))

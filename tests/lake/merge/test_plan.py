@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.names import landing_key
+from lake.merge.commit import merge_properties, merged_objects
 from lake.merge.plan import Kind, OpenObject, plan
-from lake.merge.properties import merge_properties, merged_objects
 
 START = datetime(2026, 3, 10, tzinfo=UTC)
 OBJECTS = st.lists(st.tuples(st.integers(0, 48), st.integers(1, 900)), max_size=60).map(

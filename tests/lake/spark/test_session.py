@@ -1,11 +1,14 @@
 """The Spark session: what it is started with, what it must not give away."""
 
+import os
+from pathlib import Path
+
 import psutil
 import pytest
 
 from lake.iceberg.catalog import catalog
 from lake.iceberg.tables import ensure_tables
-from lake.spark.session import connect, spark_config, spark_session
+from lake.spark.session import connect, java_for_launch, spark_config, spark_session
 
 
 @pytest.fixture
@@ -37,6 +40,15 @@ def test_there_is_one_session_and_its_days_are_utc(spark, lake_region):
     assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
     assert spark.sparkContext.uiWebUrl is None
     assert spark.conf.get("spark.driver.bindAddress") == "127.0.0.1"
+
+
+def test_a_session_leaves_the_environment_as_it_was(lake_region, monkeypatch):
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    before = dict(os.environ)
+    with java_for_launch(lake_region):
+        assert (Path(os.environ["JAVA_HOME"]) / "bin" / "java").exists()
+    spark_config(lake_region)
+    assert dict(os.environ) == before
 
 
 def test_spark_and_pyiceberg_see_the_same_tables(spark, landing):
