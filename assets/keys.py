@@ -13,7 +13,8 @@ DUE_ONLY = "fleetlake/due_only"
 """Tag of a run that a sensor requested: of its partitions it does those that are still due when it starts."""
 
 OLDER_DAYS = "fleetlake/days"
-"""Tag of a run over the first partition that a sensor requested for days before it: `2019-03-01 to 2019-03-04`."""
+"""Tag of a run that a sensor requested for days of which some are before the first partition: all its days, such as
+`2019-03-01 to 2019-03-04`."""
 
 
 def group(region: str, stage: str) -> str:

@@ -113,9 +113,9 @@ def hours_in_run(
 def days_in_run(context: AssetExecutionContext, days: DailyPartitionsDefinition, wanted: Iterable[date]) -> list[date]:
     """Those of the days that the run covers, in order.
 
-    A run that a person launched covers all days that its partitions hold. Of a sensor's run the first partition is that
-    one day, or, with the tag OLDER_DAYS, a range of the days before it: marts are rebuilt by range, and a range from
-    a day years ago until today would rebuild days that did not change.
+    A run that a person launched covers all days that its partitions hold. A sensor's run covers the days that its
+    partitions are named after, or those of its tag OLDER_DAYS: marts are rebuilt by range, and a range from a day years
+    ago until today would rebuild days that did not change.
     """
     if OLDER_DAYS in context.run.tags:
         first, _, last = context.run.tags[OLDER_DAYS].partition(" to ")

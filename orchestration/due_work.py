@@ -7,7 +7,15 @@ from dagster import DailyPartitionsDefinition
 
 from assets.keys import OLDER_DAYS
 from assets.landing import landed_events
-from assets.partitions import RegionPartitions, day_key, first_day, hour_key, hour_partitions_of, partitions_of
+from assets.partitions import (
+    RegionPartitions,
+    day_key,
+    first_day,
+    hour_key,
+    hour_partitions_of,
+    partition_of,
+    partitions_of,
+)
 from assets.work import Deriving, FirstData, Loading, Merging, Releasing
 from contracts.regions import Region
 from orchestration.partition_ranges import JOIN_DAYS, JOIN_HOURS, range_tags, spans
@@ -52,12 +60,12 @@ def to_publish(partitions: RegionPartitions, releasing: Releasing) -> DueWork:
 def day_ranges(days: list[date], partitions: DailyPartitionsDefinition) -> list[dict[str, str]]:
     """The tags of the runs that cover these days; days that have not begun are left out.
 
-    Days before the first partition are runs of their own over it, which name their days in a tag.
+    A run of days before the first partition is a run over that partition, which names its days in a tag.
     """
     first = first_day(partitions)
-    older = [
-        range_tags((first, first), day_key) | {OLDER_DAYS: f"{day_key(start)} to {day_key(end)}"}
-        for start, end in spans((day for day in days if day < first), JOIN_DAYS)
-    ]
-    own = partitions_of((day for day in days if day >= first), partitions)
-    return [*older, *(range_tags(span, day_key) for span in spans(own, JOIN_DAYS))]
+    begun = [day for day in days if partitions_of([day], partitions)]
+    ranges = []
+    for start, end in spans(begun, JOIN_DAYS):
+        tags = range_tags((partition_of(start, partitions), partition_of(end, partitions)), day_key)
+        ranges.append(tags if start >= first else tags | {OLDER_DAYS: f"{day_key(start)} to {day_key(end)}"})
+    return ranges

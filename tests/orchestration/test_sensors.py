@@ -247,3 +247,13 @@ def test_where_the_data_begins_is_recorded_once(work, spark, instance, monkeypat
         "2026-03-04-05:00",
     )
     assert world_partitions().get_first_partition_key() == DAY.isoformat()
+
+
+def test_days_on_both_sides_of_the_first_partition_are_one_run(begun, instance, work, spark):
+    before = DAY - timedelta(days=1)
+    work.changed = {before: 1, DAY: 1}
+
+    assert process("eu", begun, instance, lambda _: None).ok
+
+    assert [job.days for job in spark.jobs] == [[before, DAY]]
+    assert work.loads == [[before, DAY]]
