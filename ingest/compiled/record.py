@@ -105,7 +105,7 @@ def _map(
     number: int,
     powers: np.ndarray,
 ) -> tuple[int, int]:
-    """A map to numbers, or to texts where `numbers` has no room: (entries there are now, end)."""
+    """A map to numbers, or to texts where `numbers` has no room: (entries there are now, end). null is no entry."""
     if letters[at] != BRACE:
         return number, -1
     first = number
@@ -116,14 +116,17 @@ def _map(
         end, value = read_name(letters, at)
         if end < 0 or number - first == MOST_NAMES or listed(names, first, number, letters, at + 1, end):
             return number, -1
-        put(names, number, letters, at + 1, end)
-        if len(numbers):
-            numbers[number], end = read_number(letters, value, powers)
+        if letters[value] == N_SMALL:
+            end = read_word(letters, value)[1]
         else:
-            end = _copied(letters, value, texts, number)
+            put(names, number, letters, at + 1, end)
+            if len(numbers):
+                numbers[number], end = read_number(letters, value, powers)
+            else:
+                end = _copied(letters, value, texts, number)
+            number += 1
         if end < 0:
             return number, -1
-        number += 1
         at = skip_blank(letters, end)
         if letters[at] == BRACE_END:
             return number, at + 1
