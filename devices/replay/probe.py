@@ -136,7 +136,7 @@ def _unpacked(path: Path, compression: str | None) -> IO[bytes]:
     if compression == "gzip":
         return gzip.open(path, "rb")  # type: ignore[return-value]
     if compression == "bz2":
-        return bz2.open(path, "rb")  # type: ignore[return-value]
+        return bz2.open(path, "rb")
     if compression is not None:
         return pa.input_stream(path, compression=compression)  # type: ignore[no-any-return]
     return path.open("rb")
