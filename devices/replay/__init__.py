@@ -2,6 +2,6 @@
 
 from devices.replay.feed import Feed, open_feed
 from devices.replay.mapping import Mapping, load_mapping, shipped_mappings
-from devices.replay.replay import ReplayReport, replay
+from devices.replay.replay import ReplayReport, rehearse, replay
 
-__all__ = ["Feed", "Mapping", "ReplayReport", "load_mapping", "open_feed", "replay", "shipped_mappings"]
+__all__ = ["Feed", "Mapping", "ReplayReport", "load_mapping", "open_feed", "rehearse", "replay", "shipped_mappings"]

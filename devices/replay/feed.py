@@ -1,6 +1,6 @@
 """A file and a mapping, ready to be sent: everything that can be known to be wrong has been checked."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -8,15 +8,18 @@ import pyarrow as pa
 
 from contracts.errors import BadInputFile, BadMapping
 from devices.outgoing import Outgoing
+from devices.replay.csv_table import CsvTable
+from devices.replay.findings import Findings
 from devices.replay.lines import LinesFile
 from devices.replay.mapping import Mapping
-from devices.replay.objects import Kinds, kinds_of, mapped_lines, object_kinds
-from devices.replay.plan import resolve
+from devices.replay.nulls import Nulls
+from devices.replay.numbers import TextRules
+from devices.replay.objects import Kinds, ObjectReader, kinds_of, mapped_lines, object_kinds
+from devices.replay.parquet_table import ParquetTable
+from devices.replay.plan import named_columns, resolve
+from devices.replay.probe import FileForm, probe
 from devices.replay.rows import RowMaker, Seen
-from devices.replay.tables import CsvTable, ParquetTable, Table, sorted_batches
-
-TABLES: dict[str, Callable[[Path], Table]] = {".parquet": ParquetTable, ".csv": CsvTable, ".csv.gz": CsvTable}
-LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+from devices.replay.tables import Table, sorted_batches
 
 
 class Feed(Protocol):
@@ -26,7 +29,8 @@ class Feed(Protocol):
     - `outgoing` gives every row or line once, in file order or sorted as the mapping says; the same file and mapping
       give the same bytes every time.
     - A record whose event time cannot be read has UNKNOWN as due_ms.
-    - `seen`, `dropped` and `not_json` tell of what `outgoing` has given so far.
+    - `seen`, `dropped` and `not_json` tell of what `outgoing` has given so far; `seen.findings.decided` says from the
+      start how the file is read.
     """
 
     rows: int | None
@@ -46,13 +50,18 @@ class TableFeed:
 
     not_json = 0
 
-    def __init__(self, path: Path, table: Table, mapping: Mapping) -> None:
+    def __init__(self, form: FileForm, mapping: Mapping) -> None:
+        table: Table = CsvTable(form, mapping) if form.kind == "csv" else ParquetTable(form, named_columns(mapping))
         if table.rows == 0:
-            raise BadInputFile(f"{path} has no rows")
+            raise BadInputFile(f"{form.path} has no rows")
         self.rows = table.rows
-        self.seen = Seen()
-        self._maker = RowMaker(resolve(mapping, table.kinds, str(path)), table.kinds, str(path), self.seen)
-        self._table, self._file, self._mapping = table, str(path), mapping
+        self._table, self._file, self._mapping = table, str(form.path), mapping
+        rules = TextRules(table.decimal, Nulls(mapping.null, is_csv=table.is_csv))
+        self.seen = Seen(Findings(table.told() | _told(mapping, rules)))
+        for note in table.notes():
+            self.seen.findings.note(note)
+        plan = resolve(mapping, table.kinds, self._file)
+        self._maker = RowMaker(plan, table.kinds, self._file, self.seen, rules, is_csv=table.is_csv)
         self.dropped = self._maker.dropped
 
     def outgoing(self) -> Iterator[Outgoing]:
@@ -70,15 +79,18 @@ class MappedLinesFeed:
 
     rows: int | None = None
 
-    def __init__(self, path: Path, mapping: Mapping) -> None:
+    def __init__(self, form: FileForm, mapping: Mapping) -> None:
         if mapping.sort_by:
-            raise BadMapping(f"sort_by works on Parquet and CSV, not on {path}; sort its lines, or leave it out")
-        self._lines, self._file, self._mapping = LinesFile(path), str(path), mapping
-        self._first = object_kinds(self._lines, self._file)
+            raise BadMapping(f"sort_by works on Parquet and CSV, not on {form.path}; sort its lines, or leave it out")
+        self._lines, self._file, self._mapping = LinesFile(form), str(form.path), mapping
+        self._rules = TextRules(mapping.decimal or ".", Nulls(mapping.null, is_csv=False))
+        paths = named_columns(mapping)
+        self._first = object_kinds(self._lines, ObjectReader(paths, Findings()), self._file)
         # What is null in all of the first lines has yet to show what it is.
         self._known = {name: kind for name, kind in self._first.items() if not pa.types.is_null(kind)}
         self._further: Kinds = {}
-        self.seen = Seen()
+        self.seen = Seen(Findings(self._lines.seen.findings.decided | _told(mapping, self._rules)))
+        self._reader = ObjectReader(paths, self.seen.findings)
         self._maker = self._maker_of(self._first)
         self._dropped = dict.fromkeys(self._maker.dropped)
 
@@ -94,7 +106,7 @@ class MappedLinesFeed:
 
     def outgoing(self) -> Iterator[Outgoing]:
         """See Feed."""
-        return mapped_lines(self._lines, self._maker_for)
+        return mapped_lines(self._lines, self._reader, self._maker_for)
 
     def _maker_for(self, objects: Sequence[dict[str, Any]]) -> RowMaker:
         """The maker for a batch: further fields are those of its own objects, so that no file makes it grow."""
@@ -106,7 +118,7 @@ class MappedLinesFeed:
         return self._maker
 
     def _maker_of(self, kinds: Kinds) -> RowMaker:
-        return RowMaker(resolve(self._mapping, kinds, self._file), kinds, self._file, self.seen)
+        return RowMaker(resolve(self._mapping, kinds, self._file), kinds, self._file, self.seen, self._rules)
 
 
 def open_feed(path: Path, mapping: Mapping) -> Feed:
@@ -115,21 +127,20 @@ def open_feed(path: Path, mapping: Mapping) -> Feed:
     Raises BadInputFile where the file is missing, of no known kind, empty, damaged or without device_id or ts;
     BadMapping where the mapping does not fit it.
     """
-    suffix = _checked_suffix(path)
-    if suffix in TABLES:
-        return TableFeed(path, TABLES[suffix](path), mapping)
-    return LinesFile(path) if mapping == Mapping() else MappedLinesFeed(path, mapping)
+    form = probe(path, mapping.encoding)
+    if form.kind != "json":
+        return TableFeed(form, mapping)
+    return LinesFile(form) if mapping == Mapping() else MappedLinesFeed(form, mapping)
 
 
-def _checked_suffix(path: Path) -> str:
-    if path.is_dir():
-        raise BadInputFile(f"{path} is a folder; name one file of it")
-    if not path.exists():
-        raise BadInputFile(f"no file {path}")
-    suffixes = sorted((*TABLES, *LINES))
-    found = [suffix for suffix in suffixes if path.name.lower().endswith(suffix)]
-    if not found:
-        raise BadInputFile(f"{path}: replay reads {', '.join(suffixes)}")
-    if path.stat().st_size == 0:
-        raise BadInputFile(f"{path} is empty")
-    return found[0]
+def _told(mapping: Mapping, rules: TextRules) -> dict[str, Any]:
+    """What the mapping decides, as the report says it."""
+    rule = mapping.ts
+    zone = rule.zone or "in the times"
+    return {
+        "null": rules.nulls.told,
+        "null_in_text": rules.nulls.told_in_text,
+        "ts": {"column": rule.column, "number_in": rule.unit, "format": rule.format or "RFC 3339 or ISO 8601"},
+        "zone": zone,
+        "clock_changes": "a skipped hour with the offset before the change, of a doubled hour the first",
+    }

@@ -1,5 +1,6 @@
 """A mapping: how a file's columns become the record's fields. TOML; docs/how-to/replay-a-file.md explains each word."""
 
+import re
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -7,11 +8,13 @@ import msgspec
 
 from contracts.derived import DEVICE_TYPES
 from contracts.errors import BadMapping
-from contracts.record import CONTRACT
+from contracts.record import CONTRACT, DEVICE_ID_PATTERN, READINGS
 
 _FOLDER = Path(__file__).resolve().parent.parent / "mappings"
 TARGETS = tuple(column.name for column in CONTRACT if column.name not in ("device_id", "ts", "signals", "attributes"))
-"""Fields that [fields] and [constants] may set."""
+"""Fields that [fields] may set; [constants] may also set device_id."""
+_NUMBERS = frozenset(column.name for column in READINGS)
+_DEVICE_ID = re.compile(DEVICE_ID_PATTERN.removesuffix("$"), re.ASCII)
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,11 +24,27 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     factor: float = 1.0
     offset: float = 0.0
     decimals: int | None = None
+    convert: Literal["degrees_minutes", "degrees_minutes_seconds"] | None = None
+    """How degrees are written: 5231.5000 (as NMEA 0183 does) or 523130.00, both 52.525 degrees."""
+    hemisphere: str | None = None
+    """The column with N, S, E or W; S and W make the value negative."""
+    separator: str | None = None
+    """What stands between the codes of fault_codes in a text."""
 
     @property
     def scaled(self) -> bool:
-        """Whether values differ from the file's."""
+        """Whether values differ from the file's by a factor, an offset or rounding."""
         return self.factor != 1.0 or self.offset != 0.0 or self.decimals is not None
+
+    @property
+    def is_angle(self) -> bool:
+        """Whether values are written as degrees of a special form."""
+        return self.convert is not None or self.hemisphere is not None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads."""
+        return (self.column,) if self.hemisphere is None else (self.column, self.hemisphere)
 
 
 SourceText: TypeAlias = str | Source
@@ -39,11 +58,18 @@ class DeviceId(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EventTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the event time comes from. unit: of a number. zone: of times that carry none (IANA name)."""
+    """Where the event time comes from. unit: of a number. zone: of times that carry none (IANA name). format: the
+    strptime pattern of times that are not ISO 8601.
+    """
 
     column: str = "ts"
     unit: Literal["s", "ms", "us", "ns"] = "ms"
     zone: str | None = None
+    format: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.format is not None and "%" not in self.format:
+            raise ValueError(f"[ts] format {self.format!r} is no strptime pattern, such as '%d/%m/%Y %H:%M:%S'")
 
 
 class FromColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,6 +103,14 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     rest: Literal["send", "drop"] = "send"
     """Columns that nothing names: numbers to signals and texts to attributes under their own names, or nothing."""
     drop: list[str] = []
+    delimiter: str | None = None
+    """Between the cells of a CSV file; found out where it is not given."""
+    decimal: Literal[".", ","] | None = None
+    """The decimal mark of numbers in text; found out where it is not given."""
+    encoding: str | None = None
+    """Of a text file that is neither UTF-8 nor UTF-16 with a byte order mark, such as windows-1252."""
+    null: list[str] | None = None
+    """Texts that stand for no value, in every column, instead of those that devices.replay.nulls has."""
     device_id: DeviceId = DeviceId()
     ts: EventTime = EventTime()
     fields: dict[str, SourceText] = {}
@@ -88,15 +122,43 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     def __post_init__(self) -> None:
         for table, names in (("fields", self.fields), ("constants", self.constants)):
             for name in names:
-                if name not in TARGETS:
+                if name not in TARGETS and (table, name) != ("constants", "device_id"):
                     raise ValueError(f"[{table}] sets {name!r}, which is none of the record's {', '.join(TARGETS)}")
         if twice := sorted(set(self.fields) & set(self.constants)):
             raise ValueError(f"{twice[0]!r} is both in [fields] and in [constants]")
+        if self.delimiter is not None and (len(self.delimiter) != 1 or not self.delimiter.isascii()):
+            raise ValueError(f"delimiter {self.delimiter!r} is not one ASCII character")
+        if self.delimiter is not None and self.delimiter == self.decimal:
+            raise ValueError(f"delimiter and decimal are both {self.decimal!r}")
+        for name, value in self.constants.items():
+            _check_constant(name, value)
+        for table, sources in (("fields", self.fields), ("signals", self.signals)):
+            for name, source in sources.items():
+                _check_source(f"[{table}] {name}", name, as_source(source))
 
 
 def as_source(source: SourceText) -> Source:
     """The long form of a source: `"speed"` is `{ column = "speed" }`."""
     return source if isinstance(source, Source) else Source(source)
+
+
+def _check_constant(name: str, value: str | float | bool) -> None:
+    """Raises ValueError where the consumer would not take it."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if name == "device_id" and not (isinstance(value, str) and _DEVICE_ID.fullmatch(value)):
+        raise ValueError(f"[constants] device_id {value!r} is no text of 1 to 128 of A-Za-z0-9._:-")
+    if name in _NUMBERS and not is_number:
+        raise ValueError(f"[constants] {name} {value!r} is no number")
+    if name == "engine_on" and not isinstance(value, bool):
+        raise ValueError(f"[constants] engine_on {value!r} is neither true nor false")
+
+
+def _check_source(place: str, name: str, source: Source) -> None:
+    """Raises ValueError where a word does not apply to what the source feeds."""
+    if source.separator is not None and (name != "fault_codes" or not source.separator):
+        raise ValueError(f"{place} has a separator; only fault_codes has one, of at least one character")
+    if name in ("event_id", "engine_on", "fault_codes") and (source.scaled or source.is_angle):
+        raise ValueError(f"{place} is no number: factor, offset, decimals, convert and hemisphere do not apply")
 
 
 def shipped_mappings() -> dict[str, Path]:

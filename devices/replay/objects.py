@@ -1,6 +1,7 @@
 """JSON Lines under a mapping: the lines' objects as columns, lines that are none left as they are, in their places."""
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -10,12 +11,16 @@ import pyarrow as pa
 
 from contracts.errors import BadInputFile
 from devices.outgoing import NO_KEY, Outgoing
-from devices.replay.lines import LinesFile
+from devices.replay.findings import HALF_SURROGATE, Findings
+from devices.replay.lines import LinesFile, records_of
 from devices.replay.rows import RowMaker
 from devices.replay.times import UNKNOWN
 
 Kinds: TypeAlias = dict[str, pa.DataType]
 """Fields in order, and what each looks like."""
+OWN_MAPS = frozenset({"signals", "attributes"})
+_DEEPEST = 8
+"""Objects within each other that are taken apart; what is deeper is one value."""
 _KINDS: dict[frozenset[type], pa.DataType] = {
     frozenset({bool}): pa.bool_(),
     frozenset({int}): pa.int64(),
@@ -26,10 +31,64 @@ _KINDS: dict[frozenset[type], pa.DataType] = {
 }
 
 
-def object_kinds(lines: LinesFile, file: str) -> Kinds:
+class ObjectReader:
+    """Reads lines as JSON objects, flat: what stands in an object within has its path as name, `position.latitude`.
+
+    The record's own maps stay whole. paths: the fields that the mapping names, which may lead into those maps too.
+    Counts what it has to leave out.
+    """
+
+    def __init__(self, paths: Collection[str], findings: Findings) -> None:
+        self._own = [tuple(path.split(".")) for path in paths if path.partition(".")[0] in OWN_MAPS and "." in path]
+        self._findings = findings
+
+    def read(self, line: bytes) -> dict[str, Any] | None:
+        """The line's JSON object, or None where it is none. NaN, as Python writes it, is no value."""
+        try:
+            found = msgspec.json.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            found = self._read_leniently(line)
+        if not isinstance(found, dict):
+            return None
+        return self._flat(found) if any(isinstance(value, dict) for value in found.values()) else found
+
+    def _read_leniently(self, line: bytes) -> Any:
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            return None
+        return self._whole_text(found, "") if b"\\u" in line else found
+
+    def _whole_text(self, value: Any, name: str) -> Any:
+        """The value without texts that are no Unicode, as an emoji that was cut in half."""
+        if isinstance(value, dict):
+            good = {key: inner for key, inner in value.items() if _is_unicode(key) and _is_unicode(inner)}
+            for key in value.keys() - good.keys():
+                self._findings.drop(name or (key if _is_unicode(key) else "a name"), HALF_SURROGATE)
+            return {key: self._whole_text(inner, name or key) for key, inner in good.items()}
+        if isinstance(value, list):
+            kept = [self._whole_text(inner, name) for inner in value if _is_unicode(inner)]
+            self._findings.drop(name, HALF_SURROGATE, len(value) - len(kept))
+            return kept
+        return value
+
+    def _flat(self, found: dict[str, Any]) -> dict[str, Any]:
+        flat = {name: value for name, value in found.items() if not isinstance(value, dict) or name in OWN_MAPS}
+        for way, value in _leaves(found, ()):
+            flat.setdefault(".".join(way), value)
+        for way in self._own:
+            value = found
+            for step in way:
+                value = value.get(step) if isinstance(value, dict) else None
+            if value is not None:
+                flat.setdefault(".".join(way), value)
+        return flat
+
+
+def object_kinds(lines: LinesFile, reader: ObjectReader, file: str) -> Kinds:
     """The fields that the first lines have and what they look like. Raises BadInputFile where none is an object."""
     first = next(iter(islice(lines.line_batches(), 1)), [])
-    kinds = kinds_of([found for line in first if (found := read_object(line)) is not None])
+    kinds = kinds_of([found for found in records_of(first, reader.read)[1] if found is not None])
     if not kinds:
         raise BadInputFile(f"{file}: none of its first {len(first)} lines is a JSON object with a field")
     return kinds
@@ -43,25 +102,18 @@ def kinds_of(objects: Sequence[dict[str, Any]], known: Kinds | None = None) -> K
     return {name: _array(objects, name).type for name in names if known is None or name not in known}
 
 
-def mapped_lines(lines: LinesFile, maker_for: Callable[[Sequence[dict[str, Any]]], RowMaker]) -> Iterator[Outgoing]:
+def mapped_lines(
+    lines: LinesFile, reader: ObjectReader, maker_for: Callable[[Sequence[dict[str, Any]]], RowMaker]
+) -> Iterator[Outgoing]:
     """Every line in file order: an object made anew by the maker for its batch's objects, any other line as it is."""
-    for batch in lines.line_batches():
-        objects = [read_object(line) for line in batch]
+    for cut in lines.line_batches():
+        batch, objects = records_of(cut, reader.read)
         found = [record for record in objects if record is not None]
         maker = maker_for(found)
         arrays = [_array(found, name) for name in maker.columns]
         made = maker.make(pa.RecordBatch.from_arrays(arrays, names=maker.columns))
         lines.not_json += len(batch) - len(found)
         yield made if len(found) == len(batch) else _woven(batch, objects, made)
-
-
-def read_object(line: bytes) -> dict[str, Any] | None:
-    """The line's JSON object, or None where it is none."""
-    try:
-        found = msgspec.json.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _woven(batch: list[bytes], objects: list[dict[str, Any] | None], made: Outgoing) -> Outgoing:
@@ -89,3 +141,24 @@ def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return msgspec.json.encode(value).decode()
+
+
+def _leaves(found: dict[str, Any], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Values below an object's own objects, by their paths."""
+    for name, value in found.items():
+        way = (*above, name)
+        if not above and (name in OWN_MAPS or not isinstance(value, dict)):
+            continue
+        if isinstance(value, dict) and len(way) < _DEEPEST:
+            yield from _leaves(value, way)
+        else:
+            yield way, value
+
+
+def _is_unicode(value: Any) -> bool:
+    """Whether it is no text, or one that can be written."""
+    try:
+        str.encode(value) if isinstance(value, str) else None
+    except UnicodeEncodeError:
+        return False
+    return True

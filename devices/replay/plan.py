@@ -10,6 +10,7 @@ from contracts.record import CONTRACT, ENVELOPE
 from devices.replay.mapping import FromColumn, Mapping, Source, as_source
 
 _CONTRACT_NAMES = tuple(column.name for column in CONTRACT)
+DEVICE_ID, RECORD_ID = "device_id", "record_id"
 _ADDED_BY_STREAM = frozenset(column.name for column in ENVELOPE)
 
 
@@ -23,6 +24,10 @@ class Plan:
     attributes: tuple[tuple[str, Source], ...]
     dropped: tuple[str, ...]
     """Columns of the file that are not sent."""
+    unnamed: tuple[str, ...]
+    """Columns that neither the mapping nor the contract names."""
+    identity: str | None
+    """The column with the record_id that a trail was exported with, if there is one."""
 
     @property
     def columns(self) -> list[str]:
@@ -31,8 +36,10 @@ class Plan:
         registry = (
             [of.column for of in (rule.make, rule.model, rule.fuel) if isinstance(of, FromColumn)] if rule else []
         )
-        sent = [source.column for _, source in (*self.fields, *self.signals, *self.attributes)]
-        return list(dict.fromkeys([self.mapping.device_id.column, self.mapping.ts.column, *sent, *registry]))
+        sent = [column for _, source in (*self.fields, *self.signals, *self.attributes) for column in source.columns]
+        device = [] if DEVICE_ID in self.mapping.constants else [self.mapping.device_id.column]
+        identity = [] if self.identity is None else [self.identity]
+        return list(dict.fromkeys([*device, self.mapping.ts.column, *sent, *registry, *identity]))
 
 
 def resolve(mapping: Mapping, columns: Columns[str, pa.DataType], file: str) -> Plan:
@@ -49,6 +56,7 @@ def resolve(mapping: Mapping, columns: Columns[str, pa.DataType], file: str) -> 
     }
     _check_named(mapping, named, columns, file)
     used = {source.column for sources in named.values() for source in sources.values()}
+    used |= {source.hemisphere for sources in named.values() for source in sources.values() if source.hemisphere}
     used |= {mapping.device_id.column, mapping.ts.column, *mapping.drop}
     for name in _CONTRACT_NAMES:
         if name in columns and name not in used and name not in named["fields"] and name not in mapping.constants:
@@ -59,7 +67,7 @@ def resolve(mapping: Mapping, columns: Columns[str, pa.DataType], file: str) -> 
         for name in rest:
             named["signals" if is_number(columns[name]) else "attributes"].setdefault(name, Source(name))
     order = {name: place for place, name in enumerate(_CONTRACT_NAMES)}
-    sent = {source.column for sources in named.values() for source in sources.values()}
+    sent = {column for sources in named.values() for source in sources.values() for column in source.columns}
     sent |= {mapping.device_id.column, mapping.ts.column}
     return Plan(
         mapping=mapping,
@@ -67,7 +75,18 @@ def resolve(mapping: Mapping, columns: Columns[str, pa.DataType], file: str) -> 
         signals=tuple(named["signals"].items()),
         attributes=tuple(named["attributes"].items()),
         dropped=tuple(name for name in columns if name not in sent),
+        unnamed=tuple(rest) if mapping.rest == "send" else (),
+        identity=RECORD_ID if RECORD_ID in columns else None,
     )
+
+
+def named_columns(mapping: Mapping) -> set[str]:
+    """Every column that the mapping names."""
+    sources = [as_source(source) for source in (*mapping.fields.values(), *mapping.signals.values())]
+    named = {column for source in sources for column in source.columns} | set(mapping.attributes.values())
+    if rule := mapping.registry:
+        named |= {of.column for of in (rule.make, rule.model, rule.fuel) if isinstance(of, FromColumn)}
+    return named | {mapping.device_id.column, mapping.ts.column, *mapping.drop}
 
 
 def is_number(kind: pa.DataType) -> bool:
@@ -76,16 +95,22 @@ def is_number(kind: pa.DataType) -> bool:
 
 
 def _check_required(mapping: Mapping, columns: Columns[str, pa.DataType], file: str) -> None:
+    if DEVICE_ID in mapping.constants and DEVICE_ID in columns and DEVICE_ID not in mapping.drop:
+        raise BadMapping(
+            f"the mapping's [constants] device_id stands against the column of that name in {file}; "
+            'leave it out, or list the column in drop = ["device_id"]'
+        )
     for field, column in (("device_id", mapping.device_id.column), ("ts", mapping.ts.column)):
-        if column in columns:
+        if column in columns or (field == DEVICE_ID and DEVICE_ID in mapping.constants):
             continue
         if column != field:
             raise BadMapping(
                 f"the mapping's [{field}] names column {column!r}, which {file} does not have; {_has(columns)}"
             )
+        of_one = ', or give the id of a file of one device: [constants] device_id = "..."' if field == DEVICE_ID else ""
         raise BadInputFile(
             f"{file} has no column {field!r}; {_has(columns)}. "
-            f'Name the right one in a mapping: [{field}] column = "..."'
+            f'Name the right one in a mapping: [{field}] column = "..."{of_one}'
         )
 
 
@@ -93,7 +118,10 @@ def _check_named(
     mapping: Mapping, named: dict[str, dict[str, Source]], columns: Columns[str, pa.DataType], file: str
 ) -> None:
     wanted = [
-        (f"[{table}] {name}", source.column) for table, sources in named.items() for name, source in sources.items()
+        (f"[{table}] {name}", column)
+        for table, sources in named.items()
+        for name, source in sources.items()
+        for column in source.columns
     ]
     wanted += [("drop", column) for column in mapping.drop]
     if rule := mapping.registry:

@@ -1,5 +1,6 @@
 """Replays one file through a region's stream and reports what was sent."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from contracts.registry import Fleet, Register
 from contracts.settings import RegionSettings
 from devices.outgoing import Outgoing
 from devices.replay.feed import Feed
+from devices.replay.findings import Findings
 from devices.replay.mapping import Mapping
 from devices.replay.times import UNKNOWN
 from devices.send import Progress, Sent, iso_ms, send
@@ -27,6 +29,7 @@ class ReplayReport:
     last_ms: int | None
     not_json: int
     dropped_columns: tuple[str, ...]
+    findings: Findings
 
     def report(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -37,6 +40,7 @@ class ReplayReport:
             "last_ts": iso_ms(self.last_ms),
             "not_json": self.not_json,
             "dropped_columns": list(self.dropped_columns),
+            **self.findings.report(),
         }
 
 
@@ -59,8 +63,31 @@ def replay(
         sent = send(timed(registered(feed, mapping, register)), producer, rate=rate, progress=progress)
     if not sent.records:
         raise BadInputFile("the file has no rows")
+    return _report(feed, sent)
+
+
+def rehearse(feed: Feed, *, first: int, progress: Progress = lambda _: None) -> tuple[ReplayReport, list[bytes]]:
+    """Read the whole file and send nothing: what a replay would report, and the first records.
+
+    Raises BadInputFile where the file turns out to hold nothing or to be damaged.
+    """
+    began_s, records, size = time.monotonic(), 0, 0
+    shown: list[bytes] = []
+    for outgoing in feed.outgoing():
+        shown += outgoing.payloads[: first - len(shown)]
+        records += len(outgoing)
+        size += sum(map(len, outgoing.payloads))
+        progress(len(outgoing))
+    if not records:
+        raise BadInputFile("the file has no rows")
+    return _report(feed, Sent(records, 0, size, time.monotonic() - began_s, 0, 0)), shown
+
+
+def _report(feed: Feed, sent: Sent) -> ReplayReport:
     seen = feed.seen
-    return ReplayReport(sent, len(seen.devices), seen.first_ms, seen.last_ms, feed.not_json, feed.dropped)
+    return ReplayReport(
+        sent, len(seen.devices), seen.first_ms, seen.last_ms, feed.not_json, feed.dropped, seen.findings
+    )
 
 
 def registered(feed: Feed, mapping: Mapping, register: Register) -> Iterator[Outgoing]:

@@ -103,7 +103,10 @@ def _read_map(
     number: int,
     powers: np.ndarray,
 ) -> tuple[int, int]:
-    """Read a map to numbers, or to texts if `numbers` is empty. Returns the next entry's number, and the end or -1."""
+    """Read a map to numbers, or to texts if `numbers` is empty; an entry that is null is left out.
+
+    Returns the next entry's number, and the end or -1.
+    """
     if buf[at] != LEFT_BRACE:
         return number, -1
     first = number
@@ -114,14 +117,17 @@ def _read_map(
         end, value = read_name(buf, at)
         if end < 0 or number - first == MOST_NAMES or contains(names, first, number, buf, at + 1, end):
             return number, -1
-        put(names, number, buf, at + 1, end)
-        if len(numbers):
-            numbers[number], end = read_number(buf, value, powers)
+        if buf[value] == LOWER_N:
+            end = read_literal(buf, value)[1]
         else:
-            end = _read_text_into(buf, value, texts, number)
+            put(names, number, buf, at + 1, end)
+            if len(numbers):
+                numbers[number], end = read_number(buf, value, powers)
+            else:
+                end = _read_text_into(buf, value, texts, number)
+            number += 1
         if end < 0:
             return number, -1
-        number += 1
         at = skip_blank(buf, end)
         if buf[at] == RIGHT_BRACE:
             return number, at + 1

@@ -1,6 +1,8 @@
 """Reads one record exactly. This defines what a record means; the faster readers must agree on what they accept."""
 
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from contracts.record import MAX_RECORD_BYTES, RejectReason
 from ingest.decode.fields import VALUE_DECODERS
+from ingest.decode.surrogates import members
 from ingest.decode.times import IMPOSSIBLE_MS
 
 MAX_NESTING = 64
@@ -17,9 +20,14 @@ not depend on how much of the interpreter's stack is in use."""
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
+_WITH_NULLS: dict[str, msgspec.json.Decoder[Any]] = {
+    "signals": msgspec.json.Decoder(dict[str, float | None]),
+    "attributes": msgspec.json.Decoder(dict[str, str | None]),
+}
 _INTEGER = re.compile(rb"-?[0-9]+")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _MAX_DIGITS = 18
+_HALF = "half of a surrogate pair"
 
 
 class Unplaceable(ValueError):
@@ -43,8 +51,9 @@ class ExactRecord:
 def read_exactly(data: bytes) -> ExactRecord:
     """Read one user record. Raises Unplaceable.
 
-    The last of equal keys counts, as in JSON readers everywhere. null is the same as absent. Of the wrong type
-    are a number beyond a double's range, a ts that is a number but not an integer, and true or false for a number.
+    The last of equal keys counts, as in JSON readers everywhere. null is the same as absent, in signals and attributes
+    too. Of the wrong type are a number beyond a double's range, a ts that is a number but not an integer, true or
+    false for a number, and text with half of a surrogate pair.
     """
     raws = _object(data)
     record = ExactRecord({"device_id": _device_id(raws), "ts": _ts(raws)})
@@ -60,7 +69,11 @@ def read_exactly(data: bytes) -> ExactRecord:
             continue
         try:
             record.values[name] = decoder.decode(text)
-        except msgspec.ValidationError:
+        except msgspec.DecodeError:
+            entries = _without_nulls(name, text)
+            if entries is not None:
+                record.values[name] = entries
+                continue
             record.wrong.append(name)
             kept[name] = text.decode()
     if kept:
@@ -85,7 +98,19 @@ def too_large(size: int) -> Unplaceable:
     return Unplaceable(RejectReason.TOO_LARGE, f"{size} bytes exceed {MAX_RECORD_BYTES}")
 
 
-def _object(data: bytes) -> dict[str, msgspec.Raw]:
+def _without_nulls(name: str, text: bytes) -> dict[str, Any] | None:
+    """The entries of a map that are not null, or None where that is not all that is wrong with it."""
+    decoder = _WITH_NULLS.get(name)
+    if decoder is None:
+        return None
+    try:
+        entries = decoder.decode(text)
+    except msgspec.DecodeError:
+        return None
+    return {key: value for key, value in entries.items() if value is not None}
+
+
+def _object(data: bytes) -> Mapping[str, msgspec.Raw | bytes]:
     if len(data) > MAX_RECORD_BYTES:
         raise too_large(len(data))
     check_text(data)
@@ -94,10 +119,13 @@ def _object(data: bytes) -> dict[str, msgspec.Raw]:
     except msgspec.ValidationError:
         raise Unplaceable(RejectReason.NOT_JSON, "not an object") from None
     except msgspec.DecodeError as error:
+        # Half of a surrogate pair is JSON (RFC 8259, 8.2), which msgspec does not read.
+        with suppress(msgspec.DecodeError):
+            return members(data)
         raise Unplaceable(RejectReason.NOT_JSON, str(error)) from None
 
 
-def _device_id(raws: dict[str, msgspec.Raw]) -> str:
+def _device_id(raws: Mapping[str, msgspec.Raw | bytes]) -> str:
     raw = raws.get("device_id")
     if raw is None:
         raise Unplaceable(RejectReason.BAD_DEVICE_ID, "device_id is missing")
@@ -105,9 +133,11 @@ def _device_id(raws: dict[str, msgspec.Raw]) -> str:
         return _TEXT.decode(raw)
     except msgspec.ValidationError:
         raise Unplaceable(RejectReason.BAD_DEVICE_ID, "device_id is not a string") from None
+    except msgspec.DecodeError:
+        raise Unplaceable(RejectReason.BAD_DEVICE_ID, f"device_id has {_HALF}") from None
 
 
-def _ts(raws: dict[str, msgspec.Raw]) -> int | str:
+def _ts(raws: Mapping[str, msgspec.Raw | bytes]) -> int | str:
     raw = raws.get("ts")
     if raw is None:
         raise Unplaceable(RejectReason.BAD_TS, "ts is missing")
@@ -121,6 +151,8 @@ def _ts(raws: dict[str, msgspec.Raw]) -> int | str:
         return _TEXT.decode(text)
     except msgspec.ValidationError:
         raise Unplaceable(RejectReason.BAD_TS, "ts is neither a string nor an integer") from None
+    except msgspec.DecodeError:
+        raise Unplaceable(RejectReason.BAD_TS, f"ts has {_HALF}") from None
 
 
 def _with_originals(attributes: dict[str, str] | None, kept: dict[str, str]) -> dict[str, str]:

@@ -34,7 +34,7 @@ def record_ids(event_ids: pa.StringArray, originals: Sequence[bytes]) -> pa.Stri
     """record_id of every row, as contracts.identity.record_id gives it."""
     if event_ids.null_count == len(event_ids):
         return _hashes(originals)
-    if event_ids.null_count == 0:
+    if event_ids.null_count == 0 and not pc.any(pc.starts_with(event_ids, record_id(None, b"")[:2])).as_py():
         return pc.binary_join_element_wise(pa.scalar(record_id("", b"")), event_ids, "")
     return pa.array(list(map(record_id, event_ids.to_pylist(), originals)), pa.string())
 

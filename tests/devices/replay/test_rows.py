@@ -144,12 +144,12 @@ def test_a_csv_value_that_is_no_number_is_sent_as_it_stands(tmp_path: Path) -> N
     path.write_text(
         "device_id,ts,speed_kmh,fault_codes,signals\n"
         'a,1700000000000,12.5,"[""P0420""]","{""oil"": 3}"\n'
-        "a,1700000001000,n/a,P0420,\n"
+        "a,1700000001000,fast,P0420,\n"
         "a,1700000002000,,,\n"
     )
     assert replayed(path, Mapping()) == [
         {"device_id": "a", "ts": 1700000000000, "speed_kmh": 12.5, "fault_codes": ["P0420"], "signals": {"oil": 3}},
-        {"device_id": "a", "ts": 1700000001000, "speed_kmh": "n/a", "fault_codes": "P0420"},
+        {"device_id": "a", "ts": 1700000001000, "speed_kmh": "fast", "fault_codes": ["P0420"]},
         {"device_id": "a", "ts": 1700000002000},
     ]
 

@@ -37,13 +37,14 @@ def expected(data: bytes, arrival_ms: int) -> dict[str, Any] | str:
 
 def unknown_names(data: bytes) -> set[str]:
     """Names that the contract does not know, of a record that can be read."""
-    return set(_members(data)) - {column.name for column in CONTRACT}
+    names = {re.sub("[\ud800-\udfff]", "\ufffd", name) for name in _members(data)}
+    return names - {column.name for column in CONTRACT}
 
 
 def _row(data: bytes, arrival_ms: int) -> dict[str, Any]:
     members = _members(data)
     device = members.get("device_id", (None, ""))[0]
-    if type(device) is not str:
+    if type(device) is not str or _lone(device):
         raise Refused("bad_device_id")
     if "ts" not in members or type(members["ts"][0]) not in (str, Number):
         raise Refused("bad_ts")
@@ -89,7 +90,7 @@ def _members(data: bytes) -> dict[str, tuple[Any, str]]:
             parse_float=Number, parse_int=Number, parse_constant=_no_constant, object_pairs_hook=Pairs
         )
         whole = reader.decode(text)
-        if type(whole) is not Pairs or _depth(whole) > 64 or _lone(whole):
+        if type(whole) is not Pairs or _depth(whole) > 64:
             raise Refused("not_json")
         members: dict[str, tuple[Any, str]] = {}
         place = _skip(text, text.index("{") + 1)
@@ -132,6 +133,8 @@ def _lone(value: Any) -> bool:
 
 
 def _value(name: str, value: Any) -> Any:
+    if _lone(value):
+        raise TypeError
     if name in _NUMBERS:
         return _number(value)
     if name == "engine_on" and type(value) is bool:
@@ -141,9 +144,10 @@ def _value(name: str, value: Any) -> Any:
     if name == "fault_codes" and type(value) is list and all(type(code) is str for code in value):
         return value
     if name == "signals" and type(value) is Pairs:
-        return {key: _number(inner) for key, inner in value}
-    if name == "attributes" and type(value) is Pairs and all(type(inner) is str for _, inner in value):
-        return dict(value)
+        numbers = {key: None if inner is None else _number(inner) for key, inner in value}
+        return {key: number for key, number in numbers.items() if number is not None}
+    if name == "attributes" and type(value) is Pairs and all(inner is None or type(inner) is str for _, inner in value):
+        return {key: inner for key, inner in dict(value).items() if inner is not None}
     raise TypeError
 
 

@@ -46,7 +46,18 @@ LITERALS = st.one_of(
         max_leaves=6,
     ).map(json.dumps),
     st.sampled_from(
-        ['"\\ud800"', '"\\udc00x"', '"\\ud83d\\ude00"', '"\\u0000"', '{"a":1,"a":"b"}', "[" * 70 + "]" * 70]
+        [
+            '"\\ud800"',
+            '"\\\\ud800"',
+            '{"\\udfff":"\\ud83d\\ud83d\\ude00"}',
+            '{"a":null,"b":1,"a":2}',
+            '{"a":"x","a":null}',
+            '"\\udc00x"',
+            '"\\ud83d\\ude00"',
+            '"\\u0000"',
+            '{"a":1,"a":"b"}',
+            "[" * 70 + "]" * 70,
+        ]
     ),
 )
 PLAUSIBLE: dict[str, st.SearchStrategy[str]] = {
@@ -55,8 +66,12 @@ PLAUSIBLE: dict[str, st.SearchStrategy[str]] = {
     "event_id": st.text(max_size=70).map(json.dumps),
     "engine_on": st.sampled_from(["true", "false", "null"]),
     "fault_codes": st.lists(st.text(max_size=5), max_size=3).map(json.dumps),
-    "signals": st.dictionaries(st.text(max_size=4), st.floats(allow_nan=False), max_size=3).map(json.dumps),
-    "attributes": st.dictionaries(st.sampled_from(["lat", "ts", "route", "ü"]), st.text(max_size=4)).map(json.dumps),
+    "signals": st.dictionaries(st.text(max_size=4), st.one_of(st.none(), st.floats(allow_nan=False)), max_size=3).map(
+        json.dumps
+    ),
+    "attributes": st.dictionaries(
+        st.sampled_from(["lat", "ts", "route", "ü"]), st.one_of(st.none(), st.text(max_size=4), st.just("\ud83d"))
+    ).map(json.dumps),
 }
 FIELD = st.one_of(
     st.sampled_from(NAMES).flatmap(

@@ -44,7 +44,9 @@ def row(data: bytes) -> dict[str, Any]:
         (HEAD + b'"lat":NaN}', "not_json"),
         (HEAD + b'"lat":-Infinity}', "not_json"),
         (HEAD + b'"x":"\xff"}', "not_json"),
-        (HEAD + b'"x":"\\ud800"}', "not_json"),
+        (HEAD + b'"x":"\\ud800}', "not_json"),
+        (b'{"device_id":"d\\ud800","ts":1795420800000}', "bad_device_id"),
+        (b'{"device_id":"d","ts":"\\udc00"}', "bad_ts"),
         (HEAD + b'"x":' + b"[" * 5000 + b"]" * 5000 + b"}", "not_json"),
         (b"\xef\xbb\xbf" + payload(), "not_json"),
         (payload() + payload(), "not_json"),
@@ -138,6 +140,42 @@ def test_an_optional_field_of_the_wrong_type_becomes_null_and_is_kept_as_sent() 
 def test_an_attribute_of_the_same_name_is_not_lost_to_a_wrong_value() -> None:
     kept = row(payload(lat=[1], attributes={"lat": "mine"}))
     assert dict(kept["attributes"]) == {"lat": "mine", "lat.sent": "[1]"}
+
+
+def test_half_of_a_surrogate_pair_costs_its_field_and_no_more() -> None:
+    """As where a tool cuts a text in the middle of an emoji: the position stays, what was sent is kept as JSON."""
+    kept = row(HEAD + b'"lat":52.5,"lon":13.4,"attributes":{"driver":"Li \\ud83d","route":"7"}}')
+    assert (kept["lat"], kept["lon"], kept["flags"]) == (52.5, 13.4, Flag.WRONG_TYPE)
+    assert dict(kept["attributes"]) == {"attributes": '{"driver":"Li \\ud83d","route":"7"}'}
+    assert row(HEAD + b'"event_id":"\\udc00","lat":1,"lon":2}')["record_id"].startswith("b:")
+    assert dict(row(HEAD + b'"attributes":{"a":"\\ud83d\\ude00","b":"\\\\ud83d"}}')["attributes"]) == {
+        "a": "\U0001f600",
+        "b": "\\ud83d",
+    }
+
+
+def test_half_of_a_surrogate_pair_in_an_unknown_field_is_no_fault_of_the_record() -> None:
+    batch = decoded(HEAD + b'"x":"\\ud800","n\\udfff":[1],"lat":1,"lon":2}')
+    assert (batch.rows["lat"].to_pylist(), batch.rows["flags"].to_pylist()) == ([1.0], [0])
+    assert batch.unknown_fields == {"x": 1, "n\ufffd": 1}
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_null_in_a_map_is_left_out_and_costs_nothing_else(plain: bool) -> None:
+    data = HEAD + b'"signals":{"oil_bar":null,"boost":1.2},"attributes":{"route":"7","driver":null}}'
+    decoder = JsonDecoder(plain=plain)
+    (kept,) = decoder.decode(SHARD, kinesis([data])).rows.to_pylist()
+    assert (kept["signals"], kept["attributes"], kept["flags"]) == ([("boost", 1.2)], [("route", "7")], 0)
+    (kept,) = decoder.decode(SHARD, kinesis([HEAD + b'"signals":{"a":1,"a":null,"b":2}}'])).rows.to_pylist()
+    assert kept["signals"] == [("b", 2.0)]
+
+
+def test_the_exported_identity_of_a_record_without_an_event_id_is_that_record() -> None:
+    without, own = row(payload(lat=1)), row(payload(event_id="000123"))
+    again = decoded(
+        payload(event_id=without["record_id"], odometer_km=5), payload(event_id="000123"), payload(event_id="b:000123")
+    )
+    assert again.rows["record_id"].to_pylist() == [without["record_id"], own["record_id"], "e:b:000123"]
 
 
 def test_a_long_event_id_is_of_the_wrong_type_and_the_identity_is_that_of_the_bytes() -> None:
