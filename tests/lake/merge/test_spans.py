@@ -44,5 +44,5 @@ def test_a_condition_is_literal_and_half_open():
 
 def test_a_key_tells_its_hour():
     assert hour_of_key(landing_key(START + timedelta(hours=7), "shardId-0", "1", "2", 3)) == START + timedelta(hours=7)
-    with pytest.raises(ValueError, match="no key"):
+    with pytest.raises(ValueError, match="is not a key"):
         hour_of_key("landing/other")
