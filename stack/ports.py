@@ -1,4 +1,4 @@
-"""Which port each service listens on: kept between runs, free when chosen, the caller's where named."""
+"""Chooses the port of each service: the caller's, else the one of the last run if free, else a new one."""
 
 import random
 import socket
@@ -12,16 +12,16 @@ from contracts.errors import Misuse, PortTaken
 _log = structlog.get_logger(__name__)
 
 HOST = "127.0.0.1"
-FACES: tuple[str, ...] = ("s3", "kinesis", "redis", "postgres")
+CLIENT_PORTS: tuple[str, ...] = ("s3", "kinesis", "redis", "postgres")
 """The ports that clients use, and that a caller may name."""
 _LOW, _HIGH = 20_000, 32_700
-"""Below the kernel's ephemeral range, so that no outgoing connection sits on a port while its service is down."""
-_LETS_GO_S = 2.0
+"""Below the kernel's ephemeral range, so that no outgoing connection takes a port while its service is down."""
+_RELEASE_S = 2.0
 _POLL_S = 0.005
 
 
 def is_free(port: int) -> bool:
-    """Whether this process could listen there now."""
+    """Whether this process could listen on the port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -31,8 +31,8 @@ def is_free(port: int) -> bool:
     return True
 
 
-def becomes_free(port: int, within_s: float = _LETS_GO_S) -> bool:
-    """Whether it is free now or in a moment: a killed process counts as gone milliseconds before its sockets do."""
+def becomes_free(port: int, within_s: float = _RELEASE_S) -> bool:
+    """Whether the port is free within `within_s`: a killed process's sockets close milliseconds after it."""
     deadline = time.monotonic() + within_s
     while not is_free(port):
         if time.monotonic() > deadline:
@@ -42,7 +42,7 @@ def becomes_free(port: int, within_s: float = _LETS_GO_S) -> bool:
 
 
 def free_port(taken: set[int]) -> int:
-    """A free port that is not in `taken`; adds it there."""
+    """A free port that is not in `taken`, to which it is added."""
     choose = random.SystemRandom()
     while True:
         port = choose.randint(_LOW, _HIGH)
@@ -52,10 +52,10 @@ def free_port(taken: set[int]) -> int:
 
 
 def checked_names(named: Mapping[str, int] | None) -> dict[str, int]:
-    """The ports that the caller named. Raises Misuse for a service that is none, or a number that is no port."""
+    """The ports that the caller named. Raises Misuse for an unknown service or an invalid port."""
     for service, port in (named or {}).items():
-        if service not in FACES:
-            raise Misuse(f"no service {service!r} to give port {port}; services are {', '.join(FACES)}")
+        if service not in CLIENT_PORTS:
+            raise Misuse(f"no service {service!r} to give port {port}; services are {', '.join(CLIENT_PORTS)}")
         if not 1 <= port <= 65_535:  # noqa: PLR2004
             raise Misuse(f"{port} is no port for {service}; name one from 1 to 65535")
     return dict(named or {})
@@ -74,9 +74,9 @@ def require_free(named: Mapping[str, int]) -> None:
 def choose(
     names: tuple[str, ...], kept: Mapping[str, int], named: Mapping[str, int], taken: set[int]
 ) -> dict[str, int]:
-    """Ports of one service that is about to start: named by the caller, else kept from before if free, else new.
+    """Ports of one service that is about to start: named by the caller, else the previous ones if free, else new.
 
-    Clients that run have the port of before: it is given up only where something else listens there.
+    Running clients use the previous port, so it only changes where something else listens on it.
     """
     ports = {}
     for name in names:

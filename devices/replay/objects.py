@@ -1,4 +1,4 @@
-"""JSON Lines under a mapping: the lines' objects as columns, lines that are none left as they are, in their places."""
+"""JSON Lines with a mapping: objects become columns; lines that are not objects are sent unchanged, in place."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -56,7 +56,7 @@ def mapped_lines(lines: LinesFile, maker_for: Callable[[Sequence[dict[str, Any]]
 
 
 def read_object(line: bytes) -> dict[str, Any] | None:
-    """The line's JSON object, or None where it is none."""
+    """The line's JSON object, or None where it is not one."""
     try:
         found = msgspec.json.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

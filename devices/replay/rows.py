@@ -1,4 +1,4 @@
-"""Batches of a file's columns to user records."""
+"""Turns batches of a file's columns into user records."""
 
 from collections.abc import Mapping as Columns
 from dataclasses import dataclass, field
@@ -19,14 +19,14 @@ from devices.replay.values import field_values, text_values
 
 @dataclass(slots=True)
 class Seen:
-    """What went by: devices with what the registry is told of each, and the first and last event time (epoch ms)."""
+    """What was read so far: devices with their registry entries, and the first and last event time (epoch ms)."""
 
     devices: dict[str, Device | None] = field(default_factory=dict)
     first_ms: int | None = None
     last_ms: int | None = None
 
     def times(self, ms: NDArray[np.int64]) -> None:
-        """Widen first and last by these times."""
+        """Extend first and last by these times."""
         known = ms[ms != UNKNOWN]
         if known.size:
             low, high = int(known.min()), int(known.max())
