@@ -1,4 +1,4 @@
-"""What the producers of the process benchmarks send: made-up vehicles, or real telemetry where there is any.
+"""The records that the process benchmarks send: made-up vehicles, or real telemetry where it is available.
 
 FLEETLAKE_REAL_DATA names a folder with published files for which there is a mapping; FILES are replayed in turn.
 """
@@ -15,11 +15,11 @@ from devices.replay.mapping import load_mapping
 from tests.builders.kinesis_server import now_ms
 
 FILES = ("eu_germany_envirocar", "us_austin_bus", "eu_germany_kit_obd2")
-"""All of whose records can be placed: what is rejected is then known to be what was broken on purpose."""
+"""Files whose records are all valid, so that only the records broken on purpose are rejected."""
 
 
 def bodies() -> Iterator[tuple[str, bytes]]:
-    """Partition keys and JSON objects without event_id, for ever."""
+    """Partition keys and JSON objects without event_id, endlessly."""
     folder = os.environ.get("FLEETLAKE_REAL_DATA")
     files = [Path(folder) / f"{name}.parquet" for name in FILES] if folder else []
     files = [path for path in files if path.is_file()]

@@ -1,4 +1,4 @@
-"""A Kinesis that serves answers made beforehand, so that a fast consumer is measured and not an emulator.
+"""A Kinesis that serves prepared answers, so that a benchmark measures the consumer and not an emulator.
 
 It answers ListShards, DescribeStream, DescribeStreamSummary, GetShardIterator and GetRecords in JSON 1.1, for any
 stream name, with up to RECORDS_A_READ Kinesis records a read, without checking signatures. A shard's last answer is

@@ -22,11 +22,11 @@ SHARDS, WORKERS = 8, 4
 RECORDS_PER_S = 2_000
 KINESIS_LOCAL_RECORDS_PER_S = 300
 _IN_FLIGHT_S = 0.25
-"""A dead worker's last request may reach the server so late."""
+"""How late a dead worker's last request may reach the server."""
 
 
 class Pace(NamedTuple):
-    """How soon things happen, in seconds; ranges are drawn from evenly."""
+    """The timing of events in seconds; values are drawn evenly from ranges."""
 
     kill_every_s: tuple[float, float] = (3.0, 6.0)
     reshard_every_s: float = 4.0
@@ -65,7 +65,7 @@ class Gaps:
 
 @dataclass
 class Outcome:
-    """What happened."""
+    """The result of a run."""
 
     counts: dict[str, int]
     put: int
@@ -121,7 +121,7 @@ async def chaos(state: Path, region: str, seconds: float, pace: Pace, *, seed: i
 
 
 class _Trouble:
-    """What befalls the team."""
+    """Kills workers and splits and merges shards."""
 
     def __init__(self, team: Team, pace: Pace, chance: random.Random) -> None:
         self.kills: list[Kill] = []

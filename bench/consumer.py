@@ -65,7 +65,7 @@ def _on_the_first_core() -> Iterator[None]:
 
 @contextmanager
 def _stores() -> Iterator[Path]:
-    """New stores for each row: what an earlier one left them to tidy up is not its business."""
+    """New stores for each row, so that no row pays for cleaning up after another."""
     with tempfile.TemporaryDirectory(prefix="fleetlake-bench-") as folder, _on_the_first_core():
         state = Path(folder)
         stack.up(state)

@@ -1,4 +1,4 @@
-"""Ways to take a store away from a running worker, and to give it back."""
+"""Ways to make a store unavailable to a running worker, and available again."""
 
 import asyncio
 import os

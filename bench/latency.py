@@ -117,7 +117,7 @@ def _paced(settings: RegionSettings, records_per_s: float, seconds: float) -> tu
 
 
 class _Watch:
-    """Looks for probes in Redis all the time."""
+    """Polls Redis for probes continuously."""
 
     def __init__(self, settings: RegionSettings) -> None:
         self.latencies_s: list[float] = []

@@ -30,7 +30,7 @@ _WITHIN_S = 300.0
 
 @dataclass
 class Outcome:
-    """What one outage did. Seconds count from the end of the outage."""
+    """The effect of one outage. Seconds count from its end."""
 
     name: str
     outage_s: float
@@ -109,7 +109,7 @@ async def outage(state: Path, name: str, seconds: float, *, region: str = REGION
 
 
 class _Watch:
-    """Looks at a worker's memory and pages all the time."""
+    """Samples a worker's memory and metrics continuously."""
 
     def __init__(self, worker: Member) -> None:
         self.peak_mib = 0.0
@@ -140,7 +140,7 @@ class _Watch:
 
 
 def _put_silent(team: Team, producer: Producer) -> None:
-    """Devices that are heard of once: after Redis was lost, only a rebuild brings them back."""
+    """Devices that report once: after Redis lost its data, only a rebuild restores them."""
     for number in range(_SILENT):
         producer.sent.append(f"silent{number}")
         body = {"device_id": f"silent-{number}", "ts": now_ms(), "event_id": producer.sent[-1]}

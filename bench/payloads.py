@@ -1,4 +1,4 @@
-"""The records that benchmarks send: 218 B JSON of moving vehicles: plain, KPL-aggregated, or with signals."""
+"""Records for benchmarks: 218 bytes of JSON from moving vehicles, plain, KPL-aggregated or with signals."""
 
 import random
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _ENCODE = msgspec.json.Encoder().encode
 
 
 class Payload(NamedTuple):
-    """One Kinesis record to be: its partition key and bytes."""
+    """One Kinesis record to put: its partition key and bytes."""
 
     key: str
     data: bytes

@@ -1,10 +1,10 @@
-"""A line of a benchmark's report."""
+"""A row of a benchmark's report."""
 
 import msgspec
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure, beside its peer's from the same run. `ratio` is value over peer_value."""
+    """One figure and its peer's from the same run. ratio: value / peer_value."""
 
     what: str
     value: float

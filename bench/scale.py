@@ -1,4 +1,4 @@
-"""Two workers, then eight, then two again, under load: time to balance, lag, and records read more than once.
+"""Scales from two workers to eight and back under load: time to balance, lag, and records read more than once.
 
 All of it is graceful: workers come, ask for shards and are handed them; workers that go let theirs go (SIGTERM).
 """

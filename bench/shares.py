@@ -1,7 +1,7 @@
-"""Processes that get a share of a core each, as if the machine had more of them: for how well work divides.
+"""Gives processes a fixed share of a core each, to measure how work scales on a machine with few cores.
 
-On a machine with few cores the stores take what a second process would need. Here each process runs in its own turn of
-a round and stands still in the others, so that never more than one of them runs, and the stores have the rest.
+There the stores use the cores that a second process would need. Here each process runs in its own turn of a round and
+is stopped in the others, so that at most one of them runs at a time, and the stores have the rest.
 """
 
 import os
@@ -17,7 +17,7 @@ PARTS = 4
 
 @contextmanager
 def quarter_each(pids: Sequence[int]) -> Iterator[None]:
-    """Let these processes, at most PARTS, run a quarter of the time each, one after the other, until the block ends."""
+    """Run these processes, at most PARTS, a quarter of the time each, in turn, until the block ends."""
     over = threading.Event()
     turns = threading.Thread(target=_take_turns, args=(pids, over), daemon=True)
     turns.start()
@@ -30,18 +30,18 @@ def quarter_each(pids: Sequence[int]) -> Iterator[None]:
 
 def _take_turns(pids: Sequence[int], over: threading.Event) -> None:
     for pid in pids:
-        _tell(pid, signal.SIGSTOP)
+        _send(pid, signal.SIGSTOP)
     while not over.is_set():
         for turn in range(PARTS):
             if turn < len(pids):
-                _tell(pids[turn], signal.SIGCONT)
+                _send(pids[turn], signal.SIGCONT)
             over.wait(ROUND_S / PARTS)
             if turn < len(pids):
-                _tell(pids[turn], signal.SIGSTOP)
+                _send(pids[turn], signal.SIGSTOP)
     for pid in pids:
-        _tell(pid, signal.SIGCONT)
+        _send(pid, signal.SIGCONT)
 
 
-def _tell(pid: int, what: signal.Signals) -> None:
+def _send(pid: int, what: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, what)

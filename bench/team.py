@@ -1,6 +1,6 @@
 """Real worker processes on the project's own Kinesis double, which the benchmark's process serves over HTTP itself.
 
-The double and the handling of processes are the tests' own; tests/ is not installed, so its folder is named here.
+The double and the handling of processes belong to tests/, which is not installed: its folder is added to the path.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _PUTS_A_S = 10
 
 @contextmanager
 def stack_of_one_region(shards: int = 1) -> Iterator[Path]:
-    """A stack with one region; gives its state folder."""
+    """A stack with one region; yields its state folder."""
     with tempfile.TemporaryDirectory(prefix="fleetlake-bench-") as folder:
         state = Path(folder)
         stack.up(state, region_file(state, shards=shards))
@@ -241,6 +241,6 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def total(processes: Sequence[Member], name: str) -> int:
-    """Sum of a figure in the last words of workers that ended by themselves."""
+    """Sum of a figure in the final reports of workers that exited by themselves."""
     words: list[dict[str, Any]] = [word for process in processes for word in process.events("worker.ended")]
     return sum(int(word[name]) for word in words)

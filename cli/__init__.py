@@ -1,1 +1,1 @@
-"""The `fleetlake` command: one module a command, each a few lines that call a room."""
+"""The `fleetlake` command: one module per command, each a few lines that call a room."""

@@ -1,4 +1,4 @@
-"""The processes that a command starts: where it is asked to end, they are, and it waits for what they have to say."""
+"""Child processes of a command: they are terminated with it, and their last output is waited for."""
 
 import signal
 import subprocess
@@ -7,30 +7,30 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Self
 
-ASKED_BY = (signal.SIGTERM, signal.SIGINT)
+END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Children:
-    """Fleetlake commands of one region each. None outlives the block, however it ends."""
+class ChildProcesses:
+    """Fleetlake commands of one region each. None of them outlives the `with` block."""
 
     def __init__(self) -> None:
         self._started: list[subprocess.Popen[str]] = []
         self.ending = False
-        """Whether this process was asked to end: what is not started yet need not be."""
+        """Whether this process was told to end; then no further child needs to be started."""
 
     def __enter__(self) -> Self:
-        self._before = [signal.signal(number, self._end) for number in ASKED_BY]
+        self._before = [signal.signal(number, self._end) for number in END_SIGNALS]
         return self
 
     def __exit__(self, *_: object) -> None:
         self._terminate()
         for process in self._started:
             process.wait()
-        for number, handler in zip(ASKED_BY, self._before, strict=True):
+        for number, handler in zip(END_SIGNALS, self._before, strict=True):
             signal.signal(number, handler)
 
     def start(self, words: Sequence[str], region: str, environment: Mapping[str, str]) -> "subprocess.Popen[str]":
-        """Run `fleetlake WORDS --region REGION`, its output in pipes."""
+        """Start `fleetlake WORDS --region REGION` with its output in pipes."""
         process = subprocess.Popen(
             [sys.executable, "-m", "cli.main", *words, "--region", region],
             env=dict(environment),

@@ -1,4 +1,4 @@
-"""`fleetlake consume`: a region's stream into live state and landing."""
+"""`fleetlake consume`: reads a region's stream into live state and landing."""
 
 import json
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""Processes of one region each: given that region's environment, and nothing of any other."""
+"""Processes of one region: they get the environment of that region, and nothing of any other."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 import stack
-from cli.child_processes import Children
+from cli.child_processes import ChildProcesses
 from contracts.environment import inherited
 from contracts.errors import FleetlakeError
 from contracts.regions import WORLD, find_region
@@ -21,7 +21,7 @@ ALL = "all"
 
 
 class RegionRun(msgspec.Struct, frozen=True, kw_only=True):
-    """How one region's process ended. `output` is what it wrote to standard output, where that was captured."""
+    """How one region's process ended. `output` is its standard output, where captured."""
 
     region: str
     exit_code: int
@@ -34,7 +34,7 @@ def state_folder() -> Path:
 
 
 def stack_is_local() -> bool:
-    """Whether this machine has an embedded stack, up or down, in the state folder."""
+    """Whether the state folder has an embedded stack, up or down."""
     try:
         return stack.known_site(state_folder()) is not None
     except FleetlakeError:
@@ -42,10 +42,10 @@ def stack_is_local() -> bool:
 
 
 def enter_region(name: str) -> None:
-    """Become a process of that region (or of `world`).
+    """Make this process one of that region (or of `world`).
 
-    Returns at once in a process that already is one, as on AWS. Else the same command starts again in this process's
-    place with only that region's environment. Raises UnknownRegion, or StackDown where the stack is not up.
+    Returns at once in a process that already is one, as on AWS. Otherwise this process is replaced by the same command
+    with only that region's environment. Raises UnknownRegion, or StackDown where the stack is not up.
     """
     if os.environ.get("FLEETLAKE_REGION") == name:
         return
@@ -56,9 +56,9 @@ def enter_region(name: str) -> None:
 
 
 def each_region(name_or_all: str) -> list[str]:
-    """The regions meant: every row of the region table for `all`, else the one. Raises UnknownRegion.
+    """The named region, or every region of the table for `all`. Raises UnknownRegion.
 
-    Of `all`, rows that came after the stack's last `up` are left out and said on standard error.
+    For `all`, regions added since the stack's last `up` are left out, with a message on standard error.
     """
     regions = stack.known_regions(state_folder())
     if name_or_all != ALL:
@@ -74,23 +74,24 @@ def each_region(name_or_all: str) -> list[str]:
 def run_in_each_region(
     regions: Sequence[str], arguments: Sequence[str] | None = None, *, capture: bool = False
 ) -> list[RegionRun]:
-    """Run a fleetlake command once a region, at the same time, each in a process of its own.
+    """Run a fleetlake command for each region, in parallel processes.
 
     arguments: the command and its options without --region; by default those of this process.
-    Lines of output are shown as they come, with their region in front; `capture` keeps standard output instead.
-    SIGTERM and Ctrl-C are passed on, and what the processes still say is returned.
+    Output is printed line by line with the region in front; with `capture` standard output is returned instead.
+    SIGTERM and Ctrl-C terminate the processes, and their last output is still returned.
     """
     words = _without_region(sys.argv[1:]) if arguments is None else list(arguments)
     environments = {region: process_environment(region) for region in regions}
-    with Children() as children:
-        watchers = [
-            _Watcher(region, children.start(words, region, environments[region]), capture=capture) for region in regions
+    with ChildProcesses() as children:
+        readers = [
+            _OutputReader(region, children.start(words, region, environments[region]), capture=capture)
+            for region in regions
         ]
-        return [watcher.wait() for watcher in watchers]
+        return [reader.wait() for reader in readers]
 
 
 def exit_code_of(runs: Sequence[RegionRun]) -> int:
-    """The exit code of a command that ran in several regions: the highest of theirs, and 1 for a signal."""
+    """The exit code of a command that ran in several regions: the highest one; a signal counts as 1."""
     return max((run.exit_code if run.exit_code >= 0 else 1 for run in runs), default=0)
 
 
@@ -104,14 +105,14 @@ def process_environment(name: str, caller: Mapping[str, str] | None = None) -> d
     return kept | stack.region_environment(state_folder(), known.name)
 
 
-class _Watcher:
-    """Passes a process's output on, a whole line at a time."""
+class _OutputReader:
+    """Forwards or captures a process's output, line by line."""
 
     def __init__(self, region: str, process: "subprocess.Popen[str]", *, capture: bool) -> None:
         self._region, self._process = region, process
         self._kept: list[str] = []
         pairs = [(process.stdout, None if capture else sys.stdout), (process.stderr, sys.stderr)]
-        self._threads = [threading.Thread(target=self._pass_on, args=pair, daemon=True) for pair in pairs]
+        self._threads = [threading.Thread(target=self._forward, args=pair, daemon=True) for pair in pairs]
         for thread in self._threads:
             thread.start()
 
@@ -121,7 +122,7 @@ class _Watcher:
             thread.join()
         return RegionRun(region=self._region, exit_code=code, output="".join(self._kept))
 
-    def _pass_on(self, source: IO[str], target: IO[str] | None) -> None:
+    def _forward(self, source: IO[str], target: IO[str] | None) -> None:
         for line in source:
             if target is None:
                 self._kept.append(line)

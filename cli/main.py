@@ -1,4 +1,4 @@
-"""The `fleetlake` command. Each command is a few lines in a file of its own that call a room."""
+"""The `fleetlake` command. Each command is a short module that calls a room."""
 
 import sys
 from importlib import import_module

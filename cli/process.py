@@ -1,4 +1,4 @@
-"""`fleetlake process`: the runs that the sensors would launch, here and now."""
+"""`fleetlake process`: launches the runs that the sensors would, and waits for them."""
 
 import json
 import os
@@ -12,12 +12,12 @@ from typing import Annotated, Any
 import typer
 
 import stack
-from cli.child_processes import Children
+from cli.child_processes import ChildProcesses
 from cli.environment import ALL, each_region, process_environment, state_folder
 from contracts.regions import WORLD
 
 AT_A_TIME = 2
-"""Regions worked on at the same time: each has a Spark session of 2 GiB."""
+"""Regions processed at the same time: each has a Spark session of 2 GiB."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
     def process(
         region: Annotated[str, typer.Option(help="A region, 'world', or 'all': every region, then world.")] = ALL,
         as_json: Annotated[bool, typer.Option("--json", help="Print a document instead of a table.")] = False,
-        at_a_time: Annotated[int, typer.Option(min=1, help="Regions worked on at the same time.")] = AT_A_TIME,
+        at_a_time: Annotated[int, typer.Option(min=1, help="Regions processed at the same time.")] = AT_A_TIME,
     ) -> None:
         """Bring history, trips, marts and releases up to date with what has landed, and say what was run."""
         documents = _in_processes(at_a_time) if region == ALL else [_here(region)]
@@ -38,12 +38,12 @@ def add_to(app: typer.Typer) -> None:
         else:
             _table(documents)
         if not ok:
-            _say_why(documents)
+            _print_errors(documents)
             raise typer.Exit(1)
 
 
 def _here(region: str) -> dict[str, Any]:
-    """In this process, once it has that region's environment and Dagster's, and no other."""
+    """Process the region in this process, which first takes the environment of that region and Dagster's alone."""
     if os.environ.get("FLEETLAKE_REGION") != region:
         environment = process_environment(region) | _dagster()
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606
@@ -62,25 +62,25 @@ def _dagster() -> dict[str, str]:
 
 
 def _in_processes(at_a_time: int) -> list[dict[str, Any]]:
-    """Each region in a process with its own environment only; world last, since it reads what the others released.
+    """Process each region in a process with its own environment only; world last, as it reads the others' releases.
 
-    Asked to end, it passes that on and says what became of each.
+    On SIGTERM or Ctrl-C the processes are terminated, and the result of each is reported.
     """
     dagster, regions = _dagster(), each_region(ALL)
-    with Children() as children, ThreadPoolExecutor(at_a_time) as pool:
+    with ChildProcesses() as children, ThreadPoolExecutor(at_a_time) as pool:
         documents = list(pool.map(lambda name: _start(children, name, dagster), regions))
         return [*documents, _start(children, WORLD, dagster)]
 
 
-def _start(children: Children, name: str, dagster: dict[str, str]) -> dict[str, Any]:
+def _start(children: ChildProcesses, name: str, dagster: dict[str, str]) -> dict[str, Any]:
     if children.ending:
         return _without_report(name, "not started: asked to end")
     last: list[str] = []
     with children.start(["process", "--json"], name, process_environment(name) | dagster) as child:
-        words = threading.Thread(target=_pass_on, args=(name, child, last))
-        words.start()
+        messages = threading.Thread(target=_pass_on, args=(name, child, last))
+        messages.start()
         out = child.stdout.read() if child.stdout else ""
-        words.join()
+        messages.join()
     lines = out.strip().splitlines()
     if lines and lines[-1].startswith("{"):
         document: dict[str, Any] = json.loads(lines[-1])
@@ -126,7 +126,7 @@ def _table(documents: list[dict[str, Any]]) -> None:
     print_table(table)
 
 
-def _say_why(documents: list[dict[str, Any]]) -> None:
+def _print_errors(documents: list[dict[str, Any]]) -> None:
     for document in documents:
         if not document["ok"]:
             typer.secho(f"fleetlake: {document['region']}: {document['error']}", err=True, fg=typer.colors.RED)

@@ -1,4 +1,4 @@
-"""`fleetlake rebuild-live`: live state from history and landing."""
+"""`fleetlake rebuild-live`: rebuilds live state from history and landing."""
 
 import json
 from typing import Annotated
@@ -20,7 +20,7 @@ def _rebuild_live(
     region: Annotated[str, typer.Option(help="A region of regions.toml.")],
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Rebuild a region's live state from history and landing, consumers running: where landing alone does not do."""
+    """Rebuild a region's live state from history and landing while consumers run; they themselves only use landing."""
     enter_region(region)
     from ingest.service.one_worker import log_to_stderr
     from ingest.service.rebuild_live import rebuild_live

@@ -1,4 +1,4 @@
-"""`fleetlake reconcile`: every stage counted from its own store."""
+"""`fleetlake reconcile`: counts every stage from its own store."""
 
 import json
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ def _reconcile(
 ) -> None:
     """stream = landed + rejected + suppressed; landed = history + duplicates; history = device days = marts.
 
-    Exit code 1 where stages that should agree do not. What is merely not processed yet is noted and no difference.
+    Exit code 1 where stages that should agree do not. What is not processed yet is a note, not a difference.
     """
     results = _everywhere() if region == ALL else [_here(region)]
     ok = all(result["ok"] for result in results)
@@ -38,10 +38,10 @@ def _reconcile(
 
 def _here(region: str) -> dict[str, Any]:
     enter_region(region)
-    from cli.store_errors import stores_answer
+    from cli.store_errors import naming_the_store
     from reconcile import reconcile
 
-    with stores_answer(region):
+    with naming_the_store(region):
         return reconcile(RegionSettings.load()).document()
 
 

@@ -1,4 +1,4 @@
-"""`fleetlake replay`: a file of telemetry through a region's stream."""
+"""`fleetlake replay`: puts a file of telemetry on a region's stream."""
 
 import json
 from functools import partial
@@ -93,7 +93,7 @@ def _table(title: str, report: "ReplayReport") -> Table:
     ):
         table.add_row(label, value)
     if found["not_json"]:
-        table.add_row("lines that are no JSON object, sent as they are", f"{found['not_json']:,}")
+        table.add_row("lines that are not JSON objects, sent unchanged", f"{found['not_json']:,}")
     if found["dropped_columns"]:
         table.add_row("columns not sent", ", ".join(found["dropped_columns"]))
     for label, value in report.findings.lines():

@@ -1,4 +1,4 @@
-"""`fleetlake replay-rejected`: rejected records back on the stream."""
+"""`fleetlake replay-rejected`: puts rejected records back on the stream."""
 
 import json
 from typing import Annotated, Any
@@ -27,7 +27,7 @@ def _replay_rejected(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Put rejected records back on the stream, once each, with their origin: after whatever rejected them is mended."""
+    """Put rejected records back on the stream, once each, with their origin, once the cause is fixed."""
     if region == ALL:
         _everywhere(reason, again=again, as_json=as_json)
         return

@@ -1,4 +1,4 @@
-"""`fleetlake shell`: any program as a process of one region."""
+"""`fleetlake shell`: runs any program as a process of one region."""
 
 import os
 import sys
@@ -44,7 +44,7 @@ def _shell(
 
 
 def _environment(region: str) -> dict[str, str]:
-    """What dbt needs, artifacts of its own beside the prepared manifest, and where the programs are."""
+    """Variables for dbt, with a target folder beside the prepared manifest, and a PATH with dbt and psql."""
     settings = WorldSettings.load() if region == WORLD else RegionSettings.load()
     folder = str(PROJECT / target_path("by-hand") / region)
     path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), str(programs())]

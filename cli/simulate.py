@@ -1,4 +1,4 @@
-"""`fleetlake simulate`: simulated fleets on a region's stream."""
+"""`fleetlake simulate`: puts the records of simulated fleets on a region's stream."""
 
 import json
 from datetime import UTC, datetime
@@ -43,9 +43,9 @@ def _simulate(
     from marts.registry import register
 
     times_real, now = parse_rate(rate), datetime.now(UTC)
-    told, wrong = None if start is None else _moment(start), Mess(mess_share) if mess else None
-    check(devices, hours, seed, told)
-    begins = told or default_start(now, hours, times_real)
+    given, wrong = None if start is None else _moment(start), Mess(mess_share) if mess else None
+    check(devices, hours, seed, given)
+    begins = given or default_start(now, hours, times_real)
     check_not_ahead(begins, hours, times_real, now)
     if region == ALL:
         _everywhere(as_json=as_json)
@@ -69,7 +69,7 @@ def _simulate(
 
 
 def _everywhere(*, as_json: bool) -> NoReturn:
-    """The same command in every region, each in a process of its own; `--json` as one object."""
+    """Run the same command in every region, each in a process of its own. `--json` prints one object."""
     runs = run_in_each_region(each_region(ALL), capture=as_json)
     if as_json:
         typer.echo(json.dumps({"regions": {run.region: json.loads(run.output) for run in runs if run.output}}))

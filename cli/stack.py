@@ -28,8 +28,8 @@ def up(
     regions: Annotated[Path | None, typer.Option(help="Region table, instead of regions.toml.")] = None,
     json: _Json = False,
 ) -> None:
-    """Start the embedded stack, or mend and complete the one that runs."""
-    stack.up(state_folder(), regions, _ports(port or []), progress=_tell)
+    """Start the embedded stack, or repair and complete a running one."""
+    stack.up(state_folder(), regions, _ports(port or []), progress=_print_progress)
     services = stack.services_status(state_folder())
     if json:
         _print_json({"state": str(state_folder().resolve()), "services": services})
@@ -39,7 +39,7 @@ def up(
 
 def down() -> None:
     """Stop the embedded stack. Data stays in the state folder."""
-    stack.down(state_folder(), progress=_tell)
+    stack.down(state_folder(), progress=_print_progress)
     typer.echo("down")
 
 
@@ -49,7 +49,7 @@ def status(
 ) -> None:
     """Endpoints and, per region, backlog, lag, watermark and counts.
 
-    Exit code 1 where a service is not up, the region table cannot be read, or a region of it waits for an `up`.
+    Exit code 1 where a service is not up, the region table cannot be read, or a region needs another `up`.
     """
     found = stack.status(state_folder(), secrets=secrets)
     if json:
@@ -65,7 +65,7 @@ def status(
         raise typer.Exit(1)
 
 
-def _tell(line: str) -> None:
+def _print_progress(line: str) -> None:
     typer.echo(line, err=True)
 
 

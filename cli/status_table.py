@@ -1,4 +1,4 @@
-"""`fleetlake status` for people."""
+"""The tables of `fleetlake status`."""
 
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ _COUNTS = {
 
 
 def show(found: dict[str, Any], console: Console | None = None) -> None:
-    """Print services and regions. `?` stands where a store did not answer, `many` for a backlog not counted out."""
+    """Print services and regions. `?`: the store did not answer. `many`: the backlog is too long to be counted."""
     console = console or open_console()
     colours = {"up": "green", "down": "red", "failing": "yellow"}
     services = "  ".join(f"{name} [{colours[how]}]{how}[/]" for name, how in found["services"].items())

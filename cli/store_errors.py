@@ -1,4 +1,4 @@
-"""A store that does not answer, said as what it is."""
+"""Turns the errors of store clients into StoreUnavailable and BadSettings, which name the store."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,15 +10,15 @@ import redis
 from contracts.errors import BadSettings, StoreUnavailable
 
 _OF_S3 = "AWS Error"
-"""What Arrow's errors say when S3, or the way to it, failed; others are of the object's content."""
+"""Part of every Arrow error of S3 or the connection to it; other errors concern an object's content."""
 _DENIED = "ACCESS_DENIED"
 
 
 @contextmanager
-def stores_answer(region: str) -> Iterator[None]:
-    """Turns a lost connection to any of the region's stores into StoreUnavailable, which names the store.
+def naming_the_store(region: str) -> Iterator[None]:
+    """Raises StoreUnavailable, which names the store, for a lost connection to any of the region's stores.
 
-    A store that answers with a refusal is BadSettings; an object that cannot be decoded stays the error that it is.
+    An access denied by S3 is BadSettings; the error of an object that cannot be decoded is left as it is.
     """
     try:
         yield

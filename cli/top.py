@@ -39,8 +39,8 @@ def _top(
     worker: Annotated[
         list[str] | None, typer.Option(help="Pages of a worker elsewhere, such as http://host:9100; may be repeated.")
     ] = None,
-    every: Annotated[float, typer.Option(min=0.2, help="Seconds between looks.")] = 1.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Two looks, one report as JSON.")] = False,
+    every: Annotated[float, typer.Option(min=0.2, help="Seconds between samples.")] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Sample twice and report as JSON.")] = False,
 ) -> None:
     """Workers, shards, owners, lag and rates of the consumer, live. Ctrl-C ends it; it changes nothing."""
     enter_region(region)
@@ -74,7 +74,7 @@ async def _look(overlook: "Overlook", settings: RegionSettings, elsewhere: list[
 
 
 def view(overview: "Overview") -> Group:
-    """The picture of a moment."""
+    """The tables of one sample."""
     at = datetime.fromtimestamp(overview.at_ms / 1000, UTC)
     lags = [shard.lag_ms for shard in overview.shards if shard.lag_ms is not None]
     line = Text.assemble(

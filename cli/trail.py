@@ -1,4 +1,4 @@
-"""`fleetlake trail`: a device's past."""
+"""`fleetlake trail`: a device's records in a span of time."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lake.trail import Trail
 
 SHOWN = 20
-"""Rows of a long table that are shown at its head, and as many at its end."""
+"""Rows shown at the start of a long table, and at its end."""
 _COLUMNS = ("ts", "lat", "lon", "speed_kmh", "heading_deg", "odometer_km", "engine_on", "fuel_pct", "flags")
 
 
@@ -53,17 +53,17 @@ def _trail(
         bool, typer.Option("--json", help="Report counts and bytes read as JSON, not the records.")
     ] = False,
 ) -> None:
-    """A device's records from history, landing and live state together, each once, by time."""
+    """A device's records from history, landing and live state, each once, by time."""
     from lake.trail.times import time_range
 
     start, end = time_range(first, last, find_region(region, stack.known_regions(state_folder())).zone)
     if form is Format.parquet and output is None and not as_json and sys.stdout.isatty():
-        raise Misuse("Parquet is no text; name a file with --output, or pipe it on")
+        raise Misuse("Parquet is binary; name a file with --output, or pipe it on")
     enter_region(region)
-    from cli.store_errors import stores_answer
+    from cli.store_errors import naming_the_store
     from lake.trail import trail
 
-    with stores_answer(region):
+    with naming_the_store(region):
         found = trail(RegionSettings.load(), device, start, end)
     _write(found, form, output, as_json)
     if as_json:

@@ -1,4 +1,4 @@
-"""`fleetlake ui`: Dagster's web UI on the running stack, until Ctrl-C."""
+"""`fleetlake ui`: serves Dagster's web UI on the running stack until Ctrl-C."""
 
 import signal
 import threading
@@ -35,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
         locations[WORLD] = stack.world_environment(state)
         logs = state / "logs" / "dagster"
         typer.echo(f"starting {len(locations)} code servers, the daemon and the web server (logs in {logs})")
-        ended = _until_asked_to_end()
+        ended = _end_event()
         with serving(locations, dagster, logs, port) as servers:
             typer.echo(f"Dagster is at {servers.url}  (Ctrl-C ends it)")
             while not ended.wait(1.0):
@@ -45,7 +45,7 @@ def add_to(app: typer.Typer) -> None:
         typer.echo("ended")
 
 
-def _until_asked_to_end() -> threading.Event:
+def _end_event() -> threading.Event:
     asked = threading.Event()
 
     def ask(_signal: int, _frame: FrameType | None) -> None:

@@ -1,1 +1,1 @@
-"""What stands in for devices: fleet simulator, file replay with mappings, and the producer that puts on Kinesis."""
+"""Stand-ins for devices: the fleet simulator, and the replay of files with mappings."""

@@ -1,4 +1,4 @@
-"""Columns of records to the bytes of each: JSON in the contract's field order, absent values left out."""
+"""Encodes columns of records as JSON: the contract's field order, absent values left out."""
 
 from collections.abc import Sequence
 from itertools import repeat
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = Sequence[Any]
-"""One value a record, None where it has none."""
+"""One value per record, None where it is absent."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -27,7 +27,7 @@ class RowEncoder:
         self._row = _struct("Row", [*fields, *maps])
 
     def encode(self, fields: Sequence[Values], signals: Sequence[Values], attributes: Sequence[Values]) -> list[bytes]:
-        """One JSON object a row, None left out at every level; an empty map is left out whole."""
+        """One JSON object per row, without None at any level and without empty maps."""
         columns = list(fields)
         for shape, values in ((self._signals, signals), (self._attributes, attributes)):
             if shape is not None:
@@ -39,7 +39,7 @@ class RowEncoder:
 
 
 def present(values: NDArray[Any]) -> list[Any]:
-    """An array's values as Python's, None for what JSON cannot say (NaN, infinities)."""
+    """An array's values as Python values, None for what JSON cannot express (NaN, infinities)."""
     listed: list[Any] = values.tolist()
     if values.dtype.kind == "f":
         for index in np.flatnonzero(~np.isfinite(values)).tolist():
@@ -53,7 +53,7 @@ def constant(value: Any, rows: int) -> list[Any]:
 
 
 def _struct(name: str, fields: Sequence[str]) -> type[msgspec.Struct]:
-    """A struct whose fields are these, whatever characters their names have; None is not encoded."""
+    """A struct with these fields, whose names may have any characters; None is not encoded."""
     made = [(f"f{index}", Any, None) for index in range(len(fields))]
     rename = {f"f{index}": field for index, field in enumerate(fields)}
     return msgspec.defstruct(name, made, rename=rename, omit_defaults=True, gc=False)

@@ -1,4 +1,4 @@
-"""What a source hands to the sender: user records in the order in which they leave, and when they do."""
+"""What a source hands to the sender: user records in sending order, with their due times."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ NO_KEY = "no-device"
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """Some user records in their order; the three have one entry a record.
+    """User records in order; each of the three has one entry per record.
 
     keys: partition keys, the device's id. payloads: the records' bytes. due_ms: the event-time clock at which each
     leaves (epoch milliseconds), for a paced run; a record without a time has that of the one before it.
@@ -25,5 +25,5 @@ class Outgoing:
         return len(self.payloads)
 
     def part(self, start: int, stop: int) -> "Outgoing":
-        """The records from start up to stop."""
+        """The records from `start` to before `stop`."""
         return Outgoing(self.keys[start:stop], self.payloads[start:stop], self.due_ms[start:stop])

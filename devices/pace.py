@@ -1,4 +1,4 @@
-"""Lets records leave at a multiple of real time, by their event times."""
+"""Paces records by event time at a multiple of real time."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from contracts.errors import Misuse
 from devices.outgoing import Outgoing
 
 TICK_S = 0.1
-"""Records due within one tick leave together."""
+"""Records due within one tick are sent together."""
 MAX = "max"
 
 
@@ -27,10 +27,10 @@ def parse_rate(text: str) -> float | None:
 
 
 class Pacer:
-    """Cuts records into parts and waits until each part is due.
+    """Splits records into parts and waits until each part is due.
 
-    The first record is due at once; another when (its event time - the first's) / rate has passed. Event time that
-    goes backward is due with what is before it.
+    The first record is due at once, any other after (its event time - the first's) / rate. A record whose event time
+    goes backward is due with the one before it.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Pacer:
         self._began_s = 0.0
 
     def parts(self, outgoing: Outgoing, before_wait: Callable[[], None]) -> Iterator[Outgoing]:
-        """The records, a tick's worth at a time, each when it is due. Calls before_wait before it sleeps."""
+        """The records, one tick at a time, when they are due. Calls before_wait before it sleeps."""
         if not len(outgoing):
             return
         if self._origin_ms is None:

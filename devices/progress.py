@@ -1,4 +1,4 @@
-"""Progress for people, on stderr, so that stdout stays the report's."""
+"""A progress bar on stderr; stdout is the report's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +11,9 @@ from devices import send
 
 @contextmanager
 def progress_bar(label: str, records: int | None) -> Iterator[send.Progress]:
-    """A bar while records are sent; records: how many are expected, None where that is not known.
+    """Show a progress bar while records are sent. records: the expected number, None where it is unknown.
 
-    Without a terminal nothing is drawn.
+    Draws nothing without a terminal.
     """
     columns = (
         TextColumn("{task.description}"),

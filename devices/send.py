@@ -11,12 +11,12 @@ from devices.pace import Pacer
 from producer import Producer
 
 Progress = Callable[[int], None]
-"""Called with the number of records just handed to the producer."""
+"""Called with the number of records that the producer just took."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What was sent, once all of it was accepted. bytes are those of user records; rate is records a second."""
+    """What was sent and accepted. bytes counts user records; rate is records per second."""
 
     records: int
     kinesis_records: int
@@ -27,7 +27,7 @@ class Sent:
 
     @property
     def rate(self) -> float:
-        """Records a second over the whole run."""
+        """Records per second over the whole run."""
         return self.records / self.seconds if self.seconds > 0 else 0.0
 
     def report(self) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class Sent:
 def send(
     source: Iterable[Outgoing], producer: Producer, *, rate: float | None, progress: Progress = lambda _: None
 ) -> Sent:
-    """Send all of it and wait until Kinesis has accepted it. rate: times real time, or None for as fast as it goes."""
+    """Send all records and wait until Kinesis has accepted them. rate: times real time; None is full speed."""
     began_s = time.monotonic()
     for part in source if rate is None else _paced(source, Pacer(rate), producer.flush):
         producer.put(zip(part.keys, part.payloads, strict=True))

@@ -1,4 +1,4 @@
-"""Puts user records on a Kinesis stream, aggregated as the KPL does, each device's records in their order."""
+"""Puts user records on a Kinesis stream, aggregated as the KPL does, in order for each device."""
 
 from producer.aggregator import Limits
 from producer.producer import Producer, ProducerReport

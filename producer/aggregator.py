@@ -1,4 +1,4 @@
-"""Gathers one shard's user records into KPL aggregates, and those into the calls that put them."""
+"""Collects one shard's user records into KPL aggregates, and these into PutRecords calls."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,24 +6,24 @@ from dataclasses import dataclass
 from contracts import kpl
 
 MAX_KINESIS_RECORD_BYTES = 1024 * 1024
-"""Most bytes of one Kinesis record, partition key included."""
+"""Maximum size of one Kinesis record, partition key included."""
 MAX_PARTITION_KEY = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much goes into one aggregate and into one PutRecords call (Kinesis takes 500 records and 5 MiB)."""
+    """Maximum size of one aggregate and of one PutRecords call (Kinesis accepts 500 records and 5 MiB)."""
 
     aggregate_records: int = 500
     aggregate_bytes: int = 50 * 1024
     call_records: int = 500
     call_bytes: int = 1024 * 1024
-    """A shard takes 1 MiB a second, and a call of ours is for one shard."""
+    """A shard accepts 1 MiB a second, and each call is for one shard."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One Kinesis record to put, and how many user records it holds."""
+    """One Kinesis record to put, and its number of user records."""
 
     partition_key: str
     data: bytes
@@ -31,12 +31,12 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """Bytes that Kinesis counts: key and data."""
+        """The size that Kinesis counts: key and data."""
         return len(self.partition_key) + len(self.data)
 
 
 class Aggregator:
-    """One shard's records in their order. `aggregated=False` makes each user record a Kinesis record of its own."""
+    """Buffers one shard's records in order. With `aggregated=False` each user record is a Kinesis record."""
 
     def __init__(self, limits: Limits, *, aggregated: bool) -> None:
         self._limits = limits
@@ -61,7 +61,7 @@ class Aggregator:
         return full
 
     def flush(self) -> list[list[Entry]]:
-        """The calls for whatever is still held; empty afterwards."""
+        """The calls for everything that is still buffered."""
         full: list[list[Entry]] = []
         self._seal(full)
         self._close_call(full)

@@ -1,4 +1,4 @@
-"""The producer: a lane a shard, one call in flight in each, so that order holds and memory is bounded."""
+"""The producer: one lane per shard with one call in flight, which keeps order and bounds memory."""
 
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,7 +33,7 @@ MAX_LANES_AT_ONCE = 8
 
 @dataclass(slots=True)
 class ProducerReport:
-    """What was put. `bytes` are those of user records, before framing."""
+    """What was put. `bytes` counts user records, before framing."""
 
     records: int = 0
     kinesis_records: int = 0
@@ -54,10 +54,10 @@ class Producer:
     """Puts user records on one stream.
 
     Promises
-    - All records of one partition key go to one shard, in the order in which `put` was given them (see put_all for
-      the one exception, within a call that Kinesis took in part).
-    - At most one call a shard is in flight; `put` blocks while its lane is busy, so memory is bounded.
-    - After `flush` or a clean exit of the `with` block Kinesis has accepted everything given, or an error was raised.
+    - All records of one partition key go to one shard, in the order of `put` (see put_all for the one exception,
+      within a call that Kinesis accepts in part).
+    - At most one call per shard is in flight; `put` blocks while its lane is busy, so memory is bounded.
+    - After `flush` or a clean exit of the `with` block Kinesis has accepted every record, or an error was raised.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Producer:
         limits: Limits | None = None,
         rules: RetryRules | None = None,
     ) -> None:
-        """Looks up the stream's shards. Raises StoreUnavailable where Kinesis or the stream is not there."""
+        """Read the stream's shards. Raises StoreUnavailable where Kinesis does not answer or has no such stream."""
         self.report = ProducerReport()
         self._client = client
         self._stream = stream
@@ -81,8 +81,8 @@ class Producer:
 
     @classmethod
     def open(cls, settings: RegionSettings, *, aggregated: bool = True, limits: Limits | None = None) -> Self:
-        """A producer on the region's stream telemetry-R."""
-        # Retries are put_all's: botocore's own would hide throttling and know nothing of partial failures.
+        """A producer for the region's stream telemetry-R."""
+        # put_all retries: botocore's own retries would hide throttling and ignore partial failures.
         config = Config(
             connect_timeout=5,
             read_timeout=30,
@@ -94,10 +94,10 @@ class Producer:
         return cls(client, stream_name(settings.region), aggregated=aggregated, limits=limits)
 
     def put(self, records: Iterable[tuple[str, bytes]]) -> None:
-        """Take (partition key, user record) pairs. Blocks while a lane is full.
+        """Put (partition key, user record) pairs. Blocks while a lane is full.
 
-        An empty key or one longer than Kinesis takes is replaced or cut. Raises Misuse for a record that no Kinesis
-        record can hold, and whatever an earlier call of the lane failed with.
+        An empty key is replaced and one that is too long for Kinesis is cut. Raises Misuse for a record that does not
+        fit into a Kinesis record, and the error of an earlier call of the lane.
         """
         if self._moved:
             self.flush()
@@ -118,12 +118,12 @@ class Producer:
                 self._submit(lane, call)
 
     def flush(self) -> None:
-        """Send whatever is held and wait until Kinesis has accepted all of it."""
+        """Send everything that is buffered and wait until Kinesis has accepted it."""
         for lane in self._lanes:
             for call in lane.held.flush():
                 self._submit(lane, call)
         for lane in self._lanes:
-            self._settle(lane)
+            self._await_call(lane)
 
     def __enter__(self) -> Self:
         return self
@@ -150,18 +150,18 @@ class Producer:
         ]
 
     def _submit(self, lane: _Lane, call: list[Entry]) -> None:
-        """Start a lane's next call once the one before is done."""
-        self._settle(lane)
+        """Start a lane's next call once its previous call is done."""
+        self._await_call(lane)
         lane.in_flight = self._pool.submit(put_all, self._client, self._stream, call, self._rules)
         self.report.kinesis_records += len(call)
         self.report.records += sum(entry.user_records for entry in call)
 
-    def _settle(self, lane: _Lane) -> None:
+    def _await_call(self, lane: _Lane) -> None:
         if lane.in_flight is None:
             return
         outcome, lane.in_flight = lane.in_flight.result(), None
         self.report.calls += outcome.calls
         self.report.throttled += outcome.throttled
         self.report.failed_calls += outcome.failed_calls
-        # Where the stream was resharded, a child took what was meant for its parent.
+        # After a reshard a child shard accepts what was meant for its parent.
         self._moved |= not outcome.shard_ids <= {lane.shard_id}

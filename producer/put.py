@@ -1,4 +1,4 @@
-"""PutRecords that does not give up at the first refusal: back-off with jitter, and only what failed is sent again."""
+"""PutRecords with retries: back-off with jitter, and only the failed entries are sent again."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,13 +19,13 @@ THROTTLED = frozenset(
         "KMSThrottlingException",
     }
 )
-PASSING = THROTTLED | {"InternalFailure", "InternalFailureException", "ServiceUnavailable", "RequestTimeout"}
+TRANSIENT = THROTTLED | {"InternalFailure", "InternalFailureException", "ServiceUnavailable", "RequestTimeout"}
 SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True)
 class RetryRules:
-    """How long to wait between tries, and when to stop: after `give_up_s` in which nothing at all was accepted."""
+    """How long to wait between attempts, and when to stop: `give_up_s` after the last accepted entry."""
 
     first_wait_s: float = 0.05
     longest_wait_s: float = 2.0
@@ -36,7 +36,7 @@ class RetryRules:
 
 @dataclass(slots=True)
 class Outcome:
-    """What it took to put one call's entries."""
+    """The requests that one call's entries took."""
 
     calls: int = 0
     throttled: int = 0
@@ -45,17 +45,17 @@ class Outcome:
 
 
 class _TryAgain(Exception):
-    """Something was not accepted, for a reason that passes."""
+    """Some entries were not accepted, for a transient reason."""
 
 
 def put_all(client: Any, stream: str, entries: Sequence[Entry], rules: RetryRules) -> Outcome:
-    """Put every entry, in order, however often it takes.
+    """Put every entry, in order, with as many attempts as needed.
 
-    Entries that Kinesis refuses are sent again, in their order, before anything else of the caller. Within one call an
-    entry may so arrive after one that stood behind it: Kinesis promises no more. A call whose answer was lost is
-    sent again whole, so a record may be on the stream twice; its identity is the same.
-    Raises StoreUnavailable where nothing was accepted for rules.give_up_s, SinkUnavailable where Kinesis refuses for
-    good.
+    Rejected entries are sent again, in their order, before the caller's next entries. So within one call an entry may
+    arrive after one that was behind it: Kinesis does not promise more. A call whose answer is lost is sent again whole,
+    so a record may be on the stream twice, with the same identity.
+    Raises StoreUnavailable where nothing was accepted for rules.give_up_s, SinkUnavailable where the refusal is
+    permanent.
     """
     outcome = Outcome()
     pending = list(entries)
@@ -90,7 +90,7 @@ def put_all(client: Any, stream: str, entries: Sequence[Entry], rules: RetryRule
 
 
 def explain(error: ClientError, stream: str) -> Exception:
-    """The error of ours for a refusal that does not pass."""
+    """Our error for a permanent refusal."""
     code = error.response["Error"].get("Code", "unknown")
     if code == "ResourceNotFoundException":
         return StoreUnavailable(f"there is no stream {stream}")
@@ -106,7 +106,7 @@ def _put_once(client: Any, stream: str, pending: Sequence[Entry], outcome: Outco
     except ClientError as error:
         code = error.response["Error"].get("Code")
         status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
-        if code not in PASSING and status < SERVER_ERROR:
+        if code not in TRANSIENT and status < SERVER_ERROR:
             raise explain(error, stream) from None
         outcome.throttled += code in THROTTLED
         outcome.failed_calls += 1

@@ -1,4 +1,4 @@
-"""Which shard a partition key belongs to, as Kinesis decides it: MD5 of the key against the shards' hash ranges."""
+"""The shard of a partition key, chosen as Kinesis does: the MD5 of the key in the shards' hash-key ranges."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -9,16 +9,16 @@ from contracts.errors import ServiceFailed
 
 HASH_KEYS = 1 << 128
 MAX_KNOWN_KEYS = 1_000_000
-"""Keys whose shard is remembered; beyond it they are worked out again."""
+"""Size of the cache of keys; the shard of any further key is computed each time."""
 
 
 class ShardMap:
     """The open shards of a stream by hash-key range."""
 
     def __init__(self, shards: Sequence[Mapping[str, Any]]) -> None:
-        """shards: as ListShards answers; closed ones (with an ending sequence number) are left out.
+        """shards: as ListShards returns them; closed ones (with an ending sequence number) are ignored.
 
-        Raises ServiceFailed where the open shards do not cover the hash keys without gap or overlap.
+        Raises ServiceFailed where the open shards do not cover the hash keys, or overlap.
         """
         ranges = sorted(
             (
@@ -37,7 +37,7 @@ class ShardMap:
         self._known: dict[str, int] = {}
 
     def index_of(self, partition_key: str) -> int:
-        """Position in shard_ids of the shard that takes this key."""
+        """Index in shard_ids of the key's shard."""
         index = self._known.get(partition_key)
         if index is None:
             digest = md5(partition_key.encode(), usedforsecurity=False).digest()
@@ -48,7 +48,7 @@ class ShardMap:
 
 
 def list_shards(client: Any, stream: str) -> ShardMap:
-    """The stream's open shards. botocore's errors pass."""
+    """The stream's open shards. Raises botocore's errors."""
     shards: list[Mapping[str, Any]] = []
     answer = client.list_shards(StreamName=stream)
     shards.extend(answer["Shards"])

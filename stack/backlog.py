@@ -1,7 +1,7 @@
 """How far a region's consumer is behind its stream, read with the region's own credentials.
 
-Reading a stream costs some of its read allowance (5 reads/s a shard on AWS), so this is for the embedded stack, where
-there is none to spare. In production the consumer's own metrics say the same.
+Reading a stream uses part of its read limit (5 reads/s per shard on AWS), so this is for the embedded stack alone. In
+production the consumer's metrics report the same.
 """
 
 import time
@@ -23,9 +23,9 @@ _PAGE_RECORDS = 10_000
 class Backlog:
     """Records on the stream that no ledger entry covers yet.
 
-    lag_ms: how long the oldest of them has been waiting, by its arrival time; 0 where there is none.
-    records: user records (those within KPL aggregates counted); None where counting would have taken too long.
-    watermark: the region's; None while nothing was consumed.
+    lag_ms: the age of the oldest of them by arrival time; 0 where there is none.
+    records: user records (those within KPL aggregates counted); None where counting would take too long.
+    watermark: the region's; None before anything is consumed.
     """
 
     lag_ms: int
@@ -34,7 +34,7 @@ class Backlog:
 
 
 def read_backlog(region: Region, port: int, keys: Keys, budget_s: float) -> Backlog:
-    """The region's backlog now. Beyond `budget_s` seconds no more than one page of a shard is counted.
+    """The region's backlog now. After `budget_s` seconds at most one page of each shard is read.
 
     Raises botocore's errors where the stream or the leases cannot be read.
     """

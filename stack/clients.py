@@ -9,7 +9,7 @@ from contracts.ports import HOST
 from stack.credentials import Keys
 
 _NO_REGION = "us-east-1"
-"""SeaweedFS has no regions, but a signature names one."""
+"""SeaweedFS has no regions, but a signature has to name one."""
 _UNSET = (None, None, None, None)
 _making = threading.Lock()
 
@@ -20,7 +20,7 @@ def endpoint(port: int) -> str:
 
 
 def aws_client(service: str, port: int, keys: Keys, aws_region: str = _NO_REGION, *, timeout_s: float = 10.0) -> Any:
-    """A botocore client that looks at neither the caller's AWS configuration nor a proxy. Clients may be shared."""
+    """A botocore client that ignores the caller's AWS configuration and proxies. Clients may be shared."""
     from botocore.config import Config
 
     config = Config(
@@ -48,7 +48,7 @@ def s3_client(port: int, keys: Keys, *, timeout_s: float = 10.0) -> Any:
 
 @cache
 def _session() -> Any:
-    """One session holds the services' models, which take longer to read than anything asked of them here."""
+    """One shared session: loading the services' models takes longer than any request made here."""
     from botocore.session import Session
 
     nowhere = (None, None, os.devnull, None)

@@ -1,4 +1,4 @@
-"""What a region holds, each figure from the store that has it."""
+"""Counts of a region, each read from the store that holds it."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ select (select count(*) from registry.device) as devices,
 
 
 def ledger_counts(site: Site, region: Region, budget_s: float) -> dict[str, int | None]:
-    """Sums over the ledger: user records and what became of them. All None where reading it takes too long.
+    """Sums over the ledger of user records by outcome. All None where reading it takes too long.
 
     Raises botocore's errors.
     """

@@ -1,4 +1,4 @@
-"""The secrets of one stack: made once, kept in one file that only its owner reads."""
+"""The secrets of one stack: generated once and kept in one file that only its owner may read."""
 
 import secrets
 from pathlib import Path
@@ -19,7 +19,7 @@ class Keys(msgspec.Struct, frozen=True):
 
     @classmethod
     def new(cls) -> Self:
-        """Random keys of the shape that AWS gives."""
+        """Random keys in the format of AWS."""
         return cls("AK" + secrets.token_hex(9).upper(), secrets.token_urlsafe(30))
 
 
@@ -28,7 +28,7 @@ def _secret() -> str:
 
 
 class RegionSecrets(msgspec.Struct, kw_only=True):
-    """What one region's processes may know. `aws` is made by IAM when the region is provisioned."""
+    """The secrets of one region's processes. `aws` is created by IAM when the region is provisioned."""
 
     s3: Keys = msgspec.field(default_factory=Keys.new)
     redis: str = msgspec.field(default_factory=_secret)
@@ -38,7 +38,7 @@ class RegionSecrets(msgspec.Struct, kw_only=True):
 
 
 class WorldSecrets(msgspec.Struct, kw_only=True):
-    """What the world pipeline may know."""
+    """The secrets of the world pipeline."""
 
     s3: Keys = msgspec.field(default_factory=Keys.new)
     postgres: str = msgspec.field(default_factory=_secret)
@@ -60,7 +60,7 @@ class Secrets(msgspec.Struct, kw_only=True):
 
 
 def load(layout: Layout) -> Secrets | None:
-    """The stack's secrets; None where none were made yet."""
+    """The stack's secrets; None where there are none yet."""
     try:
         return msgspec.json.decode(layout.credentials.read_bytes(), type=Secrets)
     except FileNotFoundError:
@@ -68,7 +68,7 @@ def load(layout: Layout) -> Secrets | None:
 
 
 def load_or_make(layout: Layout, regions: dict[str, Region]) -> Secrets:
-    """The stack's secrets, with new ones for whatever has none yet."""
+    """The stack's secrets, with new ones for every region that has none yet."""
     known = load(layout) or Secrets()
     for name in regions:
         known.regions.setdefault(name, RegionSecrets())
@@ -77,5 +77,5 @@ def load_or_make(layout: Layout, regions: dict[str, Region]) -> Secrets:
 
 
 def save(path: Path, known: Secrets) -> None:
-    """Keep them, mode 0600."""
+    """Save the secrets with mode 0600."""
     write_private(path, msgspec.json.format(msgspec.json.encode(known)).decode())

@@ -1,4 +1,4 @@
-"""The environment of a process: one region's endpoints and credentials, and nothing of any other."""
+"""Environments of processes: one region's endpoints and credentials, and nothing of any other region."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -19,11 +19,11 @@ from stack.lifecycle import known_regions, running_site
 from stack.provision.postgres import DAGSTER
 from stack.site import Site
 
-_GIVEN = frozenset({"region", "kinesis", "dynamodb", "s3", "state", "lake_bucket", "exchange_bucket"})
+_SET_BY_THE_STACK = frozenset({"region", "kinesis", "dynamodb", "s3", "state", "lake_bucket", "exchange_bucket"})
 
 
 def _tunable(fields: Mapping[str, FieldInfo], prefix: str) -> Iterator[str]:
-    """Names of the variables of these settings, less those that hold a secret."""
+    """Names of the variables of these settings, without those that hold a secret."""
     for name, field in fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -33,15 +33,17 @@ def _tunable(fields: Mapping[str, FieldInfo], prefix: str) -> Iterator[str]:
 
 
 TUNING: tuple[str, ...] = tuple(
-    _tunable({name: field for name, field in RegionSettings.model_fields.items() if name not in _GIVEN}, PREFIX)
+    _tunable(
+        {name: field for name, field in RegionSettings.model_fields.items() if name not in _SET_BY_THE_STACK}, PREFIX
+    )
 )
-"""Variables that a caller may set for every region's processes: none of them is a secret."""
+"""Variables that a caller may set for the processes of every region. None of them is a secret."""
 
 
 def region_environment(state: Path, region: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The FLEETLAKE_* variables of a process of that one region, with the caller's own tuning.
+    """The FLEETLAKE_* variables of a process of that region, with the caller's tuning.
 
-    Raises UnknownRegion, or StackDown where the stack is not up or the region came into the table after its `up`.
+    Raises UnknownRegion, or StackDown where the stack is not up or the region was added to the table after its `up`.
     """
     site = running_site(state)
     row = find_region(region, known_regions(state))
@@ -61,7 +63,7 @@ def region_environment(state: Path, region: str, environ: Mapping[str, str] | No
 
 
 def world_environment(state: Path, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The FLEETLAKE_* variables of a process of the world pipeline: the exchange to read, and its own database."""
+    """The FLEETLAKE_* variables of a process of the world pipeline: it reads the exchange, and has a database."""
     site = running_site(state)
     known = site.secrets.world
     return {
@@ -72,7 +74,7 @@ def world_environment(state: Path, environ: Mapping[str, str] | None = None) -> 
 
 
 def dagster_environment(state: Path) -> dict[str, str]:
-    """Where Dagster keeps its runs and its configuration. It holds no region's credentials."""
+    """Where Dagster keeps its runs and its configuration, without any region's credentials."""
     site = running_site(state)
     return {
         "FLEETLAKE_DAGSTER_DSN": dsn(site, DAGSTER, site.secrets.dagster, DAGSTER),
@@ -81,12 +83,12 @@ def dagster_environment(state: Path) -> dict[str, str]:
 
 
 def bi_dsn(site: Site, region: str) -> str:
-    """What a BI tool connects with: reads the marts of that region (or of `world`)."""
+    """The DSN for BI tools: it may read the marts of that region (or of `world`)."""
     return dsn(site, names.BI_READER, site.secrets.bi_reader, names.fleet_database(region))
 
 
 def redis_url(site: Site, region: str) -> str:
-    """A Redis URL of the region's own user."""
+    """The Redis URL of the region's user."""
     return f"redis://{region}:{quote(site.secrets.regions[region].redis)}@{HOST}:{site.ports['redis']}/0"
 
 

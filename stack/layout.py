@@ -1,4 +1,4 @@
-"""Where a stack keeps what: every path below its one state folder."""
+"""The paths of a stack, all below its state folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,12 @@ class Layout:
 
     @classmethod
     def of(cls, state: Path) -> "Layout":
-        """The layout of a state folder, wherever the caller stands."""
+        """The layout of a state folder given by an absolute or relative path."""
         return cls(Path(state).expanduser().resolve())
 
     @property
     def lock(self) -> Path:
-        """Held while `up` or `down` works."""
+        """Lock file of `up` and `down`."""
         return self.root / "lock"
 
     @property
@@ -27,17 +27,17 @@ class Layout:
 
     @property
     def credentials(self) -> Path:
-        """JSON of every secret; readable by its owner only."""
+        """JSON of every secret, readable by its owner only."""
         return self.root / "credentials.json"
 
     @property
     def logs(self) -> Path:
-        """One log a service."""
+        """Folder of the services' logs."""
         return self.root / "logs"
 
     @property
     def dagster_home(self) -> Path:
-        """DAGSTER_HOME of the processes that orchestrate."""
+        """DAGSTER_HOME of Dagster's processes."""
         return self.root / "dagster"
 
     def log(self, service: str) -> Path:
@@ -45,15 +45,15 @@ class Layout:
         return self.logs / f"{service}.log"
 
     def process(self, service: str) -> Path:
-        """JSON that names the running process of one service."""
+        """JSON record of one service's running process."""
         return self.root / "run" / f"{service}.json"
 
     def data(self, service: str) -> Path:
-        """The folder that one service keeps its data in."""
+        """The data folder of one service."""
         return self.root / service
 
     def make(self) -> None:
-        """Create the folders. Others may pass through, since Postgres runs as a user of its own, but not list."""
+        """Create the folders. Other users may traverse the root, as Postgres has a user of its own, but not list it."""
         self.root.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o711)
         for folder in (self.logs, self.process("s3").parent, self.dagster_home):

@@ -1,4 +1,4 @@
-"""Up, down and status of the embedded stack of one state folder."""
+"""Starts, stops and inspects the embedded stack of one state folder."""
 
 import os
 from collections.abc import Mapping
@@ -29,10 +29,10 @@ def up(
     *,
     progress: Progress | None = None,
 ) -> None:
-    """Have every service of the state folder run, with all that the regions need in it. Safe to run at any time.
+    """Start every service that does not run, and provision what the regions need. Safe to run at any time.
 
-    ports: ports to use by service (s3, kinesis, redis, postgres); all others are free ones, kept in the state folder.
-    Raises BadRegionTable, Misuse, PortTaken, or ServiceFailed; services that did start stay up, and another `up` mends.
+    ports: ports to use by service (s3, kinesis, redis, postgres); the others are free ones, kept in the state folder.
+    Raises BadRegionTable, Misuse, PortTaken, or ServiceFailed; services that started stay up for another `up`.
     """
     named, layout, tell = checked_names(ports), Layout.of(state), progress or _quiet
     regions_file = _regions_file(layout, regions_file)
@@ -51,7 +51,7 @@ def up(
 
 
 def down(state: Path, *, progress: Progress | None = None) -> None:
-    """End every service that this state folder's `up` started, and nothing else. Data stays."""
+    """Stop every service that this state folder's `up` started, and nothing else. Data stays."""
     layout = Layout.of(state)
     if not layout.facts.exists() and not layout.credentials.exists():
         return
@@ -62,9 +62,9 @@ def down(state: Path, *, progress: Progress | None = None) -> None:
 
 
 def services_status(state: Path) -> dict[str, str]:
-    """`up`, `down`, or `failing` (its process is there but does not answer) by service, each asked now.
+    """`up`, `down`, or `failing` (the process runs but does not answer) by service, checked now.
 
-    It needs no region table.
+    Does not read the region table.
     """
     layout = Layout.of(state)
     if not layout.credentials.exists():
@@ -76,7 +76,7 @@ def services_status(state: Path) -> dict[str, str]:
 
 
 def running_site(state: Path) -> Site:
-    """What the running stack is made of. Raises StackDown where any of its processes is not there."""
+    """What the running stack consists of. Raises StackDown where any of its processes does not run."""
     layout = Layout.of(state)
     missing: list[str] = ["everything"]
     if layout.credentials.exists() and layout.facts.exists():
@@ -88,18 +88,18 @@ def running_site(state: Path) -> Site:
 
 
 def known_regions(state: Path) -> dict[str, Region]:
-    """The region table that the stack was started with, else the project's; the stack need not be up."""
+    """The region table that the stack was started with, else the project's. Works with the stack down."""
     return load_regions(_regions_file(Layout.of(state), None))
 
 
 def new_regions(state: Path) -> list[str]:
-    """Regions of the table that the stack has nothing for until the next `up`; none where it was never up."""
+    """Regions of the table that are not provisioned until the next `up`; none where the stack was never up."""
     site = known_site(state)
     return [] if site is None else [name for name in load_regions(site.regions_file) if name not in site.regions]
 
 
 def known_site(state: Path) -> Site | None:
-    """What the stack of that folder is made of, up or down; None where it was never up. Raises BadRegionTable."""
+    """What the stack of that folder consists of, up or down; None where it was never up. Raises BadRegionTable."""
     layout = Layout.of(state)
     return _site(layout) if layout.credentials.exists() else None
 
@@ -111,7 +111,7 @@ def _site(layout: Layout) -> Site:
 
 
 def _bare_site(layout: Layout) -> Site:
-    """The site without its regions: services are found, asked and ended whatever became of the region table."""
+    """The site without its regions: services can be checked and stopped with a broken region table."""
     known = credentials.load(layout) or credentials.Secrets()
     return Site(layout, _regions_file(layout, None), {}, known, dict(_facts(layout).get("ports", {})))
 

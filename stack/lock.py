@@ -14,9 +14,9 @@ _POLL_S = 0.1
 
 @contextmanager
 def exclusive(layout: Layout, wait_s: float = WAIT_S) -> Iterator[None]:
-    """Hold the folder's lock; another holder is waited for. The kernel lets go of it when the holder dies.
+    """Hold the folder's lock, waiting for another holder. The kernel releases it when the holder dies.
 
-    Raises StackDown where another `up` or `down` still holds it after `wait_s`.
+    Raises StackDown where another `up` or `down` still holds it after `wait_s` seconds.
     """
     with layout.lock.open("a") as file:
         deadline = time.monotonic() + wait_s

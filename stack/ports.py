@@ -1,4 +1,4 @@
-"""Which port each service listens on: kept between runs, free when chosen, the caller's where named."""
+"""Chooses the port of each service: the caller's, else the one of the last run if free, else a new one."""
 
 import time
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from contracts.ports import HOST, free_port, is_free
 
 _log = structlog.get_logger(__name__)
 
-FACES: tuple[str, ...] = ("s3", "kinesis", "redis", "postgres")
+CLIENT_PORTS: tuple[str, ...] = ("s3", "kinesis", "redis", "postgres")
 """The ports that clients use, and that a caller may name."""
-_LETS_GO_S = 2.0
+_RELEASE_S = 2.0
 _POLL_S = 0.005
 
 
-def becomes_free(port: int, within_s: float = _LETS_GO_S) -> bool:
-    """Whether it is free now or in a moment: a killed process counts as gone milliseconds before its sockets do."""
+def becomes_free(port: int, within_s: float = _RELEASE_S) -> bool:
+    """Whether the port is free within `within_s`: a killed process's sockets close milliseconds after it."""
     deadline = time.monotonic() + within_s
     while not is_free(port):
         if time.monotonic() > deadline:
@@ -27,10 +27,10 @@ def becomes_free(port: int, within_s: float = _LETS_GO_S) -> bool:
 
 
 def checked_names(named: Mapping[str, int] | None) -> dict[str, int]:
-    """The ports that the caller named. Raises Misuse for a service that is none, or a number that is no port."""
+    """The ports that the caller named. Raises Misuse for an unknown service or an invalid port."""
     for service, port in (named or {}).items():
-        if service not in FACES:
-            raise Misuse(f"no service {service!r} to give port {port}; services are {', '.join(FACES)}")
+        if service not in CLIENT_PORTS:
+            raise Misuse(f"no service {service!r} to give port {port}; services are {', '.join(CLIENT_PORTS)}")
         if not 1 <= port <= 65_535:  # noqa: PLR2004
             raise Misuse(f"{port} is no port for {service}; name one from 1 to 65535")
     return dict(named or {})
@@ -49,9 +49,9 @@ def require_free(named: Mapping[str, int]) -> None:
 def choose(
     names: tuple[str, ...], kept: Mapping[str, int], named: Mapping[str, int], taken: set[int]
 ) -> dict[str, int]:
-    """Ports of one service that is about to start: named by the caller, else kept from before if free, else new.
+    """Ports of one service that is about to start: named by the caller, else the previous ones if free, else new.
 
-    Clients that run have the port of before: it is given up only where something else listens there.
+    Running clients use the previous port, so it only changes where something else listens on it.
     """
     ports = {}
     for name in names:

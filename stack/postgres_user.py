@@ -1,4 +1,4 @@
-"""The system user that runs Postgres where the caller is root, since Postgres refuses to run as root."""
+"""The system user that runs Postgres where the caller is root: Postgres refuses to run as root."""
 
 import fcntl
 import os
@@ -19,7 +19,7 @@ _log = structlog.get_logger(__name__)
 
 
 def server_user() -> int | None:
-    """The user id that Postgres has to run as; None for the caller's own.
+    """The user id to run Postgres as; None means the caller's own.
 
     Raises ServiceFailed where root cannot add the user.
     """
@@ -33,9 +33,9 @@ def server_user() -> int | None:
 
 
 def enter_folders(user: int, *folders: Path) -> None:
-    """Let the user pass through the folders above these, where it cannot yet: root's own home is closed to others.
+    """Let the user traverse the folders above these where it cannot yet, such as root's home.
 
-    Only the search bit for others is set, so nothing can be listed that could not be before.
+    Only the search bit for others is set, so no folder becomes listable.
     """
     for folder in folders:
         for above in reversed(folder.resolve().parents):
@@ -47,7 +47,7 @@ def enter_folders(user: int, *folders: Path) -> None:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Stacks that start at once add one user: of two useradd at a time one fails, or both add one of that name."""
+    """Serialises stacks that start at once: of two concurrent useradd one fails, or both add the same name."""
     folder = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

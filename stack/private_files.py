@@ -1,4 +1,4 @@
-"""Files that only their owner may read, replaced in one step so that no reader sees half of one."""
+"""Files that only their owner may read, replaced atomically."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace the file's content; mode 0600 from its first byte on."""
+    """Replace the file's content atomically; its mode is 0600 from the start."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -27,7 +27,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any | None:
-    """The file's value; None where there is no such file. A torn or foreign file is None too: its owner remakes it."""
+    """The file's value; None where there is no such file, or it is not JSON: its owner writes it again."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):

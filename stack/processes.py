@@ -1,4 +1,4 @@
-"""Processes that outlive the command that started them, known by pid and start time."""
+"""Processes that outlive the command that started them, identified by pid and start time."""
 
 import contextlib
 import os
@@ -18,11 +18,11 @@ from stack.private_files import write_private
 
 _LINUX = Path("/proc/self/stat").exists()
 _START_FIELD = 19
-"""Place of the start time in /proc/PID/stat, counted after the command's name: ticks since boot."""
+"""Index of the start time (ticks since boot) in /proc/PID/stat, counted after the command's name."""
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """A process that was started here, and the configuration that it was started with."""
+    """The record of a started process, with the digest of its configuration."""
 
     pid: int
     started: str
@@ -32,7 +32,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run. `environment` is all that the process gets; `user` None runs it as the caller."""
+    """What to run. `environment` is the whole environment of the process; `user` None means the caller."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
@@ -41,7 +41,7 @@ class Command:
 
 
 def start(command: Command, log: Path, record: Path, digest: str) -> subprocess.Popen[bytes]:
-    """Start it in a session of its own, output appended to `log`, and record who it is."""
+    """Start it in a session of its own, append its output to `log`, and write its record."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             list(command.arguments),
@@ -60,14 +60,14 @@ def start(command: Command, log: Path, record: Path, digest: str) -> subprocess.
 
 
 def run_as(user: int | None) -> dict[str, Any]:
-    """Arguments of subprocess that run a command as this user with its own group only; none for the caller's own."""
+    """Arguments of subprocess.Popen that run a command as this user, with its own group only; none for None."""
     return {} if user is None else {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
 
 
 def find(record: Path) -> tuple[psutil.Process, Running] | None:
     """The recorded process if it still runs.
 
-    A pid that another program has by now, or one from before a reboot, is not it.
+    A reused pid, or one from before a reboot, does not match.
     """
     try:
         running = msgspec.json.decode(record.read_bytes(), type=Running)
@@ -80,7 +80,7 @@ def find(record: Path) -> tuple[psutil.Process, Running] | None:
 
 
 def stop(record: Path, ask: signal.Signals, patience_s: float) -> None:
-    """End the recorded process and all that it started; by force where it does not go within `patience_s`."""
+    """Stop the recorded process and its children; kill those that still run after `patience_s`."""
     found = find(record)
     if found is not None:
         process, _ = found
@@ -107,7 +107,7 @@ def last_lines(log: Path, count: int = 8) -> str:
 
 
 def _left_after(timeout_s: float, family: Sequence[psutil.Process]) -> list[psutil.Process]:
-    """Those that still run then. One that ended and whose parent does not ask how has ended all the same."""
+    """The processes that still run after `timeout_s`. A zombie counts as ended."""
     left, deadline = list(family), time.monotonic() + timeout_s
     while left and time.monotonic() < deadline:
         _, left = psutil.wait_procs(left, timeout=0.1)
@@ -130,7 +130,7 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 
 def start_mark(pid: int) -> str:
-    """What tells a process from a later one of the same pid: when it started, by a clock that nobody sets.
+    """The start time of a process by a monotonic clock, which tells it from a later process with the same pid.
 
     Raises psutil.NoSuchProcess.
     """
@@ -143,7 +143,7 @@ def start_mark(pid: int) -> str:
 
 
 def boot_id() -> str:
-    """Changes when the machine starts anew."""
+    """An id that changes with every boot."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""The status of a stack as others read it: endpoints, credentials on request, and how far each region is."""
+"""The status of a stack: endpoints, credentials on request, and the backlog and counts of each region."""
 
 import re
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from stack.counts import history_counts, ledger_counts, live_counts
 from stack.credentials import Keys
 from stack.environments import bi_dsn, dsn, redis_url
 from stack.lifecycle import known_site, new_regions, services_status
-from stack.ports import FACES
+from stack.ports import CLIENT_PORTS
 from stack.site import Site
 
 MASK = "***"
@@ -27,9 +27,9 @@ _SECRET_KEYS = frozenset({"secret_key"})
 def status(state: Path, *, secrets: bool = False) -> dict[str, Any]:
     """Everything about the stack of that folder, in the shape that `fleetlake status --json` promises.
 
-    `services` has up, down or failing; figures of a region that a store did not answer for are None. Never raises
-    for a stack that is down: then `services` says so, and `regions` is empty where it was never up. `problems` has
-    what is wrong with the region table, and the regions in it that wait for an `up`.
+    `services` has up, down or failing. A figure is None where its store did not answer. A stack that is down is not an
+    error: `services` says so, and `regions` is empty if it was never up. `problems` lists errors of the region table,
+    and its regions that are not in the stack yet.
     """
     services = services_status(state)
     found: dict[str, Any] = {"state": str(Path(state).resolve()), "services": services, "regions": {}, "problems": []}
@@ -38,7 +38,7 @@ def status(state: Path, *, secrets: bool = False) -> dict[str, Any]:
     except BadRegionTable as error:
         return found | {"problems": [str(error)]}
     found["problems"] += [f"region {name} is not in the stack yet; run 'fleetlake up'" for name in new]
-    if site is None or not site.ports.keys() >= set(FACES):
+    if site is None or not site.ports.keys() >= set(CLIENT_PORTS):
         return found
     with ThreadPoolExecutor(max_workers=8) as pool:
         figures = {name: pool.submit(_figures, site, region, services) for name, region in site.regions.items()}
@@ -49,7 +49,7 @@ def status(state: Path, *, secrets: bool = False) -> dict[str, Any]:
 
 
 def masked(value: Any) -> Any:
-    """The same value with every secret replaced, those within URLs too."""
+    """The same value with every secret masked, including those within URLs."""
     if isinstance(value, dict):
         return {key: MASK if key in _SECRET_KEYS and item else masked(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -88,7 +88,7 @@ def _keys(keys: Keys | None) -> dict[str, str | None]:
 
 
 def _figures(site: Site, region: Region, services: dict[str, str]) -> dict[str, Any]:
-    """Backlog and counts of a region; a store that is down or fails leaves its figures None and says why."""
+    """Backlog and counts of a region. Figures of a store that is down or fails are None, with a problem."""
     from botocore.exceptions import BotoCoreError, ClientError
     from psycopg import Error as PostgresError
     from redis import RedisError

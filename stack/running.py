@@ -1,4 +1,4 @@
-"""Starting and stopping one service, with its ports, its log and its record."""
+"""Starts and stops one service, with its ports, its log and its process record."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -11,14 +11,14 @@ from stack.services import Service, Site
 Progress = Callable[[str], None]
 START_S = 60.0
 PATIENCE_S = 30.0
-"""A service that runs but does not answer for this long is started anew; a busy machine makes one slow."""
+"""A running service that does not answer for this long is restarted; on a busy machine it may be slow."""
 _POLL_S = 0.05
 _ATTEMPTS = 3
-"""A port may be taken between its choice and the start, and Postgres waits for what a killed one left in memory."""
+"""A port may be taken between choice and start, and Postgres waits for shared memory that a killed one left."""
 
 
 def ensure(service: Service, site: Site, named: Mapping[str, int], taken: set[int], progress: Progress) -> None:
-    """Have the service run and hold what the regions need.
+    """Start the service where it does not run as configured, and provision it.
 
     Raises PortTaken, or ServiceFailed with the end of its log.
     """
@@ -31,7 +31,7 @@ def ensure(service: Service, site: Site, named: Mapping[str, int], taken: set[in
 
 
 def stop(service: Service, site: Site, progress: Progress) -> None:
-    """End the service where it runs."""
+    """Stop the service if it runs."""
     if processes.find(site.layout.process(service.name)) is not None:
         _stop(service, site)
         progress(f"{service.name} has ended")
@@ -40,17 +40,17 @@ def stop(service: Service, site: Site, progress: Progress) -> None:
 
 
 def runs(service: Service, site: Site) -> bool:
-    """Whether its process is there; its health is another question."""
+    """Whether its process runs, healthy or not."""
     return processes.find(site.layout.process(service.name)) is not None
 
 
 def is_placed(service: Service, site: Site) -> bool:
-    """Whether it runs and its ports are known: an `up` of an older version, killed, may have left one that has none."""
+    """Whether it runs on known ports. A killed `up` of an older version may have left one without."""
     return runs(service, site) and all(name in site.ports for name in service.port_names)
 
 
 def answers(service: Service, site: Site) -> bool:
-    """Whether it runs where clients look for it, and is healthy."""
+    """Whether it runs on known ports and is healthy."""
     return is_placed(service, site) and service.healthy()
 
 

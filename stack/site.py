@@ -1,4 +1,4 @@
-"""What a service is to the stack: how it is started, asked for its health, and asked to end."""
+"""The interface of an embedded service: how it is started, checked and stopped."""
 
 import signal
 import threading
@@ -18,7 +18,7 @@ Ports = Mapping[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a stack is made of. `ports` grows as services are given theirs, and is kept before they start."""
+    """What a stack consists of. `ports` grows as services are given theirs, and is saved before they start."""
 
     layout: Layout
     regions_file: Path
@@ -28,7 +28,7 @@ class Site:
     _keeping: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def keep_ports(self, ports: Ports) -> None:
-        """Add these ports and write what the stack is made of, so that whoever comes next finds what was started."""
+        """Add these ports and save what the stack consists of, so that a later command finds what was started."""
         with self._keeping:
             self.ports.update(ports)
             write_json(self.layout.facts, {"ports": self.ports, "regions_file": str(self.regions_file)})
@@ -38,11 +38,11 @@ class Service(Protocol):
     """One embedded service.
 
     Promises
-    - `prepare` may run again at any time while the service is down, keeps its data, and leaves nothing half made.
+    - `prepare` may run again at any time while the service is down, keeps the data, and never leaves half of something.
     - The service listens on 127.0.0.1 only, on `port_names` of the site's ports; clients use the port of its own name.
-    - `healthy` answers within a few seconds and never raises: False for whatever is wrong.
-    - After `stop_signal` it ends within `patience_s` with everything on disk that it keeps.
-    - Started with another `digest` it would behave differently, so a running one has to be restarted.
+    - `healthy` answers within a few seconds and never raises: any failure is False.
+    - After `stop_signal` it ends within `patience_s` with all its data on disk.
+    - A changed `digest` means a changed configuration: a running service has to be restarted.
     """
 
     name: ClassVar[str]
@@ -51,21 +51,21 @@ class Service(Protocol):
     patience_s: ClassVar[float]
 
     def digest(self) -> str:
-        """Of what it is configured with, ports apart."""
+        """A digest of the configuration, without ports."""
         ...
 
     def prepare(self) -> Command:
-        """Write its configuration and, the first time, its empty store; returns what to run."""
+        """Write the configuration and, the first time, an empty store. Returns the command to run."""
         ...
 
     def healthy(self) -> bool:
-        """Whether it answers a real request."""
+        """Whether the service answers a real request."""
         ...
 
     def provision(self) -> None:
-        """Make what the regions need in it; everything that exists stays."""
+        """Create what the regions need in the service and does not exist yet."""
         ...
 
     def tidy(self) -> None:
-        """Remove what an ended process leaves outside of its data."""
+        """Remove what an ended process leaves outside of its data folder."""
         ...

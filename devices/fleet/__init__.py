@@ -1,4 +1,4 @@
-"""Simulated fleets: vehicles that are plausible, repeatable by seed, and as messy as the field where asked."""
+"""Simulated fleets: plausible vehicles, repeatable by seed, with the data errors of the field on request."""
 
 from devices.fleet.mess import Mess
 from devices.fleet.simulation import Simulation, SimulationReport, simulate

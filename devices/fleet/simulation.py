@@ -1,4 +1,4 @@
-"""A simulated fleet's records in the order in which they arrive, and the command's run."""
+"""The records of a simulated fleet in order of arrival, and the run that sends them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,13 +22,13 @@ from devices.send import Progress, Sent, iso_ms, send
 from producer import Producer
 
 SLICE_MS, BIG_FLEET_SLICE_MS = 4 * 3_600_000, 3_600_000
-"""Time that is made at once: longer is faster, shorter needs less memory."""
+"""The time span generated at once: a longer one is faster, a shorter one needs less memory."""
 BIG_FLEET = 1_000
 _KINDS = (*WEIGHTS, "")
 
 
 class _Item(NamedTuple):
-    """One record on its way; sorts by when it leaves, then by vehicle, then as the vehicle made it."""
+    """One record to send; sorts by due time, then by vehicle, then by the vehicle's order."""
 
     due_ms: int
     vehicle: int
@@ -40,7 +40,7 @@ class _Item(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """What was made. Of mess, how many records have each kind; a record may be counted in several."""
+    """What was generated. mess: the number of records of each kind of error; a record may count in several."""
 
     records: int = 0
     first_ms: int | None = None
@@ -48,7 +48,7 @@ class Tally:
     mess: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*WEIGHTS, LATE, AHEAD, BEHIND), 0))
 
     def report(self) -> dict[str, Any]:
-        """As `--json` prints it: what was sent, and what a consumer that keeps the contract makes of it."""
+        """As `--json` prints it: what was sent, and what a consumer should make of it."""
         rejected = {reason: self.mess[kind] for kind, reason in REJECTED.items()}
         duplicates = self.mess[DUPLICATE]
         distinct = self.records - duplicates
@@ -76,7 +76,7 @@ class Simulation:
     def __init__(
         self, region: Region, *, devices: int, hours: float, seed: int, start: datetime, mess: Mess | None = None
     ) -> None:
-        """start: with a zone. Raises Misuse for a number or time that cannot be."""
+        """start: with a zone. Raises Misuse for an impossible number or time."""
         check(devices, hours, seed, start)
         self.tally = Tally()
         self.roster = make_roster(region, devices, seed)
@@ -90,7 +90,7 @@ class Simulation:
         self._plans: dict[int, list[_Planned]] = {}
 
     def outgoing(self) -> Iterator[Outgoing]:
-        """All records in the order of their leaving, some hours' worth at a time. Event times lie in [start, end)."""
+        """All records in sending order, some hours at a time. Event times are in [start, end)."""
         waiting: list[_Item] = []
         slice_ms = SLICE_MS if len(self.roster.vehicles) <= BIG_FLEET else BIG_FLEET_SLICE_MS
         for begin in range(self._start_ms, self._end_ms, slice_ms):
@@ -105,7 +105,7 @@ class Simulation:
             yield _outgoing(leaving)
 
     def _days(self, vehicle: Vehicle, begin_ms: int, end_ms: int) -> "list[_Planned]":
-        """The vehicle's days that touch this span; those that are over are forgotten."""
+        """The vehicle's days that overlap this span; earlier ones are dropped."""
         zone = self._region.zone
         first = datetime.fromtimestamp(begin_ms / 1000, zone).date()
         last = datetime.fromtimestamp((end_ms - 1) / 1000, zone).date()
@@ -217,7 +217,7 @@ def _due(dead_zone: DeadZone | None, moments: Moments, end_ms: int) -> Moments:
 
 
 def _delay_ms(vehicle: Vehicle, moments: Moments) -> list[int]:
-    """How long after the first a duplicate leaves: 1 s to 2 min."""
+    """How long after the original a duplicate is sent: 1 s to 2 min."""
     delays: list[int] = (1_000 + uniform(vehicle.key, "again", moments) * 119_000).astype(np.int64).tolist()
     return delays
 

@@ -1,4 +1,4 @@
-"""A file and a mapping, ready to be sent: everything that can be known to be wrong has been checked."""
+"""A file and its mapping, checked and ready to be sent."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -75,7 +75,7 @@ class TableFeed:
 
 
 class MappedLinesFeed:
-    """A JSON Lines file under a mapping. Fields that the first lines do not have are placed where they turn up."""
+    """A JSON Lines file under a mapping. Fields that the first lines do not have are mapped when they appear."""
 
     rows: int | None = None
 
@@ -96,7 +96,7 @@ class MappedLinesFeed:
 
     @property
     def not_json(self) -> int:
-        """Lines so far that are no JSON object."""
+        """Number of lines so far that are not JSON objects."""
         return self._lines.not_json
 
     @property

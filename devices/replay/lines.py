@@ -1,4 +1,4 @@
-"""JSON Lines: one record a line, sent byte for byte; with a mapping, made anew as a table's rows are."""
+"""JSON Lines without a mapping: one record per line, sent byte for byte."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -20,7 +20,7 @@ _Read = TypeVar("_Read")
 
 
 class _Head(msgspec.Struct, gc=False):
-    """What is needed to route and pace a record; every other field is skipped unread."""
+    """The fields needed to route and pace a record; all others are skipped."""
 
     device_id: Any = None
     ts: Any = None
@@ -42,7 +42,7 @@ class LinesFile:
         self.seen = Seen()
         self.seen.findings.decided = form.told() | {"framing": self._framing.value}
         self.not_json = 0
-        """Lines that are not one JSON object; they are sent as they are, for the consumer to reject."""
+        """Number of lines that are not a JSON object; they are sent unchanged, for the consumer to reject."""
 
     def outgoing(self) -> Iterator[Outgoing]:
         """The records in their order, batch by batch.

@@ -1,4 +1,4 @@
-"""JSON Lines under a mapping: the lines' objects as columns, lines that are none left as they are, in their places."""
+"""JSON Lines with a mapping: objects become columns; lines that are not objects are sent unchanged, in place."""
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Batches of a file's columns to user records."""
+"""Turns batches of a file's columns into user records."""
 
 from collections.abc import Mapping as Columns
 from dataclasses import dataclass, field
@@ -24,8 +24,8 @@ from devices.replay.values import ValueReader
 
 @dataclass(slots=True)
 class Seen:
-    """What went by: devices with what the registry is told of each, the first and last event time (epoch ms), and what
-    was found out about the file.
+    """What was read so far: devices with their registry entries, the first and last event time (epoch ms), and what was
+    found out about the file.
     """
 
     findings: Findings = field(default_factory=Findings)
@@ -34,7 +34,7 @@ class Seen:
     last_ms: int | None = None
 
     def times(self, ms: NDArray[np.int64]) -> None:
-        """Widen first and last by these times."""
+        """Extend first and last by these times."""
         known = ms[ms != UNKNOWN]
         if known.size:
             low, high = int(known.min()), int(known.max())

@@ -1,1 +1,1 @@
-"""ministack, made to survive a crash, to limit GetRecords as AWS does, and to stay quick when a stream is long."""
+"""ministack with snapshots that survive a crash, GetRecords authorized as on AWS, and expiry that stays fast."""

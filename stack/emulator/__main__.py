@@ -1,4 +1,4 @@
-"""`python -m stack.emulator`: ministack's own server, configured by its environment, with our additions."""
+"""`python -m stack.emulator`: ministack's server, configured by its environment, with the additions of this package."""
 
 from ministack import app as ministack
 
@@ -8,7 +8,7 @@ from stack.emulator.snapshots import Snapshots
 
 
 def main() -> None:
-    """Serve until SIGTERM, which writes everything down."""
+    """Serve until SIGTERM, which saves everything."""
     authorize_by_iterator()
     expire_lazily()
     Snapshots(ministack).install()

@@ -1,7 +1,7 @@
-"""Expiry of records and iterators at a cost that does not grow with what the stream holds.
+"""Expiry of records and iterators at a cost that does not grow with the stream.
 
-ministack 1.5 copies every record of the stream at each put and get, and looks at every iterator of the last five
-minutes: at 400,000 records it takes 10 times as long for one as at the start.
+ministack 1.5 copies every record of the stream on each put and get, and scans every iterator of the last five minutes:
+with 400,000 records a request takes 10 times as long as with none.
 """
 
 import time
@@ -11,7 +11,7 @@ _ITERATORS_EVERY_S = 10.0
 
 
 def expire_lazily() -> None:
-    """Give ministack's Kinesis the same expiry, done only where something may have expired."""
+    """Replace the expiry of ministack's Kinesis by one that only works where something may have expired."""
     from ministack.services import kinesis
 
     ministacks_own = kinesis._expire_iterators
@@ -28,7 +28,7 @@ def expire_lazily() -> None:
 
 
 def _expire_records(stream: dict[str, Any]) -> None:
-    """Records stand in the order of their arrival, so those that have expired stand first."""
+    """Records are in order of arrival, so the expired ones come first."""
     cutoff = time.time() - stream["RetentionPeriodHours"] * 3600
     for shard in stream["shards"].values():
         records = shard["records"]

@@ -1,7 +1,7 @@
 """Authorizes GetRecords on the stream that an iterator belongs to.
 
-A call names an iterator, and only newer clients its stream as well. AWS knows the stream from the iterator; ministack
-1.5 would ask for a permission on `*`, which no region's policy has.
+A request names an iterator, and only newer clients add its stream. AWS derives the stream from the iterator; ministack
+1.5 requires a permission on `*`, which no region's policy grants.
 """
 
 import json
@@ -11,7 +11,7 @@ _GET_RECORDS = "Kinesis_20131202.GetRecords"
 
 
 def authorize_by_iterator() -> None:
-    """Teach ministack the resource of such a call, whatever stream the caller named beside the iterator."""
+    """Make ministack derive the resource from the iterator, whatever stream the caller names."""
     from ministack.core import iam_actions
 
     ministacks_own = iam_actions.extract_resource_arn

@@ -1,8 +1,8 @@
-"""ministack's memory on disk, as of one moment, every few seconds and when it ends.
+"""Consistent snapshots of ministack's memory, every few seconds and on exit.
 
-ministack writes its state down only when it is told to end, so a crash would lose every record, lease and ledger entry
-since the last start. Here a forked child writes what the server held at one moment between two requests, the way Redis
-saves: the server goes on meanwhile, streams and ledger never come from two moments, and a crash loses seconds.
+ministack saves its state only on a clean exit, so a crash would lose every record, lease and ledger entry since the
+last start. Here a forked child writes the server's memory as of one moment between two requests, as Redis does: the
+server continues meanwhile, streams and ledger are from the same moment, and a crash loses seconds.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ from typing import IO, Any
 _READS = ("Get", "List", "Describe", "Query", "Scan", "BatchGet", "TransactGet")
 _PAUSE_S = 1.0
 _SHARE_OF_CPU = 0.1
-"""Of one core, at most, however much there is to write."""
+"""At most this share of one core, however much there is to write."""
 _PR_SET_PDEATHSIG = 1
 _CHILD_LIMIT_S = 300
 _FIRST_AFTER_OUTPUT = 3
-"""The first file descriptor after input, output and errors."""
+"""The first file descriptor after stdin, stdout and stderr."""
 
 
 class Snapshots:
-    """Writes snapshots of ministack (its module `app`) below STATE_DIR, which has to end in `current`.
+    """Writes snapshots of ministack (its module `app`) into the folder of STATE_DIR, which has to end in `current`.
 
-    `current` is a symbolic link to the newest whole snapshot, and is replaced in one step.
+    `current` is a symbolic link to the newest complete snapshot, and is replaced atomically.
     """
 
     def __init__(self, ministack: Any) -> None:
@@ -43,7 +43,7 @@ class Snapshots:
         self._changes = 0
 
     def install(self) -> None:
-        """Have ministack take a snapshot at its end in place of its own way of saving, and others while it serves."""
+        """Make ministack write snapshots while it serves, and one on exit instead of its own way of saving."""
         for left in self._current.parent.glob("snapshot-*"):
             if left != self._newest():
                 shutil.rmtree(left, ignore_errors=True)
@@ -51,7 +51,7 @@ class Snapshots:
         self._ministack.app = self._counting(self._ministack.app)
 
     def _counting(self, serve: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-        """The server, noticing requests that change something; its start also starts the snapshots."""
+        """The server, counting requests that change something; its start also starts the snapshots."""
         tasks: list[asyncio.Task[None]] = []
 
         async def app(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
@@ -74,15 +74,15 @@ class Snapshots:
             pause_s = max(_PAUSE_S, (used.ru_utime + used.ru_stime) / _SHARE_OF_CPU)
 
     def _fork_and_write(self) -> int:
-        """Runs between two requests, since handlers do not yield: what the child sees is no request half done."""
+        """Fork between two requests (handlers do not yield), so that the child never sees half of a request."""
         server = os.getpid()
         child = os.fork()
         if child:
             return child
         code = 1
         with contextlib.suppress(BaseException):
-            _depend_on(server)
-            _let_go_of_sockets()
+            _end_with(server)
+            _close_sockets()
             self._write(self._ministack._build_persistence_save_dict())
             code = 0
         os._exit(code)
@@ -106,8 +106,8 @@ class Snapshots:
         return self._current.resolve() if self._current.is_symlink() else None
 
 
-def _depend_on(server: int) -> None:
-    """The child ends with its server, even one that ended before this was asked for, and after a time of its own."""
+def _end_with(server: int) -> None:
+    """End this child with its server, even if that has ended already, and after _CHILD_LIMIT_S in any case."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(_CHILD_LIMIT_S)
@@ -115,13 +115,13 @@ def _depend_on(server: int) -> None:
         raise ProcessLookupError(server)
 
 
-def _let_go_of_sockets() -> None:
-    """Else a child that outlives a killed server by a moment still holds its port, and `up` has to choose another."""
+def _close_sockets() -> None:
+    """A child that outlives a killed server would hold its port, and `up` would have to choose another."""
     os.closerange(_FIRST_AFTER_OUTPUT, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def _only_reads(scope: Mapping[str, Any]) -> bool:
-    """Whether the request can have changed nothing. IAM's requests name their action in the body: they count."""
+    """Whether the request cannot change anything. IAM's requests, with the action in the body, count as writes."""
     target = dict(scope["headers"]).get(b"x-amz-target", b"").decode("latin-1").rpartition(".")[2]
     return target.startswith(_READS) or bool(scope["method"] == "GET")
 

@@ -21,7 +21,7 @@ _POLL_S = 0.05
 
 
 def provision_aws(site: Site) -> None:
-    """Make what is missing: each region's stream and tables, in its AWS region, and its user with its policy."""
+    """Create each region's stream and tables in its AWS region, and its user with its policy, where missing."""
     iam = _root_client(site, "iam", "us-east-1")
     for region in site.regions.values():
         _make_stream(_root_client(site, "kinesis", region.aws_region), region)
@@ -29,15 +29,15 @@ def provision_aws(site: Site) -> None:
         _make_table(dynamodb, names.leases_table(region.name), "shard_id")
         _make_table(dynamodb, names.ledger_table(region.name), "shard_id", "last_seq")
         _make_user(iam, region, site.secrets.regions[region.name])
-    _until_written(site)
+    _wait_until_written(site)
     credentials.save(site.layout.credentials, site.secrets)
 
 
-def _until_written(site: Site) -> None:
-    """Come back once the emulator has every user's key on disk: one that is killed sooner would give others in their
-    place, and processes that hold these would be refused for ever.
+def _wait_until_written(site: Site) -> None:
+    """Wait until the emulator has every user's key on disk.
 
-    Raises ServiceFailed where that takes too long.
+    An emulator killed before that would create other keys, and refuse every process that has these.
+    Raises ServiceFailed where it takes too long.
     """
     kept = site.layout.data("kinesis") / "state" / "current" / "iam.json"
     known = [site.secrets.regions[name].aws for name in site.regions]

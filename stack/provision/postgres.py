@@ -1,4 +1,4 @@
-"""Roles, databases and schemas: a role owns its own databases and can connect to no other."""
+"""Roles, databases and schemas. A role owns its own databases and cannot connect to any other."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DAGSTER = "dagster"
 _ICEBERG_SCHEMA = "iceberg"
 _CONNECT_S = 30
-"""A busy machine makes it slow."""
+"""Connecting is slow on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Database:
 def connect(
     site: Site, user: str, password: str, database: str, *, within_s: int = _CONNECT_S
 ) -> "psycopg.Connection[Any]":
-    """A connection that commits each statement, as that user."""
+    """A connection as that user, which commits each statement."""
     import psycopg
 
     return psycopg.connect(
@@ -47,7 +47,7 @@ def connect(
 
 
 def logins(site: Site) -> dict[str, str]:
-    """Every role that logs in, with its password."""
+    """Every role that may log in, with its password."""
     own = {name: site.secrets.regions[name].postgres for name in site.regions}
     shared = {
         WORLD: site.secrets.world.postgres,
@@ -68,7 +68,7 @@ def databases(site: Site) -> list[Database]:
 
 
 def provision_databases(site: Site, admin: str) -> None:
-    """Make what is missing of roles, databases and schemas, and set every limit again."""
+    """Create missing roles, databases and schemas, and set every privilege again."""
     passwords, wanted = logins(site), databases(site)
     with connect(site, admin, site.secrets.postgres_admin, "postgres") as connection:
         _make_roles(connection, passwords)

@@ -1,4 +1,4 @@
-"""Who may do what in Redis."""
+"""Redis users and their permissions."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ _RULES = (
     "+eval +evalsha +eval_ro +evalsha_ro +script|load +script|exists +info +memory|usage "
     "-scan -randomkey -dbsize -keys -swapdb -flushdb -flushall"
 )
-"""No administration; and nothing that walks the key space, because key patterns do not filter what SCAN, KEYS and
-RANDOMKEY answer: a region would read the device ids of all others. FUNCTION is left out since libraries are shared."""
+"""No administration, and no command that walks the key space: key patterns do not filter what SCAN, KEYS and RANDOMKEY
+return, so a region would read the device ids of all others. FUNCTION is left out because libraries are shared."""
 
 
 def acl_lines(secrets: Secrets, regions: Mapping[str, Region]) -> list[str]:
     """The ACL file: a user a region limited to its keys and channels, an admin, and no default user.
 
-    Passwords stand there as SHA-256.
+    Passwords are stored as SHA-256.
     """
     own = [
         f"user {name} on #{_hash(secrets.regions[name].redis)} resetkeys ~{name}:* resetchannels &{name}:* {_RULES}"

@@ -1,4 +1,4 @@
-"""Buckets, and who may do what in them."""
+"""S3 buckets, and the permissions on them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ def s3_identities(secrets: Secrets, regions: Mapping[str, Region]) -> dict[str, 
 
 
 def make_buckets(client: Any, regions: Mapping[str, Region]) -> None:
-    """The exchange, each region's bucket, and an object in a bucket that no identity but the stack's own may see."""
+    """Create the exchange, each region's bucket, and a probe object in a bucket that only the stack may read."""
     wanted = {names.EXCHANGE_BUCKET, _PROBE_BUCKET, *map(names.bucket, regions)}
     present = _names(client)
     for bucket in sorted(wanted - present):
@@ -29,9 +29,9 @@ def make_buckets(client: Any, regions: Mapping[str, Region]) -> None:
 
 
 def read_probe(client: Any) -> None:
-    """Read what an earlier start put: listing answers seconds before the place of objects' bytes is known.
+    """Read the probe object of an earlier start: listing works seconds before objects can be read.
 
-    Nothing where there is none yet. Raises botocore's errors.
+    Does nothing where there is none yet. Raises botocore's errors.
     """
     if _PROBE_BUCKET in _names(client):
         for key in _keys(client, _PROBE_BUCKET):

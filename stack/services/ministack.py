@@ -14,24 +14,24 @@ _SERVICES = "kinesis,dynamodb,iam,sts"
 
 
 class MiniStack:
-    """One process for the three services. It keeps everything in memory, and a snapshot in `kinesis/state`."""
+    """One process for the three services. It keeps everything in memory, and snapshots in `kinesis/state`."""
 
     name: ClassVar[str] = "kinesis"
     port_names: ClassVar[tuple[str, ...]] = ("kinesis",)
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     patience_s: ClassVar[float] = 120.0
-    """A stream of millions of records takes its time to be written down."""
+    """Saving a stream of millions of records takes that long."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._folder = site.layout.data(self.name)
 
     def digest(self) -> str:
-        """It is configured through its API."""
+        """The services that it serves; everything else is configured through its API."""
         return _SERVICES
 
     def prepare(self) -> Command:
-        """It reads its newest snapshot at start."""
+        """Make the folder of its snapshots; it reads the newest at start."""
         (self._folder / "state").mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o700)
         root = self._site.secrets.aws_root
@@ -55,7 +55,7 @@ class MiniStack:
         return Command([sys.executable, "-m", "stack.emulator"], environment, self._folder)
 
     def healthy(self) -> bool:
-        """It says that it is ready."""
+        """Whether it reports that it is ready."""
         connection = http.client.HTTPConnection(HOST, self._site.ports[self.name], timeout=3)
         try:
             connection.request("GET", "/_ministack/ready")
@@ -66,10 +66,10 @@ class MiniStack:
             connection.close()
 
     def provision(self) -> None:
-        """Streams, tables, users."""
+        """Streams, tables and users."""
         provision_aws(self._site)
 
     def tidy(self) -> None:
-        """Its own pid file, which it leaves where it is killed."""
+        """Remove its pid file, which a killed process leaves behind."""
         for left in self._folder.glob("ministack-*.pid"):
             left.unlink(missing_ok=True)

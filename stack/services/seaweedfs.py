@@ -1,4 +1,4 @@
-"""S3 by SeaweedFS: buckets, and identities that are limited to a bucket or a prefix."""
+"""S3 by SeaweedFS: buckets, and identities limited to a bucket or a prefix."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from stack.provision.s3 import make_buckets, read_probe, s3_identities
 from stack.site import Site
 
 _FIRST_WRITE_S = 60.0
-"""The first bytes of a bucket wait for room that is made for them, on a busy machine for long."""
+"""The first write to a bucket waits for volumes to be allocated, which takes long on a busy machine."""
 _GRPC_PARTS = ("s3", "filer", "master", "volume", "admin")
 
 
@@ -44,11 +44,11 @@ class SeaweedFS:
         self._folder = site.layout.data(self.name)
 
     def digest(self) -> str:
-        """Identities are read at start only."""
+        """The identities, which it only reads at start."""
         return hashlib.sha256(self._identities().encode()).hexdigest()
 
     def prepare(self) -> Command:
-        """Write the identities; data stays in `s3/data`."""
+        """Write the identities. Data stays in `s3/data`."""
         data = self._folder / "data"
         data.mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o700)
@@ -58,7 +58,7 @@ class SeaweedFS:
         )
 
     def healthy(self) -> bool:
-        """The S3 gateway answers signed requests, and gives out what was put before it was started."""
+        """Whether the S3 gateway answers signed requests and returns objects from before its start."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
@@ -72,7 +72,7 @@ class SeaweedFS:
         make_buckets(self._admin_client(timeout_s=_FIRST_WRITE_S), self._site.regions)
 
     def tidy(self) -> None:
-        """Its unix sockets in /tmp are named by port."""
+        """Remove its unix sockets in /tmp, which are named by port."""
         for part in _GRPC_PARTS:
             for name, port in ((part, self._port(part)), (f"{part}-grpc", self._port(part, grpc=True))):
                 if port is not None:
@@ -100,7 +100,7 @@ class SeaweedFS:
         ]
 
     def _environment(self) -> dict[str, str]:
-        """The filer and the volumes take no request without a token: their ports are no way around the identities."""
+        """The filer and the volumes require tokens, so that their ports do not bypass the identities."""
         write, read = self._site.secrets.s3_write_token, self._site.secrets.s3_read_token
         return {
             "HOME": str(self._folder),

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
-from cli.store_errors import stores_answer
+from cli.store_errors import naming_the_store
 from contracts.errors import BadSettings, StoreUnavailable
 from contracts.names import bucket
 
@@ -20,14 +20,14 @@ def store(endpoint: str, key: str, secret: str) -> fs.S3FileSystem:
 
 
 def test_an_s3_that_is_away_is_down():
-    with pytest.raises(StoreUnavailable, match="S3 of region us does not answer"), stores_answer("us"):
+    with pytest.raises(StoreUnavailable, match="S3 of region us does not answer"), naming_the_store("us"):
         store("127.0.0.1:1", "k", "s").open_input_file("lake-us/any")
 
 
 def test_an_s3_that_denies_is_no_outage(stack):
     service = stack.settings("us").s3
     secrets = (service.access_key.get_secret_value(), service.secret_key.get_secret_value())
-    with pytest.raises(BadSettings, match="denies"), stores_answer("us"):
+    with pytest.raises(BadSettings, match="denies"), naming_the_store("us"):
         store(service.endpoint.partition("://")[2], *secrets).open_input_file(f"{bucket('eu')}/any")
 
 
@@ -36,5 +36,5 @@ def test_a_damaged_object_is_no_outage():
     pq.write_table(pa.table({"a": [1]}), sink)
     good = sink.getvalue()
     damaged = good[:-40] + b"\xff" * 32 + good[-8:]
-    with pytest.raises(OSError, match="thrift"), stores_answer("us"):
+    with pytest.raises(OSError, match="thrift"), naming_the_store("us"):
         pq.read_metadata(io.BytesIO(damaged))
