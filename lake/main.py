@@ -77,7 +77,7 @@ def _job(arguments: Sequence[str] | None) -> Job:
     try:
         return decode(text)
     except msgspec.ValidationError as error:
-        raise Misuse(f"--job does not describe a job: {error}; lake.jobs lists the jobs") from None
+        raise Misuse(f"--job is not a job: {error}; lake.jobs lists the jobs") from None
     except msgspec.DecodeError as error:
         raise Misuse(f"--job is not JSON: {error}") from None
 
