@@ -3,7 +3,7 @@
 from hashlib import blake2b
 
 IDENTITY: tuple[str, str, str] = ("device_id", "ts", "record_id")
-_OF_EVENT = "e:"
+OF_EVENT = "e:"
 _OF_BYTES = "b:"
 
 
@@ -11,8 +11,8 @@ def record_id(event_id: str | None, original: bytes) -> str:
     """The third part of a record's identity.
 
     `e:` and the device's own message id, or `b:` and BLAKE2b-128 (32 hexadecimal digits) of the original bytes of
-    the user record where it sent none. The tags keep an event id that looks like a hash apart from a hash.
+    the user record where it sent none, or an empty one. The tags keep an event id that looks like a hash apart from a hash.
     """
-    if event_id is not None:
-        return _OF_EVENT + event_id
+    if event_id:
+        return OF_EVENT + event_id
     return _OF_BYTES + blake2b(original, digest_size=16).hexdigest()
