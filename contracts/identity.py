@@ -11,7 +11,8 @@ def record_id(event_id: str | None, original: bytes) -> str:
     """The third part of a record's identity.
 
     `e:` and the device's own message id, or `b:` and BLAKE2b-128 (32 hexadecimal digits) of the original bytes of
-    the user record where it sent none, or an empty one. The tags keep an event id that looks like a hash apart from a hash.
+    the user record where it sent none or an empty one. The tags keep an event id that looks like a hash apart from
+    a hash.
     """
     if event_id:
         return OF_EVENT + event_id
