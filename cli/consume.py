@@ -9,6 +9,7 @@ from rich.table import Table
 
 from cli.environment import ALL, each_region, enter_region, exit_code_of, run_in_each_region
 from cli.tables import figure, key, print_table, text
+from contracts.errors import Misuse
 from contracts.settings import RegionSettings
 
 _FAILED = 1
@@ -25,10 +26,16 @@ def _consume(
     until_idle: Annotated[
         bool, typer.Option("--until-idle", help="End once every shard is read to its newest record and committed.")
     ] = False,
+    new_stream: Annotated[
+        bool,
+        typer.Option("--new-stream", help="The stream was deleted and made again: read the new one from its start."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Read the stream: live state in Redis, Parquet in S3. Serves /metrics, /healthz and /readyz; logs go to stderr."""
     if region == ALL:
+        if new_stream:
+            raise Misuse("--new-stream is for one region: name it")
         _consume_all(workers, until_idle=until_idle, as_json=as_json)
         return
     enter_region(region)
@@ -37,6 +44,10 @@ def _consume(
     keep_freed_memory()
     from ingest.service.consume import consume
 
+    if new_stream:
+        from ingest.service.new_stream import start_anew
+
+        start_anew(RegionSettings.load())
     report = {"region": region, **msgspec.to_builtins(consume(RegionSettings.load(), workers, until_idle))}
     _show([report], as_json=as_json, single=True)
     if report["not_committed"]:

@@ -15,6 +15,10 @@ class Misuse(FleetlakeError):
     exit_code: ClassVar[int] = 2
 
 
+class StreamReplaced(Misuse):
+    """The stream was deleted and made again under its name: the leases are of the earlier one."""
+
+
 class UnknownRegion(Misuse):
     """The region is not a table of regions.toml."""
 

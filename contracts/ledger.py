@@ -5,6 +5,7 @@ read it. Each entry is one flush of one shard, from just after `after_seq` to `l
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -93,6 +94,13 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     """The stream had trimmed records before they were read, and no entry says so yet: the next one will."""
     live_seq: str = ""
     """Every record up to here has reached live state. A new owner offers what landed after it once more."""
+    earlier_seq: str = ""
+    """Entries up to here are of an earlier stream of the same name, whose records are gone with it."""
+
+    @property
+    def read_position(self) -> str:
+        """The position as the stream knows it: TRIM_HORIZON where everything committed is of an earlier stream."""
+        return TRIM_HORIZON if self.position == self.earlier_seq else self.position
 
 
 def ledger_item(entry: LedgerEntry) -> dict[str, Any]:
@@ -125,7 +133,10 @@ _LEASE_TYPES: dict[str, str] = {
     "wanted_by": "S",
     "live_seq": "S",
     "lost": "BOOL",
+    "earlier_seq": "S",
 }
+STREAM_ROW = "stream"
+"""Key of the one row of the leases table that is no lease: it says which stream the leases are of."""
 
 
 def lease_item(row: LeaseRow) -> dict[str, Any]:
@@ -157,6 +168,21 @@ def lease_row(item: dict[str, Any]) -> LeaseRow:
             value = [part["S"] for part in value]
         fields[name] = value
     return LeaseRow(**fields)
+
+
+def lease_rows(items: Iterable[dict[str, Any]]) -> list[LeaseRow]:
+    """The leases among the items of the leases table."""
+    return [lease_row(item) for item in items if item["shard_id"]["S"] != STREAM_ROW]
+
+
+def stream_item(created_ms: int) -> dict[str, Any]:
+    """The row that says that the leases are of the stream made at this epoch time (ms)."""
+    return {"shard_id": {"S": STREAM_ROW}, "created_ms": {"N": str(created_ms)}}
+
+
+def stream_created_ms(item: dict[str, Any]) -> int:
+    """When the stream was made that the leases are of."""
+    return int(item["created_ms"]["N"])
 
 
 def region_watermark_ms(rows: list[LeaseRow]) -> int:

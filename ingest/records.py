@@ -107,6 +107,13 @@ def sequence_numbers_of(records: Sequence[KinesisRecord]) -> pa.StringArray:
     return pa.array([record.sequence_number for record in records], pa.string())
 
 
+def partition_keys_of(records: Sequence[KinesisRecord]) -> pa.StringArray:
+    """Partition key of each record."""
+    if isinstance(records, PackedRecords):
+        return records.partition_keys
+    return pa.array([record.partition_key for record in records], pa.string())
+
+
 def arrivals_ms(records: Sequence[KinesisRecord]) -> np.ndarray:
     """Arrival of each record in epoch milliseconds (int64)."""
     if isinstance(records, PackedRecords):

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from contracts.ledger import LANDED, LeaseRow, LedgerEntry, lease_row, ledger_entry
+from contracts.ledger import LANDED, LeaseRow, LedgerEntry, lease_rows, ledger_entry
 from contracts.names import leases_table, ledger_table, reason_of_key
 from reconcile.model import Findings
 
@@ -58,8 +58,7 @@ def _reached(shard: str, chain: list[LedgerEntry], leases: dict[str, LeaseRow], 
 def read_leases(dynamodb: Any, region: str) -> dict[str, LeaseRow]:
     """The leases by shard, as they are now."""
     pages = dynamodb.get_paginator("scan").paginate(TableName=leases_table(region), ConsistentRead=True)
-    rows = [lease_row(item) for page in pages for item in page["Items"]]
-    return {row.shard_id: row for row in rows}
+    return {row.shard_id: row for row in lease_rows(item for page in pages for item in page["Items"])}
 
 
 def number(sequence: str) -> int:

@@ -10,7 +10,7 @@ import botocore.session
 import msgspec
 from botocore.config import Config
 
-from contracts.ledger import LedgerEntry
+from contracts.ledger import LeaseRow, LedgerEntry
 from contracts.names import stream
 from contracts.settings import RegionSettings
 from reconcile.aggregate import user_records
@@ -55,7 +55,7 @@ def check_stream(settings: RegionSettings, state: LedgerState, findings: Finding
         counts = dict(zip(shards, counted, strict=True))
     total = 0
     for shard, chain in state.entries.items():
-        total += _compare(shard, chain, counts.get(shard), may_be_trimmed, findings)
+        total += _compare(shard, chain, counts.get(shard), state.leases.get(shard), may_be_trimmed, findings)
     backlog = sum(count.beyond for count in counts.values())
     findings.count("stream", total)
     findings.count("backlog", backlog)
@@ -90,7 +90,12 @@ def count_shard(client: Any, stream_arn: str, shard: str, chain: list[LedgerEntr
 
 
 def _compare(
-    shard: str, chain: list[LedgerEntry], count: ShardCount | None, may_be_trimmed: bool, findings: Findings
+    shard: str,
+    chain: list[LedgerEntry],
+    count: ShardCount | None,
+    lease: LeaseRow | None,
+    may_be_trimmed: bool,
+    findings: Findings,
 ) -> int:
     """The shard's user records up to its position."""
     ledger_total = sum(entry.user_records for entry in chain)
@@ -98,15 +103,21 @@ def _compare(
         if chain:
             findings.note("R0", f"the stream no longer has {shard}: its {ledger_total:,} come from the ledger")
         return ledger_total
-    total = trimmed = 0
+    total = trimmed = earlier = 0
+    earlier_end = number(lease.earlier_seq) if lease else 0
     for entry, counted in zip(chain, count.by_entry, strict=True):
         held = counted
-        if counted < entry.user_records and may_be_trimmed and _starts_before(entry, count.oldest):
+        if number(entry.last_seq) <= earlier_end:
+            held = entry.user_records
+            earlier += held
+        elif counted < entry.user_records and may_be_trimmed and _starts_before(entry, count.oldest):
             trimmed += entry.user_records - counted
             held = entry.user_records
         elif counted != entry.user_records:
             findings.differs("R0", _difference(shard, entry, counted))
         total += held
+    if earlier:
+        findings.note("R0", f"{earlier:,} user records of {shard} are of an earlier stream: counted from the ledger")
     if trimmed:
         findings.note(
             "R0", f"the stream's retention has trimmed {trimmed:,} user records of {shard}: counted from the ledger"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from contracts import kpl, names
-from contracts.ledger import TRIM_HORIZON, LeaseRow, lease_row, region_watermark_ms
+from contracts.ledger import TRIM_HORIZON, LeaseRow, lease_rows, region_watermark_ms
 from contracts.regions import Region
 from stack.clients import aws_client
 from stack.credentials import Keys
@@ -56,8 +56,7 @@ def read_backlog(region: Region, port: int, keys: Keys, budget_s: float) -> Back
 
 def _leases(region: Region, dynamodb: Any) -> dict[str, LeaseRow]:
     pages = dynamodb.get_paginator("scan").paginate(TableName=names.leases_table(region.name), ConsistentRead=True)
-    rows = [lease_row(item) for page in pages for item in page["Items"]]
-    return {row.shard_id: row for row in rows}
+    return {row.shard_id: row for row in lease_rows(item for page in pages for item in page["Items"])}
 
 
 def _shards(kinesis: Any, region: Region) -> list[str]:
@@ -70,7 +69,7 @@ def _unread_pages(kinesis: Any, region: Region, lease: LeaseRow) -> Iterator[lis
     if lease.ended:
         return
     after: dict[str, Any] = {"ShardIteratorType": "TRIM_HORIZON"}
-    if lease.position != TRIM_HORIZON:
+    if lease.read_position != TRIM_HORIZON:
         after = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": lease.position}
     elif lease.start_ms:
         start = datetime.fromtimestamp(lease.start_ms / 1000, UTC)

@@ -174,6 +174,8 @@ def _read_known(buf: np.ndarray, at: int, kind: int, row: int, fields: Fields, c
         counts[2], end = _read_map(buf, at, names, columns.signal_values[:0], texts, counts[2], fields.powers)
     elif kind == EVENT_ID:
         end = _read_identifier(buf, at, columns.event_ids, row, fields.longest_event_id, fields.any)
+        if columns.event_ids.ends[row + 1] == columns.event_ids.ends[row]:
+            return end
     else:
         end = _read_identifier(buf, at, columns.device_ids, row, fields.longest_device_id, fields.allowed)
         return end if columns.device_ids.ends[row + 1] > columns.device_ids.ends[row] else -1

@@ -18,7 +18,7 @@ from ingest.decode.suppression import NoSuppression, Suppression
 from ingest.decode.users import UserRecords, user_records
 from ingest.records import arrivals_ms, sequence_numbers_of
 
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 """Increases whenever the same bytes would give other rows; every ledger entry records it."""
 PART_ROWS = 16_384
 """User records that are decoded together: more than one response of GetRecords holds."""

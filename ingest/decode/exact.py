@@ -25,9 +25,11 @@ _WITH_NULLS: dict[str, msgspec.json.Decoder[Any]] = {
     "attributes": msgspec.json.Decoder(dict[str, str | None]),
 }
 _INTEGER = re.compile(rb"-?[0-9]+")
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+"""A string, or where its end is missing all that follows: it matches at every quote, so no byte is looked at twice."""
 _MAX_DIGITS = 18
 _HALF = "half of a surrogate pair"
+_TOO_DEEP = f"nested deeper than {MAX_NESTING}"
 
 
 class Unplaceable(ValueError):
@@ -52,8 +54,8 @@ def read_exactly(data: bytes) -> ExactRecord:
     """Read one user record. Raises Unplaceable.
 
     The last of equal keys counts, as in JSON readers everywhere. null is the same as absent, in signals and attributes
-    too. Of the wrong type are a number beyond a double's range, a ts that is a number but not an integer, true or
-    false for a number, and text with half of a surrogate pair.
+    too; an empty event_id is, too, once it is a column. Of the wrong type are a number beyond a double's range, a ts
+    that is a number but not an integer, true or false for a number, and text with half of a surrogate pair.
     """
     raws = _object(data)
     record = ExactRecord({"device_id": _device_id(raws), "ts": _ts(raws)})
@@ -82,15 +84,13 @@ def read_exactly(data: bytes) -> ExactRecord:
 
 
 def check_text(data: bytes) -> None:
-    """Raises Unplaceable if bytes are not UTF-8 or nest deeper than MAX_NESTING, which msgspec does not check in values
-    that it skips.
+    """Raises Unplaceable if JSON that msgspec has read is not UTF-8 or nests deeper than MAX_NESTING: msgspec checks
+    neither in values that it skips.
     """
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        raise Unplaceable(RejectReason.NOT_JSON, f"not UTF-8: {error.reason} at byte {error.start}") from None
+    if wrong := _not_utf8(data):
+        raise Unplaceable(RejectReason.NOT_JSON, wrong)
     if data.count(b"[") + data.count(b"{") > MAX_NESTING and _nesting(data) > MAX_NESTING:
-        raise Unplaceable(RejectReason.NOT_JSON, f"nested deeper than {MAX_NESTING}")
+        raise Unplaceable(RejectReason.NOT_JSON, _TOO_DEEP)
 
 
 def too_large(size: int) -> Unplaceable:
@@ -113,16 +113,42 @@ def _without_nulls(name: str, text: bytes) -> dict[str, Any] | None:
 def _object(data: bytes) -> Mapping[str, msgspec.Raw | bytes]:
     if len(data) > MAX_RECORD_BYTES:
         raise too_large(len(data))
-    check_text(data)
     try:
-        return _OBJECT.decode(data)
+        raws: Mapping[str, msgspec.Raw | bytes] | None = _OBJECT.decode(data)
     except msgspec.ValidationError:
-        raise Unplaceable(RejectReason.NOT_JSON, "not an object") from None
+        raise Unplaceable(RejectReason.NOT_JSON, _other_than_object(data)) from None
     except msgspec.DecodeError as error:
-        # Half of a surrogate pair is JSON (RFC 8259, 8.2), which msgspec does not read.
-        with suppress(msgspec.DecodeError):
-            return members(data)
-        raise Unplaceable(RejectReason.NOT_JSON, str(error)) from None
+        raws = _with_half_pairs(data)
+        if raws is None:
+            raise Unplaceable(RejectReason.NOT_JSON, _not_utf8(data) or str(error)) from None
+    except UnicodeDecodeError:
+        raise Unplaceable(RejectReason.NOT_JSON, _not_utf8(data)) from None
+    except RecursionError:
+        raise Unplaceable(RejectReason.NOT_JSON, _TOO_DEEP) from None
+    check_text(data)
+    return raws
+
+
+def _with_half_pairs(data: bytes) -> Mapping[str, bytes] | None:
+    """Members of an object with half of a surrogate pair, else None: it is JSON (RFC 8259, 8.2) that msgspec refuses."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return members(data)
+    return None
+
+
+def _not_utf8(data: bytes) -> str:
+    """Why bytes are not UTF-8; empty where they are."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return f"not UTF-8: {error.reason} at byte {error.start}"
+    return ""
+
+
+def _other_than_object(data: bytes) -> str:
+    if data.lstrip().startswith(b'"'):
+        return "not an object but a string; was the JSON encoded twice?"
+    return "not an object"
 
 
 def _device_id(raws: Mapping[str, msgspec.Raw | bytes]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts.identity import record_id
+from contracts.identity import OF_BYTES, OF_EVENT, record_id
 from contracts.record import DEVICE_ID_PATTERN
 
 MAX_DEVICE_ID = 128
@@ -31,11 +31,11 @@ def good_device_ids(ids: pa.StringArray) -> np.ndarray:
 
 
 def record_ids(event_ids: pa.StringArray, originals: Sequence[bytes]) -> pa.StringArray:
-    """record_id of every row, as contracts.identity.record_id gives it."""
+    """record_id of every row, as contracts.identity.record_id gives it. No event id is empty."""
     if event_ids.null_count == len(event_ids):
         return _hashes(originals)
-    if event_ids.null_count == 0 and not pc.any(pc.starts_with(event_ids, record_id(None, b"")[:2])).as_py():
-        return pc.binary_join_element_wise(pa.scalar(record_id("", b"")), event_ids, "")
+    if event_ids.null_count == 0 and not pc.any(pc.starts_with(event_ids, OF_BYTES)).as_py():
+        return pc.binary_join_element_wise(pa.scalar(OF_EVENT), event_ids, "")
     return pa.array(list(map(record_id, event_ids.to_pylist(), originals)), pa.string())
 
 

@@ -83,7 +83,7 @@ def _read_all(users: UserRecords, places: Sequence[int], refusals: list[Refusal]
     all_of_them = len(whole) == len(users.datas)
     read = read_structs(users.datas if all_of_them else [users.datas[place] for place in whole])
     read.places = [whole[place] for place in read.places]
-    refusals += [Refusal(whole[place], why.reason, why.error) for place, why in read.refused]
+    refusals += [Refusal(whole[place], reason, error) for place, reason, error in read.refused]
     return read
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from contracts.record import CONTRACT, MAX_RECORD_BYTES
+from contracts.record import CONTRACT, MAX_RECORD_BYTES, RejectReason
 from ingest.decode.exact import Unplaceable, check_text, read_exactly, too_large
 from ingest.decode.fields import record_struct
 
@@ -25,8 +25,8 @@ class Read:
 
     rows: list[Any]
     places: Sequence[int]
-    refused: list[tuple[int, Unplaceable]] = field(default_factory=list)
-    """User record and why it cannot be placed."""
+    refused: list[tuple[int, RejectReason, str]] = field(default_factory=list)
+    """User record and why it cannot be placed. No exceptions: each would keep the frames that it passed."""
     wrong: list[int] = field(default_factory=list)
     """Indexes into `rows` of records with an optional field of the wrong type."""
     unknown: Counter[str] = field(default_factory=Counter)
@@ -51,7 +51,7 @@ def read_structs(datas: Sequence[bytes]) -> Read:
         try:
             rows[place], is_wrong = _reread(datas[place], unknown)
         except Unplaceable as why:
-            read.refused.append((place, why))
+            read.refused.append((place, why.reason, why.error))
             continue
         if is_wrong:
             wrong.add(place)
@@ -92,12 +92,13 @@ def _reread(data: bytes, unknown: list[str]) -> tuple[Any, bool]:
     """
     if len(data) > MAX_RECORD_BYTES:
         raise too_large(len(data))
-    check_text(data)
     try:
         row = _decode_known(data)
-        unknown.extend(_decode_keys(data).keys() - _KNOWN)
+        names = _decode_keys(data).keys()
     except _REFUSED:
         exact = read_exactly(data)
         unknown.extend(exact.unknown)
         return _Row(**exact.values), bool(exact.wrong)
+    check_text(data)
+    unknown.extend(names - _KNOWN)
     return row, False

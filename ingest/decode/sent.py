@@ -1,5 +1,6 @@
 """What devices sent, as columns of the contract, from either reader."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,9 +43,14 @@ def sent_in_structs(read: Read) -> Sent:
     readings, columns = readings_of(values)
     columns |= further_columns(values)
     columns["device_id"] = device_ids
-    columns["event_id"] = optional_column(values["event_id"], pa.string())
+    columns["event_id"] = optional_column(_without_empty(values["event_id"]), pa.string())
     here = np.ones(len(places), bool)
     return Sent(places, here, good_device_ids(device_ids), is_time, ts_ms, readings, columns, wrong)
+
+
+def _without_empty(event_ids: Sequence[str | None]) -> Sequence[str | None]:
+    """The event ids, with None for one that is empty: it identifies nothing."""
+    return [event_id or None for event_id in event_ids] if "" in event_ids else event_ids
 
 
 def sent_plainly(read: Columns) -> Sent:

@@ -67,6 +67,7 @@ class _Iterator(msgspec.Struct, rename="pascal"):
 class _Summary(msgspec.Struct):
     retention: int = msgspec.field(name="RetentionPeriodHours")
     arn: str = msgspec.field(name="StreamARN")
+    created_s: float = msgspec.field(name="StreamCreationTimestamp", default=0.0)
 
 
 class _DescribeSummary(msgspec.Struct, rename="pascal"):
@@ -96,11 +97,11 @@ class HttpStream:
         self._in_hand = asyncio.Semaphore(ANSWERS_IN_HAND)
 
     async def describe(self) -> StreamDescription:
-        """The stream's retention and time."""
+        """The stream's retention, time and making."""
         body, server_ms = await self._call("DescribeStreamSummary", {"StreamName": self._stream})
         found = _decoded(body, _DescribeSummary).stream_description_summary
         self._arn = found.arn
-        return StreamDescription(found.retention * _HOUR_MS, server_ms or 0)
+        return StreamDescription(found.retention * _HOUR_MS, server_ms or 0, round(found.created_s * 1000))
 
     async def list_shards(self) -> list[Shard]:
         """All shards that the stream still has, closed ones included."""

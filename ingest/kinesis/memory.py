@@ -66,6 +66,7 @@ class MemoryStream:
     ) -> None:
         self._now_ms = now_ms
         self._retention_ms = retention_ms
+        self.created_ms = now_ms()
         self._throttle = throttle
         self._hollow_every = hollow_every
         self._reads = 0
@@ -115,9 +116,9 @@ class MemoryStream:
     # The reader's side: StreamClient.
 
     async def describe(self) -> StreamDescription:
-        """The stream's retention and time."""
+        """The stream's retention, time and making."""
         await asyncio.sleep(0)
-        return StreamDescription(self._retention_ms, self._now_ms())
+        return StreamDescription(self._retention_ms, self._now_ms(), self.created_ms)
 
     async def list_shards(self) -> list[Shard]:
         """All shards, closed ones until their records are trimmed."""

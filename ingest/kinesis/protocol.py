@@ -78,7 +78,7 @@ class Records:
 
     records: Sequence[KinesisRecord]
     next_iterator: str | None
-    """None at the end of a closed shard, whose last record has been read."""
+    """None at the end of a closed shard, whose last record has been read; by mistake of the stream also elsewhere."""
     millis_behind_latest: int
     child_shards: list[Shard] = field(default_factory=list)
     """At the end of a closed shard: what it was split or merged into."""
@@ -96,10 +96,12 @@ class Records:
 
 
 class StreamDescription(NamedTuple):
-    """The stream's retention (ms), and its epoch time (ms; 0 is unknown), which may be early, never late."""
+    """The stream's retention (ms); its epoch time (ms; 0 is unknown), which may be early, never late; and when it was
+    made (ms; 0 is unknown), by which a stream is told from an earlier one of its name."""
 
     retention_ms: int
     now_ms: int = 0
+    created_ms: int = 0
 
 
 class ShardReader(Protocol):
@@ -108,7 +110,8 @@ class ShardReader(Protocol):
     Promises
     - `read` returns each record once and in order, and retries what the stream refuses in between. It raises ShardGone,
       and FleetlakeError where a retry cannot help. It may be cancelled while it waits.
-    - `next_iterator` of what it returns is None only after the shard's last record.
+    - `next_iterator` of what it returns is None where the stream says that the shard's last record was read. `read` may
+      still be called: it goes on after the last record returned.
     """
 
     async def read(self) -> Records: ...

@@ -60,4 +60,7 @@ class ShardSubscriber:
         if answer.next_iterator is not None:
             self._start = Start.after(answer.next_iterator)
         else:
+            # Where the end is not believed, reading goes on after what was read.
+            if answer.records:
+                self._start = Start.after(answer.records[-1].sequence_number)
             self.close()

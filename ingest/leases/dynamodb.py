@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from contracts.errors import LeaseLost, PositionMoved, SinkUnavailable
-from contracts.ledger import LeaseRow, LedgerEntry, lease_item, lease_row, ledger_entry, ledger_item
+from contracts.ledger import (
+    STREAM_ROW,
+    LeaseRow,
+    LedgerEntry,
+    lease_item,
+    lease_row,
+    lease_rows,
+    ledger_entry,
+    ledger_item,
+    stream_created_ms,
+    stream_item,
+)
 from contracts.names import LAST_SEQ, leases_table, ledger_table, padded_sequence
 from contracts.settings import AwsService
 from ingest.batch import ShardId
@@ -26,7 +37,7 @@ class DynamoLeases:
     async def rows(self) -> list[LeaseRow]:
         """All rows by shard."""
         items = self._wire.pages("Scan", {"TableName": self._leases, "ConsistentRead": True})
-        return sorted([lease_row(item) async for item in items], key=lambda row: row.shard_id)
+        return sorted(lease_rows([item async for item in items]), key=lambda row: row.shard_id)
 
     async def insert(self, rows: Sequence[LeaseRow]) -> None:
         """Put each row if it is absent."""
@@ -74,6 +85,26 @@ class DynamoLeases:
         request: dict[str, Any] = {"TableName": self._leases, "Key": {"shard_id": {"S": row.shard_id}}}
         request |= Change().when("ended", True).condition()
         await self._wire.conditionally("DeleteItem", request)
+
+    async def restart(self, seen: LeaseRow, anew: LeaseRow) -> bool:
+        """Put the row if fence and heartbeat are as seen."""
+        condition = Change().when("fence", seen.fence).when("heartbeat", seen.heartbeat).condition()
+        return await self._put({"Item": lease_item(anew), **condition})
+
+    async def stream_created_ms(self, created_ms: int) -> int:
+        """Read the stream's row, or put it where it is absent."""
+        while True:
+            item = await self._wire.get(self._leases, {"shard_id": {"S": STREAM_ROW}})
+            if item is not None:
+                return stream_created_ms(item)
+            absent = Change().absent("shard_id").condition()
+            if await self._put({"Item": stream_item(created_ms), **absent}):
+                return created_ms
+
+    async def belong_to(self, created_ms: int, *, instead_of: int) -> bool:
+        """Put the stream's row if it is as told."""
+        condition = Change().when("created_ms", instead_of).condition()
+        return await self._put({"Item": stream_item(created_ms), **condition})
 
     async def commit(
         self, lease: LeaseRow, entry: LedgerEntry | None, *, children: Sequence[LeaseRow] | None = None
@@ -130,6 +161,9 @@ class DynamoLeases:
 
     def _keyed(self, shard_id: ShardId, change: Change) -> dict[str, Any]:
         return {"TableName": self._leases, "Key": {"shard_id": {"S": shard_id}}, **change.request()}
+
+    async def _put(self, request: dict[str, Any]) -> bool:
+        return await self._wire.conditionally("PutItem", {"TableName": self._leases, **request}) is not None
 
     async def _update(self, shard_id: ShardId, change: Change) -> LeaseRow | None:
         request = {**self._keyed(shard_id, change), "ReturnValues": "ALL_NEW"}

@@ -18,6 +18,7 @@ class MemoryLeases:
     def __init__(self) -> None:
         self._rows: dict[ShardId, LeaseRow] = {}
         self._entries: dict[tuple[ShardId, str], LedgerEntry] = {}
+        self._stream_created_ms = 0
 
     async def rows(self) -> list[LeaseRow]:
         """All rows by shard."""
@@ -73,6 +74,29 @@ class MemoryLeases:
         await asyncio.sleep(0)
         if row.shard_id in self._rows and self._rows[row.shard_id].ended:
             del self._rows[row.shard_id]
+
+    async def restart(self, seen: LeaseRow, anew: LeaseRow) -> bool:
+        """Replace the row as seen."""
+        await asyncio.sleep(0)
+        row = self._rows.get(seen.shard_id)
+        if row is None or (row.fence, row.heartbeat) != (seen.fence, seen.heartbeat):
+            return False
+        self._put(anew)
+        return True
+
+    async def stream_created_ms(self, created_ms: int) -> int:
+        """The first one noted."""
+        await asyncio.sleep(0)
+        self._stream_created_ms = self._stream_created_ms or created_ms
+        return self._stream_created_ms
+
+    async def belong_to(self, created_ms: int, *, instead_of: int) -> bool:
+        """Note another."""
+        await asyncio.sleep(0)
+        if self._stream_created_ms != instead_of:
+            return False
+        self._stream_created_ms = created_ms
+        return True
 
     async def commit(
         self, lease: LeaseRow, entry: LedgerEntry | None, *, children: Sequence[LeaseRow] | None = None

@@ -55,6 +55,18 @@ class LeaseTable(Protocol):
         """Delete the row of an ended shard that the stream no longer has."""
         ...
 
+    async def restart(self, seen: LeaseRow, anew: LeaseRow) -> bool:
+        """Put `anew` in the place of a row that is still as `seen`: for a shard of a new stream of the same name."""
+        ...
+
+    async def stream_created_ms(self, created_ms: int) -> int:
+        """When the stream was made that the leases are of; notes `created_ms` where that is not noted yet."""
+        ...
+
+    async def belong_to(self, created_ms: int, *, instead_of: int) -> bool:
+        """Note that the leases are of the stream made at `created_ms` from now on, if `instead_of` is noted still."""
+        ...
+
 
 class Ledger(Protocol):
     """Which flushes count.

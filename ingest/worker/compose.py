@@ -96,7 +96,7 @@ def shard_task(
         decoding=parts.decoding,
         live=live,
         catch_up=_catch_up(parts, options, lease, live),
-        horizon=Horizon(lease.shard_id, retention, lease.watermark_ms, lease.position, parts.clock, trouble),
+        horizon=Horizon(lease.shard_id, retention, lease.watermark_ms, lease.read_position, parts.clock, trouble),
         trouble=trouble,
         budget=budget,
         totals=totals,
@@ -154,6 +154,6 @@ def _reader(parts: Parts, options: Options, lease: LeaseRow, trouble: Trouble) -
 
 
 def _start(lease: LeaseRow) -> Start:
-    if lease.position:
+    if lease.read_position:
         return Start.after(lease.position)
     return Start.arrived(lease.start_ms) if lease.start_ms else Start.oldest()

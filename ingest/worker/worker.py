@@ -84,7 +84,8 @@ class Worker:
             found = await stream_described(
                 self._stream, self._clock, self._stopping, until_idle=self._options.until_idle
             )
-            self._retention.observed(found.retention_ms)
+            self._retention.observed(found)
+            self._coordinator.stream_created_ms = found.created_ms
             self._coordinator.start_ms = resolved(self._options.start_ms, found)
             if self._stopping.is_set():
                 return self._report(self._clock.monotonic_s() - started_s, late)

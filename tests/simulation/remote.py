@@ -18,7 +18,7 @@ from ingest.runtime.metrics import (
 from tests.simulation.machines import ClusterLoop, Machine
 
 WRITES = {
-    LEASES: {"insert", "take", "renew", "advance", "release", "ask", "remove", "commit"},
+    LEASES: {"insert", "take", "renew", "advance", "release", "ask", "remove", "commit", "stream_created_ms"},
     LANDING: {"put_new", "delete"},
     LIVE: {"write", "mark_incomplete", "give_up_rebuild", "end_rebuild", "sweep"},
     STREAM: set(),

@@ -4,28 +4,35 @@ from dataclasses import dataclass
 
 import structlog
 
-from ingest.kinesis.protocol import Records, ShardGone, Start, StreamClient, StreamUnavailable
+from ingest.kinesis.protocol import Records, ShardGone, Start, StreamClient, StreamDescription, StreamUnavailable
 from ingest.kinesis.trouble import Trouble
 from ingest.runtime.clock import Clock
+from ingest.worker.reading.start import same_stream
 
 SHORTEST_MS = 24 * 3_600_000
 """A stream keeps its records for at least a day; a longer retention can be changed at any time."""
 _APPROXIMATE_MS = 60_000
 """How much earlier than the truth a record's approximate arrival, by which the stream trims, may be."""
+_BETWEEN_READS_S = 0.2
+"""A shard allows five reads a second."""
 _LEAP_MS = 100
 """Between arrivals this close, no record was trimmed."""
 _log = structlog.get_logger()
 
 
 class Retention:
-    """The stream's retention in milliseconds: the current one, and the shortest seen."""
+    """The stream's retention in milliseconds: the current one, and the shortest seen. Of one stream: see `observed`."""
 
     def __init__(self, now_ms: int = 0) -> None:
         self.now_ms = now_ms
+        self._created_ms = 0
         self.shortest_ms = min(now_ms or SHORTEST_MS, SHORTEST_MS)
 
-    def observed(self, retention_ms: int) -> None:
-        """Note the retention that the stream describes."""
+    def observed(self, stream: StreamDescription) -> None:
+        """Note what the stream describes. Raises StreamReplaced where it is another one than before."""
+        same_stream(stream.created_ms, self._created_ms)
+        self._created_ms = self._created_ms or stream.created_ms
+        retention_ms = stream.retention_ms
         if self.now_ms not in (0, retention_ms):
             _log.warning("stream.retention_changed", before_ms=self.now_ms, now_ms=retention_ms)
         self.now_ms = retention_ms
@@ -34,7 +41,7 @@ class Retention:
     async def ask(self, stream: StreamClient) -> None:
         """Ask the stream; without an answer, the next call asks again."""
         try:
-            self.observed((await stream.describe()).retention_ms)
+            self.observed(await stream.describe())
         except StreamUnavailable as error:
             _log.info("stream.not_described", error=str(error))
 
@@ -56,7 +63,13 @@ class Horizon:
     trouble: Trouble
 
     async def check(self, stream: StreamClient, answer: Records) -> bool:
-        """Whether the stream trimmed unread records before this answer. Moves on with the answer."""
+        """Whether the stream trimmed records before this answer. Moves on with the answer.
+
+        It did where it no longer has the record at the position. An answer without records that is behind tells
+        nothing, as Kinesis gives such answers at any time: the first record, or the tip, will.
+        """
+        if not answer.records and answer.millis_behind_latest > 0:
+            return False
         trimmed = self._in_doubt(answer) and not await self._still_there(stream)
         if answer.records:
             self.known_ms = answer.records[-1].arrival_ms
@@ -85,21 +98,31 @@ class Horizon:
         return bool(self.position) and age_ms > self.retention.shortest_ms and self._leaps(answer)
 
     def _leaps(self, answer: Records) -> bool:
-        if not answer.records:
-            return answer.millis_behind_latest == 0
-        return answer.records[0].arrival_ms - self.known_ms > _LEAP_MS
+        return not answer.records or answer.records[0].arrival_ms - self.known_ms > _LEAP_MS
 
     async def _still_there(self, stream: StreamClient) -> bool:
         """Whether the stream still has the record at the position, and so every later one."""
         while self.position:
             try:
-                iterator = await stream.get_shard_iterator(self.shard_id, Start.at(self.position))
-                answer = await stream.get_records(iterator, 1)
+                oldest = await self._oldest_from(stream, self.position)
             except ShardGone:
                 break
             except StreamUnavailable as error:
                 await self.clock.sleep(self.trouble.note(error))
             else:
                 self.trouble.over()
-                return bool(answer.records) and answer.records[0].sequence_number == self.position
+                return oldest == self.position
         return False
+
+    async def _oldest_from(self, stream: StreamClient, position: str) -> str:
+        """Sequence number of the oldest record from the position on; empty where there is none up to the tip."""
+        iterator: str | None = await stream.get_shard_iterator(self.shard_id, Start.at(position))
+        while iterator is not None:
+            answer = await stream.get_records(iterator, 1)
+            if answer.records:
+                return answer.records[0].sequence_number
+            if answer.millis_behind_latest == 0:
+                break
+            iterator = answer.next_iterator
+            await self.clock.sleep(_BETWEEN_READS_S)
+        return ""

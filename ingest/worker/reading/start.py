@@ -1,11 +1,11 @@
 """Where the first reading of a stream starts, in epoch milliseconds, and waiting until the stream answers."""
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 
-from contracts.errors import Misuse
+from contracts.errors import Misuse, StreamReplaced
 from ingest.kinesis.protocol import StreamClient, StreamDescription, StreamUnavailable
 from ingest.runtime.clock import Clock
 
@@ -33,6 +33,20 @@ def resolved(start_ms: int, stream: StreamDescription) -> int:
     if ahead_s > 1:  # a stream tells its time in whole seconds
         raise Misuse(f"FLEETLAKE_START is {ahead_s:.0f} s in the future; name a time that has passed")
     return start_ms if start_ms > stream.now_ms - stream.retention_ms else OLDEST_MS
+
+
+def same_stream(created_ms: int, known_ms: int) -> None:
+    """Raises StreamReplaced where a stream was made at another time than the known one; 0 is unknown."""
+    if created_ms and known_ms and created_ms != known_ms:
+        raise StreamReplaced(
+            f"the stream was made at {_time(created_ms)}, but leases and ledger are of one of the same name that was "
+            f"made at {_time(known_ms)} and deleted since: what was not read of it is gone. To read the new one, stop "
+            "all workers and start one with: fleetlake consume --region REGION --new-stream"
+        )
+
+
+def _time(epoch_ms: int) -> str:
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 async def stream_described(

@@ -15,6 +15,7 @@ from ingest.leases.protocol import Leases
 from ingest.runtime.clock import Clock
 from ingest.runtime.metrics import LEASES, READS, STREAM, Metrics
 from ingest.runtime.retry import Retry
+from ingest.worker.reading.start import same_stream
 from ingest.worker.shards.balance import (
     Steps,
     fair_share,
@@ -37,6 +38,7 @@ class Coordinator:
     - A lease is taken from its owner only after its heartbeat has not changed for one TTL on this worker's own clock,
       or where `is_dead(owner)` knows that the owner's process has ended. The fence makes a wrong guess harmless.
     - `tend` and `beat` do not raise while a store or the stream is down: the next round tries again.
+    - No lease is taken for a stream that the leases are not of: `tend` raises StreamReplaced.
     """
 
     def __init__(
@@ -72,6 +74,9 @@ class Coordinator:
         self._listed_at_s: float | None = None
         self.start_ms = 0
         """Where a stream that has no rows yet is read from: as in Options, with LATEST_MS resolved."""
+        self.stream_created_ms = 0
+        """When the stream was made; 0 is unknown."""
+        self._right_stream = False
         self._wrote = False
         """Whether this round has tried to write."""
         self.closing = False
@@ -142,12 +147,18 @@ class Coordinator:
 
     async def _look(self, *, discover: bool) -> None:
         self._wrote = False
+        if self.stream_created_ms and not self._right_stream:
+            same_stream(self.stream_created_ms, await self._stream_of_leases())
+            self._right_stream = True
         await self._refresh_rows()
         now_s = self._clock.monotonic_s()
         if discover or self._listed_at_s is None or now_s - self._listed_at_s >= self._discover_every_s:
             await self._discover()
             self._listed_at_s = now_s
         self._observer.see(self.rows)
+
+    async def _stream_of_leases(self) -> int:
+        return await self._retry.once(LEASES, self._leases.stream_created_ms(self.stream_created_ms), kind=READS)
 
     async def _see_rows(self) -> None:
         await self._refresh_rows()

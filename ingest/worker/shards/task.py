@@ -8,7 +8,7 @@ import structlog
 from contracts.errors import LeaseLost, PositionMoved
 from contracts.ledger import LeaseRow
 from ingest.batch import Batch, Decoder
-from ingest.kinesis import Records, Shard, ShardGone, StreamClient, StreamUnavailable
+from ingest.kinesis import Records, ShardGone, StreamClient
 from ingest.kinesis.protocol import ShardReader
 from ingest.kinesis.trouble import Trouble
 from ingest.runtime.clock import Clock
@@ -21,6 +21,7 @@ from ingest.worker.landing.totals import Totals
 from ingest.worker.live.catch_up import CatchUp, beside
 from ingest.worker.live.writer import LiveWriter
 from ingest.worker.reading.decoding import decode_in_hours
+from ingest.worker.reading.end import End
 from ingest.worker.reading.lag import Watch
 from ingest.worker.reading.rates import Load
 from ingest.worker.reading.retention import Horizon
@@ -76,8 +77,8 @@ class ShardTask:
         self._live = live
         self._catch_up = catch_up
         self._horizon = horizon
+        self._end = End(self.shard_id, stream, clock, trouble)
         self._watch = Watch(horizon, metrics, clock)
-        self._trouble = trouble
         self._budget = budget
         self._totals = totals
         self._clock = clock
@@ -156,15 +157,15 @@ class ShardTask:
                 if answer is None:
                     break
                 await self._take_in(answer)
-                if answer.next_iterator is None:
-                    self.delivery.end(await self._children(answer.child_shards), self._live_now)
+                if (children := await self._end.children(answer)) is not None:
+                    self.delivery.end(children, self._live_now)
                     return
                 # The answer holds megabytes, and the next may take long.
                 del answer
         except ShardGone:
             _log.error("shard.gone", shard=self.shard_id)
             self.delivery.mark_trimmed()
-            self.delivery.end(await self._children([]), self._live_now)
+            self.delivery.end(await self._end.listed_children(), self._live_now)
             return
         finally:
             closing.cancel()
@@ -181,10 +182,9 @@ class ShardTask:
             try:
                 return await self._reader.read()
             except ShardGone as gone:
-                if self.shard_id not in {shard.shard_id for shard in await self._listed()}:
+                if await self._end.is_gone():
                     raise
-                unsure = StreamUnavailable(f"{gone}, yet the stream's list has it")
-                await self._clock.sleep(self._trouble.note(unsure))
+                await self._end.disbelieve(f"{gone}, yet the stream's list has it")
 
     async def _room(self) -> None:
         await self._budget.room()
@@ -203,7 +203,7 @@ class ShardTask:
         self.load.count(len(answer.records), answer.bytes_read)
         if answer.records:
             await self._decode(answer)
-        elif answer.millis_behind_latest == 0:
+        elif answer.millis_behind_latest == 0 and answer.next_iterator is not None:
             self.delivery.at_tip(answer.response_ms)
         self._watch.show()
 
@@ -224,19 +224,6 @@ class ShardTask:
             metrics.unknown_field(name, times)
         self._watch.arrived(batch.user_records, batch.max_arrival_ms)
         self.delivery.append(batch)
-
-    async def _children(self, named: list[Shard]) -> list[Shard]:
-        """The shard's children, from the stream's list where its last answer named none."""
-        return named or [shard for shard in await self._listed() if self.shard_id in shard.parents]
-
-    async def _listed(self) -> list[Shard]:
-        while True:
-            try:
-                listed = await self._stream.list_shards()
-            except StreamUnavailable as error:
-                await self._clock.sleep(self._trouble.note(error))
-            else:
-                return listed
 
     async def give_up(self) -> None:
         """Release the lease, as far as that is possible within the TTL."""

@@ -75,6 +75,7 @@ def _row(data: bytes, arrival_ms: int) -> dict[str, Any]:
                     place += ".sent"
                 attributes[place] = wrong[name]
         row["attributes"] = attributes
+    row["event_id"] = row["event_id"] or None
     row["record_id"] = record_id(row["event_id"], data)
     row["flags"] = _flags(row, arrival_ms) | (64 if wrong else 0)
     return row

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from contracts.identity import record_id
 from contracts.kpl import MAGIC
 from contracts.record import CONTRACT, LANDING_SCHEMA, REJECTED_SCHEMA, Flag
 from ingest.batch import Batch
@@ -183,6 +184,16 @@ def test_a_long_event_id_is_of_the_wrong_type_and_the_identity_is_that_of_the_by
     assert (long["event_id"], long["flags"]) == (None, Flag.WRONG_TYPE)
     assert long["record_id"].startswith("b:")
     assert row(payload(event_id="é" * 64))["record_id"] == "e:" + "é" * 64
+
+
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize("extra", [{}, {"new": 1}, {"speed_kmh": "fast"}])
+def test_an_empty_event_id_is_none_and_two_records_of_one_moment_stay_two(plain: bool, extra: dict[str, Any]) -> None:
+    datas = [payload(event_id="", engine_rpm=rpm, **extra) for rpm in (800, 1_900)]
+    rows = JsonDecoder(plain=plain).decode(SHARD, kinesis(datas)).rows.to_pylist()
+    assert [row["event_id"] for row in rows] == [None, None]
+    assert [row["record_id"] for row in rows] == [record_id(None, data) for data in datas]
+    assert len({row["record_id"] for row in rows}) == 2
 
 
 def test_numbers_beyond_a_double_are_of_the_wrong_type() -> None:

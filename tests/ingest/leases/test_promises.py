@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from contracts.errors import LeaseLost, PositionMoved
-from contracts.ledger import LANDED, LandedObject, LeaseRow, LedgerEntry
+from contracts.ledger import LANDED, STREAM_ROW, LandedObject, LeaseRow, LedgerEntry
 from ingest.leases.dynamodb import DynamoLeases
 from ingest.leases.memory import MemoryLeases
 from ingest.leases.protocol import Leases
@@ -34,6 +34,9 @@ def tell(request: pytest.FixtureRequest) -> Iterator[Tell]:
             for row in await leases.rows():
                 if row.shard_id.startswith(prefix):
                     await _erase(leases, row)
+            if isinstance(leases, DynamoLeases):
+                key = {"TableName": leases._leases, "Key": {"shard_id": {"S": STREAM_ROW}}}
+                await leases._wire.conditionally("DeleteItem", key)
             await leases.close()
 
     yield lambda story: asyncio.run(told(story))
@@ -263,5 +266,40 @@ def test_the_end_of_a_shard_notes_how_far_live_state_was(tell: Tell) -> None:
         await leases.commit(replace(lease, live_seq="9"), _entry(lease, "10"), children=[])
         ended = await _row(leases, shard)
         assert (ended.ended, ended.live_seq, ended.position) == (True, "9", "10")
+
+    tell(story)
+
+
+def test_the_leases_are_of_the_first_stream_that_is_noted_until_they_are_moved(tell: Tell) -> None:
+    async def story(leases: Leases, shard: str) -> None:
+        await leases.insert([LeaseRow(shard_id=shard)])
+        assert await leases.stream_created_ms(1_000) == 1_000
+        assert await leases.stream_created_ms(2_000) == 1_000
+        assert not await leases.belong_to(3_000, instead_of=2_000)
+        assert await leases.belong_to(3_000, instead_of=1_000)
+        assert await leases.stream_created_ms(2_000) == 3_000
+        assert shard in [row.shard_id for row in await leases.rows()]
+        assert STREAM_ROW not in [row.shard_id for row in await leases.rows()]
+
+    tell(story)
+
+
+def test_a_restarted_row_is_the_new_one_and_its_former_owner_can_do_nothing(tell: Tell) -> None:
+    async def story(leases: Leases, shard: str) -> None:
+        lease = await _taken(leases, shard)
+        lease = await leases.commit(lease, _entry(lease, "5"))
+        seen = await _row(leases, shard)
+        anew = replace(seen, owner=None, fence=seen.fence + 1, heartbeat=seen.heartbeat + 1, earlier_seq="5")
+        assert not await leases.restart(replace(seen, heartbeat=seen.heartbeat - 1), anew)
+        assert await leases.restart(seen, anew)
+        assert await _row(leases, shard) == anew
+        assert (anew.position, anew.read_position) == ("5", "")
+        with pytest.raises(LeaseLost):
+            await leases.commit(lease, _entry(lease, "6"))
+        taken = await leases.take(anew, "two")
+        assert taken is not None
+        after = await leases.commit(taken, _entry(taken, "7"))
+        assert (after.earlier_seq, after.read_position) == ("5", "7")
+        assert (await _row(leases, shard)).read_position == "7"
 
     tell(story)

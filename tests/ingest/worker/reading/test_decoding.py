@@ -1,6 +1,6 @@
 """What was read comes in batches that a flush may hold."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.decode import JsonDecoder
@@ -11,6 +11,7 @@ from tests.builders.ingest import ARRIVAL_MS, SHARD, kinesis, payload
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=30), st.integers(1, 4))
+@settings(deadline=None)
 def test_batches_hold_at_most_the_open_hours_and_every_record_once(hours: list[int], open_hours: int) -> None:
     datas = [payload() if place % 3 else b"{" for place in range(len(hours))]
     read = kinesis(datas, arrivals=[ARRIVAL_MS + hour * HOUR_MS for hour in hours])

@@ -4,15 +4,18 @@ import asyncio
 import dataclasses
 import json
 
+import pytest
 from msgspec.structs import replace
 
 from ingest.kinesis import Start, StreamUnavailable
 from ingest.kinesis.memory import MemoryStream
-from ingest.kinesis.protocol import Records
+from ingest.kinesis.protocol import Records, StreamDescription
 from ingest.kinesis.trouble import Trouble
 from ingest.worker.reading.retention import Horizon, Retention
 from tests.builders.consumer import World, fill, until
 from tests.builders.virtual_time import VirtualClock, run_virtually, true_ms
+
+_HOUR_MS = 3_600_000
 
 
 class Stalling:
@@ -139,7 +142,7 @@ def test_the_ratio_follows_the_streams_present_retention() -> None:
     async def story() -> None:
         horizon = Horizon("s", retention := Retention(168 * HOUR_S * 1000), 1_000, "1", VirtualClock(), _trouble())
         assert horizon.used(1_000 + 12 * HOUR_S * 1000) < 0.1
-        retention.observed(24 * HOUR_S * 1000)
+        retention.observed(StreamDescription(24 * HOUR_S * 1000))
         assert horizon.used(1_000 + 12 * HOUR_S * 1000) == 0.5
 
     run_virtually(story())
@@ -159,3 +162,40 @@ def test_an_answer_that_may_be_later_than_its_time_says_is_doubted_by_its_latest
         assert await horizon.check(stream, pushed)
 
     run_virtually(story())
+
+
+@pytest.mark.parametrize("hollow_every", [0, 1, 2])
+@pytest.mark.parametrize("idle_days", [0, 2])
+def test_an_answer_without_records_that_is_behind_tells_of_no_loss(hollow_every: int, idle_days: int) -> None:
+    async def story() -> None:
+        world = World(shards=1, retention_ms=168 * _HOUR_MS)
+        fill(world.stream, 5)
+        assert (await world.read_all()).landed == 5
+        await asyncio.sleep(30 * 3_600)
+        fill(world.stream, 5, first=5)
+        world.stream._hollow_every = 2 if hollow_every == 1 else 3 * hollow_every
+        await asyncio.sleep(idle_days * 86_400)
+        report = await world.read_all("after the outage")
+        assert (report.landed, report.trimmed) == (5, 0)
+
+    run_virtually(story())
+
+
+@pytest.mark.parametrize("hollow", [False, True])
+def test_the_look_back_reads_on_until_the_first_record_or_the_tip(hollow: bool) -> None:
+    async def story() -> bool:
+        now_ms = [1_800_000_000_000]
+        stream = MemoryStream(1, now_ms=lambda: now_ms[0], retention_ms=168 * _HOUR_MS)
+        (shard,) = stream.open_shards()
+        _, first = stream.put("k", b"{}")
+        known_ms = now_ms[0]
+        now_ms[0] += 30 * _HOUR_MS
+        stream.put("k", b"{}")
+        answer = await stream.get_records(await stream.get_shard_iterator(shard, Start.after(first)))
+        stream._hollow_every = 2 if hollow else 0
+        stream._reads = 1
+        clock = VirtualClock()
+        retention = Retention(168 * _HOUR_MS)
+        return await Horizon(shard, retention, known_ms, first, clock, Trouble(shard, clock)).check(stream, answer)
+
+    assert run_virtually(story()) is False
