@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from contracts.identity import is_identity_of_bytes
+from contracts.identity import exported_event_id
 from contracts.registry import Device
 from devices.encode import RowEncoder, Values, constant
 from devices.outgoing import NO_KEY, Outgoing
@@ -151,9 +151,9 @@ class RowMaker:
 
 
 def identities(event_ids: Values, record_ids: pa.Array) -> Values:
-    """Event ids, with the record_id of an exported record that has none, so that it stays the same record."""
+    """Event ids; an exported record that has none gets one that stands for its record_id, and stays the same record."""
     return [
-        exported if own is None and is_identity_of_bytes(exported) else own
+        exported_event_id(exported) if own is None and exported is not None else own
         for own, exported in zip(event_ids, texts(record_ids), strict=True)
     ]
 

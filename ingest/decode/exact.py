@@ -130,7 +130,7 @@ def _object(data: bytes) -> Mapping[str, msgspec.Raw | bytes]:
 
 
 def _with_half_pairs(data: bytes) -> Mapping[str, bytes] | None:
-    """Members of an object with half of a surrogate pair, else None: it is JSON (RFC 8259, 8.2) that msgspec refuses."""
+    """Members of an object with half of a surrogate pair, JSON (RFC 8259, 8.2) that msgspec refuses; else None."""
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return members(data)
     return None

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts.identity import OF_BYTES, OF_EVENT, record_id
+from contracts.identity import EXPORTED, OF_EVENT, record_id
 from contracts.record import DEVICE_ID_PATTERN
 
 MAX_DEVICE_ID = 128
@@ -34,7 +34,7 @@ def record_ids(event_ids: pa.StringArray, originals: Sequence[bytes]) -> pa.Stri
     """record_id of every row, as contracts.identity.record_id gives it. No event id is empty."""
     if event_ids.null_count == len(event_ids):
         return _hashes(originals)
-    if event_ids.null_count == 0 and not pc.any(pc.starts_with(event_ids, OF_BYTES)).as_py():
+    if event_ids.null_count == 0 and not pc.any(pc.starts_with(event_ids, EXPORTED)).as_py():
         return pc.binary_join_element_wise(pa.scalar(OF_EVENT), event_ids, "")
     return pa.array(list(map(record_id, event_ids.to_pylist(), originals)), pa.string())
 

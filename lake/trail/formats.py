@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import msgspec
 import pyarrow.parquet as pq
 
-from contracts.identity import is_identity_of_bytes
+from contracts.identity import exported_event_id
 from contracts.record import BAD_POSITION, CONTRACT
 from lake.trail.model import Trail
 
@@ -22,12 +22,12 @@ _GPX = "http://www.topografix.com/GPX/1/1"
 def contract_records(trail: Trail) -> Iterator[dict[str, Any]]:
     """Each record in contract fields, as it could be sent: fields without a value are left out, ts is RFC 3339.
 
-    A record without an event id has its record_id as one, so that it is the same record when it is sent.
+    A record without an event id has one that stands for its record_id, so that it is the same record when it is sent.
     """
     for row in trail.records.select([*_FIELDS, "record_id"]).to_pylist(maps_as_pydicts="strict"):
         identity = row.pop("record_id")
-        if row["event_id"] is None and is_identity_of_bytes(identity):
-            row["event_id"] = identity
+        if row["event_id"] is None:
+            row["event_id"] = exported_event_id(identity)
         yield {name: _plain(value) for name, value in row.items() if value is not None}
 
 

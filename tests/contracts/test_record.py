@@ -72,7 +72,7 @@ def test_the_ddl_may_run_again() -> None:
         bare = re.sub(r"--.*", "", text)
         for statement in filter(str.strip, bare.split(";")):
             assert re.match(
-                r"\s*(create (table|schema|index|unique index) if not exists|grant|alter|revoke)", statement
+                r"\s*(create (table|schema|index|unique index) if not exists|create or replace function|grant|alter|revoke)", statement
             ), statement
 
 

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from contracts.identity import record_id
+from contracts.identity import exported_event_id, record_id
 from contracts.kpl import MAGIC
 from contracts.record import CONTRACT, LANDING_SCHEMA, REJECTED_SCHEMA, Flag
 from ingest.batch import Batch
@@ -174,9 +174,17 @@ def test_a_null_in_a_map_is_left_out_and_costs_nothing_else(plain: bool) -> None
 def test_the_exported_identity_of_a_record_without_an_event_id_is_that_record() -> None:
     without, own = row(payload(lat=1)), row(payload(event_id="000123"))
     again = decoded(
-        payload(event_id=without["record_id"], odometer_km=5), payload(event_id="000123"), payload(event_id="b:000123")
+        payload(event_id=exported_event_id(without["record_id"]), odometer_km=5),
+        payload(event_id="000123"),
+        payload(event_id=without["record_id"]),
+        payload(event_id="fleetlake:000123"),
     )
-    assert again.rows["record_id"].to_pylist() == [without["record_id"], own["record_id"], "e:b:000123"]
+    assert again.rows["record_id"].to_pylist() == [
+        without["record_id"],
+        own["record_id"],
+        f"e:{without['record_id']}",
+        "e:fleetlake:000123",
+    ]
 
 
 def test_a_long_event_id_is_of_the_wrong_type_and_the_identity_is_that_of_the_bytes() -> None:
