@@ -63,7 +63,7 @@ test-real: .venv/installed ## All real telemetry end to end, with kills; some ha
 	@$(BIN)/python -m pytest -m '' tests/endtoend
 
 .PHONY: test-all
-test-all: simulate ## What CI runs: 10,000 simulated histories, then all tests, the long ones too; at most an hour
+test-all: simulate ## 10,000 simulated histories, then all tests, the long ones too; some 50 minutes
 	@$(BIN)/python -m pytest -m '' --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: simulate
