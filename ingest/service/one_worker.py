@@ -30,6 +30,7 @@ from ingest.runtime.offload import OneThread, Threads, aside
 from ingest.service.health import HealthServer
 from ingest.service.watermarks import copy_watermarks
 from ingest.worker import Options, Parts, Report, Worker
+from ingest.worker.reading.trial import ProcessTrial
 from ingest.worker.slot import Slot
 
 _COPY_EVERY_S = 10.0
@@ -138,6 +139,7 @@ def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
         live=RedisLive.of(settings),
         decoder=JsonDecoder(),
         decoding=decoding.finishing,
+        trial=ProcessTrial(),
         encoding=Threads(2),
         metrics=metrics,
     )

@@ -18,6 +18,7 @@ from ingest.worker.live.rebuild import History, LiveStateRebuilder
 from ingest.worker.live.writer import LiveWriter
 from ingest.worker.options import Options, Parts
 from ingest.worker.reading.retention import Horizon, Retention
+from ingest.worker.reading.suspicion import Suspicion
 from ingest.worker.shards.coordinator import Coordinator
 from ingest.worker.shards.holdings import Holdings
 from ingest.worker.shards.task import ShardTask
@@ -97,6 +98,7 @@ def shard_task(
         live=live,
         catch_up=_catch_up(parts, options, lease, live),
         horizon=Horizon(lease.shard_id, retention, lease.watermark_ms, lease.read_position, parts.clock, trouble),
+        suspicion=_suspicion(parts, options, lease),
         trouble=trouble,
         budget=budget,
         totals=totals,
@@ -105,6 +107,11 @@ def shard_task(
         open_hours=options.open_hours,
         lease_ttl_s=options.lease_ttl_s,
     )
+
+
+def _suspicion(parts: Parts, options: Options, lease: LeaseRow) -> Suspicion:
+    retry = Retry(parts.clock, parts.metrics, lease.shard_id)
+    return Suspicion(lease, parts.leases, parts.trial, retry, lease_ttl_s=options.lease_ttl_s)
 
 
 def _delivery(parts: Parts, options: Options, lease: LeaseRow, budget: Budget, totals: Totals) -> Delivery:

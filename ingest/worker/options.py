@@ -14,6 +14,7 @@ from ingest.runtime.clock import Clock, SystemClock
 from ingest.runtime.metrics import Metrics
 from ingest.runtime.offload import Offload, inline
 from ingest.worker.reading.start import start_ms_of
+from ingest.worker.reading.trial import Trial
 
 _MIB = 1024 * 1024
 _DAY_MS = 86_400_000
@@ -81,5 +82,7 @@ class Parts:
     clock: Clock = field(default_factory=SystemClock)
     decoding: Offload = inline
     """At most one thread: decoders are not thread-safe."""
+    trial: Trial | None = None
+    """Where given, it finds the record for which workers lose a shard one after another."""
     encoding: Offload = inline
     metrics: Metrics = field(default_factory=Metrics)

@@ -28,6 +28,7 @@ class Audit:
     - A watermark never goes back, and no record put before it is uncommitted, unless the stream has trimmed it.
     - Nothing is filed into an hour that the region's watermark, as anyone read it, had closed.
     - A child commits only after its parents have ended, or the stream has forgotten them.
+    - A loss is told only where the stream no longer has the record that the shard was read up to, or the shard.
     """
 
     def __init__(self, rows: Callable[[], list[LeaseRow]], store: MemoryStore, stream: StreamTruth) -> None:
@@ -62,6 +63,7 @@ class Audit:
     def advanced(self, lease: LeaseRow) -> None:
         """Its owner moved the watermark."""
         self._by_holder("advance", lease)
+        self._told(lease.shard_id, lease.lost, lease.position)
         self.changed("advance")
 
     def committed(self, lease: LeaseRow, entry: LedgerEntry | None, *, ended: bool) -> None:
@@ -74,6 +76,7 @@ class Audit:
             follows = entry.after_seq == before and int(entry.last_seq) > int(before or 0)
             self._demand(follows, f"{shard}: entry {entry.after_seq}..{entry.last_seq} at position {before}")
             self._position[shard] = entry.last_seq
+            self._told(shard, entry.lost, before)
             self._objects(entry)
             if entry.kinesis_records:
                 there = [parent for parent in self._stream.parents.get(shard, ()) if self._stream.has(parent)]
@@ -121,6 +124,11 @@ class Audit:
             self._demand(landed.key in self._store.objects, f"{landed.key} is listed but is not there")
             open_still = landed.hour_ms + _HOUR_MS > self.closed_ms
             self._demand(open_still, f"{landed.key} is filed into an hour closed at {self.closed_ms}")
+
+    def _told(self, shard: ShardId, lost: bool, position: str) -> None:
+        """With the position all is there; whether more was trimmed than the position, nobody can tell."""
+        true = not lost or not position or self._stream.trimmed(shard, int(position))
+        self._demand(true, f"{shard}: a loss is told, yet the stream has {position}, up to which it was read")
 
     def _by_holder(self, what: str, lease: LeaseRow) -> None:
         holder = self._holder.get(lease.shard_id)

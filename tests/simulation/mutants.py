@@ -16,9 +16,12 @@ from contracts.names import padded_sequence
 from ingest.landing import flush
 from ingest.leases.memory import MemoryLeases
 from ingest.worker.landing import budget, delivery, janitor
+from ingest.worker.reading import retention
 from ingest.worker.shards import coordinator
 from tests.simulation.stores import NewestOnly
 from tests.simulation.world import Made
+
+_CHECK = retention.Horizon.check
 
 
 class NoFence(MemoryLeases):
@@ -84,6 +87,16 @@ def _always(row: LeaseRow, *_: Any) -> bool:
     return not row.ended
 
 
+async def _always_told(self: Any, stream: Any, answer: Any) -> bool:
+    await _CHECK(self, stream, answer)
+    return True
+
+
+async def _never_told(self: Any, stream: Any, answer: Any) -> bool:
+    await _CHECK(self, stream, answer)
+    return False
+
+
 def _own_rows(shards: Sequence[Any], rows: Sequence[LeaseRow], *, now_ms: int, start_ms: int = 0) -> list[LeaseRow]:
     known = {row.shard_id for row in rows}
     return [LeaseRow(shard_id=shard.shard_id) for shard in shards if shard.shard_id not in known]
@@ -115,6 +128,8 @@ MUTANTS: dict[str, Mutant] = {
     "hasty watermark": _patched(delivery.Delivery, "_empty", property(_at_once)),
     "children at once": lambda: (Made(), _children_at_once()),
     "boundless": _patched(budget.Budget, "room", _room_at_once),
+    "always told": _patched(retention.Horizon, "check", _always_told),
+    "never told": _patched(retention.Horizon, "check", _never_told),
     "janitor spares nothing": _patched(janitor, "_is_over", _spares_nothing),
 }
 """By name."""

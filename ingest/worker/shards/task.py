@@ -20,11 +20,11 @@ from ingest.worker.landing.delivery import Delivery
 from ingest.worker.landing.totals import Totals
 from ingest.worker.live.catch_up import CatchUp, beside
 from ingest.worker.live.writer import LiveWriter
-from ingest.worker.reading.decoding import decode_in_hours
 from ingest.worker.reading.end import End
 from ingest.worker.reading.lag import Watch
 from ingest.worker.reading.rates import Load
 from ingest.worker.reading.retention import Horizon
+from ingest.worker.reading.suspicion import Suspicion, decode_without
 
 _LIVE_PATIENCE_S = 2.0
 """How long a release waits for live state, so that the next owner need not offer the last records again."""
@@ -58,6 +58,7 @@ class ShardTask:
         live: LiveWriter | None,
         catch_up: CatchUp | None,
         horizon: Horizon,
+        suspicion: Suspicion,
         trouble: Trouble,
         budget: Budget,
         totals: Totals,
@@ -77,6 +78,7 @@ class ShardTask:
         self._live = live
         self._catch_up = catch_up
         self._horizon = horizon
+        self._suspicion = suspicion
         self._end = End(self.shard_id, stream, clock, trouble)
         self._watch = Watch(horizon, metrics, clock)
         self._budget = budget
@@ -209,8 +211,9 @@ class ShardTask:
 
     async def _decode(self, answer: Records) -> None:
         self._totals.kinesis_records_read += len(answer.records)
-        arguments = (self._decoder, self.shard_id, answer.records, self._open_hours)
-        for batch in await self._decoding(decode_in_hours, *arguments):
+        failing = await self._suspicion.failing(answer.records, self.lease.position)
+        arguments = (self._decoder, self.shard_id, answer.records, self._open_hours, failing)
+        for batch in await self._decoding(decode_without, *arguments):
             self._keep(batch)
 
     def _keep(self, batch: Batch) -> None:
