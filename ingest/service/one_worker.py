@@ -25,6 +25,7 @@ from ingest.landing import S3Store
 from ingest.leases.dynamodb import DynamoLeases
 from ingest.live import RedisLive
 from ingest.runtime.allocator import keep_freed_memory
+from ingest.runtime.aws_access import AwsClock
 from ingest.runtime.metrics import Metrics
 from ingest.runtime.offload import OneThread, Threads, aside
 from ingest.service.health import HealthServer
@@ -128,13 +129,15 @@ async def serve(
 
 def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
     """The real parts of a region's worker."""
-    aws_region = settings.row.aws_region
+    aws_region, aws_clock = settings.row.aws_region, AwsClock()
     decoding = OneThread()
     return Parts(
-        stream=HttpStream(stream(settings.region), aws_region, settings.kinesis, decoding=decoding.beginning),
-        fan_out=_fan_out(settings),
-        leases=DynamoLeases(settings.region, aws_region, settings.dynamodb),
-        store=S3Store.of(settings),
+        stream=HttpStream(
+            stream(settings.region), aws_region, settings.kinesis, decoding=decoding.beginning, aws_clock=aws_clock
+        ),
+        fan_out=_fan_out(settings, aws_clock),
+        leases=DynamoLeases(settings.region, aws_region, settings.dynamodb, aws_clock=aws_clock),
+        store=S3Store.of(settings, aws_clock=aws_clock),
         live=RedisLive.of(settings),
         decoder=JsonDecoder(),
         decoding=decoding.finishing,
@@ -143,11 +146,16 @@ def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
     )
 
 
-def _fan_out(settings: RegionSettings) -> FanOut | None:
+def _fan_out(settings: RegionSettings, aws_clock: AwsClock) -> FanOut | None:
     if settings.reading == "polling":
         return None
-    aws_region = settings.row.aws_region
-    return FanOut(stream(settings.region), aws_region, settings.kinesis, settings.fan_out_consumer)
+    return FanOut(
+        stream(settings.region),
+        settings.row.aws_region,
+        settings.kinesis,
+        settings.fan_out_consumer,
+        aws_clock=aws_clock,
+    )
 
 
 async def close(parts: Parts) -> None:
