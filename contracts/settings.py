@@ -143,6 +143,8 @@ class RegionSettings(Buckets):
     dynamodb: AwsService = AwsService()
     s3: AwsService = AwsService()
     redis_url: SecretStr
+    redis_iam_cache: str | None = None
+    """Name of the ElastiCache replication group whose user, that of `redis_url`, authenticates by IAM."""
     postgres_dsn: SecretStr
     privacy_dsn: SecretStr
     release_key: SecretStr
