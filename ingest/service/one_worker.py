@@ -13,7 +13,7 @@ from functools import partial
 
 import structlog
 
-from contracts.errors import FleetlakeError
+from contracts.errors import FleetlakeError, SinkUnavailable
 from contracts.ledger import LeaseRow
 from contracts.names import stream
 from contracts.settings import RegionSettings
@@ -114,7 +114,8 @@ async def serve(
         slot.announce(pages)
         where = {"metrics": f"{pages}/metrics", "pid": os.getpid()}
         _log.info("worker.started", region=settings.region, worker=slot.worker, **where)
-        beside = [asyncio.create_task(_copy_watermarks(settings, worker)), asyncio.create_task(_show_progress(worker))]
+        around = (_copy_watermarks(settings, worker), _show_progress(worker), _check_live(parts))
+        beside = [asyncio.create_task(task) for task in around]
         report = await worker.run()
         await _copy_last_watermarks(settings, parts)
         _log.info("worker.ended", worker=slot.worker, read=report.read, landed=report.landed)
@@ -218,6 +219,13 @@ async def _copied(settings: RegionSettings, rows: Sequence[LeaseRow], age_s: flo
         await aside(partial(copy_watermarks, dsn, rows, age_s=age_s), within_s=_COPY_EVERY_S)
     except TimeoutError:
         _log.warning("watermarks.not_copied", error="TimeoutError")
+
+
+async def _check_live(parts: Parts) -> None:
+    """Say at the start what speaks against the Redis that is there, not only at the first record."""
+    if isinstance(parts.live, RedisLive):
+        with suppress(SinkUnavailable):
+            await parts.live.check()
 
 
 async def _show_progress(worker: Worker) -> None:
