@@ -18,6 +18,9 @@ TRIM_HORIZON = ""
 
 LANDED, REJECTED = "landed", "rejected"
 
+MOST_ENTRY_BYTES = 390_000
+"""An item of DynamoDB has at most 400 KiB, names and keys included."""
+
 ON_TIME_BEFORE_S = 600
 ON_TIME_AFTER_S = 300
 """A record is on time for arrival hour H where its ts is in [H - 10 min, H + 1 h + 5 min); else it is a straggler."""
@@ -101,6 +104,11 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     def read_position(self) -> str:
         """The position as the stream knows it: TRIM_HORIZON where everything committed is of an earlier stream."""
         return TRIM_HORIZON if self.position == self.earlier_seq else self.position
+
+
+def fits_the_ledger(entry: LedgerEntry) -> bool:
+    """Whether DynamoDB takes the entry."""
+    return len(msgspec.json.encode(entry)) <= MOST_ENTRY_BYTES
 
 
 def ledger_item(entry: LedgerEntry) -> dict[str, Any]:

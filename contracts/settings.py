@@ -32,11 +32,15 @@ class AwsService(BaseModel):
     endpoint: str | None = None
     access_key: SecretStr | None = None
     secret_key: SecretStr | None = None
+    session_token: SecretStr | None = None
+    """Where the keys are a session's; nothing renews it."""
 
     @model_validator(mode="after")
     def _both_keys_or_none(self) -> Self:
         if (self.access_key is None) != (self.secret_key is None):
             raise ValueError("set both the access key and the secret key, or neither")
+        if self.session_token is not None and self.access_key is None:
+            raise ValueError("a session token needs its access key and secret key")
         return self
 
     def client_kwargs(self, aws_region: str) -> dict[str, Any]:
@@ -47,6 +51,8 @@ class AwsService(BaseModel):
         if self.access_key and self.secret_key:
             kwargs["aws_access_key_id"] = self.access_key.get_secret_value()
             kwargs["aws_secret_access_key"] = self.secret_key.get_secret_value()
+        if self.session_token:
+            kwargs["aws_session_token"] = self.session_token.get_secret_value()
         return kwargs
 
     def filesystem_kwargs(self, aws_region: str) -> dict[str, str]:
@@ -58,6 +64,8 @@ class AwsService(BaseModel):
         if self.access_key and self.secret_key:
             kwargs["access_key"] = self.access_key.get_secret_value()
             kwargs["secret_key"] = self.secret_key.get_secret_value()
+        if self.session_token:
+            kwargs["session_token"] = self.session_token.get_secret_value()
         return kwargs
 
     def iceberg_properties(self, aws_region: str) -> dict[str, str]:
@@ -68,6 +76,8 @@ class AwsService(BaseModel):
         if self.access_key and self.secret_key:
             properties["s3.access-key-id"] = self.access_key.get_secret_value()
             properties["s3.secret-access-key"] = self.secret_key.get_secret_value()
+        if self.session_token:
+            properties["s3.session-token"] = self.session_token.get_secret_value()
         return properties
 
 
@@ -133,6 +143,8 @@ class RegionSettings(Buckets):
     dynamodb: AwsService = AwsService()
     s3: AwsService = AwsService()
     redis_url: SecretStr
+    redis_iam_cache: str | None = None
+    """Name of the ElastiCache replication group whose user, that of `redis_url`, authenticates by IAM."""
     postgres_dsn: SecretStr
     privacy_dsn: SecretStr
     release_key: SecretStr
@@ -155,8 +167,8 @@ class RegionSettings(Buckets):
     flush_age_s: float = Field(default=60.0, gt=0)
     buffer_mib: int = Field(default=512, ge=16)
     """Decoded records that one worker may hold, over all shards, before it stops reading."""
-    open_hours: int = Field(default=6, ge=1)
-    """Arrival hours that one flush of a shard may hold open."""
+    open_hours: int = Field(default=6, ge=1, le=72)
+    """Arrival hours that one flush of a shard may hold open; a ledger entry of more might exceed DynamoDB's 400 KB."""
     lease_ttl_s: float = Field(default=10.0, gt=0)
     shard_reads_s: float = Field(default=5.0, ge=0)
     """GetRecords a second and shard, as Kinesis allows; 0 leaves it to the stream to refuse."""

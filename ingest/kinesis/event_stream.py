@@ -7,6 +7,7 @@ import aiohttp
 from botocore.eventstream import EventStreamBuffer, ParserError
 
 from ingest.kinesis.protocol import StreamUnavailable
+from ingest.runtime.aws import Response
 from ingest.runtime.clock import Clock
 
 _UNREADABLE = (ParserError, KeyError, ValueError, IndexError, struct.error)
@@ -33,7 +34,7 @@ class EventMessages:
     - What `next` returns was sent after `waited_s` on `clock`, the last time at which nothing had arrived yet.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, clock: Clock) -> None:
+    def __init__(self, response: Response, clock: Clock) -> None:
         self._response = response
         self._clock = clock
         self._frames: Any = EventStreamBuffer()

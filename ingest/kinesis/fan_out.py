@@ -13,12 +13,8 @@ from ingest.kinesis.protocol import Records, ShardGone, Start, StreamUnavailable
 from ingest.kinesis.response import decode_response
 from ingest.kinesis.wire import ChildRow, child_shard
 from ingest.records import data_bytes
-from ingest.runtime.aws import (
-    AwsRefused,
-    AwsUnanswered,
-    JsonService,
-    server_ms,
-)
+from ingest.runtime.aws import AwsRefused, AwsThrottled, AwsUnanswered, JsonService, server_ms
+from ingest.runtime.aws_access import AwsClock
 from ingest.runtime.clock import Clock, SystemClock
 
 _SILENCE_S = 20.0
@@ -26,7 +22,8 @@ _SILENCE_S = 20.0
 _LONGEST_S = 300.0
 """A subscription ends after five minutes, so nothing that it pushed was sent later."""
 _LOOK_S = 0.5
-_THROTTLES = {"LimitExceededException", "ThrottlingException", "KMSThrottlingException"}
+_ACTION = "SubscribeToShard"
+_TOO_MANY = "LimitExceededException"
 _NOT_FOUND = "ResourceNotFoundException"
 _IN_USE = "ResourceInUseException"
 
@@ -78,14 +75,23 @@ class FanOut:
     """
 
     def __init__(
-        self, stream: str, aws_region: str, access: AwsService, consumer: str, *, clock: Clock | None = None
+        self,
+        stream: str,
+        aws_region: str,
+        access: AwsService,
+        consumer: str,
+        *,
+        clock: Clock | None = None,
+        aws_clock: AwsClock | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         self._stream = stream
         self._consumer = consumer
         self._arn = ""
         self._registering = asyncio.Lock()
-        self._service = JsonService("kinesis", "Kinesis_20131202", aws_region, access, version="1.1")
+        self._service = JsonService(
+            "kinesis", "Kinesis_20131202", aws_region, access, version="1.1", aws_clock=aws_clock
+        )
 
     async def subscribe(self, shard_id: ShardId, start: Start) -> "Subscription":
         """Have the shard push its records from `start` on, for five minutes at most."""
@@ -97,13 +103,12 @@ class FanOut:
             position["Timestamp"] = start.arrival_ms / 1000
         body = msgspec.json.encode({"ConsumerARN": arn, "ShardId": shard_id, "StartingPosition": position})
         try:
-            response = await self._service.open("SubscribeToShard", body, silence_s=_SILENCE_S)
-        except AwsUnanswered as error:
-            raise StreamUnavailable(str(error)) from error
-        except AwsRefused as refusal:
-            if refusal.code == _NOT_FOUND and await self._active(arn) != arn:
-                raise StreamUnavailable(f"consumer {self._consumer} was registered anew") from refusal
-            self._explain(refusal.code, str(refusal), shard_id)
+            response = await self._service.open(_ACTION, body, silence_s=_SILENCE_S, http2=True)
+        except (AwsUnanswered, AwsRefused) as error:
+            gone = isinstance(error, AwsRefused) and error.code == _NOT_FOUND
+            if gone and await self._active(arn) != arn:
+                raise StreamUnavailable(f"consumer {self._consumer} was registered anew") from error
+            raise self._explained(error, shard_id) from error
         served_ms = server_ms(response)
         served_ms = self.clock.wall_ms() if served_ms is None else served_ms
         return Subscription(self, shard_id, EventMessages(response, self.clock), served_ms)
@@ -118,7 +123,7 @@ class FanOut:
         # Not found may mean that the consumer was just deregistered: subscribing again tells.
         if message.kind == "error" or message.name in {"InternalFailureException", _NOT_FOUND}:
             raise StreamUnavailable(f"stream {self._stream}: {message.name}: {text}")
-        self._explain(message.name, f"kinesis pushed {message.name}: {text}", shard_id)
+        raise self._explained(self._service.meant(_ACTION, message.name, f"pushed: {text}"), shard_id)
 
     async def _active(self, stale: str) -> str:
         """The ARN of the active consumer, looked up again if the known one is `stale`."""
@@ -128,36 +133,53 @@ class FanOut:
         return self._arn
 
     async def _registered(self) -> str:
-        summary = await self._ask("DescribeStreamSummary", {"StreamName": self._stream}, _StreamDescribed)
+        try:
+            summary = await self._ask("DescribeStreamSummary", {"StreamName": self._stream}, _StreamDescribed)
+        except AwsRefused as refusal:
+            raise self._explained(refusal, "") from refusal
         names = {"StreamARN": summary.stream.arn, "ConsumerName": self._consumer}
         try:
             found = (await self._ask("RegisterStreamConsumer", names, _Registered)).consumer
-        except SubscriptionInUse:  # the name is registered already
-            found = (await self._ask("DescribeStreamConsumer", names, _Described)).consumer
+        except AwsRefused as refusal:  # the name is registered already, or there are 20
+            found = await self._known(names, refusal)
         while found.status == "CREATING":
             await self.clock.sleep(_LOOK_S)
-            found = (await self._ask("DescribeStreamConsumer", names, _Described)).consumer
+            found = await self._known(names)
         if found.status != "ACTIVE":
             raise StreamUnavailable(f"consumer {self._consumer} of stream {self._stream} is {found.status}")
         return str(found.arn)
+
+    async def _known(self, names: dict[str, str], registering: AwsRefused | None = None) -> _Consumer:
+        """The consumer as the stream knows it. registering: why it was not registered a moment ago."""
+        if registering is not None and registering.code not in {_IN_USE, _TOO_MANY}:
+            raise self._explained(registering, "") from registering
+        try:
+            found: _Consumer = (await self._ask("DescribeStreamConsumer", names, _Described)).consumer
+        except AwsRefused as refusal:
+            if refusal.code != _NOT_FOUND:
+                raise self._explained(refusal, "") from refusal
+            if registering is not None and registering.code == _TOO_MANY:
+                raise self._explained(registering, "") from registering
+            raise StreamUnavailable(f"consumer {self._consumer} of stream {self._stream} was deregistered") from refusal
+        return found
 
     async def _ask(self, action: str, request: dict[str, Any], kind: type[Any]) -> Any:
         try:
             answer = await self._service.call(action, msgspec.json.encode(request))
             return msgspec.json.decode(answer.body, type=kind)
-        except (AwsUnanswered, msgspec.DecodeError) as error:
+        except msgspec.DecodeError as error:
             raise StreamUnavailable(f"{action}: {error}") from error
-        except AwsRefused as refusal:
-            self._explain(refusal.code, str(refusal), "")
+        except AwsUnanswered as error:
+            raise self._explained(error, "") from error
 
-    def _explain(self, code: str, text: str, shard_id: ShardId) -> NoReturn:
-        if code in _THROTTLES:
-            raise Throttled(text)
-        if code == _IN_USE:
-            raise SubscriptionInUse(text)
-        if code == _NOT_FOUND and shard_id:
-            raise ShardGone(f"stream {self._stream} has no {shard_id}: {text}")
-        raise FleetlakeError(f"stream {self._stream}: {text}")
+    def _explained(self, error: FleetlakeError, shard_id: ShardId) -> FleetlakeError:
+        if isinstance(error, AwsThrottled):
+            return Throttled(str(error))
+        if isinstance(error, AwsUnanswered):
+            return SubscriptionInUse(str(error)) if error.code == _IN_USE else StreamUnavailable(str(error))
+        if isinstance(error, AwsRefused) and error.code == _NOT_FOUND and shard_id:
+            return ShardGone(f"stream {self._stream} has no {shard_id}: {error}")
+        return FleetlakeError(f"stream {self._stream}: {error}")
 
 
 class Subscription:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -23,17 +23,23 @@ from ingest.kinesis.protocol import (
 from ingest.kinesis.response import decode_response
 from ingest.kinesis.wire import ChildRow, HashRange, child_shard
 from ingest.records import data_bytes
-from ingest.runtime.aws import AwsRefused, AwsUnanswered, JsonService
+from ingest.runtime.aws import AwsRefused, AwsThrottled, AwsUnanswered, JsonService
+from ingest.runtime.aws_access import AwsClock
 from ingest.runtime.clock import Clock, SystemClock
 from ingest.runtime.offload import Offload, inline
 
-_THROTTLES = {"ProvisionedThroughputExceededException", "ThrottlingException", "KMSThrottlingException"}
 _T = TypeVar("_T")
 _HOUR_MS = 3_600_000
 _SHARDS_A_PAGE = 1_000
+_LISTS = 3
+"""How often the shards are listed from the first page on where a token to go on has expired (after five minutes)."""
 _SILENCE_S = 20.0
 ANSWERS_IN_HAND = 4
 """Responses of up to 10 MB that are read from their connections and not decoded yet."""
+
+
+class _TokenExpired(FleetlakeError):
+    """The token to list the next page with; listing from the first page gives others."""
 
 
 class _SequenceRange(msgspec.Struct, rename="pascal"):
@@ -88,11 +94,14 @@ class HttpStream:
         *,
         clock: Clock | None = None,
         decoding: Offload = inline,
+        aws_clock: AwsClock | None = None,
     ) -> None:
         self._stream = stream
         self._arn = ""
         self._clock = clock or SystemClock()
-        self._service = JsonService("kinesis", "Kinesis_20131202", aws_region, access, version="1.1")
+        self._service = JsonService(
+            "kinesis", "Kinesis_20131202", aws_region, access, version="1.1", aws_clock=aws_clock
+        )
         self._decoding = decoding
         self._in_hand = asyncio.Semaphore(ANSWERS_IN_HAND)
 
@@ -105,6 +114,12 @@ class HttpStream:
 
     async def list_shards(self) -> list[Shard]:
         """All shards that the stream still has, closed ones included."""
+        for _ in range(_LISTS):
+            with suppress(_TokenExpired):
+                return await self._list_shards()
+        raise StreamUnavailable(f"stream {self._stream}: the token of each page of ListShards has expired too soon")
+
+    async def _list_shards(self) -> list[Shard]:
         shards: list[Shard] = []
         request: dict[str, Any] = {"StreamName": self._stream, "MaxResults": _SHARDS_A_PAGE}
         while True:
@@ -160,16 +175,18 @@ class HttpStream:
     def _explained(self, gone: str) -> Iterator[None]:
         try:
             yield
+        except AwsThrottled as error:
+            raise Throttled(str(error)) from error
         except AwsUnanswered as error:
             raise StreamUnavailable(str(error)) from error
         except AwsRefused as refusal:
             self._explain(refusal, gone)
 
     def _explain(self, refusal: AwsRefused, gone: str) -> NoReturn:
-        if refusal.code in _THROTTLES:
-            raise Throttled(str(refusal)) from refusal
         if refusal.code == "ExpiredIteratorException":
             raise IteratorExpired(str(refusal)) from refusal
+        if refusal.code == "ExpiredNextTokenException":
+            raise _TokenExpired(str(refusal)) from refusal
         if refusal.code == "ResourceNotFoundException" and gone:
             raise ShardGone(f"stream {self._stream} has no {gone}: {refusal.message}") from refusal
         raise FleetlakeError(f"stream {self._stream}: {refusal}") from refusal

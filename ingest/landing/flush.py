@@ -79,6 +79,14 @@ class Pending:
     batches: Sequence[Batch]
     decoder_version: int
 
+    def halves(self) -> "tuple[Pending, Pending] | None":
+        """The batches in two runs, to be flushed one after the other; None for a single batch."""
+        middle = len(self.batches) // 2
+        if not middle:
+            return None
+        version = self.decoder_version
+        return Pending(self.batches[:middle], version), Pending(self.batches[middle:], version)
+
     def encode(self, watermark_ms: int, fence: int, worker: str, trace_id: str | None = None) -> Flush:
         """Encode. watermark_ms: the shard's watermark as committed. Thread-safe: it uses only its arguments.
 

@@ -12,21 +12,15 @@ import tenacity
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from contracts.errors import ObjectConflict, SinkUnavailable
+from contracts.errors import BadSettings, FleetlakeError, ObjectConflict, SinkUnavailable
 from contracts.settings import RegionSettings
+from ingest.runtime.aws_access import NO_CREDENTIALS, SKEWED, AwsClock, sign_s3_by, static_credentials
+from ingest.runtime.aws_errors import CALLS, S3, STS, UNKNOWN, WAITS, Meaning, Verdict, verdict
 
 _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
-_EXISTS = {"PreconditionFailed", "412"}
-_BEING_WRITTEN = {"ConditionalRequestConflict", "409"}
-_MISSING = {"NoSuchKey", "404", "NotFound"}
-_HELP = {
-    "AccessDenied": "it denies this; check the bucket policy and the region's credentials",
-    "InvalidAccessKeyId": "it does not know the access key; check the region's credentials",
-    "SignatureDoesNotMatch": "it refuses the secret key; check the region's credentials",
-    "NoSuchBucket": "the bucket is not there; create it or check the region's name",
-    "InsufficientStorage": "it is full; free space or grow it",
-}
+_AT_ONCE = {"SlowDown", "RequestTimeout", "ConditionalRequestConflict", "409"}
+"""What passes so soon that the same call tries again."""
 _SERVER_ERROR = 500
 
 
@@ -37,8 +31,18 @@ class S3Store:
     every source of credentials, and its CPU time does not matter: a flush of 100,000s of records is one or two puts.
     """
 
-    def __init__(self, client: Any, name: str, *, attempts: int = 4, longest_wait_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        client: Any,
+        name: str,
+        *,
+        attempts: int = 4,
+        longest_wait_s: float = 5.0,
+        aws_clock: AwsClock | None = None,
+    ) -> None:
+        """aws_clock: what the client signs by, to be set right where it proves wrong."""
         self._client = client
+        self._aws_clock = aws_clock or AwsClock()
         self._bucket = name
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="s3")
         self._retry = tenacity.Retrying(
@@ -49,8 +53,15 @@ class S3Store:
         )
 
     @classmethod
-    def of(cls, settings: RegionSettings, *, timeout_s: float = 30.0, attempts: int = 4) -> "S3Store":
-        """The lake bucket of the settings' region."""
+    def of(
+        cls,
+        settings: RegionSettings,
+        *,
+        timeout_s: float = 30.0,
+        attempts: int = 4,
+        aws_clock: AwsClock | None = None,
+    ) -> "S3Store":
+        """The lake bucket of the settings' region. aws_clock: shared with the clients of other services."""
         config = Config(
             retries={"total_max_attempts": 1},
             connect_timeout=5,
@@ -60,8 +71,13 @@ class S3Store:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        client = boto3.client("s3", config=config, **settings.s3.client_kwargs(settings.row.aws_region))
-        return cls(client, settings.bucket, attempts=attempts)
+        session, clock = boto3.Session(), aws_clock or AwsClock()
+        client = session.client("s3", config=config, **settings.s3.client_kwargs(settings.row.aws_region))
+        credentials = static_credentials(settings.s3) or session.get_credentials()
+        if credentials is None:
+            raise BadSettings(NO_CREDENTIALS)
+        sign_s3_by(client, credentials, clock)
+        return cls(client, settings.bucket, attempts=attempts, aws_clock=clock)
 
     async def put_new(self, key: str, data: bytes) -> None:
         """Put an object that must not exist with other bytes; see ObjectStore."""
@@ -96,7 +112,7 @@ class S3Store:
         try:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=data, IfNoneMatch="*")
         except ClientError as error:
-            if _code(error) not in _EXISTS:
+            if _verdict(error).meaning is not Meaning.REFUSED:
                 raise
             if sha256(self._get(key)).digest() != sha256(data).digest():
                 raise ObjectConflict(
@@ -107,7 +123,7 @@ class S3Store:
         try:
             body: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         except ClientError as error:
-            if _code(error) in _MISSING:
+            if _verdict(error).meaning is Meaning.REFUSED:
                 raise KeyError(key) from None
             raise
         return body
@@ -119,18 +135,46 @@ class S3Store:
     async def _run(self, what: str, call: Callable[[], _T]) -> _T:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._threads, lambda: self._retry.copy()(call))
+            return await loop.run_in_executor(self._threads, lambda: self._retry.copy()(self._by_right_time, call))
         except (ClientError, BotoCoreError, OSError) as error:
+            text = f"S3 bucket {self._bucket}: cannot {what}: {_explained(error)}"
+            if isinstance(error, ClientError) and _verdict(error).meaning is Meaning.FATAL:
+                raise FleetlakeError(text) from error
             _log.warning("s3 unavailable", bucket=self._bucket, action=what, error=_reason(error))
-            raise SinkUnavailable(f"S3 bucket {self._bucket}: cannot {what}: {_explained(error)}") from error
+            raise SinkUnavailable(text) from error
+
+    def _by_right_time(self, call: Callable[[], _T]) -> _T:
+        """Call; and once more where S3's answer shows that the clock is wrong, which is set right by it."""
+        ahead = self._aws_clock.ahead
+        try:
+            return call()
+        except ClientError as error:
+            if _code(error) in SKEWED:
+                self._aws_clock.learn(_headers(error).get("date"))
+            if self._aws_clock.ahead == ahead:
+                raise
+        return call()
 
 
 def _passes(error: BaseException) -> bool:
     """Whether the same call may succeed a moment later."""
     if isinstance(error, ClientError):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return status >= _SERVER_ERROR or _code(error) in {"SlowDown", "RequestTimeout", *_BEING_WRITTEN}
+        return _status(error) >= _SERVER_ERROR or _code(error) in _AT_ONCE
     return isinstance(error, (BotoCoreError, OSError))
+
+
+def _verdict(error: ClientError) -> Verdict:
+    """What the error means; a client raises also what STS answered it."""
+    service = S3 if error.operation_name in CALLS[S3] else STS
+    return verdict(service, error.operation_name, _code(error), _status(error))
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _headers(error: ClientError) -> dict[str, str]:
+    return dict(error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
 
 
 def _code(error: ClientError) -> str:
@@ -145,4 +189,7 @@ def _explained(error: Exception) -> str:
     reason = _reason(error)
     if not isinstance(error, ClientError):
         return f"it does not answer ({reason}: {error}); check the endpoint and that it runs"
-    return _HELP.get(reason) or f"it answered {reason}; it may be full, read-only or failing: check its log and disk"
+    does = _verdict(error).does
+    if does in (WAITS.does, UNKNOWN.does):
+        return f"it answered {reason}; it may be full, read-only or failing: check its log and disk"
+    return f"{reason}: {does}"

@@ -13,7 +13,7 @@ class ObjectStore(Protocol):
     - After `put_new` has returned, `get` returns exactly those bytes and `list` includes the key.
     - `delete` of a key that does not exist is not an error.
     - A store that is down, full, read-only or denying raises SinkUnavailable, which names it and says what to do;
-      nothing else is raised for it.
+      nothing else is raised for it. FleetlakeError says that it can never take or give this.
     - Methods may be called from many tasks at once.
     """
 

@@ -22,6 +22,7 @@ from ingest.batch import ShardId
 from ingest.leases.expressions import Change, commit_of, held_by
 from ingest.leases.protocol import WorkerId, after_commit
 from ingest.leases.wire import DynamoWire
+from ingest.runtime.aws_access import AwsClock
 
 _CHILD_TRIES = 5
 
@@ -29,10 +30,10 @@ _CHILD_TRIES = 5
 class DynamoLeases:
     """LeaseTable and Ledger of one region. Every read is consistent."""
 
-    def __init__(self, region: str, aws_region: str, access: AwsService) -> None:
+    def __init__(self, region: str, aws_region: str, access: AwsService, *, aws_clock: AwsClock | None = None) -> None:
         self._leases = leases_table(region)
         self._ledger = ledger_table(region)
-        self._wire = DynamoWire(aws_region, access)
+        self._wire = DynamoWire(aws_region, access, aws_clock)
 
     async def rows(self) -> list[LeaseRow]:
         """All rows by shard."""

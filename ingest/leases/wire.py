@@ -9,32 +9,25 @@ import msgspec
 from contracts.errors import FleetlakeError, SinkUnavailable
 from contracts.settings import AwsService
 from ingest.runtime.aws import AwsRefused, AwsUnanswered, JsonService
+from ingest.runtime.aws_access import AwsClock
+from ingest.runtime.aws_errors import DYNAMODB, REASON, Meaning, verdict
 
 _CONDITION = "ConditionalCheckFailed"
 _CANCELLED = "TransactionCanceledException"
-_BUSY = {
-    "ProvisionedThroughputExceededException",
-    "ThrottlingException",
-    "RequestLimitExceeded",
-    "TransactionConflictException",
-    "TransactionInProgressException",
-    "AccessDeniedException",
-    "UnrecognizedClientException",
-    _CANCELLED,
-}
-_OURS = {"ValidationException", "SerializationException", "UnknownOperationException"}
-"""Refusals of a malformed request, which waiting does not cure."""
 
 
 class DynamoWire:
     """One attempt a request. SinkUnavailable where DynamoDB is down, busy or denying; the change may then be done.
 
     Before its first answer, a refusal that names table or keys says that the settings are wrong (FleetlakeError). Once
-    it has answered, whatever it refuses but a malformed request is an outage: keys are rotated, tables are restored.
+    it has answered, a denial is an outage: keys are rotated, tables are restored. ingest.runtime.aws_errors says what
+    each error code means.
     """
 
-    def __init__(self, aws_region: str, access: AwsService) -> None:
-        self._service = JsonService("dynamodb", "DynamoDB_20120810", aws_region, access, version="1.0", timeout_s=10.0)
+    def __init__(self, aws_region: str, access: AwsService, aws_clock: AwsClock | None = None) -> None:
+        self._service = JsonService(
+            DYNAMODB, "DynamoDB_20120810", aws_region, access, version="1.0", timeout_s=10.0, aws_clock=aws_clock
+        )
         self._answered = False
 
     async def close(self) -> None:
@@ -79,10 +72,9 @@ class DynamoWire:
         try:
             await self._attempt("TransactWriteItems", {"TransactItems": writes, "ClientRequestToken": token})
         except AwsRefused as refusal:
-            refused = _conditions(refusal)
-            if not refused:
+            if refusal.code != _CANCELLED:
                 raise self._meaning(refusal) from refusal
-            return refused
+            return _conditions(refusal)
         return []
 
     async def _call(self, action: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -100,13 +92,24 @@ class DynamoWire:
             raise SinkUnavailable(f"dynamodb: {error}") from error
 
     def _meaning(self, refusal: AwsRefused) -> FleetlakeError:
-        if refusal.code in _BUSY or (self._answered and refusal.code not in _OURS):
+        if refusal.meaning is Meaning.DENIED and self._answered:
             return SinkUnavailable(str(refusal))
         return FleetlakeError(str(refusal))
 
 
 def _conditions(refusal: AwsRefused) -> list[int]:
-    if refusal.code != _CANCELLED:
-        return []
+    """The places of a cancelled transaction's writes whose condition did not hold.
+
+    Raises FleetlakeError where a write can never be done, SinkUnavailable where only others were in its way.
+    """
     reasons = msgspec.json.decode(refusal.body, type=dict[str, Any]).get("CancellationReasons") or []
-    return [index for index, reason in enumerate(reasons) if reason.get("Code") == _CONDITION]
+    meanings = {}
+    for place, reason in enumerate(reasons):
+        if (code := str(reason.get("Code") or "None")) != "None":
+            meanings[place] = verdict(DYNAMODB, REASON, code)
+            if meanings[place].meaning is Meaning.FATAL:
+                raise FleetlakeError(f"{refusal}: {code}: {reason.get('Message', '')}: {meanings[place].does}")
+    refused = [place for place, found in meanings.items() if found.meaning is Meaning.REFUSED]
+    if not refused:
+        raise SinkUnavailable(str(refusal))
+    return refused

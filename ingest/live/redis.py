@@ -8,10 +8,13 @@ first two fields of the JSON, of fixed width, so they cannot be lost without the
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib.resources import files
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pyarrow as pa
@@ -20,7 +23,7 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError
 
 from contracts.errors import RecordsRefused, SinkUnavailable
 from contracts.names import (
@@ -33,7 +36,9 @@ from contracts.names import (
     redis_writes,
 )
 from contracts.settings import RegionSettings
+from ingest.live.credentials import AskedFor, Login, elasticache_login, without_login
 from ingest.live.errors import explanation, rejects_rows
+from ingest.live.fitness import Fitness, fitness_of
 from ingest.live.pipeline import ErrorReply, Reply, send_and_count, send_and_parse
 from ingest.live.protocol import LiveReport
 from ingest.live.resp import EncodedRows, Writer, encode
@@ -48,17 +53,33 @@ _BYTES_AT_ONCE = 64 * 1024 * 1024
 _SWEPT_AT_ONCE = 500
 _DAY_MS = 86_400_000
 _REBUILT_WITHIN_S = 7 * 86_400
+_LOOK_EVERY_S = 60.0
+"""How often the server is asked whether it is still fit: its settings can be changed at any time."""
 
 
 class RedisLive:
-    """A LiveState in Redis. Requires cluster mode to be off: a script touches keys of several slots."""
+    """A LiveState in Redis.
+
+    Promise: nothing is written to a server that could lose a device's newest record unnoticed, or that is in cluster
+    mode (a script touches keys of several slots): SinkUnavailable says what to change, and the next write looks again.
+    """
 
     def __init__(
-        self, url: str, region: str, *, trail_points: int = 100, unseen_days: int = 30, timeout_s: float = 10
+        self,
+        url: str,
+        region: str,
+        *,
+        trail_points: int = 100,
+        unseen_days: int = 30,
+        timeout_s: float = 10,
+        login: Callable[[], Login] | None = None,
     ) -> None:
+        """login: gives user and password for each new connection, in place of those in `url`."""
+        by_login = {} if login is None else {"credential_provider": AskedFor(login)}
         # RESP2: a connection carries nothing but replies.
         pool = ConnectionPool.from_url(
-            url,
+            url if login is None else without_login(url),
+            **by_login,
             protocol=2,
             socket_timeout=timeout_s,
             socket_connect_timeout=5,
@@ -72,22 +93,53 @@ class RedisLive:
         self._unseen_ms = unseen_days * _DAY_MS
         self._timeout_s = timeout_s
         self._sha: bytes | None = None
+        self._fit_until_s = 0.0
+        self._said: str | None = None
         self._writer = Writer(uuid4().hex)
 
     @classmethod
     def of(cls, settings: RegionSettings) -> "RedisLive":
         """The region's live state, as its settings say."""
+        url, cache = settings.redis_url.get_secret_value(), settings.redis_iam_cache
+        user = urlsplit(url).username or ""
         return cls(
-            settings.redis_url.get_secret_value(),
+            url,
             settings.region,
+            login=None if cache is None else elasticache_login(user, cache, settings.row.aws_region),
             trail_points=settings.trail_points,
             unseen_days=settings.live_unseen_days,
         )
+
+    async def check(self) -> None:
+        """Raise SinkUnavailable where the server is away, or unfit for live state; log what else speaks against it."""
+        fitness = await self._guarded("check", self._fitness)
+        said = fitness.unfit or fitness.warning
+        if said is not None and said != self._said:
+            log = _log.warning if fitness.unfit is None else _log.error
+            log("redis unfit", region=self._region, why=said, written=fitness.unfit is None)
+        self._said = said
+        if fitness.evicted:
+            # Guards may be gone: the epoch goes too, so that live state is rebuilt once nothing is evicted any more.
+            await self.mark_incomplete()
+        if fitness.unfit is not None:
+            await self._connect_anew()
+            raise SinkUnavailable(f"Redis of region {self._region}: {fitness.unfit}")
+        self._fit_until_s = time.monotonic() + _LOOK_EVERY_S
+
+    async def _fitness(self) -> Fitness:
+        try:
+            return fitness_of(await self._redis.info())
+        except NoPermissionError:
+            return Fitness(
+                warning="its user may not call INFO: whether it evicts keys is not known; add +info to its ACL"
+            )
 
     async def write(self, rows: pa.RecordBatch) -> LiveReport:
         """Take in rows; see LiveState. Selects each device's newest rows first, so Redis gets each device once."""
         if not rows.num_rows:
             return LiveReport()
+        if time.monotonic() >= self._fit_until_s:
+            await self.check()
         if rows.num_rows > 1 and rows.nbytes > _BYTES_AT_ONCE:
             middle = rows.num_rows // 2
             return _sum(await self.write(rows.slice(0, middle)), await self.write(rows.slice(middle)))
@@ -221,12 +273,19 @@ class RedisLive:
         finally:
             await self._pool.release(connection)
 
+    async def _connect_anew(self) -> None:
+        """Use no open connection again: after a failover the address is another server's."""
+        self._fit_until_s = 0.0
+        with suppress(RedisError, OSError):
+            await self._pool.disconnect(inuse_connections=False)
+
     async def _guarded(self, what: str, call: Callable[[], Awaitable[Any]]) -> Any:
         try:
             return await call()
         except (RedisError, OSError, TimeoutError) as error:
             if rejects_rows(error):
                 raise RecordsRefused(f"Redis of region {self._region}: cannot {what}: {error}") from error
+            await self._connect_anew()
             _log.warning("redis unavailable", region=self._region, action=what, error=type(error).__name__)
             raise SinkUnavailable(f"Redis of region {self._region}: cannot {what}: {explanation(error)}") from error
 

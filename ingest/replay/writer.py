@@ -9,7 +9,7 @@ import msgspec
 
 from contracts.errors import SinkUnavailable
 from contracts.settings import AwsService
-from ingest.runtime.aws import AwsRefused, AwsUnanswered, JsonService
+from ingest.runtime.aws import AwsRefused, AwsThrottled, AwsUnanswered, JsonService
 from ingest.runtime.retry import Backoff
 
 MOST_RECORDS = 500
@@ -87,9 +87,9 @@ class KinesisWriter:
         body = msgspec.json.encode({"StreamName": self._stream, "Records": [_row(one) for one in records.values()]})
         try:
             answer = msgspec.json.decode((await self._service.call("PutRecords", body)).body, type=_Answer)
+        except AwsThrottled:
+            return {}
         except AwsRefused as refusal:
-            if refusal.code in _BUSY:
-                return {}
             if refusal.code not in {"ValidationException", "InvalidArgumentException"}:
                 raise SinkUnavailable(f"stream {self._stream} takes no records: {refusal}") from refusal
             if len(records) == 1:

@@ -13,7 +13,7 @@ from functools import partial
 
 import structlog
 
-from contracts.errors import FleetlakeError
+from contracts.errors import FleetlakeError, SinkUnavailable
 from contracts.ledger import LeaseRow
 from contracts.names import stream
 from contracts.settings import RegionSettings
@@ -25,6 +25,7 @@ from ingest.landing import S3Store
 from ingest.leases.dynamodb import DynamoLeases
 from ingest.live import RedisLive
 from ingest.runtime.allocator import keep_freed_memory
+from ingest.runtime.aws_access import AwsClock
 from ingest.runtime.metrics import Metrics
 from ingest.runtime.offload import OneThread, Threads, aside
 from ingest.service.health import HealthServer
@@ -114,7 +115,8 @@ async def serve(
         slot.announce(pages)
         where = {"metrics": f"{pages}/metrics", "pid": os.getpid()}
         _log.info("worker.started", region=settings.region, worker=slot.worker, **where)
-        beside = [asyncio.create_task(_copy_watermarks(settings, worker)), asyncio.create_task(_show_progress(worker))]
+        around = (_copy_watermarks(settings, worker), _show_progress(worker), _check_live(parts))
+        beside = [asyncio.create_task(task) for task in around]
         report = await worker.run()
         await _copy_last_watermarks(settings, parts)
         _log.info("worker.ended", worker=slot.worker, read=report.read, landed=report.landed)
@@ -129,13 +131,15 @@ async def serve(
 
 def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
     """The real parts of a region's worker."""
-    aws_region = settings.row.aws_region
+    aws_region, aws_clock = settings.row.aws_region, AwsClock()
     decoding = OneThread()
     return Parts(
-        stream=HttpStream(stream(settings.region), aws_region, settings.kinesis, decoding=decoding.beginning),
-        fan_out=_fan_out(settings),
-        leases=DynamoLeases(settings.region, aws_region, settings.dynamodb),
-        store=S3Store.of(settings),
+        stream=HttpStream(
+            stream(settings.region), aws_region, settings.kinesis, decoding=decoding.beginning, aws_clock=aws_clock
+        ),
+        fan_out=_fan_out(settings, aws_clock),
+        leases=DynamoLeases(settings.region, aws_region, settings.dynamodb, aws_clock=aws_clock),
+        store=S3Store.of(settings, aws_clock=aws_clock),
         live=RedisLive.of(settings),
         decoder=JsonDecoder(),
         decoding=decoding.finishing,
@@ -145,11 +149,16 @@ def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
     )
 
 
-def _fan_out(settings: RegionSettings) -> FanOut | None:
+def _fan_out(settings: RegionSettings, aws_clock: AwsClock) -> FanOut | None:
     if settings.reading == "polling":
         return None
-    aws_region = settings.row.aws_region
-    return FanOut(stream(settings.region), aws_region, settings.kinesis, settings.fan_out_consumer)
+    return FanOut(
+        stream(settings.region),
+        settings.row.aws_region,
+        settings.kinesis,
+        settings.fan_out_consumer,
+        aws_clock=aws_clock,
+    )
 
 
 async def close(parts: Parts) -> None:
@@ -212,6 +221,13 @@ async def _copied(settings: RegionSettings, rows: Sequence[LeaseRow], age_s: flo
         await aside(partial(copy_watermarks, dsn, rows, age_s=age_s), within_s=_COPY_EVERY_S)
     except TimeoutError:
         _log.warning("watermarks.not_copied", error="TimeoutError")
+
+
+async def _check_live(parts: Parts) -> None:
+    """Say at the start what speaks against the Redis that is there, not only at the first record."""
+    if isinstance(parts.live, RedisLive):
+        with suppress(SinkUnavailable):
+            await parts.live.check()
 
 
 async def _show_progress(worker: Worker) -> None:

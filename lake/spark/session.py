@@ -164,7 +164,8 @@ def _s3a(settings: RegionSettings) -> dict[str, str]:
             f"{prefix}change.detection.mode": "none",
         }
     if settings.s3.access_key:
-        options[f"{prefix}aws.credentials.provider"] = "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"
+        kind = "TemporaryAWSCredentialsProvider" if settings.s3.session_token else "SimpleAWSCredentialsProvider"
+        options[f"{prefix}aws.credentials.provider"] = f"org.apache.hadoop.fs.s3a.{kind}"
     return options
 
 
@@ -176,10 +177,15 @@ def _secrets(settings: RegionSettings) -> dict[str, str]:
     keys = _keys(settings.s3)
     if keys:
         options |= {"s3.access-key-id": keys[0], "s3.secret-access-key": keys[1]}
+    token = settings.s3.session_token
+    if token:
+        options["s3.session-token"] = token.get_secret_value()
     named = _named(settings, options)
+    prefix = _bucket_options(settings)
     if keys:
-        prefix = _bucket_options(settings)
         named |= {f"{prefix}access.key": keys[0], f"{prefix}secret.key": keys[1]}
+    if token:
+        named[f"{prefix}session.token"] = token.get_secret_value()
     return named
 
 

@@ -9,7 +9,9 @@ from contracts.regions import Region
 
 
 def region_policy(region: Region, *, account: str, partition: str = "aws") -> str:
-    """The policy of one region's processes: its own stream and its own two tables, and no more.
+    """The policy of one region's processes: its own stream, its consumers and its own two tables, and no more.
+
+    Keys of KMS only as those services use them for what they hold.
 
     account: the 12 digits of the AWS account. partition: `aws`, `aws-cn` or `aws-us-gov`.
     """
@@ -18,6 +20,7 @@ def region_policy(region: Region, *, account: str, partition: str = "aws") -> st
         partition=partition,
         account=account,
         aws_region=region.aws_region,
+        domain="amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com",
         stream=names.stream(region.name),
         leases=names.leases_table(region.name),
         ledger=names.ledger_table(region.name),

@@ -11,7 +11,7 @@ import structlog
 from msgspec.structs import replace
 
 from contracts.errors import SinkUnavailable
-from contracts.ledger import LeaseRow, LedgerEntry
+from contracts.ledger import LeaseRow, LedgerEntry, fits_the_ledger
 from ingest.batch import Batch
 from ingest.kinesis import Shard
 from ingest.landing import Flush, ObjectStore, Pending, ShardBuffer
@@ -202,8 +202,10 @@ class Delivery:
         try:
             flush: Flush = await self._encoding(pending.encode, lease.watermark_ms, lease.fence, self._worker)
         except Exception as error:  # noqa: BLE001 - the record to blame is found, whatever it broke
-            parted = await self._quarantine.taken_apart(pending, error)
-            self._sealed.extendleft(zip(reversed(parted), (size, 0), strict=False))
+            self._put_back(await self._quarantine.taken_apart(pending, error), size)
+            return
+        if not fits_the_ledger(flush.entry(lease.position, 0)) and (halves := pending.halves()) is not None:
+            self._put_back(halves, size)
             return
         for landed, data in flush.objects:
             await self._retry.until_done(LANDING, partial(self._store.put_new, landed.key, data))
@@ -214,6 +216,10 @@ class Delivery:
         self._flushing = False
         self._budget.free(lease.shard_id, size)
         self._measure(flush, entry, self._clock.monotonic_s() - started_s)
+
+    def _put_back(self, parts: Sequence[Pending], size: int) -> None:
+        """Flush these in this order next; the budget gets its room back after the last."""
+        self._sealed.extendleft(zip(reversed(parts), (size, 0), strict=False))
 
     def _trimmed_entry(self) -> LedgerEntry:
         """An entry without records, which says that the stream trimmed unread records at the shard's end."""
