@@ -75,7 +75,7 @@ create table if not exists staging.device_day (
 );
 create index if not exists device_day_of_day on staging.device_day (day);
 
--- A copy of the leases' watermarks, for people: the consumer writes it, no program reads it. DynamoDB holds the truth.
+-- A copy of the leases' watermarks. The consumer is its one writer; updated_at is when the leases were read. DynamoDB holds the truth.
 create table if not exists ops.watermarks (
     shard_id text primary key,
     position text not null,
