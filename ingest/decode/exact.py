@@ -114,13 +114,14 @@ def _object(data: bytes) -> Mapping[str, msgspec.Raw | bytes]:
     if len(data) > MAX_RECORD_BYTES:
         raise too_large(len(data))
     try:
-        raws: Mapping[str, msgspec.Raw | bytes] | None = _OBJECT.decode(data)
+        raws: Mapping[str, msgspec.Raw | bytes] = _OBJECT.decode(data)
     except msgspec.ValidationError:
         raise Unplaceable(RejectReason.NOT_JSON, _other_than_object(data)) from None
     except msgspec.DecodeError as error:
-        raws = _with_half_pairs(data)
-        if raws is None:
+        halves = _with_half_pairs(data)
+        if halves is None:
             raise Unplaceable(RejectReason.NOT_JSON, _not_utf8(data) or str(error)) from None
+        raws = halves
     except UnicodeDecodeError:
         raise Unplaceable(RejectReason.NOT_JSON, _not_utf8(data)) from None
     except RecursionError:
