@@ -110,9 +110,12 @@ class RedisLive:
             unseen_days=settings.live_unseen_days,
         )
 
-    async def check(self) -> None:
-        """Raise SinkUnavailable where the server is away, or unfit for live state; log what else speaks against it."""
-        fitness = await self._guarded("check", self._fitness)
+    async def check(self, before: str = "check") -> None:
+        """Raise SinkUnavailable where the server is away, or unfit for live state; log what else speaks against it.
+
+        before: what is to be done once it is known to be fit, for the message.
+        """
+        fitness = await self._guarded(before, self._fitness)
         said = fitness.unfit or fitness.warning
         if said is not None and said != self._said:
             log = _log.warning if fitness.unfit is None else _log.error
@@ -139,7 +142,7 @@ class RedisLive:
         if not rows.num_rows:
             return LiveReport()
         if time.monotonic() >= self._fit_until_s:
-            await self.check()
+            await self.check(before="write")
         if rows.num_rows > 1 and rows.nbytes > _BYTES_AT_ONCE:
             middle = rows.num_rows // 2
             return _sum(await self.write(rows.slice(0, middle)), await self.write(rows.slice(middle)))
