@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -81,7 +82,6 @@ class Access:
         self.clock = clock or AwsClock()
         self._service = service
         self._aws_region = aws_region
-        self._session = botocore.session.get_session()
         self.url = access.endpoint or _endpoint(self._session, service, aws_region)
         scheme = urlsplit(self.url).scheme
         self.secure = scheme == "https"
@@ -92,6 +92,11 @@ class Access:
         self._credentials = static_credentials(access) or _found(self._session)
         self._refreshing = asyncio.Lock()
         self._had = False
+
+    @cached_property
+    def _session(self) -> Any:
+        """botocore's session, whose making takes some 50 ms: not where the settings say everything."""
+        return botocore.session.get_session()
 
     async def signed(self, headers: Mapping[str, str], body: bytes) -> Signed:
         """The headers of a POST of `body`, signed."""
