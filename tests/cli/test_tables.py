@@ -3,7 +3,6 @@
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -81,8 +80,9 @@ def _replay() -> list[str]:
     values = dict.fromkeys(("records", "kinesis_records", "bytes", "devices", "not_json"), 123_456_789)
     values |= {"first_ts": "2026-11-20T06:00:00.000Z", "last_ts": "2026-11-21T06:00:00.000Z"}
     report: Any = Reported(**values, seconds=98_765.4, rate=1_234_567.8, dropped_columns=["a_very_long_column"] * 3)
-    print_table(replay._table(Path("rows.csv"), "us", report))
-    return ["123,456,789", "2026-11-20T06:00:00.000Z", "98,765.4", "1,234,568", "a_very_long_column"]
+    report.findings = SimpleNamespace(lines=lambda: [("clock changes", "2026-10-25 02:30:00, 9,876,543 lines")])
+    print_table(replay._table("rows.csv on telemetry-us", report))
+    return ["123,456,789", "2026-11-20T06:00:00.000Z", "98,765.4", "1,234,568", "a_very_long_column", "9,876,543"]
 
 
 def _replay_rejected() -> list[str]:
