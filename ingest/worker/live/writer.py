@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import pyarrow as pa
 import structlog
 
@@ -15,11 +14,11 @@ from contracts.errors import SinkUnavailable
 from ingest.batch import BATCH_OVERHEAD_BYTES, ShardId, worth_joining
 from ingest.kinesis import StreamClient, StreamUnavailable
 from ingest.live.protocol import LiveState
-from ingest.live.selection import select_newest
 from ingest.runtime.clock import Clock
 from ingest.runtime.metrics import LIVE, Metrics
 from ingest.runtime.retry import Retry
 from ingest.worker.live.isolate import write_around
+from ingest.worker.live.newest import newest_of_each
 from ingest.worker.live.progress import LiveProgress
 from ingest.worker.reading.start import stream_now_ms
 
@@ -27,8 +26,10 @@ _log = structlog.get_logger()
 _MIB = 1024 * 1024
 MOST_PENDING_ROWS = 1_000_000
 MOST_PENDING_BYTES = 256 * _MIB
+"""Of all memory for what live state lacks: half for rows that wait, a quarter for writes in progress, a quarter for the
+copies that are made while rows are thinned out."""
 MOST_ROWS_A_WRITE = 100_000
-MOST_BYTES_A_WRITE = 64 * _MIB
+MOST_BYTES_A_WRITE = 32 * _MIB
 CROWDED = 0.3
 """Share of what may wait above which readers give way. It is three writes: the store always has a next one, and answers
 that are on their way by then still have room."""
@@ -56,10 +57,10 @@ class LiveWriter:
 
     Promises
     - `offer` never waits and never fails.
-    - While the store is away or slow, at most MOST_PENDING_ROWS rows and MOST_PENDING_BYTES wait: beyond, only what
-      decides each device's newest record and place is kept, and where even that is too much, only a part of it. What
-      is dropped, trail points included, is a gap in `progress` until ingest.worker.live.catch_up has filled it from
-      landing.
+    - While the store is away or slow, at most MOST_PENDING_ROWS rows wait, in MOST_PENDING_BYTES of memory, copies
+      included: beyond, only what decides each device's newest record and place is kept, and where even that is too
+      much, only a part of it. What is dropped, trail points included, is a gap in `progress` until
+      ingest.worker.live.catch_up has filled it from landing.
     - `progress.written` of a shard is a sequence number up to which every record offered is in the store.
     """
 
@@ -106,19 +107,21 @@ class LiveWriter:
         ):
             last, before = self._pop(), self._pop()
             self._put(_together((before, last)))
-        if self._rows > MOST_PENDING_ROWS or self._bytes > MOST_PENDING_BYTES:
+        if self._rows > MOST_PENDING_ROWS or self._bytes > MOST_PENDING_BYTES // 2:
             self._shrink()
         self._metrics.live_pending.set(self.pending_rows)
         self._wake.set()
 
-    async def room(self) -> None:
-        """Wait until live state keeps up, at most GIVE_WAY_S. Readers call it before each read: what they read faster
-        than it can be written would be dropped, and then be written again from landing.
+    async def room(self, within_s: float = GIVE_WAY_S) -> float:
+        """Wait until live state keeps up, so long at most; the rest of that time.
+
+        Readers call it before each read, and with the rest once an answer has come: what they read faster than it can
+        be written would be dropped, and then be written again from landing.
         """
-        waited_s = 0.0
-        while self._crowded and waited_s < GIVE_WAY_S:
+        while self._crowded and within_s > 0:
             await self._clock.sleep(APART_S / 6)
-            waited_s += APART_S / 6
+            within_s -= APART_S / 6
+        return within_s
 
     @property
     def _crowded(self) -> bool:
@@ -204,12 +207,17 @@ class LiveWriter:
 
     def _shrink(self) -> None:
         """Keep newest records and places only, at most half of what may wait, so that this is not repeated at once."""
-        all_rows = _together([self._pop(first=True) for _ in range(len(self._pending))])
-        kept = first_of(newest_of_each(all_rows.rows), MOST_PENDING_ROWS // 2, MOST_PENDING_BYTES // 2)
+        since_s, marks, batches = self._pending[0].since_s, dict[ShardId, str](), deque[pa.RecordBatch]()
+        while self._pending:
+            item = self._pop(first=True)
+            marks.update(item.marks)
+            batches.append(item.rows)
+        del item
+        kept = newest_of_each(batches, MOST_PENDING_ROWS // 2, MOST_PENDING_BYTES // 4)
         if self.progress.complete:
             _log.warning("live.behind", why="more than the waiting room holds; the rest follows from landing")
-        self.progress.dropped(all_rows.marks)
-        self._put(_Waiting(all_rows.since_s, kept, all_rows.marks, kept.nbytes + BATCH_OVERHEAD_BYTES))
+        self.progress.dropped(marks)
+        self._put(_Waiting(since_s, kept, marks, kept.nbytes + BATCH_OVERHEAD_BYTES))
 
 
 def _together(items: Iterable[_Waiting]) -> _Waiting:
@@ -221,24 +229,6 @@ def _together(items: Iterable[_Waiting]) -> _Waiting:
         marks.update(item.marks)
     size = sum(item.bytes for item in items) - BATCH_OVERHEAD_BYTES * (len(items) - 1)
     return _Waiting(items[0].since_s, pa.concat_batches([item.rows for item in items]), marks, size)
-
-
-def newest_of_each(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Each device's newest row and newest row with a good position, in the rows' order.
-
-    rows: contracts.record.LANDING_SCHEMA, any order, at least one.
-    """
-    selection = select_newest(rows, 0)
-    kept = np.union1d(selection.newest, selection.placed[selection.placed >= 0])
-    return rows.take(pa.array(kept))
-
-
-def first_of(rows: pa.RecordBatch, most_rows: int, most_bytes: int) -> pa.RecordBatch:
-    """As many of the first rows as are within both bounds, in memory of their own."""
-    count = min(rows.num_rows, most_rows)
-    while count and rows.slice(0, count).nbytes > most_bytes:
-        count //= 2
-    return rows if count == rows.num_rows else rows.take(pa.array(np.arange(count)))
 
 
 async def sweep(live: LiveState, stream: StreamClient) -> int:

@@ -17,6 +17,8 @@ from tests.builders.ingest import ARRIVAL_MS, landing_rows
 from tests.builders.virtual_time import VirtualClock, run_virtually
 
 MIB = 1024 * 1024
+KEPT_POOLS: list[pa.MemoryPool] = []
+"""Arrays free their memory in the pool that they came from, however late."""
 NO_ROWS = pa.RecordBatch.from_pylist([], LANDING_SCHEMA)
 
 
@@ -64,6 +66,32 @@ def test_rows_of_many_bytes_wait_only_up_to_the_bound_and_the_rest_is_noted(monk
         assert not live.complete
 
     run_virtually(story())
+
+
+def test_the_bound_counts_every_byte_that_waits_is_written_or_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measured by Arrow's allocator, at its peak, while the store is away."""
+    monkeypatch.setattr(writer, "MOST_PENDING_BYTES", 32 * MIB)
+    monkeypatch.setattr(writer, "MOST_BYTES_A_WRITE", 4 * MIB)
+    before = pa.default_memory_pool()
+    pool = pa.proxy_memory_pool(before)
+    KEPT_POOLS.append(pool)
+
+    async def story() -> None:
+        live = _writer(Slow())
+        running = asyncio.create_task(live.run())
+        for number in range(200):
+            live.offer(_rows(number * 100, 100, size=10_000), "s", str(number + 1))
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running])
+
+    pa.set_memory_pool(pool)
+    try:
+        run_virtually(story())
+    finally:
+        pa.set_memory_pool(before)
+    made = 2 * _rows(0, 100, size=10_000).nbytes
+    assert pool.max_memory() <= 32 * MIB + made
 
 
 def test_a_write_is_of_few_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
