@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from stack.emulator.answers import MOST_BYTES, fitting
 from stack.emulator.expiry import _expire_records
 from stack.emulator.snapshots import _only_reads
 
@@ -46,3 +47,10 @@ def test_a_stream_without_expired_records_is_not_copied():
 def test_only_what_can_change_something_asks_for_a_snapshot(target, reads):
     scope = {"method": "POST", "headers": [(b"x-amz-target", target.encode())]}
     assert _only_reads(scope) is reads
+
+
+@pytest.mark.parametrize(
+    ("sizes", "fit"), [((), 0), ((1, 1), 2), ((MOST_BYTES // 4,) * 6, 3), ((2 * MOST_BYTES, 1), 1)]
+)
+def test_an_answer_ends_at_ten_mib_as_kinesis_does(sizes, fit):
+    assert fitting([{"Data": b"x" * size, "PartitionKey": "k"} for size in sizes]) == fit
