@@ -188,6 +188,11 @@ def stream_item(created_ms: int) -> dict[str, Any]:
     return {"shard_id": {"S": STREAM_ROW}, "created_ms": {"N": str(created_ms)}}
 
 
+def stream_changes(item: dict[str, Any]) -> int:
+    """How often leases were released, ended or added, as that row counts it: workers need not read all rows to see."""
+    return int(item.get("changes", {"N": "0"})["N"])
+
+
 def stream_created_ms(item: dict[str, Any]) -> int:
     """When the stream was made that the leases are of."""
     return int(item["created_ms"]["N"])

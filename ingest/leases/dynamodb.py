@@ -1,6 +1,7 @@
 """Leases and ledger in DynamoDB: tables leases-R (key shard_id) and ledger-R (keys shard_id, last_seq)."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from contracts.errors import LeaseLost, PositionMoved, SinkUnavailable
@@ -13,6 +14,7 @@ from contracts.ledger import (
     lease_rows,
     ledger_entry,
     ledger_item,
+    stream_changes,
     stream_created_ms,
     stream_item,
 )
@@ -45,6 +47,7 @@ class DynamoLeases:
         for row in rows:
             request = {"Item": lease_item(row), "ConditionExpression": "attribute_not_exists(shard_id)"}
             await self._wire.conditionally("PutItem", {"TableName": self._leases, **request})
+        await self._count_a_change()
 
     async def take(self, seen: LeaseRow, worker: WorkerId) -> LeaseRow | None:
         """Raise the fence by one, if fence and heartbeat are as seen."""
@@ -75,11 +78,17 @@ class DynamoLeases:
         else:
             change.put("wanted_by", to)
         await self._update_held(lease, change)
+        await self._count_a_change()
 
     async def ask(self, seen: LeaseRow, worker: WorkerId) -> bool:
         """Mark the row as wanted, if nobody else has."""
         change = held_by(seen).absent("wanted_by").put("wanted_by", worker)
         return await self._update(seen.shard_id, change) is not None
+
+    async def changes(self) -> int | None:
+        """Read the stream's row."""
+        item = await self._wire.get(self._leases, {"shard_id": {"S": STREAM_ROW}})
+        return None if item is None else stream_changes(item)
 
     async def remove(self, row: LeaseRow) -> None:
         """Delete an ended row."""
@@ -123,6 +132,8 @@ class DynamoLeases:
             writes.extend([write for child in children or () if (write := await self._child(child))])
             refused = await self._wire.transact(writes)
             if not refused:
+                if children is not None:
+                    await self._count_a_change()
                 return after
             if any(index < own for index in refused):
                 await self._explain(lease)
@@ -146,22 +157,43 @@ class DynamoLeases:
                 return sorted(found)
             request["ExclusiveStartKey"] = {**reached, "last_seq": {"S": LAST_SEQ}}
 
-    async def entries(self, shard_id: ShardId, after: str = "") -> list[LedgerEntry]:
+    async def entries(self, shard_id: ShardId, after: str = "", *, most: int | None = None) -> list[LedgerEntry]:
         """The shard's entries in order."""
-        request = {
-            "TableName": self._ledger,
-            "ConsistentRead": True,
-            "KeyConditionExpression": "shard_id = :shard AND last_seq > :after",
-            "ExpressionAttributeValues": {":shard": {"S": shard_id}, ":after": {"S": padded_sequence(after)}},
-        }
-        return [ledger_entry(item) async for item in self._wire.pages("Query", request)]
+        return await self._queried(shard_id, ">", after, most)
+
+    async def entries_before(self, shard_id: ShardId, before: str = LAST_SEQ, *, most: int) -> list[LedgerEntry]:
+        """The shard's newest entries, newest first."""
+        return await self._queried(shard_id, "<", before, most, ScanIndexForward=False)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._wire.close()
 
+    async def _queried(self, shard_id: ShardId, by: str, than: str, most: int | None, **more: Any) -> list[LedgerEntry]:
+        request: dict[str, Any] = {
+            "TableName": self._ledger,
+            "ConsistentRead": True,
+            "KeyConditionExpression": f"shard_id = :shard AND last_seq {by} :than",
+            "ExpressionAttributeValues": {":shard": {"S": shard_id}, ":than": {"S": padded_sequence(than)}},
+            **more,
+        }
+        if most is not None:
+            request["Limit"] = most
+        found: list[LedgerEntry] = []
+        async for item in self._wire.pages("Query", request):
+            found.append(ledger_entry(item))
+            if len(found) == most:
+                break
+        return found
+
     def _keyed(self, shard_id: ShardId, change: Change) -> dict[str, Any]:
         return {"TableName": self._leases, "Key": {"shard_id": {"S": shard_id}}, **change.request()}
+
+    async def _count_a_change(self) -> None:
+        """What changed is done already; where it cannot be counted, others see it a little later."""
+        with suppress(SinkUnavailable):
+            request = self._keyed(STREAM_ROW, Change().present("created_ms").add("changes", 1))
+            await self._wire.conditionally("UpdateItem", request)
 
     async def _put(self, request: dict[str, Any]) -> bool:
         return await self._wire.conditionally("PutItem", {"TableName": self._leases, **request}) is not None

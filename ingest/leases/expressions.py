@@ -33,6 +33,11 @@ class Change:
         self._conditions.append(f"{self._name(name)} <= {self._value(value)}")
         return self
 
+    def present(self, name: str) -> "Change":
+        """Only if there is such an attribute."""
+        self._conditions.append(f"attribute_exists({self._name(name)})")
+        return self
+
     def absent(self, name: str) -> "Change":
         """Only if there is no such attribute."""
         self._conditions.append(f"attribute_not_exists({self._name(name)})")

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from contracts.errors import LeaseLost, PositionMoved
 from contracts.ledger import LeaseRow, LedgerEntry
-from contracts.names import padded_sequence
+from contracts.names import LAST_SEQ, padded_sequence
 from ingest.batch import ShardId
 from ingest.leases.protocol import WorkerId, after_commit
 
@@ -19,6 +19,7 @@ class MemoryLeases:
         self._rows: dict[ShardId, LeaseRow] = {}
         self._entries: dict[tuple[ShardId, str], LedgerEntry] = {}
         self._stream_created_ms = 0
+        self._changes = 0
 
     async def rows(self) -> list[LeaseRow]:
         """All rows by shard."""
@@ -30,6 +31,7 @@ class MemoryLeases:
         await asyncio.sleep(0)
         for row in rows:
             self._rows.setdefault(row.shard_id, row)
+        self._changes += 1
 
     async def take(self, seen: LeaseRow, worker: WorkerId) -> LeaseRow | None:
         """The next fence, for the first caller."""
@@ -59,6 +61,7 @@ class MemoryLeases:
         await asyncio.sleep(0)
         row = self._held(lease)
         self._put(replace(row, owner=None, heartbeat=row.heartbeat + 1, wanted_by=to, live_seq=live_seq))
+        self._changes += 1
 
     async def ask(self, seen: LeaseRow, worker: WorkerId) -> bool:
         """Mark the row for the first caller."""
@@ -68,6 +71,11 @@ class MemoryLeases:
             return False
         self._put(replace(row, wanted_by=worker))
         return True
+
+    async def changes(self) -> int | None:
+        """How often a row was added, released or ended."""
+        await asyncio.sleep(0)
+        return self._changes
 
     async def remove(self, row: LeaseRow) -> None:
         """Delete the row of an ended shard."""
@@ -120,6 +128,7 @@ class MemoryLeases:
             if known.fence == 0:
                 self._put(replace(known, watermark_ms=min(known.watermark_ms, child.watermark_ms)))
         if children is not None:
+            self._changes += 1
             row = replace(row, live_seq=lease.live_seq)
         row = after_commit(row, entry, ended=children is not None)
         return self._put(replace(row, heartbeat=row.heartbeat + 1))
@@ -134,11 +143,19 @@ class MemoryLeases:
         await asyncio.sleep(0)
         return sorted({shard_id for shard_id, _ in self._entries})
 
-    async def entries(self, shard_id: ShardId, after: str = "") -> list[LedgerEntry]:
+    async def entries(self, shard_id: ShardId, after: str = "", *, most: int | None = None) -> list[LedgerEntry]:
         """The shard's entries after that sequence number."""
         await asyncio.sleep(0)
         first = padded_sequence(after)
-        return [self._entries[key] for key in sorted(self._entries) if key[0] == shard_id and key[1] > first]
+        keys = sorted(key for key in self._entries if key[0] == shard_id and key[1] > first)
+        return [self._entries[key] for key in keys[:most]]
+
+    async def entries_before(self, shard_id: ShardId, before: str = LAST_SEQ, *, most: int) -> list[LedgerEntry]:
+        """The shard's newest entries before that sequence number."""
+        await asyncio.sleep(0)
+        last = padded_sequence(before)
+        keys = sorted((key for key in self._entries if key[0] == shard_id and key[1] < last), reverse=True)
+        return [self._entries[key] for key in keys[:most]]
 
     async def close(self) -> None:
         """Nothing to close."""

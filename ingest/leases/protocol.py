@@ -1,14 +1,18 @@
 """The promises of the lease table and the ledger, and the lease after a commit."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from contracts.ledger import LeaseRow, LedgerEntry
+from contracts.names import LAST_SEQ
 from ingest.batch import ShardId
 
 WorkerId = str
+ENTRIES_A_PAGE = 500
+"""Some 700 KB of DynamoDB's items."""
 
 
 class LeaseTable(Protocol):
@@ -20,6 +24,7 @@ class LeaseTable(Protocol):
       raises the fence by one; a fence is never used twice. An ended shard cannot be taken.
     - `renew`, `advance` and `release` by anyone but the holder of the current fence raise LeaseLost and change nothing.
     - A watermark never goes backwards.
+    - `changes` grows once a shard was released, has ended or got its row; where a worker died in between, it does not.
     - Any call may raise SinkUnavailable; the change may then have been made or not.
     """
 
@@ -49,6 +54,10 @@ class LeaseTable(Protocol):
 
     async def ask(self, seen: LeaseRow, worker: WorkerId) -> bool:
         """Ask the owner for a graceful hand-over; False where the owner changed or another asked before."""
+        ...
+
+    async def changes(self) -> int | None:
+        """A count of what makes it worth while to read all rows; None where nothing counts it. One small read."""
         ...
 
     async def remove(self, row: LeaseRow) -> None:
@@ -94,8 +103,12 @@ class Ledger(Protocol):
         """Every shard that has an entry, also ended shards whose lease rows have been removed."""
         ...
 
-    async def entries(self, shard_id: ShardId, after: str = "") -> list[LedgerEntry]:
-        """The shard's entries in order, those with last_seq greater than `after`."""
+    async def entries(self, shard_id: ShardId, after: str = "", *, most: int | None = None) -> list[LedgerEntry]:
+        """The shard's entries in order, those with last_seq greater than `after`: all, or the first `most`."""
+        ...
+
+    async def entries_before(self, shard_id: ShardId, before: str = LAST_SEQ, *, most: int) -> list[LedgerEntry]:
+        """The newest `most` of the shard's entries with last_seq less than `before`, the newest first."""
         ...
 
 
@@ -103,6 +116,38 @@ class Leases(LeaseTable, Ledger, Protocol):
     """Both, over the same rows."""
 
     async def close(self) -> None: ...
+
+
+Ask = Callable[[Callable[[], Awaitable[list[LedgerEntry]]]], Awaitable[list[LedgerEntry]]]
+"""Calls for a page of entries, perhaps until it is there."""
+
+
+async def once(call: Callable[[], Awaitable[list[LedgerEntry]]]) -> list[LedgerEntry]:
+    """An Ask that passes errors on."""
+    return await call()
+
+
+async def entries_by_page(
+    ledger: Ledger, shard_id: ShardId, after: str = "", *, ask: Ask = once
+) -> AsyncIterator[LedgerEntry]:
+    """The shard's entries in order, those with last_seq greater than `after`, of which a page is in memory at a time:
+    a shard of a year has half a million."""
+    while True:
+        page = await ask(partial(ledger.entries, shard_id, after, most=ENTRIES_A_PAGE))
+        for entry in page:
+            yield entry
+        if len(page) < ENTRIES_A_PAGE:
+            return
+        after = page[-1].last_seq
+
+
+async def entries_from_the_newest(ledger: Ledger, shard_id: ShardId) -> AsyncIterator[LedgerEntry]:
+    """The shard's entries, the newest first, of which a page is in memory at a time."""
+    before = LAST_SEQ
+    while page := await ledger.entries_before(shard_id, before, most=ENTRIES_A_PAGE):
+        for entry in page:
+            yield entry
+        before = page[-1].last_seq
 
 
 def after_commit(lease: LeaseRow, entry: LedgerEntry | None, *, ended: bool) -> LeaseRow:

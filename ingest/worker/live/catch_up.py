@@ -1,17 +1,17 @@
 """Fills a shard's gap in live state from landing, while the shard is read."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
 import structlog
 
-from contracts.ledger import LANDED, LandedObject, LeaseRow
+from contracts.ledger import LANDED, LandedObject, LeaseRow, LedgerEntry
 from ingest.batch import ShardId
 from ingest.kinesis import StreamClient, StreamUnavailable
 from ingest.landing import ObjectStore
-from ingest.leases.protocol import Leases
+from ingest.leases.protocol import Leases, entries_by_page
 from ingest.runtime.clock import Clock
 from ingest.runtime.metrics import LANDING, LEASES, READS, Metrics
 from ingest.runtime.offload import Offload
@@ -93,13 +93,15 @@ class CatchUp:
                 await self._clock.sleep(_LOOK_S)
 
     async def _bring(self, shard_id: ShardId, after: str) -> None:
-        entries = partial(self._leases.entries, shard_id, after)
-        for entry in await self._retry.until_done(LEASES, entries, kind=READS):
+        async for entry in entries_by_page(self._leases, shard_id, after, ask=self._asked):
             for landed in entry.objects:
                 if landed.kind == LANDED:
                     await self._write(landed)
             if shard_id == self._lease.shard_id:
                 self._live.progress.filled(shard_id, entry.last_seq)
+
+    async def _asked(self, page: Callable[[], Awaitable[list[LedgerEntry]]]) -> list[LedgerEntry]:
+        return await self._retry.until_done(LEASES, page, kind=READS)
 
     async def _write(self, landed: LandedObject) -> None:
         async with self._live.again:

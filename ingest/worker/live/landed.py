@@ -11,7 +11,7 @@ from ingest.landing import ObjectStore
 from ingest.runtime.offload import Offload
 
 _ROWS_A_WRITE = 50_000
-_HOUR_MS = 3_600_000
+HOUR_MS = 3_600_000
 
 
 class ObjectGone(FleetlakeError):
@@ -36,4 +36,4 @@ async def landed_rows(store: ObjectStore, offload: Offload, key: str) -> list[pa
 
 def long_unseen(landed: LandedObject, now_ms: int, unseen_ms: int) -> bool:
     """Whether live state would forget all rows of the object at once, because they arrived too long ago."""
-    return landed.hour_ms + _HOUR_MS <= now_ms - unseen_ms
+    return landed.hour_ms + HOUR_MS <= now_ms - unseen_ms

@@ -9,19 +9,19 @@ import pyarrow as pa
 import structlog
 
 from contracts.errors import SinkUnavailable
-from contracts.ledger import LANDED, LandedObject, LeaseRow
+from contracts.ledger import LANDED, LandedObject, LeaseRow, LedgerEntry
 from contracts.names import LAST_SEQ
 from ingest.batch import ShardId
 from ingest.kinesis import StreamClient, StreamUnavailable
 from ingest.landing import ObjectStore
-from ingest.leases.protocol import Leases
+from ingest.leases.protocol import Leases, entries_by_page, entries_from_the_newest
 from ingest.live import LiveState
 from ingest.runtime.clock import Clock
 from ingest.runtime.metrics import Metrics
 from ingest.runtime.offload import Offload
 from ingest.runtime.retry import Backoff
 from ingest.worker.live.isolate import write_around
-from ingest.worker.live.landed import ObjectGone, landed_rows, long_unseen
+from ingest.worker.live.landed import HOUR_MS, ObjectGone, landed_rows, long_unseen
 from ingest.worker.reading.start import stream_now_ms
 
 _LOOK_S = 2.0
@@ -178,7 +178,7 @@ class LiveStateRebuilder:
         now_ms = await stream_now_ms(self._stream)
         if self._history is not None:
             await self._write_history(self._history)
-        complete = await self._write_after(dict.fromkeys(positions, ""), now_ms)
+        complete = await self._write_seen(now_ms)
         await self._until_landed(rows, now_ms=await stream_now_ms(self._stream))
         return await self._write_after(positions, now_ms) and complete
 
@@ -206,14 +206,33 @@ class LiveStateRebuilder:
                 return
             await self._clock.sleep(_LOOK_S)
 
+    async def _write_seen(self, now_ms: int) -> bool:
+        """Write what landed so lately that live state keeps it, in all shards; False where an object cannot be read.
+
+        The newest first, so that the ledger is read no further back. Which came first makes no difference to the guard.
+        """
+        complete = True
+        for shard_id in await self._leases.shards():
+            async for entry in entries_from_the_newest(self._leases, shard_id):
+                # Watermarks only grow, and no object is filed under a later hour than its entry's.
+                if entry.watermark_ms <= now_ms - self._unseen_ms - HOUR_MS:
+                    break
+                complete &= await self._write_objects(entry, now_ms)
+        return complete
+
     async def _write_after(self, positions: Mapping[ShardId, str], now_ms: int) -> bool:
         """Write what landed after these positions, in all shards; False where an object cannot be read."""
         complete = True
         for shard_id in await self._leases.shards():
-            for entry in await self._leases.entries(shard_id, positions.get(shard_id, "")):
-                for landed in entry.objects:
-                    if landed.kind == LANDED and not long_unseen(landed, now_ms, self._unseen_ms):
-                        complete &= await self._write(landed)
+            async for entry in entries_by_page(self._leases, shard_id, positions.get(shard_id, "")):
+                complete &= await self._write_objects(entry, now_ms)
+        return complete
+
+    async def _write_objects(self, entry: LedgerEntry, now_ms: int) -> bool:
+        complete = True
+        for landed in entry.objects:
+            if landed.kind == LANDED and not long_unseen(landed, now_ms, self._unseen_ms):
+                complete &= await self._write(landed)
         return complete
 
     async def _write(self, landed: LandedObject) -> bool:

@@ -24,6 +24,7 @@ from ingest.worker.shards.balance import (
 )
 from ingest.worker.shards.discovery import readable, rows_to_insert, rows_to_remove
 from ingest.worker.shards.holdings import Holdings
+from ingest.worker.shards.looking import Looking
 from ingest.worker.shards.task import ShardTask
 
 _T = TypeVar("_T")
@@ -69,6 +70,7 @@ class Coordinator:
         self._retry = Retry(clock, metrics, worker)
         self._round = asyncio.Lock()
         self._observer = Observer(clock)
+        self._looking = Looking(worker, self._observer, clock, lease_ttl_s, holdings.is_paused)
         self._listed: Sequence[Shard] = ()
         self._known_when_listed: set[str] = set()
         self._listed_at_s: float | None = None
@@ -90,7 +92,10 @@ class Coordinator:
         self.tended_s: float | None = None
 
     async def tend(self, *, discover: bool = False) -> bool:
-        """One round; True where it succeeded and every shard has ended or has a living owner."""
+        """One round; True where it succeeded and every shard has ended or has a living owner.
+
+        A round that need not `discover` reads the rows only where that is due (ingest.worker.shards.looking).
+        """
         async with self._round:
             return await self._tend(discover=discover)
 
@@ -102,9 +107,13 @@ class Coordinator:
 
     async def _tend(self, *, discover: bool) -> bool:
         try:
+            changes = await self._changes()
+            if not (discover or self._is_due(changes)):
+                return True
             await self._look(discover=discover)
             waiting = await self._take_what_is_free()
             await self._ask()
+            self._looking.looked(self.rows, self._held, changes)
         except SinkUnavailable:
             return False
         except StreamUnavailable as error:
@@ -115,6 +124,23 @@ class Coordinator:
         if not self._wrote and not len(self._holdings):
             self._retry.worked(LEASES)  # there is nothing to write, so no write fails
         return not waiting
+
+    @property
+    def _held(self) -> set[str]:
+        return {shard.shard_id for shard in self._holdings}
+
+    def _is_due(self, changes: int | None) -> bool:
+        if self._until_idle or self._listed_at_s is None:
+            return True
+        return self._looking.is_due(self.rows, self._held) or self._looking.is_changed(changes)
+
+    @property
+    def _is_listing_due(self) -> bool:
+        listed_s = self._listed_at_s
+        return listed_s is None or self._clock.monotonic_s() - listed_s >= self._discover_every_s
+
+    async def _changes(self) -> int | None:
+        return await self._retry.once(LEASES, self._leases.changes(), kind=READS)
 
     async def _refresh_rows(self) -> None:
         asked_s = self._clock.monotonic_s()
@@ -151,8 +177,8 @@ class Coordinator:
             same_stream(self.stream_created_ms, await self._stream_of_leases())
             self._right_stream = True
         await self._refresh_rows()
-        now_s = self._clock.monotonic_s()
-        if discover or self._listed_at_s is None or now_s - self._listed_at_s >= self._discover_every_s:
+        if discover or self._is_listing_due:
+            now_s = self._clock.monotonic_s()
             await self._discover()
             self._listed_at_s = now_s
         self._observer.see(self.rows)

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from contracts.errors import LeaseLost, PositionMoved
 from contracts.ledger import LANDED, STREAM_ROW, LandedObject, LeaseRow, LedgerEntry
+from ingest.leases import protocol
 from ingest.leases.dynamodb import DynamoLeases
 from ingest.leases.memory import MemoryLeases
-from ingest.leases.protocol import Leases
+from ingest.leases.protocol import Leases, entries_by_page, entries_from_the_newest
 
 Story = Callable[[Leases, str], Awaitable[None]]
 Tell = Callable[[Story], None]
@@ -137,6 +138,8 @@ def test_a_commit_moves_position_and_watermark_and_lists_the_entry(tell: Tell) -
         assert (lease.position, lease.watermark_ms) == ("100", 500)
         assert await leases.entries(shard) == [first, second]
         assert await leases.entries(shard, after="99") == [second]
+        assert await leases.entries(shard, most=1) == [first]
+        assert await leases.entries(shard, after="99", most=5) == [second]
         assert (await leases.shards()).count(shard) == 1
         assert await leases.find(shard, "100") == second
         assert await leases.find(shard, "101") is None
@@ -301,5 +304,48 @@ def test_a_restarted_row_is_the_new_one_and_its_former_owner_can_do_nothing(tell
         after = await leases.commit(taken, _entry(taken, "7"))
         assert (after.earlier_seq, after.read_position) == ("5", "7")
         assert (await _row(leases, shard)).read_position == "7"
+
+    tell(story)
+
+
+def test_what_makes_it_worth_while_to_read_all_rows_is_counted(tell: Tell) -> None:
+    async def story(leases: Leases, shard: str) -> None:
+        await leases.stream_created_ms(7)
+        seen = [await leases.changes()]
+        lease = await _taken(leases, shard)
+        seen.append(await leases.changes())
+        lease = await leases.renew(lease, records_per_s=0, bytes_per_s=0, live_seq="")
+        lease = await leases.commit(lease, _entry(lease, "5"))
+        assert await leases.changes() == seen[-1], "each owner sees to these by itself"
+        await leases.release(lease, live_seq="")
+        seen.append(await leases.changes())
+        taken = await leases.take(await _row(leases, shard), "two")
+        assert taken is not None
+        await leases.commit(taken, None, children=[])
+        seen.append(await leases.changes())
+        assert len(set(seen)) == 4
+        assert None not in seen
+
+    tell(story)
+
+
+def test_a_shard_of_many_entries_is_read_by_the_page(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "ENTRIES_A_PAGE", 2)
+
+    async def story(leases: Leases, shard: str) -> None:
+        lease, pages = await _taken(leases, shard), list[int]()
+        for number in range(1, 6):
+            lease = await leases.commit(lease, _entry(lease, str(number)))
+
+        async def ask(call: Callable[[], Awaitable[list[LedgerEntry]]]) -> list[LedgerEntry]:
+            page = await call()
+            pages.append(len(page))
+            return page
+
+        found = [entry async for entry in entries_by_page(leases, shard, "1", ask=ask)]
+        assert [entry.last_seq for entry in found] == ["2", "3", "4", "5"]
+        assert pages == [2, 2, 0]
+        assert [entry.last_seq async for entry in entries_from_the_newest(leases, shard)] == ["5", "4", "3", "2", "1"]
+        assert [entry.last_seq for entry in await leases.entries_before(shard, "4", most=2)] == ["3", "2"]
 
     tell(story)

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 
 from contracts.errors import SinkUnavailable
+from contracts.ledger import LedgerEntry
+from ingest.leases import protocol
+from ingest.leases.memory import MemoryLeases
 from ingest.live import MemoryLive
 from ingest.worker import Options
 from ingest.worker.compose import live_state_rebuilder
@@ -197,5 +200,35 @@ def test_an_expired_object_of_which_live_state_would_forget_all_is_not_missed() 
         late = _rebuilder(world, live, "w", unseen_ms=3_600_000)
         await late.look()
         assert late.complete
+
+    run_virtually(story())
+
+
+def test_a_rebuild_reads_the_ledger_no_further_back_than_live_state_remembers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "ENTRIES_A_PAGE", 1)
+
+    class Watched(MemoryLeases):
+        pages = 0
+
+        async def entries_before(self, *args: Any, **more: Any) -> list[LedgerEntry]:
+            self.pages += 1
+            return await super().entries_before(*args, **more)
+
+    async def story() -> None:
+        live, leases = Counted(), Watched()
+        world = World(shards=1, live=live)
+        world.leases = leases
+        for number in range(6):
+            fill(world.stream, 10, first=10 * number, devices=10)
+            await world.read_all()
+            await asyncio.sleep(3_600)
+        expired = sorted(world.store.objects)[:2]
+        for key in expired:
+            del world.store.objects[key]
+        await live.mark_incomplete()
+        late = _rebuilder(world, live, "w", unseen_ms=2 * 3_600_000)
+        await late.look()
+        assert late.complete
+        assert leases.pages <= 4
 
     run_virtually(story())
