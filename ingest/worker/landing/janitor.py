@@ -1,8 +1,7 @@
 """Removes objects of flushes that were never committed: unlisted, and of a fence that can commit no more."""
 
 import re
-from collections.abc import AsyncIterator, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 
 import structlog
 
@@ -14,6 +13,7 @@ from ingest.batch import ShardId
 from ingest.landing import ObjectStore
 from ingest.leases.protocol import Leases
 from ingest.runtime.clock import Clock
+from ingest.worker.landing.listed import FlushObject, ListedObjects, unlisted
 
 _HOUR_MS = 3_600_000
 _MOST_HOURS_ONE_BY_ONE = 48
@@ -22,22 +22,17 @@ _KEY = re.compile(r"/(?P<shard>[^/]+)-\d+-(?P<last>\d+)-(?P<fence>\d+)\.parquet$
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class _Leftover:
-    key: str
-    shard_id: ShardId
-    last_seq: str
-    fence: int
-
-
 class Janitor:
     """Keeps the bucket to what the ledger lists.
 
     Promises
-    - Deletes only objects that can never be listed: lease rows and ledger are read after the object was seen. Objects
-      of an owner's current fence are kept; those of an ended shard's fence are not.
+    - Deletes only objects that can never be listed: the ledger is read after the object was seen, and after the lease
+      row that says that its fence is over. Objects of an owner's current fence are kept; those of an ended shard's
+      fence are not.
     - `sweep` covers the hours in which earlier owners of the shards held may have left objects. `sweep_all` covers
       every object: those that ended shards left, and those that a paused process wrote after a sweep of its shards.
+    - `sweep_all` asks the ledger once about an object that is listed: entries side by side in one page, and what was
+      found listed is remembered (ListedObjects).
     - While a store is down, nothing is deleted; the next sweep tries again.
     """
 
@@ -46,6 +41,7 @@ class Janitor:
         self._leases = leases
         self._clock = clock
         self._swept_ms: dict[ShardId, int] = {}
+        self._listed = ListedObjects()
 
     def taken(self, lease: LeaseRow) -> None:
         """Note a lease just taken. Earlier fences left objects only in the hours from its watermark on."""
@@ -59,7 +55,7 @@ class Janitor:
             return 0
         now_ms = self._clock.wall_ms()
         from_ms = min(self._swept_ms[shard_id] for shard_id in shards)
-        removed = await self._remove(from_ms, now_ms + _HOUR_MS, shards)
+        removed = await self._remove(from_ms, now_ms + _HOUR_MS, shards, ListedObjects())
         if removed is not None:
             self._swept_ms.update(dict.fromkeys(shards, now_ms - _HOUR_MS))
         return removed or 0
@@ -72,18 +68,26 @@ class Janitor:
             return 0
         if not owned or min(owned) not in held:
             return 0
-        return await self._remove(0, 0, None) or 0
+        self._listed.begin()
+        removed = await self._remove(0, 0, None, self._listed)
+        if removed is not None:
+            self._listed.finish()
+        return removed or 0
 
-    async def _remove(self, from_ms: int, to_ms: int, shards: Collection[ShardId] | None) -> int | None:
-        removed, seen = 0, list[_Leftover]()
+    async def _remove(
+        self, from_ms: int, to_ms: int, shards: Collection[ShardId] | None, listed: ListedObjects
+    ) -> int | None:
+        removed, seen = 0, list[FlushObject]()
         try:
+            # A fence that was over when the sweep began is over for good.
+            rows = {row.shard_id: row for row in await self._leases.rows()}
             async for found in _objects(self._store, from_ms, to_ms):
                 if shards is None or found.shard_id in shards:
                     seen.append(found)
                 if len(seen) >= _AT_ONCE:
-                    removed += await self._judge(seen)
+                    removed += await self._judge(seen, rows, listed)
                     seen = []
-            removed += await self._judge(seen)
+            removed += await self._judge(seen, rows, listed)
         except SinkUnavailable as error:
             _log.info("janitor.later", error=str(error))
             return None
@@ -91,33 +95,30 @@ class Janitor:
             _log.info("janitor.removed", objects=removed)
         return removed
 
-    async def _judge(self, seen: list[_Leftover]) -> int:
-        rows = {row.shard_id: row for row in await self._leases.rows()} if seen else {}
-        removed = 0
-        for found in seen:
-            if _is_over(found, rows.get(found.shard_id)) and not await self._is_listed(found):
-                await self._store.delete(found.key)
-                removed += 1
-        return removed
-
-    async def _is_listed(self, found: _Leftover) -> bool:
-        entry = await self._leases.find(found.shard_id, found.last_seq)
-        return entry is not None and any(landed.key == found.key for landed in entry.objects)
+    async def _judge(self, seen: list[FlushObject], rows: Mapping[ShardId, LeaseRow], listed: ListedObjects) -> int:
+        over = [found for found in seen if _is_over(found, rows.get(found.shard_id))]
+        asked = listed.unknown(over)
+        leftovers = await unlisted(self._leases, asked)
+        left = {found.key for found in leftovers}
+        listed.add([found for found in asked if found.key not in left])
+        for found in leftovers:
+            await self._store.delete(found.key)
+        return len(leftovers)
 
 
-def _is_over(found: _Leftover, row: LeaseRow | None) -> bool:
+def _is_over(found: FlushObject, row: LeaseRow | None) -> bool:
     """Whether that fence can commit nothing more. An object of a shard without a row is kept."""
     if row is None:
         return False
     return found.fence < row.fence or (row.ended and found.fence == row.fence)
 
 
-async def _objects(store: ObjectStore, from_ms: int, to_ms: int) -> AsyncIterator[_Leftover]:
+async def _objects(store: ObjectStore, from_ms: int, to_ms: int) -> AsyncIterator[FlushObject]:
     for prefix in _prefixes(from_ms, to_ms):
         async for key in store.list(prefix):
             match = _KEY.search(key)
             if match:
-                yield _Leftover(key, match["shard"], match["last"], int(match["fence"]))
+                yield FlushObject(key, match["shard"], match["last"], int(match["fence"]))
 
 
 def _prefixes(from_ms: int, to_ms: int) -> Iterator[str]:

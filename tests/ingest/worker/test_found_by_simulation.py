@@ -119,7 +119,7 @@ def test_a_sweep_that_failed_is_done_again_from_where_it_began() -> None:
         assert taken is not None
         left = _left(row, true_ms() - 10 * 3_600_000, fence=1)
         await world.store.put_new(left, b"left")
-        leases = Outage(world.leases, "find")
+        leases = Outage(world.leases, "find", "entries")
         janitor = Janitor(world.store, leases, VirtualClock())
         janitor.taken(LeaseRow(shard_id=row.shard_id, fence=2, watermark_ms=true_ms() - 11 * 3_600_000))
         leases.down = True
