@@ -1,8 +1,8 @@
 """A Kinesis that serves prepared answers, so that a benchmark measures the consumer and not an emulator.
 
 It answers ListShards, DescribeStream, DescribeStreamSummary, GetShardIterator and GetRecords in JSON 1.1, for any
-stream name, with up to RECORDS_A_READ Kinesis records a read, without checking signatures. A shard's last answer is
-empty with MillisBehindLatest 0.
+stream name, with up to RECORDS_A_READ Kinesis records or BYTES_A_READ a read, as Kinesis does, without checking
+signatures. `Limit` is not looked at. A shard's last answer is empty with MillisBehindLatest 0.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -18,6 +18,7 @@ from bench.payloads import PAYLOADS, Payload
 from ingest.batch import KinesisRecord
 
 RECORDS_A_READ = 10_000
+BYTES_A_READ = 10_000_000
 HASH_SPACE = 2**128
 _SEQUENCE_BASE = 49_600_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000
 
@@ -35,12 +36,13 @@ class CannedShard:
             "HashKeyRange": {"StartingHashKey": str(index * width), "EndingHashKey": str((index + 1) * width - 1)},
             "SequenceNumberRange": {"StartingSequenceNumber": str(self._base)},
         }
-        reads = [payloads[i : i + RECORDS_A_READ] for i in range(0, len(payloads), RECORDS_A_READ)]
+        reads = list(_reads(payloads))
         self.bodies = [self._body(k, read, len(reads), arrival_ms) for k, read in enumerate(reads)]
         self.last = json.dumps(
             {"Records": [], "NextShardIterator": f"{self.shard_id}:{len(reads)}", "MillisBehindLatest": 0}
         ).encode()
         self._first = [self._base + k * RECORDS_A_READ for k in range(len(reads))]
+        """Each read has sequence numbers of its own, the last of which may be left out."""
 
     def _body(self, read: int, payloads: list[Payload], reads: int, arrival_ms: int) -> bytes:
         first = self._base + read * RECORDS_A_READ
@@ -63,6 +65,20 @@ class CannedShard:
     def index_after(self, sequence: int) -> int:
         """The read that follows the one that holds a sequence number."""
         return sum(first <= sequence for first in self._first)
+
+
+def _reads(payloads: list[Payload]) -> Iterator[list[Payload]]:
+    """The payloads of one answer each."""
+    taken, size = list[Payload](), 0
+    for payload in payloads:
+        weight = len(payload.data) + len(payload.key)
+        if taken and (len(taken) == RECORDS_A_READ or size + weight > BYTES_A_READ):
+            yield taken
+            taken, size = [], 0
+        taken.append(payload)
+        size += weight
+    if taken:
+        yield taken
 
 
 class CannedKinesis(asyncio.Protocol):

@@ -6,6 +6,7 @@ consumer has one core to itself; the stores and the replay server share the othe
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -34,10 +35,10 @@ def run() -> list[Row]:
     with _on_the_first_core(), canned("plain", PEER_RECORDS) as endpoint:
         boto3_rate = _peer("bench.peers.boto3_count", endpoint)
         async_rate = _peer("bench.peers.async_kinesis_count", endpoint, str(PEER_RECORDS))
-    plain = _whole_path("plain", workers=1)
-    kpl = _whole_path("kpl", workers=1)
-    rich = _whole_path("rich", workers=1)
-    two = _whole_path("plain", workers=2)
+    plain = whole_path("plain", workers=1)
+    kpl = whole_path("kpl", workers=1)
+    rich = whole_path("rich", workers=1)
+    two = whole_path("plain", workers=2)
     # Forth and back: a machine that grows slower or faster meanwhile does so for both.
     runs = [(processes, _at_a_quarter_each(processes)) for processes in (1, 2, 2, 1)]
     quarter, quarters = (2 / sum(1 / rate for of, rate in runs if of == processes) for processes in (1, 2))
@@ -101,30 +102,40 @@ def _peer(module: str, *words: str) -> float:
     return float(found["records"] / found["seconds"])
 
 
-def _whole_path(payload: str, *, workers: int) -> dict[str, float]:
+def whole_path(payload: str, *, workers: int) -> dict[str, float]:
+    """Records a second by the clock and by CPU time, and the process's memory at most (MiB)."""
     with _stores() as state, canned(payload, RECORDS) as endpoint:
         started = time.perf_counter()
-        report, cpu_s = _consume(state, endpoint, workers)
+        report, used = _consume(state, endpoint, workers)
         wall_s = time.perf_counter() - started
     expected = RECORDS // SHARDS * SHARDS
     assert report["landed"] == expected, f"landed {report['landed']} of {expected}: no figure from a path that loses"
+    cpu_s, peak_mib = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
     print(
-        f"{payload}, {workers} worker(s): {report['seconds']:.1f} s of {wall_s:.1f} s, CPU {cpu_s:.1f} s",
+        f"{payload}, {workers} worker(s): {report['seconds']:.1f} s of {wall_s:.1f} s, CPU {cpu_s:.1f} s, "
+        f"at most {peak_mib:.0f} MiB",
         file=sys.stderr,
     )
-    return {"rate": report["landed"] / report["seconds"], "cpu_rate": report["landed"] / cpu_s}
+    return {
+        "rate": report["landed"] / report["seconds"],
+        "cpu_rate": report["landed"] / cpu_s,
+        "peak_mib": peak_mib,
+    }
 
 
-def _consume(state: Path, endpoint: str, workers: int) -> tuple[dict[str, Any], float]:
+def _consume(state: Path, endpoint: str, workers: int) -> tuple[dict[str, Any], resource.struct_rusage]:
     cores = {1} if workers == 1 else {0, 1}
-    before = os.times()
-    done = subprocess.run(
-        _command(workers), env=_environment(state, endpoint), stdout=subprocess.PIPE, text=True, check=True,
-        stderr=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, cores)
+    consumer = subprocess.Popen(
+        _command(workers), env=_environment(state, endpoint), stdout=subprocess.PIPE, text=True,
+        stderr=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, cores)  # noqa: PLW1509 - no thread runs yet
     )  # fmt: skip
-    after = os.times()
-    cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
-    return json.loads(done.stdout), cpu_s
+    assert consumer.stdout is not None
+    report = consumer.stdout.read()
+    _, status, used = os.wait4(consumer.pid, 0)
+    consumer.returncode = os.waitstatus_to_exitcode(status)
+    if consumer.returncode:
+        raise subprocess.CalledProcessError(consumer.returncode, consumer.args)
+    return json.loads(report), used
 
 
 def _at_a_quarter_each(processes: int) -> float:

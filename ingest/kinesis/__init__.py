@@ -2,6 +2,7 @@
 
 from ingest.kinesis.cursor import ReadLimits, ShardCursor
 from ingest.kinesis.protocol import (
+    AnswerTooLarge,
     IteratorExpired,
     Records,
     Shard,
@@ -14,6 +15,7 @@ from ingest.kinesis.protocol import (
 )
 
 __all__ = [
+    "AnswerTooLarge",
     "IteratorExpired",
     "ReadLimits",
     "Records",

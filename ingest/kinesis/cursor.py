@@ -3,7 +3,18 @@
 from dataclasses import dataclass
 
 from ingest.batch import ShardId
-from ingest.kinesis.protocol import IteratorExpired, Records, ShardGone, Start, StreamClient, StreamUnavailable
+from ingest.kinesis.answer_size import AnswerSize
+from ingest.kinesis.protocol import (
+    AnswerTooLarge,
+    IteratorExpired,
+    NoTurn,
+    Records,
+    ShardGone,
+    Start,
+    StreamClient,
+    StreamUnavailable,
+    Turn,
+)
 from ingest.kinesis.trouble import Trouble
 from ingest.runtime.clock import Clock
 
@@ -24,6 +35,7 @@ class ShardCursor:
     Promises
     - All of ShardReader's.
     - Stays within `limits`. `wait_s` says how long until the next read, so that a caller can do other work meanwhile.
+    - Returns with `turn` begun, and holds it in no wait.
     """
 
     def __init__(
@@ -35,6 +47,7 @@ class ShardCursor:
         clock: Clock,
         limits: ReadLimits,
         trouble: Trouble | None = None,
+        turn: Turn | None = None,
     ) -> None:
         self.shard_id = shard_id
         self.trouble = trouble or Trouble(shard_id, clock)
@@ -42,6 +55,8 @@ class ShardCursor:
         self._start = start
         self._clock = clock
         self._limits = limits
+        self._turn = turn or NoTurn()
+        self._size = AnswerSize()
         self._iterator: str | None = None
         self._next_read_s = 0.0
         self._allowance = limits.burst_bytes
@@ -78,14 +93,29 @@ class ShardCursor:
         """Nothing is held between reads."""
 
     async def _try(self) -> Records:
-        if self._iterator is None:
-            self._iterator = await self._stream.get_shard_iterator(self.shard_id, self._start)
-        return await self._stream.get_records(self._iterator)
+        try:
+            answer = await self._ask()
+            await self._turn.begin()
+        except BaseException:
+            self._turn.end()
+            raise
+        return answer
+
+    async def _ask(self) -> Records:
+        while True:
+            if self._iterator is None:
+                self._iterator = await self._stream.get_shard_iterator(self.shard_id, self._start)
+            try:
+                return await self._stream.get_records(self._iterator, self._size.limit, turn=self._turn)
+            except AnswerTooLarge as error:
+                self._turn.end()
+                self._size.shrink(error)
 
     def _moved(self, answer: Records) -> None:
         self._iterator = answer.next_iterator
         if answer.records:
             self._start = Start.after(answer.records[-1].sequence_number)
+        self._size.learn(answer)
         self._pace(answer)
 
     def _pace(self, answer: Records) -> None:

@@ -11,6 +11,7 @@ from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
 from ingest.batch import KinesisRecord, ShardId
 from ingest.kinesis.protocol import (
+    AnswerTooLarge,
     IteratorExpired,
     Records,
     Shard,
@@ -19,11 +20,12 @@ from ingest.kinesis.protocol import (
     StreamDescription,
     StreamUnavailable,
     Throttled,
+    Turn,
 )
 from ingest.kinesis.response import decode_response
 from ingest.kinesis.wire import ChildRow, HashRange, child_shard
 from ingest.records import data_bytes
-from ingest.runtime.aws import AwsRefused, AwsThrottled, AwsUnanswered, JsonService
+from ingest.runtime.aws import AwsRefused, AwsThrottled, AwsTooLarge, AwsUnanswered, JsonService
 from ingest.runtime.aws_access import AwsClock
 from ingest.runtime.clock import Clock, SystemClock
 from ingest.runtime.offload import Offload, inline
@@ -36,6 +38,8 @@ _LISTS = 3
 _SILENCE_S = 20.0
 ANSWERS_IN_HAND = 4
 """Responses of up to 10 MB that are read from their connections and not decoded yet."""
+MOST_ANSWER_BYTES = 20_000_000
+"""Kinesis gives 10 MiB at most: 14 MB in base64, and some 300 bytes of JSON a record."""
 
 
 class _TokenExpired(FleetlakeError):
@@ -140,8 +144,8 @@ class HttpStream:
         body, _ = await self._call("GetShardIterator", request, gone=shard_id)
         return _decoded(body, _Iterator).shard_iterator
 
-    async def get_records(self, iterator: str, limit: int = 10_000) -> Records:
-        """Up to `limit` records, 10 MB at most."""
+    async def get_records(self, iterator: str, limit: int = 10_000, *, turn: Turn | None = None) -> Records:
+        """Up to `limit` records, 10 MB at most; AnswerTooLarge where a server that is not Kinesis gives far more."""
         if not self._arn:
             await self.describe()
         asked_ms = self._clock.wall_ms()
@@ -150,10 +154,13 @@ class HttpStream:
         with self._explained("its shard"):
             opened = await self._service.open("GetRecords", msgspec.json.encode(request), silence_s=_SILENCE_S)
             # The body stays in the connection until there is a turn to decode it.
-            async with opened as response, self._in_hand:
-                body, server_ms = await self._service.answer("GetRecords", response)
-                # Decoding on the event loop would block every other shard and the writes of live state.
-                answer, records, size = await self._decoding(_decoded_records, body)
+            async with opened as response:
+                if turn is not None:
+                    await turn.begin()
+                async with self._in_hand:
+                    body, server_ms = await self._service.answer("GetRecords", response, most_bytes=MOST_ANSWER_BYTES)
+                    # Decoding on the event loop would block every other shard and the writes of live state.
+                    answer, records, size = await self._decoding(_decoded_records, body)
         return Records(
             records=records,
             next_iterator=answer.next_shard_iterator or None,
@@ -177,6 +184,8 @@ class HttpStream:
             yield
         except AwsThrottled as error:
             raise Throttled(str(error)) from error
+        except AwsTooLarge as error:
+            raise AnswerTooLarge(str(error)) from error
         except AwsUnanswered as error:
             raise StreamUnavailable(str(error)) from error
         except AwsRefused as refusal:

@@ -17,6 +17,7 @@ from ingest.kinesis.protocol import (
     StreamDescription,
     StreamUnavailable,
     Throttled,
+    Turn,
 )
 
 HASHES = 2**128
@@ -133,7 +134,7 @@ class MemoryStream:
         log = self._log(shard_id)
         return self._iterator(log, self._after(log, start))
 
-    async def get_records(self, iterator: str, limit: int = 10_000) -> Records:
+    async def get_records(self, iterator: str, limit: int = 10_000, *, turn: Turn | None = None) -> Records:
         """Records after the iterator's place, at most `limit` and 10 MB."""
         await asyncio.sleep(0)
         self._trim()

@@ -25,6 +25,10 @@ class IteratorExpired(StreamUnavailable):
     """A shard iterator lives for five minutes; ask for a new one after the last sequence number read."""
 
 
+class AnswerTooLarge(FleetlakeError):
+    """The answer is larger than any of Kinesis, and was not taken in; ask for fewer records."""
+
+
 class ShardGone(FleetlakeError):
     """The stream has no such shard, or no longer: it was closed and its records were trimmed."""
 
@@ -104,6 +108,32 @@ class StreamDescription(NamedTuple):
     created_ms: int = 0
 
 
+class Turn(Protocol):
+    """A reader's turn to bring an answer into memory: few do so at a time, however many shards there are.
+
+    It begins when an answer has come and its body was not read yet, so who waits for a slow stream takes no turn. A
+    reader ends it where an attempt fails; whoever takes the answer in ends it once its records are held.
+    """
+
+    async def begin(self) -> None:
+        """Wait until there is room for an answer. Nothing where the turn has begun."""
+        ...
+
+    def end(self) -> None:
+        """Let the next reader begin. Nothing where the turn has ended."""
+        ...
+
+
+class NoTurn:
+    """A Turn of a reader that is alone."""
+
+    async def begin(self) -> None:
+        """At once."""
+
+    def end(self) -> None:
+        """Nobody waits."""
+
+
 class ShardReader(Protocol):
     """Reads one shard from a position on, by polling or by subscription.
 
@@ -128,12 +158,15 @@ class StreamClient(Protocol):
       children. A child's records are later than all of its parents'.
     - A response without records, with an iterator and `millis_behind_latest` 0 means that nothing that arrived before
       `response_ms` is unread in the shard.
-    - Raises Throttled, IteratorExpired or StreamUnavailable (ask again), ShardGone, and FleetlakeError where access is
-      refused or the stream does not exist. It never retries on its own.
+    - Raises Throttled, IteratorExpired or StreamUnavailable (ask again), AnswerTooLarge (ask for less), ShardGone, and
+      FleetlakeError where access is refused or the stream does not exist. It never retries on its own.
     """
 
     async def describe(self) -> StreamDescription: ...
     async def list_shards(self) -> list[Shard]: ...
     async def get_shard_iterator(self, shard_id: ShardId, start: Start) -> str: ...
-    async def get_records(self, iterator: str, limit: int = 10_000) -> Records: ...
+    async def get_records(self, iterator: str, limit: int = 10_000, *, turn: Turn | None = None) -> Records:
+        """At most `limit` records. turn: begun before a body is read, so that it waits in the connection meanwhile."""
+        ...
+
     async def close(self) -> None: ...

@@ -2,7 +2,7 @@
 
 from ingest.batch import ShardId
 from ingest.kinesis.fan_out import FanOut, Subscription, SubscriptionInUse
-from ingest.kinesis.protocol import Records, Start, StreamUnavailable
+from ingest.kinesis.protocol import NoTurn, Records, Start, StreamUnavailable, Turn
 from ingest.kinesis.trouble import Trouble
 
 _IN_USE_WAIT_S = 2.0
@@ -12,18 +12,37 @@ class ShardSubscriber:
     """A ShardReader that subscribes.
 
     After a subscription ends, breaks or is taken over, it subscribes again just after the last event returned. While
-    nobody calls `read`, the connection fills and Kinesis waits: no records accumulate here.
+    nobody calls `read`, the connection fills and Kinesis waits: no records accumulate here. An event of a megabyte or
+    two comes whenever it likes, so its turn is waited for once it is there.
     """
 
-    def __init__(self, fan_out: FanOut, shard_id: ShardId, start: Start, *, trouble: Trouble | None = None) -> None:
+    def __init__(
+        self,
+        fan_out: FanOut,
+        shard_id: ShardId,
+        start: Start,
+        *,
+        trouble: Trouble | None = None,
+        turn: Turn | None = None,
+    ) -> None:
         self.shard_id = shard_id
         self.trouble = trouble or Trouble(shard_id, fan_out.clock)
         self._fan_out = fan_out
         self._start = start
+        self._turn = turn or NoTurn()
+        self._pushed: Records | None = None
+        """An event that waits for its turn."""
         self._subscription: Subscription | None = None
 
     async def read(self) -> Records:
         """The next event, after as many subscriptions as it takes."""
+        if self._pushed is None:
+            self._pushed = await self._next()
+        await self._turn.begin()
+        answer, self._pushed = self._pushed, None
+        return answer
+
+    async def _next(self) -> Records:
         while True:
             try:
                 answer = await self._try()

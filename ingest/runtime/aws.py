@@ -60,6 +60,10 @@ class AwsUnanswered(FleetlakeError):
         self.code = code
 
 
+class AwsTooLarge(AwsUnanswered):
+    """The body is larger than the caller takes; its connection was closed."""
+
+
 class AwsThrottled(AwsUnanswered):
     """The service is asked too often. Nothing was done."""
 
@@ -106,10 +110,11 @@ class JsonService:
         async with response:
             return await self.answer(action, response)
 
-    async def answer(self, action: str, response: Response) -> Answer:
-        """The body of an opened response."""
+    async def answer(self, action: str, response: Response, *, most_bytes: int | None = None) -> Answer:
+        """The body of an opened response. Raises AwsTooLarge beyond `most_bytes`, without taking more than that."""
         try:
-            return Answer(await response.read(), server_ms(response))
+            body = await (response.read() if most_bytes is None else _read_within(response, most_bytes))
+            return Answer(body, server_ms(response))
         except _BROKEN as error:
             raise self._unanswered(action, error) from error
 
@@ -207,6 +212,20 @@ class JsonService:
                 timeout=self._timeout, connector=connector, skip_auto_headers=("User-Agent",)
             )
         return self._http
+
+
+async def _read_within(response: Response, most_bytes: int) -> bytes:
+    length = int(response.headers.get("Content-Length", -1))
+    if 0 <= length <= most_bytes:
+        return await response.read()
+    parts, size = list[bytes](), max(0, length)
+    while size <= most_bytes and (part := await response.content.readany()):
+        parts.append(part)
+        size += len(part)
+    if size > most_bytes:
+        response.close()
+        raise AwsTooLarge(f"the answer has {'' if length >= 0 else 'more than '}{size / 1e6:.0f} MB")
+    return b"".join(parts)
 
 
 def _error_of(data: bytes, header: str | None) -> tuple[str, str]:

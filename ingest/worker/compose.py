@@ -9,7 +9,7 @@ from ingest.kinesis.subscriber import ShardSubscriber
 from ingest.kinesis.trouble import Trouble
 from ingest.landing import FlushLimits, ShardBuffer
 from ingest.runtime.retry import Retry
-from ingest.worker.landing.budget import Budget
+from ingest.worker.landing.budget import Budget, ReadTurn
 from ingest.worker.landing.delivery import Delivery, Pace
 from ingest.worker.landing.quarantine import Quarantine
 from ingest.worker.landing.totals import Totals
@@ -88,10 +88,11 @@ def shard_task(
     totals: Totals,
 ) -> ShardTask:
     """The task of a leased shard."""
-    trouble = Trouble(lease.shard_id, parts.clock, parts.metrics)
+    trouble, turn = Trouble(lease.shard_id, parts.clock, parts.metrics), ReadTurn(budget)
     return ShardTask(
         _delivery(parts, options, lease, budget, totals),
-        _reader(parts, options, lease, trouble),
+        _reader(parts, options, lease, trouble, turn),
+        turn=turn,
         stream=parts.stream,
         decoder=parts.decoder,
         decoding=parts.decoding,
@@ -152,12 +153,13 @@ def _catch_up(parts: Parts, options: Options, lease: LeaseRow, live: LiveWriter 
     )
 
 
-def _reader(parts: Parts, options: Options, lease: LeaseRow, trouble: Trouble) -> ShardReader:
+def _reader(parts: Parts, options: Options, lease: LeaseRow, trouble: Trouble, turn: ReadTurn) -> ShardReader:
     """Polls the shard from the lease's position on, or has enhanced fan-out push it."""
-    start = _start(lease)
+    shard_id, start = lease.shard_id, _start(lease)
     if parts.fan_out is not None:
-        return ShardSubscriber(parts.fan_out, lease.shard_id, start, trouble=trouble)
-    return ShardCursor(parts.stream, lease.shard_id, start, clock=parts.clock, limits=options.limits, trouble=trouble)
+        return ShardSubscriber(parts.fan_out, shard_id, start, trouble=trouble, turn=turn)
+    limits, clock = options.limits, parts.clock
+    return ShardCursor(parts.stream, shard_id, start, clock=clock, limits=limits, trouble=trouble, turn=turn)
 
 
 def _start(lease: LeaseRow) -> Start:

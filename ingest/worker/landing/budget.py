@@ -5,12 +5,15 @@ import asyncio
 from ingest.batch import ShardId
 from ingest.runtime.clock import Clock
 
+ANSWERS_AT_ONCE = 4
+"""Answers that are taken in at the same time: from the first byte of their bodies until their records are held."""
+
 
 class Budget:
     """Bytes held, by shard.
 
-    Promise: where every reader waits for `room` before each read, the sum exceeds `limit_bytes` at most by the reads in
-    progress. While no shard holds anything, there is room.
+    Promise: where every reader takes a ReadTurn for each answer, the sum exceeds `limit_bytes` at most by
+    ANSWERS_AT_ONCE answers, however many shards there are. While no shard holds anything, there is room.
     """
 
     def __init__(self, limit_bytes: int, clock: Clock) -> None:
@@ -18,6 +21,9 @@ class Budget:
         self._clock = clock
         self._held: dict[ShardId, int] = {}
         self._waiting = 0
+        self._used = 0
+        self.places = asyncio.Semaphore(ANSWERS_AT_ONCE)
+        """Of answers, given in the order in which they are asked for."""
         self._changed = asyncio.Event()
         self.full_since_s: float | None = None
         """Since when a reader waits for room."""
@@ -25,7 +31,7 @@ class Budget:
     @property
     def used_bytes(self) -> int:
         """Bytes held."""
-        return sum(self._held.values())
+        return self._used
 
     @property
     def pressed(self) -> bool:
@@ -34,22 +40,18 @@ class Budget:
 
     def hold(self, shard_id: ShardId, size: int) -> None:
         """Add the bytes of decoded records; `size` is negative where joining small batches saved memory."""
-        self._held[shard_id] = self._held.get(shard_id, 0) + size
+        self._set(shard_id, self._held.get(shard_id, 0) + size)
         if size < 0:
             self._wake()
 
     def free(self, shard_id: ShardId, size: int) -> None:
         """Subtract the bytes that were committed."""
-        left = self._held.get(shard_id, 0) - size
-        if left > 0:
-            self._held[shard_id] = left
-        else:
-            self._held.pop(shard_id, None)
+        self._set(shard_id, self._held.get(shard_id, 0) - size)
         self._wake()
 
     def drop(self, shard_id: ShardId) -> None:
         """Subtract all bytes of a shard that was released."""
-        self._held.pop(shard_id, None)
+        self._set(shard_id, 0)
         self._wake()
 
     async def room(self) -> None:
@@ -68,5 +70,36 @@ class Budget:
             if not self._waiting:
                 self.full_since_s = None
 
+    def _set(self, shard_id: ShardId, size: int) -> None:
+        self._used += max(0, size) - self._held.pop(shard_id, 0)
+        if size > 0:
+            self._held[shard_id] = size
+
     def _wake(self) -> None:
         self._changed.set()
+
+
+class ReadTurn:
+    """One reader's Turn (ingest.kinesis.protocol): a place among those that take answers in, once there is room."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._begun = False
+
+    async def begin(self) -> None:
+        """Wait for a place, and for room."""
+        if self._begun:
+            return
+        await self._budget.places.acquire()
+        self._begun = True
+        try:
+            await self._budget.room()
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """Give the place to the next reader."""
+        if self._begun:
+            self._begun = False
+            self._budget.places.release()

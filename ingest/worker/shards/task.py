@@ -9,7 +9,7 @@ from contracts.errors import LeaseLost, PositionMoved
 from contracts.ledger import LeaseRow
 from ingest.batch import Batch, Decoder
 from ingest.kinesis import Records, ShardGone, StreamClient
-from ingest.kinesis.protocol import ShardReader
+from ingest.kinesis.protocol import ShardReader, Turn
 from ingest.kinesis.trouble import Trouble
 from ingest.runtime.clock import Clock
 from ingest.runtime.metrics import LIVE, Metrics
@@ -52,6 +52,7 @@ class ShardTask:
         delivery: Delivery,
         reader: ShardReader,
         *,
+        turn: Turn,
         stream: StreamClient,
         decoder: Decoder,
         decoding: Offload,
@@ -72,6 +73,7 @@ class ShardTask:
         self.delivery = delivery
         self.for_worker: str | None = None
         self._reader = reader
+        self._turn = turn
         self._stream = stream
         self._decoder = decoder
         self._decoding = decoding
@@ -159,6 +161,7 @@ class ShardTask:
                 if answer is None:
                     break
                 await self._take_in(answer)
+                self._turn.end()
                 if (children := await self._end.children(answer)) is not None:
                     self.delivery.end(children, self._live_now)
                     return
@@ -171,12 +174,19 @@ class ShardTask:
             return
         finally:
             closing.cancel()
+            self._turn.end()
             self._reader.close()
         self.delivery.close()
 
     async def _next_answer(self) -> Records:
-        await self._room()
-        return await self._answer()
+        """The next answer, once there is room for what it will be."""
+        await self._budget.room()
+        if self._live is None:
+            return await self._answer()
+        patience_s = await self._live.room()
+        answer = await self._answer()
+        await self._live.room(patience_s)
+        return answer
 
     async def _answer(self) -> Records:
         """The next answer. Raises ShardGone only where the stream does not list the shard: an end cannot be undone."""
@@ -187,11 +197,6 @@ class ShardTask:
                 if await self._end.is_gone():
                     raise
                 await self._end.disbelieve(f"{gone}, yet the stream's list has it")
-
-    async def _room(self) -> None:
-        await self._budget.room()
-        if self._live is not None:
-            await self._live.room()
 
     async def _take_in(self, answer: Records) -> None:
         metrics, shard = self._metrics, self.shard_id

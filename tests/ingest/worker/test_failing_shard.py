@@ -36,8 +36,8 @@ class Breaking:
             raise BugMet("an answer that nobody foresaw")
         return str(await self._inner.get_shard_iterator(shard_id, start))
 
-    async def get_records(self, iterator: str, limit: int = 10_000) -> Records:
-        answer: Records = await self._inner.get_records(iterator, limit)
+    async def get_records(self, iterator: str, limit: int = 10_000, **more: Any) -> Records:
+        answer: Records = await self._inner.get_records(iterator, limit, **more)
         return answer
 
 

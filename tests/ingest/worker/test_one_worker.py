@@ -2,6 +2,7 @@
 
 import asyncio
 import weakref
+from typing import Any
 
 import pytest
 
@@ -272,8 +273,8 @@ def test_an_answer_is_not_held_while_the_next_is_waited_for() -> None:
         __slots__ = ("__weakref__",)
 
     class Watching(MemoryStream):
-        async def get_records(self, iterator: str, limit: int = 10_000) -> Records:
-            answer = await super().get_records(iterator, limit)
+        async def get_records(self, iterator: str, limit: int = 10_000, **more: Any) -> Records:
+            answer = await super().get_records(iterator, limit, **more)
             if not answer.records:
                 await asyncio.sleep(3_600)
             watched = Watched(answer.records, answer.next_iterator, answer.millis_behind_latest)

@@ -1,6 +1,7 @@
 """A ledger entry never exceeds what an item of DynamoDB may hold."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -58,9 +59,9 @@ def test_a_flush_of_as_many_hours_as_may_be_open_fits_an_item_of_dynamodb() -> N
 class ByHundred(MemoryStream):
     """Answers with a hundred records at most."""
 
-    async def get_records(self, iterator: str, limit: int = 100) -> Records:
+    async def get_records(self, iterator: str, limit: int = 100, **more: Any) -> Records:
         """A hundred at most."""
-        return await super().get_records(iterator, min(limit, 100))
+        return await super().get_records(iterator, min(limit, 100), **more)
 
 
 def test_a_flush_whose_entry_would_be_too_large_is_committed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

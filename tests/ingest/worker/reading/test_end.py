@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,8 @@ class Forgetful(MemoryStream):
         self._names_children = names_children
         self.answers = 0
 
-    async def get_records(self, iterator: str, limit: int = 10_000) -> Records:
-        answer = await super().get_records(iterator, min(limit, 5))
+    async def get_records(self, iterator: str, limit: int = 10_000, **more: Any) -> Records:
+        answer = await super().get_records(iterator, min(limit, 5), **more)
         self.answers += 1
         if self._when(self.answers, answer):
             return replace(answer, next_iterator=None, child_shards=[])

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -31,13 +32,13 @@ class Stalling:
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
 
-    async def get_records(self, iterator: str, limit: int = 10_000) -> Records:
+    async def get_records(self, iterator: str, limit: int = 10_000, **more: Any) -> Records:
         if limit == 1 and self.refuse_next_single:
             self.refuse_next_single = False
             raise StreamUnavailable("not now")
         if self.down:
             raise StreamUnavailable("down")
-        answer = await self._inner.get_records(iterator, limit)
+        answer = await self._inner.get_records(iterator, limit, **more)
         self.read |= {json.loads(record.data)["event_id"] for record in answer.records}
         return answer
 
