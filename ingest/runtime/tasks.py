@@ -30,5 +30,5 @@ async def unless(closing: "asyncio.Future[Any]", work: Coroutine[Any, Any, _T]) 
         return task.result() if task.done() else None
     finally:
         if not task.done():
-            task.cancel()
+            await cancelled([task])
             await asyncio.gather(task, return_exceptions=True)

@@ -25,8 +25,9 @@ from ingest.worker.shards.task import ShardTask
 _log = structlog.get_logger()
 _LIVE_SWEEP_S = 3_600.0
 _LIVE_SWEEP_FIRST_S = 600.0
-_FLUSHING = 0.8
-"""Share of the time to stop within; the rest is for records that live state has not taken yet."""
+_FLUSHING, _RELEASING = 0.75, 0.05
+"""Shares of the time to stop within: to flush, commit and release, and to release what could not be committed. The rest
+is for records that live state has not taken yet."""
 _LIVE_LOOK_S = 15.0
 
 
@@ -96,9 +97,9 @@ class Worker:
                 task.result()
         finally:
             self._coordinator.closing = True
-            within_s = _FLUSHING * self._options.stop_within_s
+            within_s, then_s = _FLUSHING * self._options.stop_within_s, _RELEASING * self._options.stop_within_s
             late, _ = await asyncio.gather(
-                self._holdings.let_go(within_s), self._coordinator.until_round_ends(within_s)
+                self._holdings.let_go(within_s, then_s=then_s), self._coordinator.until_round_ends(within_s)
             )
             await self._drain_live()
             await cancelled(loops)
@@ -233,7 +234,7 @@ class Worker:
         if self._live is None:
             return
         try:
-            async with asyncio.timeout((1 - _FLUSHING) * self._options.stop_within_s):
+            async with asyncio.timeout((1 - _FLUSHING - _RELEASING) * self._options.stop_within_s):
                 await self._live.drained()
         except TimeoutError:
             _log.error("live.not_drained", rows=self._live.pending_rows)

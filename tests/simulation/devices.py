@@ -10,6 +10,9 @@ from ingest.kinesis.memory import HASHES
 from ingest.live.order_key import order_key
 from tests.simulation.stores import CityStream
 
+SLOW = b'"slow"'
+"""Marks a record that takes long to decode."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -38,6 +41,11 @@ class Devices:
             size = 1 if chance.random() < 0.8 else min(count, chance.randint(2, 6))
             self._put([self._body(len(self.sent) + place) for place in range(size)])
             count -= size
+
+    def put_slow(self) -> None:
+        """One record that can only be rejected, and that takes longer to decode than a lease lasts."""
+        number, ts_ms = len(self.sent), self._now_ms()
+        self._put([("", ts_ms, b'{"event_id":"%d","ts":%d,"x":%b}' % (number, ts_ms, SLOW))])
 
     def _put(self, bodies: list[tuple[str, int, bytes]]) -> None:
         datas = [data for _, _, data in bodies]

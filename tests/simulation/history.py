@@ -46,7 +46,13 @@ def play(seed: int, made: Made | None = None) -> Outcome:
     loop = ClusterLoop(_FIRST_HOUR_MS - chance.randrange(90_000))
     trace = Trace()
     weather = Weather(chance)
-    setting = replace(_setting(chance), made=made or Made())
+    odd = random.Random(f"fleetlake/odd/{seed}")
+    setting = replace(
+        _setting(chance),
+        made=made or Made(),
+        slow_s=odd.choice((0.0,) * 9 + (15.0,)),
+        forgetful=odd.choice((0.0,) * 9 + (0.05,)),
+    )
     world = World(loop, setting, weather, trace)
     gc.disable()
     asyncio.set_event_loop(loop)
@@ -134,10 +140,12 @@ async def _trouble(world: World) -> None:
     slots = chance.choice((2, 2, 2, 3, 4))
     for slot in range(slots):
         world.start(slot)
-    for _ in range(chance.randint(3, 7)):
+    for place in range(chance.randint(3, 7)):
         await asyncio.sleep(chance.random() * 7)
         world.devices.put(chance.randint(0, 25))
         _befall(world, chance.choice(_EVENTS), slots)
+        if world.setting.slow_s and place == 1:
+            world.devices.put_slow()
         for slot in range(slots):
             if chance.random() < 0.3 and not any(life.slot == slot for life in world.running):
                 world.start(slot)

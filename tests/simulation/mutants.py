@@ -16,7 +16,7 @@ from contracts.names import padded_sequence
 from ingest.landing import flush
 from ingest.leases.memory import MemoryLeases
 from ingest.worker.landing import budget, delivery, janitor
-from ingest.worker.reading import retention
+from ingest.worker.reading import end, retention, suspicion
 from ingest.worker.shards import coordinator
 from tests.simulation.stores import NewestOnly
 from tests.simulation.world import Made
@@ -97,6 +97,14 @@ async def _never_told(self: Any, stream: Any, answer: Any) -> bool:
     return False
 
 
+async def _ends_believed(self: Any, answer: Any) -> Any:
+    return answer.child_shards if answer.next_iterator is None else None
+
+
+async def _none_tried(self: Any, records: Any, position: str) -> frozenset[int]:
+    return frozenset()
+
+
 def _own_rows(shards: Sequence[Any], rows: Sequence[LeaseRow], *, now_ms: int, start_ms: int = 0) -> list[LeaseRow]:
     known = {row.shard_id for row in rows}
     return [LeaseRow(shard_id=shard.shard_id) for shard in shards if shard.shard_id not in known]
@@ -128,6 +136,8 @@ MUTANTS: dict[str, Mutant] = {
     "hasty watermark": _patched(delivery.Delivery, "_empty", property(_at_once)),
     "children at once": lambda: (Made(), _children_at_once()),
     "boundless": _patched(budget.Budget, "room", _room_at_once),
+    "every end believed": _patched(end.End, "children", _ends_believed),
+    "no record tried": _patched(suspicion.Suspicion, "failing", _none_tried),
     "always told": _patched(retention.Horizon, "check", _always_told),
     "never told": _patched(retention.Horizon, "check", _never_told),
     "janitor spares nothing": _patched(janitor, "_is_over", _spares_nothing),

@@ -1,6 +1,7 @@
 """The remote parts of a simulated cluster: the in-memory doubles, watched, and as imprecise as the services are."""
 
 import asyncio
+import dataclasses
 import random
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -11,6 +12,7 @@ import pyarrow as pa
 from contracts.ledger import LeaseRow, LedgerEntry
 from ingest.batch import KinesisRecord, ShardId
 from ingest.kinesis.memory import MemoryStream
+from ingest.kinesis.protocol import Records
 from ingest.leases.memory import MemoryLeases
 from ingest.live import LiveReport
 from ingest.live.order_key import order_keys
@@ -30,6 +32,8 @@ class CityStream(MemoryStream):
         self.put_ms: dict[ShardId, list[tuple[int, int]]] = {}
         """By shard: sequence number and true time of each record ever put."""
         self.parents: dict[ShardId, tuple[ShardId, ...]] = {}
+        self.forgets: Callable[[], bool] = lambda: False
+        """Whether the next answer lacks its iterator and the shard's children."""
         super().__init__(shards, now_ms=now_ms, **more)
 
     def put(self, partition_key: str, data: bytes, *, explicit_hash: int | None = None) -> tuple[ShardId, str]:
@@ -41,6 +45,11 @@ class CityStream(MemoryStream):
             arrival_ms = records[-1].arrival_ms - self._chance.randrange(self._jitter_ms)
             records[-1] = KinesisRecord.at(arrival_ms, sequence_number, partition_key, data)
         return shard_id, sequence_number
+
+    async def get_records(self, iterator: str, limit: int = 10_000) -> Records:
+        """As MemoryStream's; by mistake an answer may look like a shard's end."""
+        answer = await super().get_records(iterator, limit)
+        return dataclasses.replace(answer, next_iterator=None, child_shards=[]) if self.forgets() else answer
 
     def newest(self, shard_id: ShardId) -> KinesisRecord:
         """The record put last."""

@@ -1,6 +1,7 @@
 """One simulated cluster: a stream with devices, the shared stores, and workers that come and go."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ from ingest.runtime.metrics import (
 from ingest.worker import Options, Parts, Report, Worker
 from ingest.worker.shards.task import ShardTask
 from tests.simulation.audit import Audit
-from tests.simulation.devices import Devices
+from tests.simulation.devices import SLOW, Devices
 from tests.simulation.landed import Landed
 from tests.simulation.machines import ClusterLoop, Machine, dismiss
 from tests.simulation.remote import Remote, Weather
@@ -64,6 +65,10 @@ class Setting:
     skews_ms: Sequence[int]
     paces: Sequence[float]
     slow_encoding: bool = False
+    slow_s: float = 0.0
+    """How long a record marked as slow holds its worker's interpreter."""
+    forgetful: float = 0.0
+    """How often an answer looks like the end of its shard by mistake."""
     parquet: bool = True
     made: Made = field(default_factory=Made)
 
@@ -86,6 +91,9 @@ class World:
             throttle=setting.throttle,
             hollow_every=setting.hollow_every,
         )
+        odd = random.Random(self.chance.random() if setting.forgetful else 0)
+        if setting.forgetful:
+            self.stream.forgets = lambda: odd.random() < setting.forgetful and bool(self.weather.rates)
         self.devices = Devices(self.stream, self.chance, loop.true_ms)
         self.store = MemoryStore()
         self.plain = setting.made.leases()
@@ -181,9 +189,24 @@ class World:
             live=remote(LIVE, self.live),
             decoder=Measured(self, machine),
             clock=machine,
+            decoding=self._decoding(machine),
+            trial=Judge(machine),
             encoding=self._encoding(machine),
             metrics=self._metrics(machine),
         )
+
+    def _decoding(self, machine: Machine) -> Callable[..., Awaitable[Any]]:
+        """A slow record holds the interpreter: nothing of the machine runs meanwhile."""
+
+        async def decoding(work: Callable[..., Any], /, *args: Any) -> Any:
+            _, _, records, _, failing = args
+            if self.setting.slow_s and _slow_places(records) - failing:
+                self.note(machine.name, "decodes a slow record")
+                self.pause(machine, self.setting.slow_s)
+                await asyncio.sleep(0)
+            return work(*args)
+
+        return decoding
 
     def _encoding(self, machine: Machine) -> Callable[..., Awaitable[Any]]:
         async def encoding(work: Callable[..., Any], /, *args: Any) -> Any:
@@ -202,6 +225,23 @@ class World:
         metrics._waiting.clear()
         metrics._clock = machine
         return metrics
+
+
+def _slow_places(records: Sequence[KinesisRecord]) -> frozenset[int]:
+    return frozenset(place for place, record in enumerate(records) if SLOW in record.data)
+
+
+class Judge:
+    """The process in which a worker tries records: it finds the slow ones, and takes its time."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    async def failing(self, records: Sequence[KinesisRecord], within_s: float) -> frozenset[int]:
+        """The slow ones, each for as long as it may take."""
+        found = _slow_places(records)
+        await self._machine.sleep(within_s * len(found))
+        return found
 
 
 class Measured:

@@ -48,6 +48,7 @@ class Delivery:
     - The watermark moves to the largest arrival committed, or, at the tip with everything committed, to
       `watermark_behind_ms` before the stream's time of that answer.
     - `run` ends after `close` or `end`, with everything committed; LeaseLost and PositionMoved pass through.
+    - From the first `all_committed` on, what is buffered is flushed at once.
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class Delivery:
         pace: Pace,
     ) -> None:
         self.lease = lease
+        self.commits = 0
+        """Flushes committed."""
         self._worker = lease.owner or ""
         self._buffer = buffer
         self._leases = leases
@@ -84,9 +87,11 @@ class Delivery:
         self._trims = int(lease.lost)
         self._trims_told = 0
         self._closed = False
+        self._hurried = False
         self._children: Sequence[Shard] | None = None
         self._live_seq: Callable[[], str] = lambda: lease.live_seq
         self._wake = asyncio.Event()
+        self._committed = asyncio.Event()
 
     @property
     def idle(self) -> bool:
@@ -122,6 +127,18 @@ class Delivery:
         """No batch follows."""
         self._closed = True
         self._wake.set()
+
+    async def all_committed(self) -> None:
+        """Wait until everything that was appended is committed."""
+        self._hurried = True
+        self._wake.set()
+        while self._flushing or not self._empty:
+            await self.next_commit()
+
+    async def next_commit(self) -> None:
+        """Wait until a flush is committed."""
+        self._committed.clear()
+        await self._committed.wait()
 
     async def run(self) -> None:
         """Flush whenever it is due, until closed and empty."""
@@ -163,6 +180,7 @@ class Delivery:
             return False
         return (
             self._closed
+            or self._hurried
             or self._buffer.due(self._clock.monotonic_s()) is not None
             or self._budget.pressed
             or (self._pace.flush_at_tip and self._tip_ms is not None)
@@ -214,6 +232,8 @@ class Delivery:
         await self._commit(entry, self._children if self._closed and self._empty else None)
         self._trims_told = trims
         self._flushing = False
+        self.commits += 1
+        self._committed.set()
         self._budget.free(lease.shard_id, size)
         self._measure(flush, entry, self._clock.monotonic_s() - started_s)
 

@@ -92,8 +92,9 @@ class Holdings:
         if shard_id in self._held:
             self._held[shard_id][1].cancel()
 
-    async def let_go(self, within_s: float) -> list[ShardId]:
-        """Flush, commit and release all shards; returns those that took too long and were dropped."""
+    async def let_go(self, within_s: float, *, then_s: float) -> list[ShardId]:
+        """Flush, commit and release all shards. Those that take longer than `within_s` are released with what is
+        committed, in `then_s` more seconds or not at all; returns them."""
         running = [task for _, task in self._held.values()]
         for shard in self:
             shard.stop()
@@ -101,6 +102,9 @@ class Holdings:
         if running:
             await asyncio.wait(running, timeout=within_s)
             late = list(self._held)
+            for shard in self:
+                shard.abandon()
+            await asyncio.wait(running, timeout=then_s)
             await cancelled(running)
         return late
 

@@ -25,6 +25,7 @@ from ingest.worker.reading.lag import Watch
 from ingest.worker.reading.rates import Load
 from ingest.worker.reading.retention import Horizon
 from ingest.worker.reading.suspicion import Suspicion, decode_without
+from ingest.worker.shards.hand_over import HandOver
 
 _LIVE_PATIENCE_S = 2.0
 """How long a release waits for live state, so that the next owner need not offer the last records again."""
@@ -37,7 +38,7 @@ class Ending(StrEnum):
     ENDED = "ended"
     """The shard was read to its end and its children have rows."""
     RELEASED = "released"
-    """Flushed, committed and released."""
+    """Flushed, committed and released; or released without, where the worker could not wait any longer."""
     LEASE_LOST = "lost"
     """Another worker owns the lease; buffers were dropped."""
     FAILED = "failed"
@@ -45,7 +46,10 @@ class Ending(StrEnum):
 
 
 class ShardTask:
-    """A leased shard from take to ending. Call `run` once; `stop` asks it to flush and release."""
+    """A leased shard from take to ending. Call `run` once.
+
+    `stop` asks it to flush and release, and it reads on while that is not possible; `abandon` to release at once.
+    """
 
     def __init__(
         self,
@@ -89,8 +93,10 @@ class ShardTask:
         self._metrics = metrics
         self._open_hours = open_hours
         self._lease_ttl_s = lease_ttl_s
-        self._closing = asyncio.Event()
+        self._hand_over = HandOver(delivery)
+        self._abandoned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._released = False
+        self._last_live_seq: str | None = None
 
     @property
     def lease(self) -> LeaseRow:
@@ -106,6 +112,8 @@ class ShardTask:
     @property
     def live_seq(self) -> str:
         """The sequence number up to which live state has the shard."""
+        if self._last_live_seq is not None:
+            return self._last_live_seq
         return self.lease.live_seq if self._live is None else self._live.progress.written(self.shard_id)
 
     def show(self) -> None:
@@ -117,9 +125,14 @@ class ShardTask:
         return self.live_seq
 
     def stop(self, *, to: str | None = None) -> None:
-        """Stop reading, flush, commit and release (`to` a worker, or to anyone)."""
+        """Flush, commit, stop reading and release (`to` a worker, or to anyone)."""
         self.for_worker = to
-        self._closing.set()
+        self._hand_over.ask()
+
+    def abandon(self) -> None:
+        """Release at once: what is not committed is dropped, and the next owner reads it again."""
+        if not self._abandoned.done():
+            self._abandoned.set_result(None)
 
     async def run(self) -> Ending:
         """Read until the shard ends, `stop` is called, or the lease is lost."""
@@ -127,12 +140,13 @@ class ShardTask:
             async with beside(self._catch_up):
                 return await self._to_the_end()
         finally:
+            self._last_live_seq = self.live_seq
             if self._live is not None:
                 self._live.progress.end(self.shard_id)
 
     async def _to_the_end(self) -> Ending:
         try:
-            await self._read_and_deliver()
+            await unless(self._abandoned, self._read_and_deliver())
         except (LeaseLost, PositionMoved) as error:
             _log.warning("lease.lost", shard=self.shard_id, fence=self.lease.fence, error=str(error))
             return Ending.LEASE_LOST
@@ -154,12 +168,8 @@ class ShardTask:
             raise group.exceptions[0] from group
 
     async def _read(self) -> None:
-        closing = asyncio.ensure_future(self._closing.wait())
         try:
-            while not self._closing.is_set():
-                answer = await unless(closing, self._next_answer())
-                if answer is None:
-                    break
+            while (answer := await self._hand_over.unless_over(self._next_answer())) is not None:
                 await self._take_in(answer)
                 self._turn.end()
                 if (children := await self._end.children(answer)) is not None:
@@ -173,7 +183,6 @@ class ShardTask:
             self.delivery.end(await self._end.listed_children(), self._live_now)
             return
         finally:
-            closing.cancel()
             self._turn.end()
             self._reader.close()
         self.delivery.close()
@@ -233,11 +242,16 @@ class ShardTask:
         self._watch.arrived(batch.user_records, batch.max_arrival_ms)
         self.delivery.append(batch)
 
+    @property
+    def _in_a_hurry(self) -> bool:
+        """Whether a release waits for nothing: the shard was abandoned, or it has failed."""
+        return self._abandoned.done() or self._last_live_seq is not None
+
     async def give_up(self) -> None:
         """Release the lease, as far as that is possible within the TTL."""
         try:
             async with asyncio.timeout(self._lease_ttl_s):
-                if self._live is not None:
+                if self._live is not None and not self._in_a_hurry:
                     await self._live.caught_up(self.shard_id, self.lease.position, _LIVE_PATIENCE_S)
                 await self.delivery.release(self.live_seq, self.for_worker)
         except (LeaseLost, TimeoutError):

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from contracts.errors import ShardFailed
 from ingest.kinesis import Records
+from ingest.live import MemoryLive
 from tests.builders.consumer import World, fill, record, until
 from tests.builders.virtual_time import run_virtually
 
@@ -99,6 +100,35 @@ def test_it_is_read_again_once_the_cause_is_mended() -> None:
         (report,) = await _ended(started)
         assert report.not_committed == []
         assert sorted(await world.landed_ids()) == sorted(sent)
+
+    run_virtually(story())
+
+
+def test_what_live_state_has_of_a_shard_that_broke_is_noted_with_the_release() -> None:
+    broken: list[bool] = []
+
+    async def decoding(work: Any, /, *args: Any) -> Any:
+        if broken:
+            raise BugMet("a record that nobody foresaw")
+        return work(*args)
+
+    async def story() -> None:
+        world = World(shards=1, live=MemoryLive())
+        fill(world.stream, 100)
+        ((worker, _),) = started = await _started(world, ["w"], decoding=decoding)
+        await until(lambda: worker.totals.landed == 100)
+        await asyncio.sleep(1)
+        broken.append(True)
+        fill(world.stream, 10, first=100)
+
+        async def released() -> bool:
+            return (await world.leases.rows())[0].owner is None
+
+        await until(released)
+        (row,) = await world.leases.rows()
+        assert row.position
+        assert row.live_seq == row.position
+        await _ended(started)
 
     run_virtually(story())
 
