@@ -87,11 +87,15 @@ class Delivery:
         self._children: Sequence[Shard] | None = None
         self._live_seq: Callable[[], str] = lambda: lease.live_seq
         self._wake = asyncio.Event()
+        self._committed = asyncio.Event()
 
     @property
     def idle(self) -> bool:
         """Whether the shard is read to its tip and everything read is committed."""
         return self._tip_ms is not None and not self._flushing and self._empty
+
+    async def room(self) -> None:
+        """Wait until the shard may be read on: a delivery buffers what the worker's budget allows."""
 
     def append(self, batch: Batch) -> None:
         """Buffer a batch; it must follow the one before."""
@@ -137,6 +141,12 @@ class Delivery:
             await self._commit(self._trimmed_entry() if self._trimmed else None, self._children)
         elif self._children is None and self._watermark_due(0):
             await self._advance()
+
+    async def until_committed(self) -> None:
+        """Wait until everything appended is committed."""
+        while self._flushing or not self._empty:
+            self._committed.clear()
+            await self._committed.wait()
 
     async def release(self, live_seq: str, to: str | None) -> None:
         """Release the lease."""
@@ -214,6 +224,7 @@ class Delivery:
         await self._commit(entry, self._children if self._closed and self._empty else None)
         self._trims_told = trims
         self._flushing = False
+        self._committed.set()
         self._budget.free(lease.shard_id, size)
         self._measure(flush, entry, self._clock.monotonic_s() - started_s)
 
@@ -255,6 +266,8 @@ class Delivery:
         metrics = self._metrics
         metrics.landed.labels(entry.shard_id).inc(entry.landed)
         metrics.suppressed.inc(entry.suppressed)
+        if entry.handled:
+            metrics.handled.labels(entry.shard_id).inc(entry.handled)
         for reason, count in entry.rejected.items():
             metrics.rejected.labels(reason).inc(count)
         for landed in entry.objects:
