@@ -85,5 +85,5 @@ bench: .venv/installed ## Benchmarks, each with its peers in the same run
 .PHONY: lock
 lock: ## Resolve requirements.lock anew from pyproject.toml
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra build --generate-hashes \
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra all --extra dev --extra build --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header pyproject.toml --output-file requirements.lock

@@ -10,7 +10,6 @@ from rich.table import Table
 from cli.environment import ALL, each_region, enter_region, exit_code_of, run_in_each_region
 from cli.tables import figure, key, print_table, text
 from contracts.errors import Misuse
-from contracts.settings import RegionSettings
 
 _FAILED = 1
 
@@ -42,6 +41,7 @@ def _consume(
     from ingest.runtime.allocator import keep_freed_memory
 
     keep_freed_memory()
+    from contracts.settings import RegionSettings
     from ingest.service.consume import consume
 
     if new_stream:

@@ -11,7 +11,6 @@ from typing import IO
 import msgspec
 import typer
 
-import stack
 from cli.child_processes import ChildProcesses
 from contracts.environment import inherited
 from contracts.errors import FleetlakeError
@@ -35,6 +34,8 @@ def state_folder() -> Path:
 
 def stack_is_local() -> bool:
     """Whether the state folder has an embedded stack, up or down."""
+    import stack
+
     try:
         return stack.known_site(state_folder()) is not None
     except FleetlakeError:
@@ -60,6 +61,8 @@ def each_region(name_or_all: str) -> list[str]:
 
     For `all`, regions added since the stack's last `up` are left out, with a message on standard error.
     """
+    import stack
+
     regions = stack.known_regions(state_folder())
     if name_or_all != ALL:
         return [find_region(name_or_all, regions).name]
@@ -97,6 +100,8 @@ def exit_code_of(runs: Sequence[RegionRun]) -> int:
 
 def process_environment(name: str, caller: Mapping[str, str] | None = None) -> dict[str, str]:
     """The whole environment of a process of that region (or of `world`). Raises UnknownRegion or StackDown."""
+    import stack
+
     kept = inherited(os.environ if caller is None else caller)
     if name == WORLD:
         return kept | stack.world_environment(state_folder())

@@ -1,30 +1,32 @@
 """The `fleetlake` command. Each command is a short module that calls a room."""
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import typer
 
 from cli.environment import stack_is_local
+from cli.extras import naming_the_extra
 from contracts.errors import FleetlakeError, StoreUnavailable
 
-COMMANDS = (
-    "stack",
-    "simulate",
-    "replay",
-    "consume",
-    "top",
-    "replay_rejected",
-    "rebuild_live",
-    "process",
-    "shell",
-    "reconcile",
-    "trail",
-    "bench",
-    "demo.command",
-    "ui",
-)
-"""Modules of cli/ that add their commands, in the order of the help text."""
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "stack": ("up", "down", "status"),
+    "simulate": ("simulate",),
+    "replay": ("replay",),
+    "consume": ("consume",),
+    "top": ("top",),
+    "replay_rejected": ("replay-rejected",),
+    "rebuild_live": ("rebuild-live",),
+    "process": ("process",),
+    "shell": ("shell",),
+    "reconcile": ("reconcile",),
+    "trail": ("trail",),
+    "bench": ("bench",),
+    "demo.command": ("demo",),
+    "ui": ("ui",),
+}
+"""Modules of cli/ with the commands that they add, in the order of the help text."""
 
 LOCAL_HINT = "; `fleetlake status` shows what runs, `fleetlake up` starts what does not"
 """Added to an error of a store that does not answer, where the stores are this machine's embedded stack."""
@@ -38,18 +40,30 @@ app = typer.Typer(
 )
 
 
+@app.callback()
+def _commands() -> None:
+    """Telemetry of connected machines, one jurisdiction at a time: live, whole past, marts."""
+
+
 def main() -> None:
     """Run the command line: exit 0 done, 1 failed, 2 misused."""
-    for name in COMMANDS:
-        import_module(f"cli.{name}").add_to(app)
     try:
-        app()
+        with naming_the_extra():
+            for name in modules_of(sys.argv[1:]):
+                import_module(f"cli.{name}").add_to(app)
+            app()
     except FleetlakeError as error:
         hint = LOCAL_HINT if isinstance(error, StoreUnavailable) and stack_is_local() else ""
         typer.secho(f"fleetlake: {error}{hint}", err=True, fg=typer.colors.RED)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def modules_of(words: Sequence[str]) -> list[str]:
+    """The modules to import for these words: that of the command, or all where the first word is none."""
+    chosen = [module for module, commands in COMMANDS.items() if words and words[0] in commands]
+    return chosen or list(COMMANDS)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-import stack
 from cli.child_processes import ChildProcesses
 from cli.environment import ALL, each_region, process_environment, state_folder
 from contracts.regions import WORLD
@@ -56,6 +55,7 @@ def _here(region: str) -> dict[str, Any]:
 
 
 def _dagster() -> dict[str, str]:
+    import stack
     from orchestration.local.dagster_home import prepare_home
 
     return prepare_home(stack.dagster_environment(state_folder()))

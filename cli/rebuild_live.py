@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from cli.environment import enter_region
-from contracts.settings import RegionSettings
 
 _FAILED = 1
 
@@ -22,6 +21,7 @@ def _rebuild_live(
 ) -> None:
     """Rebuild a region's live state from history and landing while consumers run; they themselves only use landing."""
     enter_region(region)
+    from contracts.settings import RegionSettings
     from ingest.service.one_worker import log_to_stderr
     from ingest.service.rebuild_live import rebuild_live
     from lake.trail.history_rows import HistoryRows

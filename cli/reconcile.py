@@ -9,7 +9,6 @@ from rich.table import Table
 from cli.environment import ALL, each_region, enter_region, run_in_each_region
 from cli.tables import figure, key, open_console, print_table
 from contracts.errors import NotReconciled
-from contracts.settings import RegionSettings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,6 +38,7 @@ def _reconcile(
 def _here(region: str) -> dict[str, Any]:
     enter_region(region)
     from cli.store_errors import naming_the_store
+    from contracts.settings import RegionSettings
     from reconcile import reconcile
 
     with naming_the_store(region):

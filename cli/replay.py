@@ -12,9 +12,9 @@ from rich.table import Table
 from cli.environment import enter_region
 from cli.tables import key, print_table, text
 from contracts.errors import Misuse
-from contracts.settings import RegionSettings
 
 if TYPE_CHECKING:
+    from contracts.settings import RegionSettings
     from devices.replay import ReplayReport
 
 _FIRST = 5

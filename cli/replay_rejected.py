@@ -9,7 +9,6 @@ from rich.table import Table
 
 from cli.environment import ALL, each_region, enter_region, exit_code_of, run_in_each_region
 from cli.tables import figure, key, print_table
-from contracts.settings import RegionSettings
 
 _FAILED = 1
 
@@ -32,6 +31,7 @@ def _replay_rejected(
         _everywhere(reason, again=again, as_json=as_json)
         return
     enter_region(region)
+    from contracts.settings import RegionSettings
     from ingest.replay import replay_rejected
 
     report = msgspec.to_builtins(replay_rejected(RegionSettings.load(), reason=reason, again=again))

@@ -10,14 +10,6 @@ import typer
 from cli.environment import enter_region
 from contracts.errors import Misuse
 from contracts.regions import WORLD
-from contracts.settings import RegionSettings, WorldSettings
-from marts.dbt import (
-    PROJECT,
-    dbt_environment,
-    target,
-    target_path,
-)
-from stack.services.postgres import programs
 
 
 def add_to(app: typer.Typer) -> None:
@@ -45,6 +37,10 @@ def _shell(
 
 def _environment(region: str) -> dict[str, str]:
     """Variables for dbt, with a target folder beside the prepared manifest, and a PATH with dbt and psql."""
+    from contracts.settings import RegionSettings, WorldSettings
+    from marts.dbt import PROJECT, dbt_environment, target, target_path
+    from stack.services.postgres import programs
+
     settings = WorldSettings.load() if region == WORLD else RegionSettings.load()
     folder = str(PROJECT / target_path("by-hand") / region)
     path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), str(programs())]

@@ -11,9 +11,9 @@ from rich.table import Table
 from cli.environment import ALL, each_region, enter_region, exit_code_of, run_in_each_region
 from cli.tables import key, print_table, text
 from contracts.errors import Misuse
-from contracts.settings import RegionSettings
 
 if TYPE_CHECKING:
+    from contracts.settings import RegionSettings
     from devices.fleet import SimulationReport
 
 

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-import stack
 from cli.environment import state_folder
 from contracts.errors import Misuse
 
@@ -29,6 +28,8 @@ def up(
     json: _Json = False,
 ) -> None:
     """Start the embedded stack, or repair and complete a running one."""
+    import stack
+
     stack.up(state_folder(), regions, _ports(port or []), progress=_print_progress)
     services = stack.services_status(state_folder())
     if json:
@@ -39,6 +40,8 @@ def up(
 
 def down() -> None:
     """Stop the embedded stack. Data stays in the state folder."""
+    import stack
+
     stack.down(state_folder(), progress=_print_progress)
     typer.echo("down")
 
@@ -51,6 +54,8 @@ def status(
 
     Exit code 1 where a service is not up, the region table cannot be read, or a region needs another `up`.
     """
+    import stack
+
     found = stack.status(state_folder(), secrets=secrets)
     if json:
         _print_json(found)

@@ -15,9 +15,9 @@ from rich.text import Text
 
 from cli.environment import enter_region
 from cli.tables import figure, text
-from contracts.settings import RegionSettings
 
 if TYPE_CHECKING:
+    from contracts.settings import RegionSettings
     from ingest.service.overview import (
         Overlook,
         Overview,
@@ -44,10 +44,12 @@ def _top(
 ) -> None:
     """Workers, shards, owners, lag and rates of the consumer, live. Ctrl-C ends it; it changes nothing."""
     enter_region(region)
+    from contracts.settings import RegionSettings
+
     asyncio.run(_watch(RegionSettings.load(), worker or [], every, as_json=as_json))
 
 
-async def _watch(settings: RegionSettings, elsewhere: list[str], every_s: float, *, as_json: bool) -> None:
+async def _watch(settings: "RegionSettings", elsewhere: list[str], every_s: float, *, as_json: bool) -> None:
     from ingest.leases.dynamodb import DynamoLeases
     from ingest.service.overview import Overlook
 
@@ -67,7 +69,7 @@ async def _watch(settings: RegionSettings, elsewhere: list[str], every_s: float,
         await leases.close()
 
 
-async def _look(overlook: "Overlook", settings: RegionSettings, elsewhere: list[str]) -> "Overview":
+async def _look(overlook: "Overlook", settings: "RegionSettings", elsewhere: list[str]) -> "Overview":
     from ingest.worker.slot import announced
 
     return await overlook.look([*announced(Path(settings.state), settings.region), *elsewhere])

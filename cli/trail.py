@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-import stack
 from cli.environment import enter_region, state_folder
 from cli.tables import figure, key, print_table
 from contracts.errors import Misuse
 from contracts.regions import find_region
-from contracts.settings import RegionSettings
 
 if TYPE_CHECKING:
     from lake.trail import Trail
@@ -54,6 +52,7 @@ def _trail(
     ] = False,
 ) -> None:
     """A device's records from history, landing and live state, each once, by time."""
+    import stack
     from lake.trail.times import time_range
 
     start, end = time_range(first, last, find_region(region, stack.known_regions(state_folder())).zone)
@@ -61,6 +60,7 @@ def _trail(
         raise Misuse("Parquet is binary; name a file with --output, or pipe it on")
     enter_region(region)
     from cli.store_errors import naming_the_store
+    from contracts.settings import RegionSettings
     from lake.trail import trail
 
     with naming_the_store(region):

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-import stack
 from cli.environment import ALL, each_region, state_folder
 from contracts.errors import ServiceFailed
 from contracts.regions import WORLD
@@ -26,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
         The daemon launches the runs that are due while this is up. Ctrl-C ends all of it.
         """
+        import stack
         from orchestration.local.dagster_home import prepare_home
         from orchestration.local.servers import serving
 

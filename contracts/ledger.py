@@ -65,6 +65,8 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     """The stream had trimmed records before they were read: reconcile fails until someone has looked."""
     erased: int = 0
     trace_id: str = ""
+    handled: int = 0
+    """User records that a handler took instead of landing them."""
 
     @property
     def rejected_total(self) -> int:

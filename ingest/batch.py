@@ -45,7 +45,7 @@ class KinesisRecord(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
 class Batch:
     """Consecutive Kinesis records of one shard, decoded.
 
-    Promise: user_records == rows.num_rows + rejected.num_rows + suppressed.
+    Promise: user_records == rows.num_rows + rejected.num_rows + suppressed + handled.
     """
 
     shard_id: ShardId
@@ -63,6 +63,13 @@ class Batch:
     """Number of records that hold each unknown name; `*` is every name beyond the first 1,000."""
     suppression_version: int = 0
     """Version of the suppression list that was applied."""
+    handled: int = 0
+    """User records that a handler takes instead of landing."""
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the promise is kept."""
+        return self.user_records == self.rows.num_rows + self.rejected.num_rows + self.suppressed + self.handled
 
 
 def worth_joining(rows_before: int, rows_last: int) -> bool:
@@ -79,7 +86,7 @@ class Decoder(Protocol):
 
     Promises
     - Never raises for what a record holds: a record that cannot be placed becomes a row of `rejected`.
-    - Every user record of the input ends in exactly one of rows, rejected, suppressed.
+    - Every user record of the input ends in exactly one of rows, rejected, suppressed, handled.
     - Order is kept, and the same input gives the same output.
     - `version` grows whenever the same bytes would give other rows; every ledger entry names it.
     - `suppression_version` is the version of the suppression list that the next `decode` applies at least.

@@ -31,7 +31,7 @@ class ShardBuffer:
 
     Promises
     - Batches are taken in the order in which they were appended, each exactly once and whole; small ones are joined.
-    - Counts are those of the batches: user records = landed + rejected + suppressed.
+    - Counts are those of the batches: user records = landed + rejected + suppressed + handled.
     - `bytes` is no less than what the batches hold in memory, however small they are.
     Seconds are those of one monotonic clock, time.monotonic where none is given.
     """
@@ -46,7 +46,7 @@ class ShardBuffer:
         """Keep a batch. Raises ValueError for another shard's, or one whose counts do not add up."""
         if batch.shard_id != self.shard_id:
             raise ValueError(f"a batch of {batch.shard_id} does not belong in the buffer of {self.shard_id}")
-        if batch.user_records != batch.rows.num_rows + batch.rejected.num_rows + batch.suppressed:
+        if not batch.adds_up:
             raise ValueError(f"{batch.shard_id}: {batch.user_records} user records are not landed+rejected+suppressed")
         if not self._batches:
             self._since_s = time.monotonic() if now_s is None else now_s
@@ -56,7 +56,7 @@ class ShardBuffer:
         self.bytes += batch.rows.nbytes + batch.rejected.nbytes + BATCH_OVERHEAD_BYTES
         self._hours |= arrival_hours(batch)
         while len(self._batches) > 1 and worth_joining(*map(_rows, self._batches[-2:])):
-            self._batches[-2:] = [_joined(*self._batches[-2:])]
+            self._batches[-2:] = [joined(*self._batches[-2:])]
             self.bytes -= BATCH_OVERHEAD_BYTES
 
     @property
@@ -108,7 +108,7 @@ def _rows(batch: Batch) -> int:
     return count
 
 
-def _joined(first: Batch, second: Batch) -> Batch:
+def joined(first: Batch, second: Batch) -> Batch:
     """Two batches, one after the other, as one."""
     return Batch(
         shard_id=first.shard_id,
@@ -122,4 +122,5 @@ def _joined(first: Batch, second: Batch) -> Batch:
         max_arrival_ms=max(first.max_arrival_ms, second.max_arrival_ms),
         unknown_fields=Counter(first.unknown_fields) + Counter(second.unknown_fields),
         suppression_version=min(first.suppression_version, second.suppression_version),
+        handled=first.handled + second.handled,
     )

@@ -44,6 +44,7 @@ class Flush:
     decoder_version: int
     suppression_version: int
     trace_id: str
+    handled: int
 
     def entry(self, after_seq: str, committed_ms: int) -> LedgerEntry:
         """The ledger's entry for this flush. after_seq: the shard's position before it."""
@@ -64,6 +65,7 @@ class Flush:
             decoder_version=self.decoder_version,
             suppression_version=self.suppression_version,
             trace_id=self.trace_id,
+            handled=self.handled,
         )
 
     @property
@@ -115,6 +117,7 @@ class Pending:
             decoder_version=self.decoder_version,
             suppression_version=min(batch.suppression_version for batch in batches),
             trace_id=filing.trace_id,
+            handled=sum(batch.handled for batch in batches),
         )
 
 

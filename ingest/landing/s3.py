@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from contracts.errors import BadSettings, FleetlakeError, ObjectConflict, SinkUnavailable
-from contracts.settings import RegionSettings
+from contracts.settings import AwsService, RegionSettings
 from ingest.runtime.aws_access import NO_CREDENTIALS, SKEWED, AwsClock, sign_s3_by, static_credentials
 from ingest.runtime.aws_errors import CALLS, S3, STS, UNKNOWN, WAITS, Meaning, Verdict, verdict
 
@@ -62,6 +62,21 @@ class S3Store:
         aws_clock: AwsClock | None = None,
     ) -> "S3Store":
         """The lake bucket of the settings' region. aws_clock: shared with the clients of other services."""
+        where = settings.bucket, settings.row.aws_region, settings.s3
+        return cls.at(*where, timeout_s=timeout_s, attempts=attempts, aws_clock=aws_clock)
+
+    @classmethod
+    def at(
+        cls,
+        bucket: str,
+        aws_region: str,
+        access: AwsService,
+        *,
+        timeout_s: float = 30.0,
+        attempts: int = 4,
+        aws_clock: AwsClock | None = None,
+    ) -> "S3Store":
+        """A bucket. aws_clock: shared with the clients of other services."""
         config = Config(
             retries={"total_max_attempts": 1},
             connect_timeout=5,
@@ -72,12 +87,12 @@ class S3Store:
             response_checksum_validation="when_required",
         )
         session, clock = boto3.Session(), aws_clock or AwsClock()
-        client = session.client("s3", config=config, **settings.s3.client_kwargs(settings.row.aws_region))
-        credentials = static_credentials(settings.s3) or session.get_credentials()
+        client = session.client("s3", config=config, **access.client_kwargs(aws_region))
+        credentials = static_credentials(access) or session.get_credentials()
         if credentials is None:
             raise BadSettings(NO_CREDENTIALS)
         sign_s3_by(client, credentials, clock)
-        return cls(client, settings.bucket, attempts=attempts, aws_clock=clock)
+        return cls(client, bucket, attempts=attempts, aws_clock=clock)
 
     async def put_new(self, key: str, data: bytes) -> None:
         """Put an object that must not exist with other bytes; see ObjectStore."""

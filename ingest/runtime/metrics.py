@@ -11,8 +11,8 @@ _FLUSH_ROWS = (100, 1_000, 10_000, 50_000, 100_000, 250_000, 500_000, 1_000_000)
 _FLUSH_BYTES = tuple(2**exponent for exponent in range(12, 30, 2))
 _SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
-LANDING, LIVE, LEASES, STREAM = "landing", "live", "leases", "stream"
-"""The remote stores that may be down, as the label `sink` names them."""
+LANDING, LIVE, LEASES, STREAM, HANDLER = "landing", "live", "leases", "stream", "handler"
+"""What may be down, as the label `sink` names it: the remote stores, and the handler of a library's user."""
 READS, WRITES = "reads", "writes"
 """Kinds of request to a store: one may fail while the other works, as where writes are throttled or denied."""
 
@@ -51,6 +51,8 @@ class Metrics:
 
     def _define_delivery(self) -> None:
         self.landed = self._counter("landed_total", "User records whose landing was committed.", "shard")
+        self.handled = self._counter("handled_total", "User records whose handling was committed.", "shard")
+        self.handler_errors = self._counter("handler_errors_total", "Calls of a handler that raised.", "error")
         self.objects = self._counter("objects_total", "Objects that the ledger lists.", "kind")
         self.flush_rows = self._histogram("flush_rows", "User records of a flush.", _FLUSH_ROWS)
         self.flush_bytes = self._histogram("flush_bytes", "Bytes of a flush's objects.", _FLUSH_BYTES)
@@ -128,7 +130,7 @@ class Metrics:
     def page(self) -> bytes:
         """The page that Prometheus scrapes."""
         down = self.down_s()
-        for sink in (LANDING, LIVE, LEASES, STREAM):
+        for sink in (LANDING, LIVE, LEASES, STREAM, HANDLER):
             self.down.labels(sink).set(down.get(sink, 0.0))
         return generate_latest(self.registry)
 

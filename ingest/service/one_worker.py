@@ -36,7 +36,7 @@ from ingest.worker.slot import Slot
 
 _COPY_EVERY_S = 10.0
 _LAST_COPY_S = 2.0
-_END_WITHIN_S = 28.0
+END_WITHIN_S = 28.0
 """After a signal. A worker flushes, commits and lets go within 22 s; what still hangs then is not worth a SIGKILL."""
 _PROGRESS_EVERY_S = 2.0
 _COLLECT_AFTER = 20_000
@@ -53,7 +53,7 @@ def run_one(
     # What is loaded by now stays: the collector need not walk it again and again.
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
-    last = LastResort(_END_WITHIN_S)
+    last = LastResort(END_WITHIN_S)
     try:
         return asyncio.run(
             serve(settings, workers=workers, until_idle=until_idle, metrics_port=metrics_port, asked=last.arm)
@@ -106,7 +106,7 @@ async def serve(
     parts = parts_of(settings, metrics)
     options = Options.of(settings, workers=workers, until_idle=until_idle)
     worker = Worker(parts, options, slot.worker, is_dead=slot.is_dead)
-    _on_signals(worker.stop, asked)
+    on_signals(worker.stop, asked)
     health = HealthServer(worker.health, metrics, worker.show)
     beside: list[asyncio.Task[None]] = []
     try:
@@ -185,7 +185,8 @@ def log_to_stderr() -> None:
     )
 
 
-def _on_signals(*actions: Callable[[], None]) -> None:
+def on_signals(*actions: Callable[[], None]) -> None:
+    """Act on SIGTERM and SIGINT. Call it on the running event loop."""
     loop = asyncio.get_running_loop()
 
     def act() -> None:

@@ -61,6 +61,7 @@ def together(reports: list[Report]) -> Report:
         landed=sum(report.landed for report in reports),
         rejected=dict(rejected),
         suppressed=sum(report.suppressed for report in reports),
+        handled=sum(report.handled for report in reports),
         objects=sum(report.objects for report in reports),
         flushes=sum(report.flushes for report in reports),
         records_per_s=round(read / seconds, 1) if seconds else 0.0,

@@ -1,6 +1,7 @@
 """Builds what a worker consists of: the one place where its stores and options are handed to those who use them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from contracts.ledger import LeaseRow
 from ingest.kinesis import ShardCursor, Start
@@ -9,6 +10,7 @@ from ingest.kinesis.subscriber import ShardSubscriber
 from ingest.kinesis.trouble import Trouble
 from ingest.landing import FlushLimits, ShardBuffer
 from ingest.runtime.retry import Retry
+from ingest.worker.handling.handing import Handing
 from ingest.worker.landing.budget import Budget, ReadTurn
 from ingest.worker.landing.delivery import Delivery, Pace
 from ingest.worker.landing.quarantine import Quarantine
@@ -20,6 +22,7 @@ from ingest.worker.options import Options, Parts
 from ingest.worker.reading.retention import Horizon, Retention
 from ingest.worker.reading.suspicion import Suspicion
 from ingest.worker.shards.coordinator import Coordinator
+from ingest.worker.shards.delivering import Delivering
 from ingest.worker.shards.holdings import Holdings
 from ingest.worker.shards.task import ShardTask
 
@@ -115,8 +118,23 @@ def _suspicion(parts: Parts, options: Options, lease: LeaseRow) -> Suspicion:
     return Suspicion(lease, parts.leases, parts.trial, retry, lease_ttl_s=options.lease_ttl_s)
 
 
-def _delivery(parts: Parts, options: Options, lease: LeaseRow, budget: Budget, totals: Totals) -> Delivery:
+def _delivery(parts: Parts, options: Options, lease: LeaseRow, budget: Budget, totals: Totals) -> Delivering:
+    """To landing, or to the handler where there is one."""
     limits = FlushLimits(options.flush_rows, options.flush_bytes, options.flush_age_s, options.open_hours)
+    if parts.handling is None:
+        return _landing(parts, options, lease, budget, totals, limits)
+    return Handing(
+        _landing(parts, options, lease, budget, totals, replace(limits, age_s=0.0)),
+        parts.handling,
+        metrics=parts.metrics,
+        budget=budget,
+        retry=Retry(parts.clock, parts.metrics, lease.shard_id),
+    )
+
+
+def _landing(
+    parts: Parts, options: Options, lease: LeaseRow, budget: Budget, totals: Totals, limits: FlushLimits
+) -> Delivery:
     return Delivery(
         lease,
         ShardBuffer(lease.shard_id, limits, decoder_version=parts.decoder.version),

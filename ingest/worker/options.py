@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from contracts.errors import Misuse
 from contracts.settings import RegionSettings
 from ingest.batch import Decoder
 from ingest.kinesis.cursor import ReadLimits
@@ -13,6 +14,8 @@ from ingest.live.protocol import LiveState
 from ingest.runtime.clock import Clock, SystemClock
 from ingest.runtime.metrics import Metrics
 from ingest.runtime.offload import Offload, inline
+from ingest.worker.handling.records import Handling
+from ingest.worker.handling.unpacked import Unpacking
 from ingest.worker.reading.start import start_ms_of
 from ingest.worker.reading.trial import Trial
 
@@ -70,7 +73,7 @@ class Options:
 @dataclass(slots=True)
 class Parts:
     """What a worker is built from; ingest.worker.compose hands each part to its users. Every store is a protocol, and
-    everything timed uses `clock`."""
+    everything timed uses `clock`. Raises Misuse where a part lacks a method: it might be called only hours later."""
 
     stream: StreamClient
     leases: Leases
@@ -86,3 +89,22 @@ class Parts:
     """Where given, it finds the record for which workers lose a shard one after another."""
     encoding: Offload = inline
     metrics: Metrics = field(default_factory=Metrics)
+    handling: Handling | None = None
+    """Where given, records go to this handler instead of landing; the decoder is then Unpacking(), live None."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        _require(self.stream, StreamClient)
+        _require(self.leases, Leases)
+        _require(self.store, ObjectStore)
+        _require(self.decoder, Decoder)
+        if self.live is not None:
+            _require(self.live, LiveState)
+        if self.handling is not None and (self.live is not None or not isinstance(self.decoder, Unpacking)):
+            raise Misuse("a handler takes records as they are: give the worker decoder=Unpacking() and live=None")
+
+
+def _require(part: object, protocol: type) -> None:
+    promised = {name for kind in protocol.__mro__ for name in vars(kind) if not name.startswith("_")}
+    if missing := sorted(name for name in promised if not hasattr(part, name)):
+        raise Misuse(f"{type(part).__name__} lacks {', '.join(missing)}: see {protocol.__module__}.{protocol.__name__}")

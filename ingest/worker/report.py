@@ -24,6 +24,8 @@ class Report(msgspec.Struct, kw_only=True):
     """Ledger entries before which the stream had trimmed unread records."""
     not_committed: list[str] = []
     """Shards that could not be flushed in time at the end; they are read again from their position."""
+    handled: int = 0
+    """Taken by a handler, in place of landing."""
     live_missing: bool = False
     """Live state lacks records and must be rebuilt."""
 
@@ -43,6 +45,7 @@ class Report(msgspec.Struct, kw_only=True):
             records_per_s=round(totals.user_records_read / seconds, 1) if seconds > 0 else 0.0,
             trimmed=totals.trimmed,
             not_committed=not_committed,
+            handled=totals.handled,
             live_missing=live_missing,
         )
 

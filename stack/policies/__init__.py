@@ -9,7 +9,8 @@ from contracts.regions import Region
 
 
 def region_policy(region: Region, *, account: str, partition: str = "aws") -> str:
-    """The policy of one region's processes: its own stream, its consumers and its own two tables, and no more.
+    """The policy of one region's processes: its own stream, its consumers, its own two tables and those
+    of its applications (leases-R-NAME, ledger-R-NAME), and no more.
 
     Keys of KMS only as those services use them for what they hold.
 

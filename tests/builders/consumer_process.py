@@ -38,14 +38,19 @@ if __name__ == "__main__":
 
 
 class ConsumerProcess:
-    """A consumer in a process of its own, or in one for each of its workers; its log is a list of events that grows."""
+    """A consumer in a process of its own, or in one for each of its workers; its log is a list of events that grows.
 
-    def __init__(self, environment: Mapping[str, str], *, workers: int = 1, **tuning: object) -> None:
+    program: another consumer's words, instead of Fleetlake's own.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str], *, workers: int = 1, program: Sequence[str] = (), **tuning: object
+    ) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FLEETLAKE_")}
         tuned = {f"FLEETLAKE_{name.upper()}": str(value) for name, value in tuning.items()}
         self.log: list[dict[str, Any]] = []
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _RUN, str(workers)],
+            list(program) or [sys.executable, "-c", _RUN, str(workers)],
             env={**kept, **environment, **tuned},
             stderr=subprocess.PIPE,
             text=True,

@@ -98,6 +98,9 @@ class Delivery:
         """Whether the shard is read to its tip and everything read is committed."""
         return self._tip_ms is not None and not self._flushing and self._empty
 
+    async def room(self) -> None:
+        """Wait until the shard may be read on: a delivery buffers what the worker's budget allows."""
+
     def append(self, batch: Batch) -> None:
         """Buffer a batch; it must follow the one before."""
         if not self._buffer.fits(batch):
@@ -154,6 +157,12 @@ class Delivery:
             await self._commit(self._trimmed_entry() if self._trimmed else None, self._children)
         elif self._children is None and self._watermark_due(0):
             await self._advance()
+
+    async def until_committed(self) -> None:
+        """Wait until everything appended is committed."""
+        while self._flushing or not self._empty:
+            self._committed.clear()
+            await self._committed.wait()
 
     async def release(self, live_seq: str, to: str | None) -> None:
         """Release the lease."""
@@ -275,6 +284,8 @@ class Delivery:
         metrics = self._metrics
         metrics.landed.labels(entry.shard_id).inc(entry.landed)
         metrics.suppressed.inc(entry.suppressed)
+        if entry.handled:
+            metrics.handled.labels(entry.shard_id).inc(entry.handled)
         for reason, count in entry.rejected.items():
             metrics.rejected.labels(reason).inc(count)
         for landed in entry.objects:

@@ -16,6 +16,7 @@ class Totals:
     user_records: int = 0
     landed: int = 0
     suppressed: int = 0
+    handled: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     landing_objects: int = 0
     rejected_objects: int = 0
@@ -28,6 +29,7 @@ class Totals:
         self.user_records += entry.user_records
         self.landed += entry.landed
         self.suppressed += entry.suppressed
+        self.handled += entry.handled
         self.rejected.update(entry.rejected)
         landing = sum(landed.kind == LANDED for landed in entry.objects)
         self.landing_objects += landing

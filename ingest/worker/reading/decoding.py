@@ -83,6 +83,6 @@ def poison_row(
 
 
 def _checked(batch: Batch) -> Batch:
-    if batch.user_records != batch.rows.num_rows + batch.rejected.num_rows + batch.suppressed:
+    if not batch.adds_up:
         raise CountsDiffer(f"{batch.user_records} user records are not landed + rejected + suppressed")
     return batch

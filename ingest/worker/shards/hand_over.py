@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from ingest.worker.landing.delivery import Delivery
+from ingest.worker.shards.delivering import Delivering
 
 _T = TypeVar("_T")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 8.0
@@ -24,7 +24,7 @@ class HandOver:
       once in an outage, however long it is.
     """
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, delivery: Delivering) -> None:
         self._delivery = delivery
         self._asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pause_s = FIRST_PAUSE_S

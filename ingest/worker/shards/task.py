@@ -16,7 +16,6 @@ from ingest.runtime.metrics import LIVE, Metrics
 from ingest.runtime.offload import Offload
 from ingest.runtime.tasks import unless
 from ingest.worker.landing.budget import Budget
-from ingest.worker.landing.delivery import Delivery
 from ingest.worker.landing.totals import Totals
 from ingest.worker.live.catch_up import CatchUp, beside
 from ingest.worker.live.writer import LiveWriter
@@ -25,6 +24,7 @@ from ingest.worker.reading.lag import Watch
 from ingest.worker.reading.rates import Load
 from ingest.worker.reading.retention import Horizon
 from ingest.worker.reading.suspicion import Suspicion, decode_without
+from ingest.worker.shards.delivering import Delivering
 from ingest.worker.shards.hand_over import HandOver
 
 _LIVE_PATIENCE_S = 2.0
@@ -53,7 +53,7 @@ class ShardTask:
 
     def __init__(
         self,
-        delivery: Delivery,
+        delivery: Delivering,
         reader: ShardReader,
         *,
         turn: Turn,
@@ -189,6 +189,7 @@ class ShardTask:
 
     async def _next_answer(self) -> Records:
         """The next answer, once there is room for what it will be."""
+        await self.delivery.room()
         await self._budget.room()
         if self._live is None:
             return await self._answer()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,19 +12,27 @@ import pytest
 
 from contracts.errors import ObjectConflict, SinkUnavailable
 from contracts.settings import RegionSettings
-from ingest.landing import MemoryStore, ObjectStore, S3Store
+from ingest.landing import FolderStore, MemoryStore, ObjectStore, Prefixed, S3Store
+
+KINDS = ["memory", "folder", "prefixed", "s3"]
 
 
 @contextlib.asynccontextmanager
 async def opened(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[ObjectStore]:
-    store = MemoryStore() if kind == "memory" else S3Store.of(request.getfixturevalue("stack").settings("eu"))
+    store: ObjectStore
+    if kind == "s3":
+        store = S3Store.of(request.getfixturevalue("stack").settings("eu"))
+    elif kind == "folder":
+        store = FolderStore(request.getfixturevalue("tmp_path"))
+    else:
+        store = MemoryStore() if kind == "memory" else Prefixed(MemoryStore(), "applications/mine/")
     try:
         yield store
     finally:
         await store.close()
 
 
-@pytest.mark.parametrize("kind", ["memory", "s3"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_store_keeps_its_promises(kind: str, request: pytest.FixtureRequest) -> None:
     prefix = f"landing/test-{uuid4().hex}/"
 
@@ -46,7 +55,7 @@ def test_a_store_keeps_its_promises(kind: str, request: pytest.FixtureRequest) -
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("kind", ["memory", "s3"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_of_writers_that_race_for_a_key_one_wins_and_nothing_is_mixed(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
@@ -134,3 +143,23 @@ def test_a_put_whose_answer_was_lost_succeeds_when_repeated(stack: Any) -> None:
         await real.close()
 
     asyncio.run(scenario())
+
+
+def test_a_part_of_a_store_sees_nothing_else_of_it() -> None:
+    async def scenario() -> None:
+        whole = MemoryStore()
+        await whole.put_new("landing/telemetry/a", b"the region's")
+        mine = Prefixed(whole, "applications/mine/")
+        await mine.put_new("landing/telemetry/b", b"mine")
+        assert [key async for key in mine.list("landing/")] == ["landing/telemetry/b"]
+        assert [key async for key in whole.list("landing/")] == ["landing/telemetry/a"]
+        await mine.delete("landing/telemetry/a")
+        assert await whole.get("landing/telemetry/a") == b"the region's"
+
+    asyncio.run(scenario())
+
+
+def test_a_folder_that_cannot_be_written_is_an_unavailable_store(tmp_path: Path) -> None:
+    (tmp_path / "landing").write_bytes(b"a file where a folder belongs")
+    with pytest.raises(SinkUnavailable, match=str(tmp_path)):
+        asyncio.run(FolderStore(tmp_path).put_new("landing/a", b""))
