@@ -9,14 +9,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dagster import AssetExecutionContext, AssetKey, DailyPartitionsDefinition, Output
-from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtProject
+from dagster_dbt import DagsterDbtCliRuntimeError, DagsterDbtTranslator, DbtCliInvocation, DbtProject
 from dagster_dbt.asset_utils import DBT_INDIRECT_SELECTION_ENV, get_updated_cli_invocation_params_for_context
 from packaging.version import Version
 
 from assets.partitions import day_key, days_of_run, own_partitions
-from assets.redaction import without_values
+from assets.redaction import safe_text, without_values
 from assets.work import Database
 from contracts.environment import inherited
+from contracts.errors import StoreUnavailable
 from marts.dbt import EXECUTABLE, PROJECT, target, target_path, window_arguments
 
 NO_UNIT_TESTS = "resource_type:unit_test"
@@ -64,11 +65,22 @@ def built(
         context.log.info("nothing is due any more")
         return
     with without_values("dbt build"), TemporaryDirectory(prefix=f"dbt-{region}-") as artifacts:
-        for event in _dbt_build(context, region, days, database.dbt_environment(), Path(artifacts)).stream():
+        invocation = _dbt_build(context, region, days, database.dbt_environment(), Path(artifacts))
+        for event in _told_of_outages(invocation.stream(), database):
             if isinstance(event, Output):
                 key = context.asset_key_for_output(event.output_name)
                 _count(context, key, own_partitions(days, partitions), database)
             yield event
+
+
+def _told_of_outages(events: Iterable[Any], database: Database) -> Iterator[Any]:
+    """The events of a build; where it fails while its database is away, that is an outage. dbt's error does not say."""
+    try:
+        yield from events
+    except DagsterDbtCliRuntimeError as error:
+        if (store := database.away()) is None:
+            raise
+        raise StoreUnavailable(f"dbt build: {store} does not answer ({safe_text(error)})") from None
 
 
 def _dbt_build(

@@ -14,11 +14,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class LakeMerging:
-    """Merging on the region's real stores."""
+class _OnStores:
+    """Work on the real stores of these settings."""
 
     def __init__(self, settings: RegionSettings) -> None:
         self._settings = settings
+
+    def away(self) -> str | None:
+        """See Stores."""
+        from lake.stores import away
+
+        return away(self._settings)
+
+
+class LakeMerging(_OnStores):
+    """Merging on the region's real stores."""
 
     def take_in(self) -> int:
         """See Merging."""
@@ -40,11 +50,8 @@ class LakeMerging:
         return landed_hours(self._settings, hours)
 
 
-class LakeDeriving:
+class LakeDeriving(_OnStores):
     """Deriving on the region's real stores."""
-
-    def __init__(self, settings: RegionSettings) -> None:
-        self._settings = settings
 
     def harvest(self) -> None:
         """See Deriving."""
@@ -71,11 +78,8 @@ class LakeDeriving:
         return FirstData(day, hour) if day and hour else None
 
 
-class LakeLoading:
+class LakeLoading(_OnStores):
     """Loading on the region's real stores."""
-
-    def __init__(self, settings: RegionSettings) -> None:
-        self._settings = settings
 
     def due_loads(self) -> list[date]:
         """See Loading."""
@@ -130,11 +134,8 @@ class LakeLoading:
         return mart_rows(self._settings.postgres_dsn.get_secret_value(), mart, days)
 
 
-class LakeReleasing:
+class LakeReleasing(_OnStores):
     """Releasing on the region's real stores."""
-
-    def __init__(self, settings: RegionSettings) -> None:
-        self._settings = settings
 
     def due_releases(self) -> list[date]:
         """See Releasing."""
@@ -149,11 +150,8 @@ class LakeReleasing:
         return publish_day(self._settings, day)
 
 
-class LakeChecking:
+class LakeChecking(_OnStores):
     """Checking on the region's real stores."""
-
-    def __init__(self, settings: RegionSettings) -> None:
-        self._settings = settings
 
     def last_landed_hour(self) -> datetime | None:
         """See Checking."""

@@ -2,6 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from assets.redaction import safe_text
+from contracts.errors import FleetlakeError, StoreUnavailable
+from contracts.outages import store_of
 from contracts.settings import RegionSettings
 
 if TYPE_CHECKING:
@@ -25,9 +28,18 @@ class LocalSparkJobs:
 
         from lake.run import run
         from lake.spark.session import java_for_launch, spark_config
+        from lake.stores import away
 
         context.log.info(f"{type(job).__name__} in this process")
         pyspark = LazyPySparkResource(spark_config=spark_config(self._settings))
         with java_for_launch(self._settings):
             session = pyspark.spark_session
-        return run(session, self._settings, job)
+        try:
+            return run(session, self._settings, job)
+        except FleetlakeError:
+            raise
+        except Exception as error:
+            # Spark tells many an outage by errors that name no store, such as a KeyError of its bridge to Java.
+            if (store := store_of(error) or away(self._settings)) is None:
+                raise
+            raise StoreUnavailable(f"{type(job).__name__}: {store} does not answer ({safe_text(error)})") from None

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+class Stores(Protocol):
+    """The stores that a stage works with."""
+
+    def away(self) -> str | None:
+        """A store that does not answer, by name and region; None where all do. Takes some seconds at most."""
+        ...
+
+
 class DueMerges(msgspec.Struct, frozen=True):
     """Landing that history lacks: arrival hours with on-time rows, and arrival hours whose stragglers are due."""
 
@@ -59,7 +67,7 @@ class StepReport(Protocol):
         ...
 
 
-class Merging(Protocol):
+class Merging(Stores, Protocol):
     """Landing on its way into history. `take_in` may be called at any time and by many at once."""
 
     def take_in(self) -> int:
@@ -84,7 +92,7 @@ class FirstData(msgspec.Struct, frozen=True):
     """The first arrival hour."""
 
 
-class Deriving(Protocol):
+class Deriving(Stores, Protocol):
     """Business days on their way from history to trips. `harvest` may be called at any time and by many at once."""
 
     def harvest(self) -> None:
@@ -104,7 +112,7 @@ class Deriving(Protocol):
         ...
 
 
-class Database(Protocol):
+class Database(Stores, Protocol):
     """The Postgres database in which dbt builds marts."""
 
     def dbt_environment(self) -> Mapping[str, str]:
@@ -148,7 +156,7 @@ class Loading(Database, Protocol):
         ...
 
 
-class Releasing(Protocol):
+class Releasing(Stores, Protocol):
     """Aggregates on their way out of the region."""
 
     def due_releases(self) -> list[date]:

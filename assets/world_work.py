@@ -14,6 +14,12 @@ class LakeWorldWork:
     def __init__(self, settings: WorldSettings) -> None:
         self._settings = settings
 
+    def away(self) -> str | None:
+        """See Stores."""
+        from lake.stores import away
+
+        return away(self._settings)
+
     def due_loads(self) -> list[date]:
         """See WorldWork."""
         from release.world import due_loads

@@ -1,14 +1,17 @@
 """The `fleetlake` command. Each command is a short module that calls a room."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 import typer
 
 from cli.environment import stack_is_local
 from cli.extras import naming_the_extra
 from contracts.errors import FleetlakeError, StoreUnavailable
+from contracts.outages import store_of
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "stack": ("up", "down", "status"),
@@ -53,11 +56,21 @@ def main() -> None:
                 import_module(f"cli.{name}").add_to(app)
             app()
     except FleetlakeError as error:
-        hint = LOCAL_HINT if isinstance(error, StoreUnavailable) and stack_is_local() else ""
-        typer.secho(f"fleetlake: {error}{hint}", err=True, fg=typer.colors.RED)
-        sys.exit(error.exit_code)
+        _end(error)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if (store := store_of(error)) is None:
+            raise
+        region = os.environ.get("FLEETLAKE_REGION")
+        _end(StoreUnavailable(f"{store}{f' of region {region}' if region else ''} does not answer"))
+
+
+def _end(error: FleetlakeError) -> NoReturn:
+    """Say the error in one line, with what to do where the stores are this machine's."""
+    hint = LOCAL_HINT if isinstance(error, StoreUnavailable) and stack_is_local() else ""
+    typer.secho(f"fleetlake: {error}{hint}", err=True, fg=typer.colors.RED)
+    sys.exit(error.exit_code)
 
 
 def modules_of(words: Sequence[str]) -> list[str]:

@@ -48,9 +48,11 @@ def _here(region: str) -> dict[str, Any]:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606
     import msgspec
 
+    from cli.store_errors import naming_the_store
     from orchestration.local.entry_point import run
 
-    document: dict[str, Any] = msgspec.to_builtins(run(region))
+    with naming_the_store(region):
+        document: dict[str, Any] = msgspec.to_builtins(run(region))
     return document
 
 

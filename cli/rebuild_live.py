@@ -21,15 +21,20 @@ def _rebuild_live(
 ) -> None:
     """Rebuild a region's live state from history and landing while consumers run; they themselves only use landing."""
     enter_region(region)
+    from cli.store_errors import naming_the_store
+    from contracts.outages import REDIS
     from contracts.settings import RegionSettings
     from ingest.service.one_worker import log_to_stderr
     from ingest.service.rebuild_live import rebuild_live
+    from lake.store_watch import ending_with_its_stores
+    from lake.stores import LAKE
     from lake.trail.history_rows import HistoryRows
 
     log_to_stderr()
     settings = RegionSettings.load()
-    history = HistoryRows(settings)
-    complete = rebuild_live(settings, history)
+    with naming_the_store(region), ending_with_its_stores(settings, (*LAKE, REDIS)):
+        history = HistoryRows(settings)
+        complete = rebuild_live(settings, history)
     if as_json:
         typer.echo(json.dumps({"region": region, "complete": complete, "history_rows": history.rows}))
     else:

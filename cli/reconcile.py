@@ -8,7 +8,7 @@ from rich.table import Table
 
 from cli.environment import ALL, each_region, enter_region, run_in_each_region
 from cli.tables import figure, key, open_console, print_table
-from contracts.errors import NotReconciled
+from contracts.errors import Misuse, NotReconciled
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,12 +19,22 @@ def add_to(app: typer.Typer) -> None:
 def _reconcile(
     region: Annotated[str, typer.Option(help="A region of regions.toml, or 'all': one process each.")],
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+    accept_loss: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Accept a loss that this reconciliation finds; may be repeated; 'all' for all of them."
+        ),
+    ] = None,
+    who: Annotated[str, typer.Option(help="Who accepts the loss.")] = "",
+    why: Annotated[str, typer.Option(help="Why nothing brings the records back.")] = "",
 ) -> None:
     """stream = landed + rejected + suppressed; landed = history + duplicates; history = device days = marts.
 
     Exit code 1 where stages that should agree do not. What is not processed yet is a note, not a difference.
     """
-    results = _everywhere() if region == ALL else [_here(region)]
+    if accept_loss:
+        _check_acceptance(region, who, why)
+    results = _everywhere() if region == ALL else [_here(region, accept_loss or [], who, why)]
     ok = all(result["ok"] for result in results)
     if as_json:
         whole = {"ok": ok, "regions": {result["region"]: result for result in results}}
@@ -35,14 +45,28 @@ def _reconcile(
         raise typer.Exit(1)
 
 
-def _here(region: str) -> dict[str, Any]:
+def _check_acceptance(region: str, who: str, why: str) -> None:
+    if region == ALL:
+        raise Misuse("--accept-loss is for one region: name it")
+    if not who.strip() or not why.strip():
+        raise Misuse("--accept-loss needs --who NAME and --why REASON")
+
+
+def _here(region: str, accept_loss: list[str], who: str, why: str) -> dict[str, Any]:
     enter_region(region)
     from cli.store_errors import naming_the_store
     from contracts.settings import RegionSettings
-    from reconcile import reconcile
+    from lake.store_watch import ending_with_its_stores
+    from lake.stores import KINESIS, LAKE
+    from reconcile import accept, reconcile
 
-    with naming_the_store(region):
-        return reconcile(RegionSettings.load()).document()
+    settings = RegionSettings.load()
+    with naming_the_store(region), ending_with_its_stores(settings, (*LAKE, KINESIS)):
+        result = reconcile(settings)
+        if accept_loss:
+            accept(settings, result.losses, accept_loss, who, why)
+            result = reconcile(settings)
+        return result.document()
 
 
 def _everywhere() -> list[dict[str, Any]]:

@@ -31,10 +31,16 @@ def _replay_rejected(
         _everywhere(reason, again=again, as_json=as_json)
         return
     enter_region(region)
+    from cli.store_errors import naming_the_store
+    from contracts.outages import S3
     from contracts.settings import RegionSettings
     from ingest.replay import replay_rejected
+    from lake.store_watch import ending_with_its_stores
+    from lake.stores import KINESIS
 
-    report = msgspec.to_builtins(replay_rejected(RegionSettings.load(), reason=reason, again=again))
+    settings = RegionSettings.load()
+    with naming_the_store(region), ending_with_its_stores(settings, (KINESIS, S3)):
+        report = msgspec.to_builtins(replay_rejected(settings, reason=reason, again=again))
     _show([report], as_json=as_json, single=True)
     if report["refused"]:
         raise typer.Exit(_FAILED)

@@ -61,13 +61,25 @@ def _trail(
     enter_region(region)
     from cli.store_errors import naming_the_store
     from contracts.settings import RegionSettings
+    from lake.store_watch import ending_with_its_stores
+    from lake.stores import LAKE
     from lake.trail import trail
 
-    with naming_the_store(region):
-        found = trail(RegionSettings.load(), device, start, end)
+    settings = RegionSettings.load()
+    with naming_the_store(region), ending_with_its_stores(settings, LAKE):
+        found = trail(settings, device, start, end)
+    for store in found.missing:
+        typer.secho(_without(store, region), err=True, fg=typer.colors.YELLOW)
     _write(found, form, output, as_json)
     if as_json:
         typer.echo(json.dumps(found.summary()))
+
+
+def _without(store: str, region: str) -> str:
+    return (
+        f"fleetlake: {store} of region {region} does not answer: records that have not landed yet are not in this "
+        "answer; ask again once it does"
+    )
 
 
 def _write(found: "Trail", form: Format, output: Path | None, as_json: bool) -> None:

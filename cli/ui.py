@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from cli.environment import ALL, each_region, state_folder
-from contracts.errors import ServiceFailed
 from contracts.regions import WORLD
 
 
@@ -23,7 +22,8 @@ def add_to(app: typer.Typer) -> None:
     ) -> None:
         """Serve Dagster's UI: a code server a region with that region's environment, the web server and the daemon.
 
-        The daemon launches the runs that are due while this is up. Ctrl-C ends all of it.
+        The daemon launches the runs that are due while this is up. What ends by itself is started again. Ctrl-C ends
+        all of it.
         """
         import stack
         from orchestration.local.dagster_home import prepare_home
@@ -36,12 +36,10 @@ def add_to(app: typer.Typer) -> None:
         logs = state / "logs" / "dagster"
         typer.echo(f"starting {len(locations)} code servers, the daemon and the web server (logs in {logs})")
         ended = _end_event()
-        with serving(locations, dagster, logs, port) as servers:
+        with serving(locations, dagster, logs, port, say=typer.echo) as servers:
             typer.echo(f"Dagster is at {servers.url}  (Ctrl-C ends it)")
             while not ended.wait(1.0):
-                if ended_servers := servers.ended():
-                    names = ", ".join(f"{server.name} (see {server.log})" for server in ended_servers)
-                    raise ServiceFailed(f"ended by itself: {names}")
+                servers.keep_running()
         typer.echo("ended")
 
 

@@ -97,6 +97,9 @@ class _FromMapping(BaseSettings):
         env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, extra="ignore", frozen=True
     )
 
+    store_timeout_s: float = Field(default=30.0, gt=0)
+    """How long a store may be silent before the commands that need it end; the consumer waits as long as it takes."""
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
+from dagster import DagsterInstance, RunRecord, RunsFilter
+
+from orchestration.endings import Ending, Kind, ending_of
 
 WORK = "fleetlake/work"
 """Tag of a run: the kind of work, such as `eu/days`."""
@@ -12,6 +14,8 @@ ATTEMPT = "fleetlake/attempt"
 """Tag of a run: the number of consecutive failures before it, plus one."""
 FIRST_BACKOFF = timedelta(seconds=30)
 LONGEST_BACKOFF = timedelta(hours=1)
+FORGIVEN_LOSSES = 3
+"""Runs in a row that may end with their process before it is thought to be their own fault, such as their memory."""
 _LOOK_BACK = 25
 
 
@@ -20,8 +24,13 @@ class Attempts(msgspec.Struct, frozen=True):
 
     under_way: bool = False
     failures: int = 0
+    """Outages of stores, and the first runs that were lost with their process, are not counted."""
     retry_at: datetime | None = None
     last_run: str = "none"
+    outage: bool = False
+    """Whether the newest run ended because a store did not answer."""
+    reason: str = ""
+    """Why the newest run did not do its work; empty after a success."""
 
     @property
     def number(self) -> int:
@@ -37,14 +46,15 @@ class Attempts(msgspec.Struct, frozen=True):
         return f"{span} after {self.last_run}"
 
     def backing_off(self, now: datetime) -> bool:
-        """Whether the last attempt failed so recently that the next one has to wait."""
+        """Whether the last failure was so recent that the next attempt has to wait."""
         return self.retry_at is not None and now < self.retry_at
 
     def backoff_message(self) -> str:
-        """How many runs failed in a row and when the next may start; empty after a success."""
+        """How many runs failed in a row, when the next may start, and why; empty where none failed."""
         if self.retry_at is None:
             return ""
-        return f"{self.failures} failed in a row; resting until {self.retry_at:%H:%M:%S} UTC"
+        why = f" ({self.reason})" if self.reason else ""
+        return f"{self.failures} failed in a row; resting until {self.retry_at:%H:%M:%S} UTC{why}"
 
 
 def attempts_of(instance: DagsterInstance, work: str) -> Attempts:
@@ -52,14 +62,17 @@ def attempts_of(instance: DagsterInstance, work: str) -> Attempts:
     records = instance.get_run_records(RunsFilter(tags={WORK: work}), limit=_LOOK_BACK)
     if not records:
         return Attempts()
+    last_run = records[0].dagster_run.run_id
     if any(not record.dagster_run.is_finished for record in records):
-        return Attempts(under_way=True, last_run=records[0].dagster_run.run_id)
-    failures = _failed_in_a_row(records)
-    ended = max(record.end_time or record.update_timestamp.timestamp() for record in records)
+        return Attempts(under_way=True, last_run=last_run)
+    ended = _without_success(instance, records)
+    counted = _counted(ended)
     return Attempts(
-        failures=failures,
-        retry_at=datetime.fromtimestamp(ended, UTC) + backoff(failures) if failures else None,
-        last_run=records[0].dagster_run.run_id,
+        failures=len(counted),
+        retry_at=_end_of(counted[-1]) + backoff(len(counted)) if counted else None,
+        last_run=last_run,
+        outage=bool(ended) and ended[-1][1].kind is Kind.OUTAGE,
+        reason=ended[-1][1].reason if ended else "",
     )
 
 
@@ -69,10 +82,26 @@ def backoff(failures: int) -> timedelta:
     return min(doubled, LONGEST_BACKOFF)
 
 
-def _failed_in_a_row(records: Sequence[RunRecord]) -> int:
-    failures = 0
+def _without_success(instance: DagsterInstance, records: Sequence[RunRecord]) -> list[tuple[RunRecord, Ending]]:
+    """The runs since the last success and how they ended, oldest first."""
+    found: list[tuple[RunRecord, Ending]] = []
     for record in records:
-        if record.dagster_run.status == DagsterRunStatus.SUCCESS:
+        ending = ending_of(instance, record)
+        if ending.kind is Kind.DONE:
             break
-        failures += 1
-    return failures
+        found.append((record, ending))
+    return found[::-1]
+
+
+def _counted(ended: Sequence[tuple[RunRecord, Ending]]) -> list[RunRecord]:
+    """The runs that are failures: waiting cures an outage, and not what such a run did."""
+    counted, lost = [], 0
+    for record, ending in ended:
+        lost += ending.kind is Kind.LOST
+        if ending.kind is Kind.FAILED or (ending.kind is Kind.LOST and lost > FORGIVEN_LOSSES):
+            counted.append(record)
+    return counted
+
+
+def _end_of(record: RunRecord) -> datetime:
+    return datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)

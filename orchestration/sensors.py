@@ -90,8 +90,11 @@ def due_work_sensor(spec: SensorSpec, find_due: Callable[[Any], DueWork]) -> Sen
         now = datetime.now(UTC)
         if attempts.backing_off(now) and context.cursor != IGNORE_BACKOFF:
             return SkipReason(attempts.backoff_message())
+        resource = getattr(context.resources, spec.resource)
+        if attempts.outage and context.cursor != IGNORE_BACKOFF and (store := resource.away()):
+            return SkipReason(f"{store} does not answer; the work is due as soon as it does")
         with without_values(f"ask what is due for {spec.work}"):
-            due = find_due(getattr(context.resources, spec.resource))
+            due = find_due(resource)
         if not due.ranges:
             return SkipReason("nothing is due")
         return SensorResult(run_requests=requests(spec, attempts, due), asset_events=list(due.events))

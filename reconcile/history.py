@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from reconcile.identities import (
     parts_for,
 )
 from reconcile.ledger import LedgerState, number
+from reconcile.losses import Loss
 from reconcile.model import Findings, counted, named
 
 READERS = 4
@@ -41,6 +42,13 @@ class Landed(msgspec.Struct, frozen=True, kw_only=True):
     stragglers: int
     on_time_merged: bool
     stragglers_merged: bool
+    committed_at: datetime
+
+    @property
+    def merged(self) -> int:
+        """Its rows that merges have read."""
+        on_time = self.rows - self.stragglers if self.on_time_merged else 0
+        return on_time + (self.stragglers if self.stragglers_merged else 0)
 
 
 class Merges(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,8 +61,8 @@ class Merges(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_landed(postgres: "psycopg.Connection[Any]") -> list[Landed]:
     """Every object that was taken in from the ledger. Read it before history's snapshot: merging marks it after."""
-    query = """select key, hour, rows, stragglers, on_time_merged is not null, stragglers_merged is not null
-        from ops.landing_object order by key"""
+    query = """select key, hour, rows, stragglers, on_time_merged is not null, stragglers_merged is not null,
+        committed_at from ops.landing_object order by key"""
     fields = Landed.__struct_fields__
     return [Landed(**dict(zip(fields, row, strict=True))) for row in postgres.execute(query).fetchall()]
 
@@ -98,13 +106,16 @@ def check_taken_in(state: LedgerState, landed: list[Landed], cursors: dict[str, 
 
 
 def _check_rows(taken: dict[str, Landed], ledger: dict[str, LandedObject], findings: Findings) -> None:
-    strange = sorted(taken.keys() - ledger.keys())
-    if strange:
+    unlisted = sorted(taken.keys() - ledger.keys())
+    strange = [key for key in unlisted if not findings.accepted.has("unlisted", key)]
+    unmerged = [key for key in strange if not taken[key].merged]
+    if unmerged:
         findings.differs(
             "R4",
-            f"ops.landing_object has {counted(len(strange), 'object')} that the ledger does not ({named(strange)}); "
+            f"ops.landing_object has {counted(len(unmerged), 'object')} that the ledger does not ({named(unmerged)}); "
             "delete those rows: an object that the ledger does not list does not count",
         )
+    _report_forgotten([taken[key] for key in strange if taken[key].merged], findings)
     for key in sorted(taken.keys() & ledger.keys()):
         if taken[key].rows != ledger[key].rows:
             findings.differs(
@@ -112,6 +123,20 @@ def _check_rows(taken: dict[str, Landed], ledger: dict[str, LandedObject], findi
                 f"ops.landing_object counts {taken[key].rows} rows in {key} but the ledger {ledger[key].rows}; "
                 "set the row's count to the ledger's",
             )
+
+
+def _report_forgotten(objects: list[Landed], findings: Findings) -> None:
+    """Objects that were merged and whose ledger entries are gone, as after a crash of the emulated stream."""
+    if not objects:
+        return
+    losses = [Loss(kind="unlisted", place=item.key, records=item.merged) for item in objects]
+    findings.lost(
+        "R4",
+        f"history has {counted(sum(item.merged for item in objects), 'record')} of "
+        f"{counted(len(objects), 'landing object')} that the ledger no longer lists "
+        f"({named([item.key for item in objects])}); restore those entries from a backup of the ledger",
+        *losses,
+    )
 
 
 def check_history(
@@ -129,23 +154,60 @@ def check_history(
         with sides[0] as history, sides[1] as merged, sides[2] as unmerged:
             for batch in _history_batches(table):
                 history.add(batch)
+            late = Late(settings.straggler_wait_h)
             for item, rows in _landing_rows(settings, store, landed):
                 is_merged = _merged_mask(item, rows)
                 merged.add(rows.filter(is_merged))
                 unmerged.add(rows.filter(pc.invert(is_merged)))
+                late.add(item, rows)
             sums = _compare(history, merged, unmerged, findings)
-    duplicates = merged.rows - sums.distinct_merged
+    forgotten = findings.accepted.records("unlisted")
+    duplicates = merged.rows + forgotten - sums.distinct_merged - sums.forgotten
     findings.count("history", history.rows)
     findings.count("duplicates", duplicates)
     findings.count("unmerged", unmerged.rows - sums.unmarked)
-    if unmerged.rows > sums.unmarked:
-        findings.note("R4", f"landed records that wait to be merged: {unmerged.rows - sums.unmarked:,}; run process")
+    findings.add("landed", forgotten)
+    findings.add("forgotten", forgotten)
+    late.note(unmerged.rows - sums.unmarked, findings)
     if not sums.unmarked:
-        _check_merges(merges, merged.rows, history.rows, duplicates, findings)
+        _check_merges(merges, merged.rows + forgotten, history.rows, duplicates, findings)
+
+
+class Late:
+    """Records that came too late for their hour and wait in landing until a merge is worth it."""
+
+    def __init__(self, wait_h: float) -> None:
+        self._wait = timedelta(hours=wait_h)
+        self._waiting = 0
+        self._due_by: datetime | None = None
+
+    def add(self, item: Landed, rows: pa.Table) -> None:
+        """Count an object's rows that wait."""
+        count = 0 if item.stragglers_merged else rows.num_rows - int(pc.sum(_on_time_mask(item, rows)).as_py() or 0)
+        if count:
+            due = item.committed_at + self._wait
+            self._waiting += count
+            self._due_by = due if self._due_by is None else max(due, self._due_by)
+
+    def note(self, unmerged: int, findings: Findings) -> None:
+        """Say what waits for `process`, and what `process` itself lets wait."""
+        if self._due_by is None or self._due_by <= datetime.now(UTC):
+            self._waiting = 0
+        if unmerged > self._waiting:
+            findings.note("R4", f"landed records that wait to be merged: {unmerged - self._waiting:,}; run process")
+        if unmerged and self._waiting and self._due_by is not None:
+            findings.note(
+                "R4",
+                f"late records that wait in landing until merging them is worth a run: {self._waiting:,}; `process` "
+                f"merges the last of them after {self._due_by.astimezone(UTC):%Y-%m-%d %H:%M} UTC, and `trail` has "
+                "them already",
+            )
 
 
 class _Sums(msgspec.Struct, kw_only=True):
     distinct_merged: int = 0
+    forgotten: int = 0
+    """Records of history that no landing object holds and whose loss from the ledger was accepted."""
     unmarked: int = 0
     """Identities that history has from objects that are not marked as merged."""
 
@@ -163,7 +225,9 @@ def _compare(history: Identities, merged: Identities, unmerged: Identities, find
         unknown = missing(beyond, waiting)
         extra.append(unknown)
         sums.unmarked += len(beyond) - len(unknown)
-    _report(np.concatenate(twice), np.concatenate(lost), np.concatenate(extra), findings)
+    beyond_all = np.concatenate(extra)
+    sums.forgotten = min(len(beyond_all), findings.accepted.records("unlisted"))
+    _report(np.concatenate(twice), np.concatenate(lost), beyond_all, sums.forgotten, findings)
     if sums.unmarked:
         findings.note(
             "R4",
@@ -173,7 +237,7 @@ def _compare(history: Identities, merged: Identities, unmerged: Identities, find
     return sums
 
 
-def _report(twice: np.ndarray, lost: np.ndarray, extra: np.ndarray, findings: Findings) -> None:
+def _report(twice: np.ndarray, lost: np.ndarray, extra: np.ndarray, forgotten: int, findings: Findings) -> None:
     if len(twice):
         findings.differs(
             "R4",
@@ -187,12 +251,13 @@ def _report(twice: np.ndarray, lost: np.ndarray, extra: np.ndarray, findings: Fi
             f"UTC event days {named(days_of(lost))}; clear on_time_merged and stragglers_merged of those hours in "
             "ops.landing_object and run process: merging again adds only what is missing",
         )
-    if len(extra):
+    if len(extra) > forgotten:
+        accepted = f" ({forgotten:,} more are accepted as forgotten by the ledger)" if forgotten else ""
         findings.differs(
             "R4",
-            f"history has {counted(len(extra), 'record')} that no landing object of the ledger holds, in the "
-            f"UTC event days {named(days_of(extra))}; look for a lost row of ops.landing_object or for a write past "
-            "the merge",
+            f"history has {counted(len(extra) - forgotten, 'record')} that no landing object of the ledger holds, in "
+            f"the UTC event days {named(days_of(extra))}{accepted}; look for a lost row of ops.landing_object or for "
+            "a write past the merge",
         )
 
 
@@ -237,8 +302,11 @@ def _landing_rows(
 
 
 def _merged_mask(item: Landed, rows: pa.Table) -> pa.ChunkedArray:
+    return pc.if_else(_on_time_mask(item, rows), item.on_time_merged, item.stragglers_merged)
+
+
+def _on_time_mask(item: Landed, rows: pa.Table) -> pa.ChunkedArray:
     ts = rows.column("ts")
     start = pa.scalar(item.hour - timedelta(seconds=ON_TIME_BEFORE_S), ts.type)
     end = pa.scalar(item.hour + timedelta(hours=1, seconds=ON_TIME_AFTER_S), ts.type)
-    on_time = pc.and_(pc.greater_equal(ts, start), pc.less(ts, end))
-    return pc.if_else(on_time, item.on_time_merged, item.stragglers_merged)
+    return pc.and_(pc.greater_equal(ts, start), pc.less(ts, end))

@@ -7,6 +7,7 @@ import msgspec
 
 from contracts.ledger import LANDED, LeaseRow, LedgerEntry, lease_rows, ledger_entry
 from contracts.names import leases_table, ledger_table, reason_of_key
+from reconcile.losses import Loss
 from reconcile.model import Findings
 
 
@@ -74,7 +75,7 @@ def check_chain(state: LedgerState, findings: Findings) -> None:
             if number(entry.after_seq) != reached:
                 findings.differs("R1", _gap(shard, reached, entry))
             if entry.lost:
-                findings.differs("R1", _lost(shard, entry))
+                _report_trimmed(shard, entry, findings)
             reached = number(entry.last_seq)
         lease = state.leases.get(shard)
         if lease is not None and number(lease.position) != reached:
@@ -137,8 +138,17 @@ def _gap(shard: str, reached: int, entry: LedgerEntry) -> str:
     )
 
 
-def _lost(shard: str, entry: LedgerEntry) -> str:
-    return (
+def place_of(entry: LedgerEntry) -> str:
+    """How an accepted loss names a ledger entry."""
+    return f"{entry.shard_id}/{entry.last_seq}"
+
+
+def _report_trimmed(shard: str, entry: LedgerEntry, findings: Findings) -> None:
+    if findings.accepted.has("trimmed", place_of(entry)):
+        return
+    findings.lost(
+        "R1",
         f"the stream had trimmed records of {shard} up to {entry.last_seq} before they were read: they are lost; "
-        "ask the devices' gateway for that range, then clear the entry's `lost` mark"
+        "ask the devices' gateway for that range, then clear the entry's `lost` mark",
+        Loss(kind="trimmed", place=place_of(entry)),
     )

@@ -5,8 +5,13 @@ from typing import Any
 
 import msgspec
 
-STAGES = ("stream", "landed", "rejected", "suppressed", "history", "duplicates", "device_day", "marts")
-"""The stages that every reconciliation counts, in user records, in the order in which they travel."""
+from reconcile.losses import Accepted, Loss
+
+STAGES = ("stream", "forgotten", "landed", "rejected", "suppressed", "history", "duplicates", "device_day", "marts")
+"""The stages that every reconciliation counts, in user records, in the order in which they travel.
+
+`forgotten` are records that the stream no longer has, that history or landing still have, and whose loss was accepted.
+"""
 
 WAITING = ("backlog", "unmerged", "underived", "unloaded")
 """Records between two stages: not read from the stream, not merged, in days not derived, not in marts yet."""
@@ -15,7 +20,7 @@ WAITING = ("backlog", "unmerged", "underived", "unloaded")
 class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     """The counts of a region, and what disagrees.
 
-    Where `ok`: stream = landed + rejected + suppressed, landed = history + duplicates + unmerged,
+    Where `ok`: stream + forgotten = landed + rejected + suppressed, landed = history + duplicates + unmerged,
     history = device_day + underived, device_day = marts + unloaded.
     """
 
@@ -28,11 +33,13 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str]
     """What is not yet processed, or could not be counted from its own store, and is not a difference."""
     seconds: float
+    losses: list[Loss] = []
+    """Differences that may be accepted, where nobody can bring the records back."""
 
     def document(self) -> dict[str, Any]:
         """JSON-able, as `fleetlake reconcile --json` prints it."""
         document: dict[str, Any] = msgspec.to_builtins(self)
-        return document
+        return document | {"losses": [loss.name for loss in self.losses]}
 
 
 @dataclass(slots=True)
@@ -42,6 +49,9 @@ class Findings:
     stages: dict[str, int] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+    accepted: Accepted = field(default_factory=Accepted)
+    """Losses that were accepted before; the checks count them and do not report them again."""
 
     def count(self, stage: str, records: int) -> None:
         """So many records are at this stage."""
@@ -50,6 +60,16 @@ class Findings:
     def differs(self, check: str, sentence: str) -> None:
         """Two stores disagree. The sentence says what, where and what to do."""
         self.differences.append(f"{check}: {sentence}")
+
+    def add(self, stage: str, records: int) -> None:
+        """So many more records are at this stage."""
+        self.stages[stage] = self.stages.get(stage, 0) + int(records)
+
+    def lost(self, check: str, sentence: str, *losses: Loss) -> None:
+        """A difference that a person may accept, as nothing can bring the records back."""
+        self.losses += losses
+        names = named([loss.name for loss in losses], most=2)
+        self.differs(check, f"{sentence}; if nothing brings them back, accept the loss: --accept-loss {names}")
 
     def note(self, check: str, sentence: str) -> None:
         """Worth knowing, no difference."""

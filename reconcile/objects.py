@@ -72,7 +72,7 @@ def _check_unlisted(
     known = {
         item.key for chain in (*state.entries.values(), *state.beyond.values()) for e in chain for item in e.objects
     }
-    unlisted = sorted(listed.keys() - known)
+    unlisted = sorted(key for key in listed.keys() - known if not findings.accepted.has("unlisted", key))
     if not unlisted:
         return
     leases = read_leases(dynamodb, settings.region)

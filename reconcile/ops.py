@@ -14,6 +14,7 @@ from reconcile.history import (
     read_landed,
     read_merges,
 )
+from reconcile.losses import AcceptedLoss, read_accepted
 
 Sums = dict[str, float]
 """What a day adds up to in one table: `rows`, and sums by the names that contracts.derived has for them."""
@@ -62,6 +63,7 @@ class Ops(msgspec.Struct, frozen=True, kw_only=True):
     """Days whose derived rows a run is replacing, or did not finish."""
     applied: dict[str, dict[date, int]]
     """Sequence by target and day."""
+    accepted: list[AcceptedLoss]
     sums: dict[str, dict[date, Sums]]
     """By table of TARGETS, and day."""
 
@@ -104,6 +106,7 @@ def read_ops(settings: RegionSettings) -> Ops:
             derived=_derived(postgres),
             interrupted=_interrupted(postgres),
             applied=_applied(postgres),
+            accepted=read_accepted(postgres),
             sums={target: _sums(postgres, target, columns) for target, columns in TARGETS.items()},
         )
 

@@ -1,5 +1,6 @@
 """The reconciliation of one region: R0 to R6, in an order that stays true while records move on."""
 
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
@@ -18,6 +19,7 @@ from contracts.settings import RegionSettings
 from reconcile.days import check_days
 from reconcile.history import Landed, check_history, check_taken_in
 from reconcile.ledger import LedgerState, check_chain, check_sums, read_ledger
+from reconcile.losses import Accepted
 from reconcile.marts import check_marts
 from reconcile.model import STAGES, WAITING, Findings, Reconciliation
 from reconcile.objects import check_objects
@@ -39,6 +41,8 @@ def reconcile(settings: RegionSettings) -> Reconciliation:
     dynamodb = boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
 
     ops = read_ops(settings)
+    findings.accepted = Accepted(ops.accepted)
+    findings.count("forgotten", 0)
     with iceberg_catalog(settings) as source:
         history = _table(source, HISTORY_TABLE)
         derived = {
@@ -52,11 +56,13 @@ def reconcile(settings: RegionSettings) -> Reconciliation:
     check_sums(state, findings)
     check_objects(settings, store, dynamodb, state, findings)
     check_stream(settings, state, findings)
-    _check_first_sum(findings)
     check_taken_in(state, ops.landed, ops.cursors, findings)
     check_history(settings, store, history, _all_landed(state, ops), ops.merges, findings)
+    _check_first_sum(findings)
     waiting = check_days(settings, history, derived["device_day"], ops, rederived, findings)
     check_marts(derived, ops, waiting | rederived, findings)
+    for loss in ops.accepted:
+        findings.note({"forgotten": "R0", "trimmed": "R1", "unlisted": "R4"}[loss.kind], loss.sentence())
 
     result = Reconciliation(
         region=settings.region,
@@ -65,6 +71,7 @@ def reconcile(settings: RegionSettings) -> Reconciliation:
         differences=findings.differences,
         notes=findings.notes,
         seconds=round(perf_counter() - began, 3),
+        losses=findings.losses,
     )
     _record(settings, result)
     return result
@@ -73,11 +80,12 @@ def reconcile(settings: RegionSettings) -> Reconciliation:
 def _check_first_sum(findings: Findings) -> None:
     stages = findings.stages
     ended = stages["landed"] + stages["rejected"] + stages["suppressed"]
-    if stages["stream"] != ended:
+    if stages["stream"] + stages["forgotten"] != ended:
         findings.differs(
             "R0",
-            f"the stream holds {stages['stream']:,} user records up to the leases' positions, but landed, rejected "
-            f"and suppressed make {ended:,}; the differences of R0 to R3 say where",
+            f"the stream holds {stages['stream']:,} user records up to the leases' positions, {stages['forgotten']:,} "
+            f"are accepted as forgotten, but landed, rejected and suppressed make {ended:,}; the differences of R0 to "
+            "R3 say where",
         )
 
 
@@ -93,6 +101,7 @@ def _all_landed(state: LedgerState, ops: Ops) -> list[Landed]:
             stragglers=item.stragglers,
             on_time_merged=False,
             stragglers_merged=False,
+            committed_at=datetime.fromtimestamp(entry.committed_ms / 1000, UTC),
         )
         for entry in state.all_entries()
         for item in entry.objects

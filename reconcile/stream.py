@@ -14,7 +14,8 @@ from contracts.ledger import LeaseRow, LedgerEntry
 from contracts.names import stream
 from contracts.settings import RegionSettings
 from reconcile.aggregate import user_records
-from reconcile.ledger import LedgerState, number
+from reconcile.ledger import LedgerState, number, place_of
+from reconcile.losses import Loss
 from reconcile.model import Findings
 
 MOST_RECORDS = 10_000
@@ -100,21 +101,25 @@ def _compare(
     """The shard's user records up to its position."""
     ledger_total = sum(entry.user_records for entry in chain)
     if count is None:
+        forgotten = sum(findings.accepted.records("forgotten", place_of(entry)) for entry in chain)
+        findings.add("forgotten", forgotten)
         if chain:
             findings.note("R0", f"the stream no longer has {shard}: its {ledger_total:,} come from the ledger")
-        return ledger_total
+        return ledger_total - forgotten
     total = trimmed = earlier = 0
     earlier_end = number(lease.earlier_seq) if lease else 0
     for entry, counted in zip(chain, count.by_entry, strict=True):
-        held = counted
+        missing = max(entry.user_records - counted, 0)
+        forgotten = min(missing, findings.accepted.records("forgotten", place_of(entry)))
+        findings.add("forgotten", forgotten)
+        held = entry.user_records - forgotten
         if number(entry.last_seq) <= earlier_end:
-            held = entry.user_records
             earlier += held
-        elif counted < entry.user_records and may_be_trimmed and _starts_before(entry, count.oldest):
-            trimmed += entry.user_records - counted
-            held = entry.user_records
-        elif counted != entry.user_records:
-            findings.differs("R0", _difference(shard, entry, counted))
+        elif missing > forgotten and may_be_trimmed and _starts_before(entry, count.oldest):
+            trimmed += missing - forgotten
+        elif counted != held:
+            held = counted
+            _report_difference(shard, entry, counted, missing - forgotten, findings)
         total += held
     if earlier:
         findings.note("R0", f"{earlier:,} user records of {shard} are of an earlier stream: counted from the ledger")
@@ -129,12 +134,16 @@ def _starts_before(entry: LedgerEntry, oldest: int | None) -> bool:
     return oldest is None or number(entry.after_seq) < oldest
 
 
-def _difference(shard: str, entry: LedgerEntry, counted: int) -> str:
-    return (
+def _report_difference(shard: str, entry: LedgerEntry, counted: int, missing: int, findings: Findings) -> None:
+    sentence = (
         f"the stream holds {counted} user records of {shard} up to {entry.last_seq} from just after "
         f"{entry.after_seq or 'its beginning'}, but the ledger entry counts {entry.user_records}; "
         "compare that range with its landing and rejected objects"
     )
+    if missing:
+        findings.lost("R0", sentence, Loss(kind="forgotten", place=place_of(entry), records=missing))
+    else:
+        findings.differs("R0", sentence)
 
 
 def _age(summary: dict[str, Any]) -> timedelta:

@@ -41,6 +41,8 @@ def ledger_counts(site: Site, region: Region, budget_s: float) -> dict[str, int 
 def live_counts(site: Site, region: Region) -> dict[str, int | None]:
     """Devices with live state. Raises redis.RedisError."""
     import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
     client = redis.Redis(
         HOST,
@@ -49,6 +51,7 @@ def live_counts(site: Site, region: Region) -> dict[str, int | None]:
         password=site.secrets.regions[region.name].redis,
         socket_timeout=3,
         socket_connect_timeout=2,
+        retry=Retry(NoBackoff(), 0),
     )
     try:
         return {"live_devices": int(client.zcard(names.redis_seen(region.name)))}

@@ -1,7 +1,6 @@
 """Processes that outlive the command that started them, identified by pid and start time."""
 
 import contextlib
-import os
 import pwd
 import signal
 import subprocess
@@ -93,17 +92,6 @@ def stop(record: Path, ask: signal.Signals, patience_s: float) -> None:
                 one.kill()
         _left_after(10, left)
     record.unlink(missing_ok=True)
-
-
-def last_lines(log: Path, count: int = 8) -> str:
-    """The end of a log, for an error message."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 16_384))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except FileNotFoundError:
-        return "(no log)"
-    return "\n".join(f"  | {line[:300]}" for line in lines[-count:]) or "  | (empty)"
 
 
 def _left_after(timeout_s: float, family: Sequence[psutil.Process]) -> list[psutil.Process]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from contracts.errors import ServiceFailed
+from contracts.logs import last_lines
 from stack import processes
 from stack.ports import choose
 from stack.services import Service, Site
@@ -73,7 +74,7 @@ def _start_on_free_ports(service: Service, site: Site, named: Mapping[str, int],
         taken.difference_update(site.ports[name] for name in service.port_names)
         if attempt + 1 == _ATTEMPTS or code is None:
             how = f"did not answer within {START_S:.0f} s" if code is None else f"ended with code {code} while starting"
-            raise ServiceFailed(f"{service.name} {how}; {log} ends with\n{processes.last_lines(log)}")
+            raise ServiceFailed(f"{service.name} {how}; {log} ends with\n{last_lines(log)}")
 
 
 def _wait_healthy(service: Service, site: Site, within_s: float) -> bool:

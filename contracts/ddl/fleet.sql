@@ -161,6 +161,24 @@ create or replace function ops.mark_applied(
     set sequence = excluded.sequence, rows = excluded.rows, applied_at = excluded.applied_at
     where a.sequence <= excluded.sequence
 $$;
+-- Losses that reconciliation found and a person accepted. Rows are added, never changed: see ops.keep_accepted_losses.
+-- records is null where nobody counted them.
+create table if not exists ops.accepted_loss (
+    id bigint generated always as identity primary key,
+    kind text not null check (kind in ('forgotten', 'trimmed', 'unlisted')),
+    place text not null,
+    records bigint,
+    who text not null check (who <> ''),
+    why text not null check (why <> ''),
+    accepted_at timestamptz not null default now()
+);
+create or replace function ops.keep_accepted_losses() returns trigger language plpgsql as $$
+begin
+    raise exception 'ops.accepted_loss is append-only: an accepted loss stays on record';
+end
+$$;
+create or replace trigger keep_accepted_losses before update or delete or truncate on ops.accepted_loss
+    for each statement execute function ops.keep_accepted_losses();
 create table if not exists ops.reconciliation (
     reconciled_at timestamptz primary key default now(),
     ok boolean not null,

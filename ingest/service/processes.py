@@ -1,5 +1,6 @@
 """Several workers of one region on this machine, one process each, to use more than one core."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -196,7 +197,8 @@ def _work(settings: RegionSettings, workers: int, until_idle: bool, port: int, r
     except FleetlakeError as error:
         _log.error("worker.failed", error=str(error))
         sys.exit(error.exit_code)
-    results.send(msgspec.json.encode(report))
+    with contextlib.suppress(BrokenPipeError):  # The parent was killed: nobody is left to be told.
+        results.send(msgspec.json.encode(report))
 
 
 def _end_with_parent() -> None:

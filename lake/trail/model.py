@@ -34,10 +34,12 @@ class Trail:
     bytes_read: int
     """Bytes fetched from the object store: manifests, footers and column chunks."""
     seconds: float
+    missing: tuple[str, ...] = ()
+    """Stores that did not answer and that the records could be told without."""
 
     def summary(self) -> dict[str, Any]:
-        """What `fleetlake trail --json` prints."""
-        return {
+        """What `fleetlake trail --json` prints; `missing` only where a store is."""
+        return ({"missing": list(self.missing)} if self.missing else {}) | {
             "records": self.records.num_rows,
             "sources": msgspec.to_builtins(self.sources),
             "files_read": self.files_read,

@@ -12,8 +12,11 @@ import psycopg
 import pyarrow as pa
 import redis
 from botocore.config import Config
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from contracts.record import LANDING_SCHEMA
+from contracts.outages import REDIS
+from contracts.record import LANDING_SCHEMA, NULLABLE_LANDING_SCHEMA
 from contracts.settings import RegionSettings
 from lake.iceberg.catalog import catalog
 from lake.trail.counted_files import Account, object_store
@@ -24,6 +27,7 @@ from lake.trail.model import Trail
 from lake.trail.parquet_rows import Wanted, device_rows, in_landing_schema
 from lake.trail.union import union
 
+_LIVE_WITHIN_S = 3.0
 READERS = 16
 """Objects fetched at once: a spot query waits for the network, not for the processor."""
 
@@ -36,6 +40,7 @@ class SpotQuery:
       move from live state to landing and from landing to history during the query: the stores are asked in the
       order in which records travel.
     - A row that a delete file removed from history is not in the answer.
+    - Without Redis the answer is what has landed, and says so in `missing`.
     - No object is opened that partition, bucket, or minimum and maximum event time exclude.
 
     Not to be shared between threads; make one each.
@@ -51,7 +56,12 @@ class SpotQuery:
             **settings.dynamodb.client_kwargs(settings.row.aws_region),
         )
         self._postgres = psycopg.connect(settings.postgres_dsn.get_secret_value(), autocommit=True)
-        self._redis = redis.Redis.from_url(settings.redis_url.get_secret_value())
+        self._redis = redis.Redis.from_url(
+            settings.redis_url.get_secret_value(),
+            socket_timeout=_LIVE_WITHIN_S,
+            socket_connect_timeout=_LIVE_WITHIN_S,
+            retry=Retry(NoBackoff(), 1),
+        )
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="trail")
 
     def close(self) -> None:
@@ -66,7 +76,7 @@ class SpotQuery:
         began = perf_counter()
         wanted = Wanted(device_id, start, end)
         account = Account()
-        live = live_rows(self._redis, self._settings.region, wanted)
+        live, missing = self._live(wanted)
         landing = self._landing(wanted, account)
         history = history_rows(self._catalog, self._store, wanted, account, self._pool)
         records, sources = union(_gather(history), _gather(landing), live)
@@ -79,7 +89,15 @@ class SpotQuery:
             files_read=account.files,
             bytes_read=account.bytes,
             seconds=perf_counter() - began,
+            missing=missing,
         )
+
+    def _live(self, wanted: Wanted) -> tuple[pa.Table, tuple[str, ...]]:
+        """What Redis holds, and Redis itself where it does not answer: landing and history have all that landed."""
+        try:
+            return live_rows(self._redis, self._settings.region, wanted), ()
+        except (redis.ConnectionError, redis.TimeoutError):
+            return NULLABLE_LANDING_SCHEMA.empty_table(), (REDIS,)
 
     def _landing(self, wanted: Wanted, account: Account) -> list[Future[pa.Table]]:
         keys = open_objects(self._settings, self._postgres, self._dynamodb, wanted, self._pool)

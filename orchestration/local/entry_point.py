@@ -9,6 +9,8 @@ from dagster import DagsterInstance
 
 from contracts.regions import WORLD
 from contracts.settings import RegionSettings, WorldSettings
+from lake.store_watch import ending_with_its_stores
+from lake.stores import LAKE
 from orchestration.definitions import definitions
 from orchestration.local.daemon_heartbeat import is_alive
 from orchestration.local.dagster_home import prepare_home
@@ -32,7 +34,12 @@ def run(region: str) -> Processed:
     os.environ.update(prepare_home(os.environ))
     settings = WorldSettings.load() if region == WORLD else RegionSettings.load()
     with output_redirected_to(Path(os.environ["DAGSTER_HOME"]) / "logs" / f"process-{region}.log") as stderr:
-        done = _run(region, settings, lambda line: print(line, file=stderr))
+
+        def progress(line: str) -> None:
+            print(line, file=stderr, flush=True)
+
+        with ending_with_its_stores(settings, LAKE, progress):
+            done = _run(region, settings, progress)
     return msgspec.structs.replace(done, seconds=round(time.monotonic() - started, 2))
 
 

@@ -20,32 +20,33 @@ def process_tag() -> dict[str, str]:
     return {PROCESS: f"{os.uname().nodename}:{os.getpid()}:{int(psutil.Process().create_time())}"}
 
 
-def fail_orphans(instance: DagsterInstance, region: str | None = None) -> list[str]:
+def fail_orphans(instance: DagsterInstance, region: str | None = None, *, daemon_runs: bool = False) -> list[str]:
     """Fail the unfinished runs whose process on this machine has died; their ids.
 
     region: limits it to that region's runs, and includes those that were queued or created and never started: without
     a daemon nothing launches them. Without a region they are left to the daemon that is about to start.
-    Call it only while no daemon runs. Does nothing on an instance that launches runs elsewhere than on this machine.
+    daemon_runs: only runs that had a process; the daemon may be about to launch the others. Without it, call this only
+    while no daemon runs. Does nothing on an instance that launches runs elsewhere than on this machine.
     """
     if not isinstance(instance.run_launcher, DefaultRunLauncher):
         return []
     statuses = [*IN_PROGRESS_RUN_STATUSES, *(_WAITING if region else [])]
     runs = instance.get_runs(RunsFilter(statuses=statuses))
     mine = [run for run in runs if region is None or run.tags.get(WORK, "").startswith(f"{region}/")]
-    orphans = [run for run in mine if _is_orphan(instance, run)]
+    orphans = [run for run in mine if _is_orphan(instance, run, daemon_runs=daemon_runs)]
     for run in orphans:
         instance.report_run_failed(run, "its process is gone; what it left undone is due again")
     return [run.run_id for run in orphans]
 
 
-def _is_orphan(instance: DagsterInstance, run: DagsterRun) -> bool:
+def _is_orphan(instance: DagsterInstance, run: DagsterRun, *, daemon_runs: bool) -> bool:
     node, _, process = run.tags.get(PROCESS, "").partition(":")
     if node:
         pid, _, began = process.partition(":")
         return node == os.uname().nodename and not _lives(int(pid), int(began or 0))
     launched = _launched_as(instance, run)
     if launched is None:
-        return run.status in (*_WAITING, DagsterRunStatus.STARTING)
+        return not daemon_runs and run.status in (*_WAITING, DagsterRunStatus.STARTING)
     return not _lives(*launched)
 
 

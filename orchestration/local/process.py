@@ -126,7 +126,8 @@ def only_one(dsn: str, progress: Progress) -> Iterator[None]:
     """Hold the region's advisory lock: one `process` a region at a time. It ends with this process."""
     import psycopg
 
-    with psycopg.connect(dsn, autocommit=True, application_name="fleetlake-process") as connection:
+    name, within_s = "fleetlake-process", 10
+    with psycopg.connect(dsn, autocommit=True, application_name=name, connect_timeout=within_s) as connection:
         taken = connection.execute("select pg_try_advisory_lock(hashtext('fleetlake process'))").fetchone()
         if not taken or not taken[0]:
             progress("waiting for another `fleetlake process`")

@@ -27,6 +27,7 @@ from dagster._core.snap import snapshot_from_execution_plan
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from orchestration.attempts import ATTEMPT, WORK
+from orchestration.endings import ending_of_events
 from orchestration.local.orphaned_runs import process_tag
 
 ASSET_JOB = "__ASSET_JOB"
@@ -148,13 +149,8 @@ def _not_passed(events: Sequence[DagsterEvent], severity: AssetCheckSeverity) ->
 
 
 def _error(events: Sequence[DagsterEvent]) -> str:
-    for event in events:
-        if event.is_step_failure:
-            cause = event.step_failure_data.error
-            while cause is not None and cause.cause is not None:
-                cause = cause.cause
-            return f"{event.step_key}: {cause.message.strip() if cause else 'failed'}"
-    return "the run failed before its first step; see it in Dagster"
+    failed = [event for event in events if event.is_step_failure]
+    return ending_of_events(failed).reason if failed else "the run failed before its first step; see it in Dagster"
 
 
 def partition_range(request: RunRequest) -> str:

@@ -2,47 +2,29 @@
 and the daemon, which hold no region's secret. All listen on 127.0.0.1 and end with the process that started them.
 """
 
-import contextlib
-import ctypes
 import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-import psutil
-import psycopg
 
 from contracts.environment import inherited
 from contracts.errors import PortTaken, ServiceFailed
+from contracts.logs import last_lines
 from contracts.ports import HOST, free_port, is_free
 from orchestration.local.probes import answers, serves
+from orchestration.local.server import DAEMON, ROOT, Server, again, start, stop
+from orchestration.local.storage import fail_orphaned_runs, storage_answers
+from orchestration.local.supervisor import Say, Supervisor
 from orchestration.local.workspace import grpc_variable, write_workspace
 
-ROOT = Path(__file__).resolve().parents[2]
-_PR_SET_PDEATHSIG = 1
+WEBSERVER = "webserver"
 _UP_WITHIN_S = 180
-_DOWN_WITHIN_S = 20
-_POLL_S = 0.1
-
-
-class Server(msgspec.Struct):
-    """One process: its name, where it listens, and where its output goes."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    port: int | None
-    log: Path
-    command: list[str]
-    environment: Mapping[str, str]
-
-    def __repr__(self) -> str:
-        """Without the environment, which holds secrets."""
-        return f"Server({self.name}, pid {self.process.pid}, port {self.port})"
+_POLL_S = 0.2
+_MOST_MOVES = 5
+"""Ports that are lost at the start before it is given up."""
 
 
 class Servers(msgspec.Struct):
@@ -50,18 +32,19 @@ class Servers(msgspec.Struct):
 
     url: str
     all: list[Server]
-
-    def ended(self) -> list[Server]:
-        """The processes that have ended."""
-        return [server for server in self.all if server.process.poll() is not None]
+    supervisor: Supervisor
 
     def named(self, name: str) -> Server:
-        """The process of that name."""
+        """The process of that name, as it runs now."""
         return next(server for server in self.all if server.name == name)
 
-    def start_again(self, name: str) -> None:
-        """Start a process that has ended once more, as it was."""
-        self.all[:] = [_again(server) if server.name == name else server for server in self.all]
+    def keep_running(self) -> None:
+        """Start again what has ended by itself; see Supervisor.look."""
+        self.supervisor.look()
+
+
+def _quiet(_: str) -> None:
+    pass
 
 
 @contextmanager
@@ -71,12 +54,14 @@ def serving(
     logs: Path,
     port: int | None = None,
     workspace: Path | None = None,
+    say: Say = _quiet,
 ) -> Iterator[Servers]:
-    """Run everything until the block ends.
+    """Run everything until the block ends, which calls `keep_running` once a second.
 
     locations: the environment of each code server, by its name, holding that region's variables and no other's.
     dagster: what every Dagster process needs (`dagster_home.prepare_home`).
     workspace: of webserver and daemon, with ports from FLEETLAKE_GRPC_NAME; by default one of all locations.
+    say: told what ended by itself and was started again.
     Raises PortTaken, ServiceFailed.
     """
     logs.mkdir(parents=True, exist_ok=True)
@@ -85,142 +70,67 @@ def serving(
     shared = inherited(os.environ) | dict(dagster)
     workspace = workspace or write_workspace(locations, Path(dagster["DAGSTER_HOME"]) / "workspace.yaml")
     started: list[Server] = []
+    left: list[Server] = []
     try:
-        for name, variables in locations.items():
-            own = free_port({server.port or 0 for server in started})
-            started.append(_start(name, _code_server(own), shared | dict(variables), own, logs))
-        ports = {grpc_variable(server.name): str(server.port) for server in started}
-        for server in list(started):
-            _wait(server, started, answers)
-        _fail_orphaned_runs(dagster)
-        started.append(_start("daemon", _daemon(workspace), shared | ports, None, logs))
-        web = port or free_port()
-        started.append(_start("webserver", _webserver(web, workspace), shared | ports, web, logs))
-        _wait(started[-1], started, serves)
-        yield Servers(url=f"http://{HOST}:{web}", all=started)
+        _start_code_servers(locations, shared, logs, started)
+        fail_orphaned_runs(dagster)
+        _start_web(workspace, shared, port, logs, started)
+        supervisor = Supervisor(started, dagster, say)
+        left = supervisor.left
+        yield Servers(url=f"http://{HOST}:{started[-1].port}", all=started, supervisor=supervisor)
     finally:
-        stop(started)
-        if _storage_answers(dagster):  # Where the stack ended first, the next start fails them.
-            _fail_orphaned_runs(dagster, daemon_ended=True)
+        stop([*left, *started])
+        if storage_answers(dagster):  # Where the stack ended first, the next start fails them.
+            fail_orphaned_runs(dagster, daemon_ended=True)
 
 
-def stop(servers: list[Server]) -> None:
-    """Terminate all servers and the runs that they started; kill what is left after _DOWN_WITHIN_S."""
-    for server in reversed(servers):
-        _signal(server, signal.SIGINT if server.name == "daemon" else signal.SIGTERM)
-    deadline = time.monotonic() + _DOWN_WITHIN_S
-    while any(_is_alive(server) for server in servers) and time.monotonic() < deadline:
+def _start_code_servers(
+    locations: Mapping[str, Mapping[str, str]], shared: Mapping[str, str], logs: Path, started: list[Server]
+) -> None:
+    for name, variables in locations.items():
+        port = free_port({server.port or 0 for server in started})
+        started.append(start(name, _code_server, {**shared, **variables}, port, logs))
+    for place in range(len(started)):
+        _wait(started, place, answers, movable=locations)
+
+
+def _start_web(workspace: Path, shared: Mapping[str, str], port: int | None, logs: Path, started: list[Server]) -> None:
+    """The daemon, and last the webserver."""
+    with_ports = {**shared, **{grpc_variable(server.name): str(server.port) for server in started}}
+    started.append(start(DAEMON, lambda _: _daemon(workspace), with_ports, None, logs))
+    web = port or free_port()
+    started.append(start(WEBSERVER, lambda at: _webserver(at, workspace), with_ports, web, logs))
+    _wait(started, len(started) - 1, serves, movable=[] if port else [WEBSERVER])
+
+
+def _wait(started: list[Server], place: int, answers: Callable[[int], bool], movable: Collection[str]) -> None:
+    """Wait until that server answers. A movable one that lost its port to another program starts anew on another.
+
+    Raises ServiceFailed, with the last lines of the log, where any has ended for another reason, or it does not answer.
+    """
+    deadline, moves = time.monotonic() + _UP_WITHIN_S, 0
+    while not (answers(started[place].port or 0) and started[place].listens()):
+        for at, one in enumerate(started):
+            if not one.has_ended():
+                continue
+            if moves == _MOST_MOVES or one.name not in movable or not one.lost_its_port():
+                raise ServiceFailed(one.ending())
+            started[at] = again(one, free_port({server.port or 0 for server in started}))
+            moves += 1
+        if time.monotonic() > deadline:
+            name, log = started[place].name, started[place].log
+            raise ServiceFailed(f"{name} does not answer after {_UP_WITHIN_S} s; {log} ends with\n{last_lines(log)}")
         time.sleep(_POLL_S)
-    for server in servers:
-        _signal(server, signal.SIGKILL)
-        server.process.wait()
 
 
-def _signal(server: Server, number: signal.Signals) -> None:
-    """Send the signal to the server's process group: runs are processes of their own in it and would outlive it."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(server.process.pid, number)
-
-
-def _is_alive(server: Server) -> bool:
-    """Whether any process of its session runs; a zombie does not."""
-    server.process.poll()
-    return any(_session(process) == server.process.pid for process in psutil.process_iter())
-
-
-def _session(process: psutil.Process) -> int | None:
-    try:
-        return None if process.status() == psutil.STATUS_ZOMBIE else os.getsid(process.pid)
-    except (psutil.NoSuchProcess, ProcessLookupError):
-        return None
-
-
-def _fail_orphaned_runs(dagster: Mapping[str, str], *, daemon_ended: bool = False) -> None:
-    """Fail the runs that ended with their code servers; delete the heartbeats of a daemon that has ended."""
-    from dagster import DagsterInstance
-
-    from orchestration.local.daemon_heartbeat import forget
-    from orchestration.local.orphaned_runs import fail_orphans
-
-    os.environ.update(dagster)
-    with DagsterInstance.get() as instance:
-        fail_orphans(instance)
-        if daemon_ended:
-            forget(instance)
-
-
-def _storage_answers(dagster: Mapping[str, str]) -> bool:
-    """Whether Dagster's database answers: Dagster itself retries for 17 s and prints each failure."""
-    try:
-        psycopg.connect(dagster["FLEETLAKE_DAGSTER_DSN"].replace("+psycopg2", ""), connect_timeout=3).close()
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
-def _code_server(port: int) -> list[str]:
-    return [
-        "-m",
-        "dagster",
-        "api",
-        "grpc",
-        "--module-name",
-        "orchestration.location",
-        "--host",
-        HOST,
-        "--port",
-        str(port),
-        "--working-directory",
-        str(ROOT),
-    ]
+def _code_server(port: int | None) -> list[str]:
+    module = ["--module-name", "orchestration.location", "--working-directory", str(ROOT)]
+    return ["-m", "dagster", "api", "grpc", *module, "--host", HOST, "--port", str(port)]
 
 
 def _daemon(workspace: Path) -> list[str]:
     return ["-c", "from dagster._daemon.cli import main; main()", "run", "-w", str(workspace)]
 
 
-def _webserver(port: int, workspace: Path) -> list[str]:
+def _webserver(port: int | None, workspace: Path) -> list[str]:
     return ["-m", "dagster_webserver", "-h", HOST, "-p", str(port), "-w", str(workspace)]
-
-
-def _start(name: str, arguments: list[str], environment: Mapping[str, str], port: int | None, logs: Path) -> Server:
-    log = logs / f"{name}.log"
-    command = [sys.executable, *arguments]
-    kept = {**environment, "PYTHONWARNINGS": "ignore"}
-    return Server(name, _launch(command, kept, log), port, log, command, kept)
-
-
-def _again(server: Server) -> Server:
-    return msgspec.structs.replace(server, process=_launch(server.command, server.environment, server.log))
-
-
-def _launch(command: list[str], environment: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
-    with log.open("ab") as out:
-        return subprocess.Popen(
-            command,
-            env=dict(environment),
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            preexec_fn=_in_child,  # noqa: PLW1509 - two system calls and nothing else
-            start_new_session=True,
-        )
-
-
-def _in_child() -> None:
-    """Ends the child with its parent, and restores SIGINT, which a parent in the background may ignore."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _wait(server: Server, started: list[Server], answers: Callable[[int], bool]) -> None:
-    deadline = time.monotonic() + _UP_WITHIN_S
-    while not answers(server.port or 0):
-        for one in started:
-            if one.process.poll() is not None:
-                raise ServiceFailed(f"{one.name} ended with {one.process.returncode}; see {one.log}")
-        if time.monotonic() > deadline:
-            raise ServiceFailed(f"{server.name} does not answer after {_UP_WITHIN_S} s; see {server.log}")
-        time.sleep(0.2)

@@ -1,11 +1,12 @@
 """While Dagster's daemon runs, it launches the runs and `process` waits for it."""
 
 import time
+from datetime import UTC, datetime
 
 import msgspec
 from dagster import DagsterInstance, DagsterRunStatus, RepositoryDefinition, RunsFilter
 
-from orchestration.attempts import WORK, attempts_of
+from orchestration.attempts import WORK, Attempts, attempts_of
 from orchestration.local.daemon_heartbeat import is_alive
 from orchestration.local.process import Processed, Progress, evaluate
 from orchestration.sensors import work_of
@@ -64,7 +65,18 @@ def pending_work(repository: RepositoryDefinition, instance: DagsterInstance) ->
             status = f"{work} run {run.run_id[:8]} {run.status.value.lower()}"
             found.append(PendingWork(status, f"{status}: the daemon does not start it", run.status in _RUNNING))
         else:
-            cause = attempts.backoff_message() or "asked for and not launched; is the sensor off?"
             requests = evaluate(sensor, repository, instance).run_requests or []
-            found += [PendingWork(f"{work} {request.run_key}", f"{work}: {cause}") for request in requests]
+            rest = _why_it_rests(attempts)
+            cause = attempts.backoff_message() or rest or "asked for and not launched; is the sensor off?"
+            found += [
+                PendingWork(f"{work}: {rest}" if rest else f"{work} {request.run_key}", f"{work}: {cause}")
+                for request in requests
+            ]
     return found
+
+
+def _why_it_rests(attempts: Attempts) -> str:
+    """Why the daemon does not ask for due work now; empty where it is about to."""
+    if attempts.backing_off(datetime.now(UTC)):
+        return attempts.backoff_message()
+    return f"waits until the store answers ({attempts.reason})" if attempts.outage else ""

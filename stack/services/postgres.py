@@ -12,9 +12,10 @@ from typing import ClassVar
 import psutil
 
 from contracts.errors import ServiceFailed
+from contracts.logs import last_lines
 from contracts.ports import HOST
 from stack.postgres_user import enter_folders, server_user
-from stack.processes import Command, last_lines, run_as
+from stack.processes import Command, run_as
 from stack.provision.postgres import connect, provision_databases
 from stack.site import Site
 

@@ -63,9 +63,14 @@ class Valkey:
     def healthy(self) -> bool:
         """Whether it answers PING, which it does once its data is loaded."""
         import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
 
         port, password = self._site.ports[self.name], self._site.secrets.redis_admin
-        client = redis.Redis(HOST, port, username=ADMIN, password=password, socket_timeout=2, socket_connect_timeout=2)
+        once = Retry(NoBackoff(), 0)
+        client = redis.Redis(
+            HOST, port, username=ADMIN, password=password, socket_timeout=2, socket_connect_timeout=2, retry=once
+        )
         try:
             return bool(client.ping())
         except redis.RedisError:

@@ -65,6 +65,8 @@ class MemoryWork:
     marts: dict[date, int] = field(default_factory=dict)
     loads: list[list[date]] = field(default_factory=list)
     watermark_is: datetime | None = None
+    away: str | None = None
+    """The store that does not answer."""
 
     def __post_init__(self) -> None:
         self.merging = MemoryMerging(self)
@@ -84,6 +86,9 @@ class MemoryMerging:
 
     work: MemoryWork
 
+    def away(self) -> str | None:
+        return self.work.away
+
     def take_in(self) -> int:
         return 0
 
@@ -100,6 +105,9 @@ class MemoryDeriving:
     """Deriving over MemoryWork."""
 
     work: MemoryWork
+
+    def away(self) -> str | None:
+        return self.work.away
 
     def harvest(self) -> None:
         self.work.harvested.update(self.work.changed)
@@ -121,6 +129,9 @@ class MemoryLoading:
     """Loading over MemoryWork."""
 
     work: MemoryWork
+
+    def away(self) -> str | None:
+        return self.work.away
 
     def due_loads(self) -> list[date]:
         return sorted(day for day, at in self.work.derived.items() if self.work.staged.get(day, 0) < at)
@@ -177,13 +188,14 @@ class MemorySpark:
 
     work: MemoryWork
     failing: int = 0
+    fault: Exception = field(default_factory=lambda: ValueError("device bus-4711 broke it"))
     jobs: list[Any] = field(default_factory=list)
 
     def run(self, job: Any, context: Any) -> Report:
         self.jobs.append(job)
         if self.failing:
             self.failing -= 1
-            raise ValueError("device bus-4711 broke it")
+            raise self.fault
         if type(job).__name__ == "MergeLanding":
             self.work.merged.update(job.hours)
             self.work.stragglers = False

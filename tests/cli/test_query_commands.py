@@ -53,11 +53,41 @@ def test_a_stack_that_is_down_is_told_and_ends_with_1(tmp_path: Path, command: t
 
 def test_a_store_that_does_not_answer_is_named(stack: Any) -> None:
     environment = stack.environment("us")
-    environment["FLEETLAKE_REDIS_URL"] = "redis://us:x@127.0.0.1:1/0"
+    environment["FLEETLAKE_POSTGRES_DSN"] = "postgresql://us:x@127.0.0.1:1/fleet_us"
     ended = fleetlake("trail", "cli-nobody", "--region", "us", *DAY, environment=environment)
     assert ended.returncode == 1
+    assert "Postgres of region us does not answer" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_trail_without_redis_is_told_from_the_other_stores_and_says_so(stack: Any) -> None:
+    environment = stack.environment("us")
+    environment["FLEETLAKE_REDIS_URL"] = "redis://us:x@127.0.0.1:1/0"
+    ended = fleetlake("trail", "cli-nobody", "--region", "us", *DAY, "--json", environment=environment)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["missing"] == ["Redis"]
     assert "Redis of region us does not answer" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--region", "all", "--accept-loss", "all", "--who", "ana", "--why", "x"), "for one region: name it"),
+        (("--region", "us", "--accept-loss", "all", "--why", "x"), "needs --who NAME and --why REASON"),
+    ],
+)
+def test_a_loss_is_accepted_in_one_region_by_someone_for_a_reason(words: tuple[str, ...], said: str) -> None:
+    ended = fleetlake("reconcile", *words)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+
+
+def test_a_loss_that_was_not_found_cannot_be_accepted(stack: Any) -> None:
+    words = ("reconcile", "--region", "us", "--accept-loss", "trimmed:no/1", "--who", "ana", "--why", "x")
+    ended = fleetlake(*words, environment=stack.environment("us"))
+    assert ended.returncode == 2
+    assert "did not find the loss trimmed:no/1" in ended.stderr
 
 
 def test_an_unknown_device_has_an_empty_trail(stack: Any, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def test_a_processed_region_adds_up(scene: Scene) -> None:
     assert result.ok, result.differences
     assert result.stages == {
         "stream": 646,
+        "forgotten": 0,
         "landed": 600,
         "rejected": 41,
         "suppressed": 5,

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 
+import psutil
 import psycopg
 import pyarrow.parquet as pq
 from pyarrow import BufferReader
@@ -16,6 +17,7 @@ from ingest.service.consume import consume
 from ingest.service.watermarks import copy_watermarks
 from tests.builders.consumer import broken_chains, landed_ids
 from tests.builders.consumer_process import wait_until
+from tests.builders.stack import gone
 
 METRICS_THAT_STAY = (
     "fleetlake_ingest_lag_ms", "fleetlake_ingest_kinesis_records_total", "fleetlake_ingest_user_records_total",
@@ -138,6 +140,22 @@ def test_a_killed_worker_of_a_team_is_replaced_and_everything_lands(ground) -> N
     wait_until(lambda: _mine(_landed(ground), sent) == sorted(sent), 60)
     team.send(signal.SIGTERM)
     assert team.end() == 0
+    assert {row.owner for row in ground.aftermath.rows()} == {None}
+
+
+def test_workers_whose_parent_is_killed_end_by_themselves_without_a_traceback(ground) -> None:  # type: ignore[no-untyped-def]
+    team = ground.consumer(workers=2)
+    team.wait_for("lease.taken", 4)
+    team.wait_for("worker.started", 2)
+    workers = [psutil.Process(event["pid"]) for event in team.events("worker.started")]
+
+    team.send(signal.SIGKILL)
+
+    wait_until(lambda: all(gone(worker) for worker in workers), 60)
+    team.end()
+    assert [
+        line["text"] for line in team.events("text") if "Traceback" in line["text"] or "Error" in line["text"]
+    ] == []
     assert {row.owner for row in ground.aftermath.rows()} == {None}
 
 

@@ -103,3 +103,14 @@ def test_a_worker_that_was_told_nonsense_is_not_started_again(monkeypatch: pytes
     with pytest.raises(Misuse, match="worker 1"):
         team.run()
     assert team._context.started.count("worker 1") == 1
+
+
+def test_a_worker_whose_parent_is_gone_tells_nobody_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    from multiprocessing import Pipe
+
+    reading, sending = Pipe(duplex=False)
+    reading.close()
+    monkeypatch.setattr(processes, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(processes, "run_one", lambda *_, **__: processes.together([]))
+
+    processes._work(_settings(), 2, False, 0, sending)

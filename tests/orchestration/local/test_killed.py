@@ -15,7 +15,7 @@ import pytest
 import stack as embedded
 from contracts.settings import RegionSettings
 from orchestration.local.dagster_home import prepare_home
-from orchestration.local.servers import serving
+from orchestration.local.servers import Servers, serving
 from tests.builders.command import FLEETLAKE, environment, reported
 
 REGIONS = """
@@ -87,6 +87,12 @@ def site() -> Iterator[Site]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def arrived(site: Site, servers: Servers) -> bool:
+    """Whether all is in the marts; what has ended by itself is started again meanwhile."""
+    servers.keep_running()
+    return site.one(ARRIVED)
+
+
 def assert_everything_arrived(site: Site) -> None:
     stages = reported(site.state, "reconcile", "--region", "af")["stages"]
 
@@ -122,10 +128,27 @@ def test_daemon_killed_after_the_commit_and_started_again_loses_no_day(site):
         os.kill(servers.named("daemon").process.pid, signal.SIGKILL)
         servers.named("daemon").process.wait()
         assert not site.one(ARRIVED)
-        servers.start_again("daemon")
 
-        wait_until(lambda: site.one(ARRIVED), "every due day derived and in the marts")
+        wait_until(lambda: arrived(site, servers), "every due day derived and in the marts")
 
+    assert_everything_arrived(site)
+
+
+def test_code_server_killed_after_the_commit_is_started_again_and_no_day_is_lost(site):
+    site.send(seed=3)
+    before, said = site.merges(), []
+    logs = site.state / "logs" / "dagster"
+    with serving({"af": site.region}, site.dagster, logs, say=said.append) as servers:
+        wait_until(lambda: site.merges() > before, "a merge by a run of the daemon")
+        killed, daemon = servers.named("af"), servers.named("daemon")
+        os.kill(killed.process.pid, signal.SIGKILL)
+        killed.process.wait()
+
+        wait_until(lambda: arrived(site, servers), "every due day derived and in the marts")
+
+        assert servers.named("af").port == killed.port
+        assert servers.named("daemon") is daemon
+    assert said[-1] == "af was started again"
     assert_everything_arrived(site)
 
 

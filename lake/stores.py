@@ -1,0 +1,95 @@
+"""Whether the stores of a region, or of the world, answer: each is asked one small question, with a short time-out."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from typing import Any
+
+from contracts.names import ledger_table, stream
+from contracts.outages import POSTGRES, REDIS, S3, store_of
+from contracts.settings import RegionSettings, WorldSettings
+
+KINESIS, DYNAMODB = "Kinesis", "DynamoDB"
+ASK_S = 5
+"""A store that works answers within milliseconds."""
+LAKE = (POSTGRES, DYNAMODB, S3)
+"""The stores that history, trips and marts are made with."""
+
+
+def away(settings: RegionSettings | WorldSettings, stores: tuple[str, ...] = LAKE) -> str | None:
+    """The first of these stores that does not answer, with its region; None where all do."""
+    questions = {name: ask for name, ask in questions_to(settings).items() if name in stores}
+    with ThreadPoolExecutor(max(len(questions), 1), thread_name_prefix="ask") as pool:
+        silent = dict(zip(questions, pool.map(lambda name: not answers(questions[name]), questions), strict=True))
+    return next((f"{name} of region {settings.region}" for name in questions if silent[name]), None)
+
+
+def answers(question: Callable[[], object]) -> bool:
+    """Whether the store answers; a refusal is an answer."""
+    try:
+        question()
+    except Exception as error:  # noqa: BLE001 - of all errors only an outage says that nothing answers
+        return store_of(error) is None
+    return True
+
+
+def questions_to(settings: RegionSettings | WorldSettings) -> Mapping[str, Callable[[], object]]:
+    """A question to each store that these settings name."""
+    if isinstance(settings, WorldSettings):
+        return {
+            POSTGRES: lambda: _ask_postgres(settings),
+            S3: lambda: _ask_s3(settings, settings.aws_region, settings.exchange_bucket),
+        }
+    region = settings.region
+    dynamodb, kinesis = (cache(partial(_aws, settings, service)) for service in ("dynamodb", "kinesis"))
+    return {
+        POSTGRES: lambda: _ask_postgres(settings),
+        DYNAMODB: lambda: dynamodb().scan(TableName=ledger_table(region), Limit=1),
+        KINESIS: lambda: kinesis().describe_stream_summary(StreamName=stream(region)),
+        S3: lambda: _ask_s3(settings, settings.row.aws_region, settings.bucket),
+        REDIS: lambda: _ask_redis(settings),
+    }
+
+
+def _ask_postgres(settings: RegionSettings | WorldSettings) -> None:
+    import psycopg
+
+    psycopg.connect(settings.postgres_dsn.get_secret_value(), connect_timeout=ASK_S).close()
+
+
+def _ask_s3(settings: RegionSettings | WorldSettings, aws_region: str, bucket: str) -> None:
+    from pyarrow import fs
+
+    store = fs.S3FileSystem(
+        connect_timeout=ASK_S,
+        request_timeout=ASK_S,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),
+        **settings.s3.filesystem_kwargs(aws_region),
+    )
+    store.get_file_info(f"{bucket}/answers")
+
+
+def _ask_redis(settings: RegionSettings) -> None:
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    client = redis.Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_timeout=ASK_S,
+        socket_connect_timeout=ASK_S,
+        retry=Retry(NoBackoff(), 0),
+    )
+    with client:
+        client.ping()
+
+
+def _aws(settings: RegionSettings, service: str) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    config = Config(connect_timeout=ASK_S, read_timeout=ASK_S, retries={"total_max_attempts": 1})
+    # A session of its own: making clients of the shared one is not safe beside the command's own thread.
+    return boto3.Session().client(
+        service, config=config, **getattr(settings, service).client_kwargs(settings.row.aws_region)
+    )
