@@ -3,7 +3,14 @@
 from datetime import timedelta
 from typing import Any
 
-from dagster import AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity, ResourceParam, asset_check
+from dagster import (
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    MetadataValue,
+    ResourceParam,
+    asset_check,
+)
 
 from assets import keys
 from assets.expectations import Expect, bounds_of, gx_check
@@ -15,11 +22,18 @@ from contracts.record import LANDING
 from contracts.regions import Region
 
 HOUR = timedelta(hours=1)
+SHOWN = 50
+"""Objects that a check lists; it counts all of them."""
 
 
 def region_checks(region: Region) -> list[AssetChecksDefinition]:
     """The cheap checks, which run with the assets that they are on."""
-    return [hour_complete(region), landing_is_in_history(region), days_hold_history(region)]
+    return [
+        hour_complete(region),
+        landing_is_readable(region),
+        landing_is_in_history(region),
+        days_hold_history(region),
+    ]
 
 
 def quality_checks(region: Region) -> list[AssetChecksDefinition]:
@@ -64,6 +78,32 @@ def hour_complete(region: Region) -> AssetChecksDefinition:
         )
 
     return hour_is_complete
+
+
+def landing_is_readable(region: Region) -> AssetChecksDefinition:
+    """Whether merges leave out a landing object."""
+
+    @asset_check(
+        asset=keys.history(region.name),
+        description="No landing object is set aside. Merges leave out an object that is missing, damaged or of another "
+        "contract, and merge it by themselves once it is restored or the lake is upgraded: see its reason.",
+    )
+    def landing_is_readable(checking: ResourceParam[Checking]) -> AssetCheckResult:
+        with without_values("check landing_is_readable"):
+            aside = checking.objects_set_aside()
+        lines = [f"| {one.key} | {one.rows:,} | {one.since:%Y-%m-%d %H:%M} | {one.reason} |" for one in aside[:SHOWN]]
+        head = ["| object | rows | since (UTC) | reason |", "|---|---|---|---|"]
+        return AssetCheckResult(
+            passed=not aside,
+            severity=AssetCheckSeverity.ERROR,
+            metadata={
+                "objects": len(aside),
+                "rows_missing": sum(one.rows for one in aside),
+                "set_aside": MetadataValue.md("\n".join(head + lines) if aside else "none"),
+            },
+        )
+
+    return landing_is_readable
 
 
 def landing_is_in_history(region: Region) -> AssetChecksDefinition:

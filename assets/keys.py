@@ -37,6 +37,11 @@ def history_day(region: str) -> AssetKey:
     return AssetKey([region, "history_day"])
 
 
+def table_health(region: str) -> AssetKey:
+    """How the Iceberg tables are kept."""
+    return AssetKey([region, "table_health"])
+
+
 def derived(region: str, table: str) -> AssetKey:
     """`trip` or `device_day` in Iceberg."""
     return AssetKey([region, table])

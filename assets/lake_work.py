@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from assets.work import CHECKED_ROWS, DueMerges, FirstData, LandedHour, Reconciled, StepReport
+from assets.work import CHECKED_ROWS, DueMerges, FirstData, LandedHour, Reconciled, SetAside, StepReport
 from contracts.settings import RegionSettings
 
 if TYPE_CHECKING:
@@ -164,6 +164,12 @@ class LakeChecking(_OnStores):
         from lake.merge.intake import watermark
 
         return watermark(self._settings)
+
+    def objects_set_aside(self) -> Sequence[SetAside]:
+        """See Checking."""
+        from lake.merge.set_aside import objects_set_aside
+
+        return objects_set_aside(self._settings)
 
     def merged_counts(self) -> tuple[int, int]:
         """See Checking."""

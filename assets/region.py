@@ -10,6 +10,7 @@ from assets.checks import quality_checks, region_checks
 from assets.days import TABLES, days_assets
 from assets.history import history_asset, history_day_asset
 from assets.landing import landing_spec
+from assets.maintenance import table_health_asset
 from assets.marts import marts_assets
 from assets.partitions import RegionPartitions
 from assets.release import utilisation_day_asset
@@ -26,6 +27,7 @@ class RegionAssets(msgspec.Struct, frozen=True):
     derive: Sequence[AssetKey]
     load: Sequence[AssetKey]
     publish: Sequence[AssetKey]
+    maintain: Sequence[AssetKey]
     quick: Sequence[AssetCheckKey]
     """Checks that run with their assets: the cheap ones and dbt's tests."""
     slow: Sequence[AssetCheckKey]
@@ -49,6 +51,7 @@ def region_assets(region: Region, partitions: RegionPartitions) -> RegionAssets:
             history_asset(region, partitions.hours),
             history_day_asset(region, partitions.days),
             days_assets(region, partitions.days),
+            table_health_asset(region),
             staging_assets(region, partitions.days),
             marts,
             release,
@@ -58,6 +61,7 @@ def region_assets(region: Region, partitions: RegionPartitions) -> RegionAssets:
         derive=[keys.history_day(region.name), *(keys.derived(region.name, table) for table in TABLES), *load],
         load=load,
         publish=list(release.keys),
+        maintain=[keys.table_health(region.name)],
         quick=[*(key for check in quick for key in check.check_keys), *marts.check_keys],
         slow=[key for check in slow for key in check.check_keys],
     )

@@ -67,6 +67,30 @@ class StepReport(Protocol):
         ...
 
 
+class SetAside(Protocol):
+    """A landing object that merges leave out, because it is missing, damaged or of another contract."""
+
+    @property
+    def key(self) -> str:
+        """Its key in the region's bucket."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why it cannot be merged."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Rows that the ledger says it has."""
+        ...
+
+    @property
+    def since(self) -> datetime:
+        """When a merge left it out first."""
+        ...
+
+
 class Merging(Stores, Protocol):
     """Landing on its way into history. `take_in` may be called at any time and by many at once."""
 
@@ -177,6 +201,10 @@ class Checking(Protocol):
 
     def watermark(self) -> datetime | None:
         """Everything that arrived before this time has landed."""
+        ...
+
+    def objects_set_aside(self) -> Sequence[SetAside]:
+        """The landing objects that merges leave out."""
         ...
 
     def merged_counts(self) -> tuple[int, int]:

@@ -184,8 +184,12 @@ class RegionSettings(Buckets):
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """0 picks a free port."""
 
+    merge_open_hours: bool = False
+    """Merge an arrival hour while it still grows: history follows at once, at a commit for every few flushes."""
     straggler_share: float = Field(default=0.05, gt=0, le=1)
     straggler_wait_h: float = Field(default=6.0, ge=0)
+    snapshot_keep_h: float = Field(default=72.0, ge=1)
+    """Snapshots of history younger than this can be read and rolled back to."""
     trip_stop_s: int = Field(default=300, ge=1)
     trip_gap_s: int = Field(default=3600, ge=1)
     moving_kmh: float = Field(default=3.0, ge=0)

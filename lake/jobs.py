@@ -22,7 +22,14 @@ class DeriveDays(msgspec.Struct, frozen=True, tag="derive_days"):
     again: bool = False
 
 
-Job = MergeLanding | DeriveDays
+class Maintain(msgspec.Struct, frozen=True, tag="maintain"):
+    """Keep the tables in shape: at most `days` closed days rewritten, old snapshots and stray files deleted."""
+
+    region: str
+    days: int = 31
+
+
+Job = MergeLanding | DeriveDays | Maintain
 
 
 def encode(job: Job) -> str:

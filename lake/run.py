@@ -8,7 +8,7 @@ from contracts.names import DEVICE_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE
 from contracts.settings import RegionSettings
 from lake.iceberg.partitions import total_rows
 from lake.iceberg.tables import table
-from lake.jobs import ColumnReport, Job, MergeLanding, Report, TableReport
+from lake.jobs import ColumnReport, Job, Maintain, MergeLanding, Report, TableReport
 from lake.spark.session import connect
 
 if TYPE_CHECKING:
@@ -28,6 +28,11 @@ def run(spark: "SparkSession", settings: RegionSettings, job: Job) -> Report:
 
         counts = merge_landing(spark, settings, job.hours, stragglers=job.stragglers)
         written = [HISTORY_TABLE]
+    elif isinstance(job, Maintain):
+        from lake.maintain.job import TABLES, maintain
+
+        counts = maintain(spark, settings, days=job.days)
+        written = list(TABLES)
     else:
         from lake.derive.job import derive_days
 

@@ -4,6 +4,7 @@ from dagster import AssetSelection, DefaultScheduleStatus, ScheduleDefinition, d
 
 from assets.region import RegionAssets
 from contracts.regions import Region
+from orchestration.sensors import MAX_RUNTIME
 
 
 def quality_schedule(region: Region, assets: RegionAssets) -> ScheduleDefinition:
@@ -17,6 +18,23 @@ def quality_schedule(region: Region, assets: RegionAssets) -> ScheduleDefinition
         name=f"{region.name}_nightly",
         job=job,
         cron_schedule="30 3 * * *",
+        execution_timezone=region.time_zone,
+        default_status=DefaultScheduleStatus.RUNNING,
+    )
+
+
+def maintenance_schedule(region: Region, assets: RegionAssets) -> ScheduleDefinition:
+    """Maintenance of the Iceberg tables, nightly in the region's own time zone, before the slow checks."""
+    job = define_asset_job(
+        f"{region.name}_maintenance",
+        selection=AssetSelection.assets(*assets.maintain),
+        description="Rewrite closed days, expire snapshots, delete stray files, and record how the tables are.",
+        tags=MAX_RUNTIME,
+    )
+    return ScheduleDefinition(
+        name=f"{region.name}_maintain",
+        job=job,
+        cron_schedule="30 2 * * *",
         execution_timezone=region.time_zone,
         default_status=DefaultScheduleStatus.RUNNING,
     )

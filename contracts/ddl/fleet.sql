@@ -88,6 +88,12 @@ create table if not exists ops.landing_cursor (
     shard_id text primary key,
     last_seq text not null
 );
+-- Whether the shard has ended and every entry of it was taken in.
+alter table ops.landing_cursor add column if not exists complete boolean not null default false;
+-- When every shard of the ledger was listed, those without a lease too.
+create table if not exists ops.ledger_listing (
+    listed_at timestamptz primary key
+);
 create table if not exists ops.landing_object (
     key text primary key,
     shard_id text not null,
@@ -104,7 +110,21 @@ create table if not exists ops.landing_object (
 );
 create index if not exists landing_object_open on ops.landing_object (hour)
     where on_time_merged is null or stragglers_merged is null;
--- One row a merge commit of history.telemetry.
+-- A Bloom filter over the devices of the object's stragglers, while they wait.
+alter table ops.landing_object add column if not exists straggler_devices bytea;
+-- Landing objects that no merge can read, and why. Merges leave them out until the object, or the contract that it
+-- was read with, is another one. etag is empty where the bucket does not have the object.
+create table if not exists ops.set_aside (
+    key text primary key,
+    reason text not null,
+    etag text not null,
+    contract text not null,
+    set_aside_at timestamptz not null default now()
+);
+create or replace view ops.mergeable_object as
+    select o.key, o.hour, o.rows, o.stragglers, o.min_ts, o.max_ts, o.committed_at, o.on_time_merged, o.stragglers_merged
+    from ops.landing_object o where not exists (select from ops.set_aside s where s.key = o.key);
+-- One row a merge commit of history.telemetry; a commit that was rolled back has none. sequence is Iceberg's.
 create table if not exists ops.merge (
     snapshot_id bigint primary key,
     kind text not null check (kind in ('on_time', 'stragglers')),
@@ -113,6 +133,23 @@ create table if not exists ops.merge (
     inserted bigint not null,
     duplicates bigint not null,
     committed_at timestamptz not null
+);
+alter table ops.merge add column if not exists sequence bigint;
+-- The Iceberg tables' figures, a row each at every maintenance.
+create table if not exists ops.table_health (
+    measured_at timestamptz not null default now(),
+    "table" text not null,
+    rows bigint not null,
+    files bigint not null,
+    bytes bigint not null,
+    small_files bigint not null,
+    delete_files bigint not null,
+    manifests bigint not null,
+    snapshots bigint not null,
+    metadata_bytes bigint not null,
+    largest_day_rows bigint not null,
+    days bigint not null,
+    primary key (measured_at, "table")
 );
 create table if not exists ops.harvest_cursor (
     table_name text primary key,

@@ -2,17 +2,23 @@
 
 from collections.abc import Sequence
 from datetime import date
+from itertools import takewhile
 
 import msgspec
+import structlog
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 
 from contracts.settings import RegionSettings
 from lake.database import transaction
 from lake.derive.business_days import dirtied
-from lake.derive.progress import HarvestCursor, known_days, lock_harvest, mark_changed, move_harvest
+from lake.derive.progress import HarvestCursor, derive_again, known_days, lock_harvest, mark_changed, move_harvest
 from lake.iceberg.partitions import changed_days, rows_by_day
+from lake.iceberg.snapshots import lineage
 from lake.iceberg.tables import history
+from lake.merge.rollback import undo_lost_merges
+
+log = structlog.get_logger()
 
 
 class Harvest(msgspec.Struct, frozen=True):
@@ -27,50 +33,69 @@ def harvest(settings: RegionSettings) -> Harvest:
     """Mark in ops.changed the business days that history's snapshots after the cursor changed.
 
     Days and cursor move in one transaction. Snapshots that only rewrote files are skipped; a commit of duplicates
-    alone marks nothing. Where the snapshot at the cursor has expired, every day is marked.
+    alone marks nothing. Where history was rolled back behind the cursor, the days that the lost snapshots changed are
+    due again, and so are the objects that they had merged; where the snapshots between are not kept, every day is.
     """
-    table = history(settings)
-    newest = table.current_snapshot()
-    if newest is None:
-        return Harvest(snapshots=0, days=0, sequence=0)
-    sequence = newest.sequence_number or 0
     with transaction(settings) as connection:
         cursor = lock_harvest(connection)
-        if cursor is not None and cursor.sequence >= sequence:
-            return Harvest(snapshots=0, days=0, sequence=cursor.sequence)
-        fresh = _after(table, newest, cursor.snapshot_id if cursor else None)
-        if fresh is None:
+        table = history(settings)  # after the lock: the cursor then names no newer snapshot unless it was rolled back
+        chain = lineage(table)
+        if not chain or (cursor is not None and cursor.snapshot_id == chain[0].snapshot_id):
+            return Harvest(snapshots=0, days=0, sequence=cursor.sequence if cursor else 0)
+        found = _since(table, chain, cursor.snapshot_id if cursor else None)
+        sequence = chain[0].sequence_number or 0
+        if found is None:
             marks = _everything(settings, known_days(connection), table, sequence)
         else:
-            marks = _marks(settings, table, fresh)
+            marks = _marks(settings, table, found.fresh) | dict.fromkeys(_days(settings, table, found.lost), sequence)
+        if found is None or found.lost:
+            log.warning("history was rolled back, or snapshots expired unread", region=settings.region, days=len(marks))
+            undo_lost_merges(connection, settings.region, table)
+            derive_again(connection, marks)
         mark_changed(connection, marks)
-        move_harvest(connection, HarvestCursor(newest.snapshot_id, sequence))
-    return Harvest(snapshots=len(fresh or []), days=len(marks), sequence=sequence)
+        move_harvest(connection, HarvestCursor(chain[0].snapshot_id, sequence))
+    return Harvest(snapshots=len(found.fresh) if found else 0, days=len(marks), sequence=sequence)
 
 
-def _after(table: Table, newest: Snapshot, cursor: int | None) -> list[Snapshot] | None:
-    """The snapshots after the cursor, oldest first; None where the chain back to it is broken."""
-    chain: list[Snapshot] = []
-    step: Snapshot | None = newest
-    while step is not None and step.snapshot_id != cursor:
-        chain.append(step)
-        parent = step.parent_snapshot_id
-        step = table.snapshot_by_id(parent) if parent is not None else None
-        if parent is not None and step is None:
-            return None
-    if cursor is not None and step is None:
+class _Since(msgspec.Struct, frozen=True):
+    """Snapshots of history since the cursor, oldest first: those that are part of it, and those that no longer are."""
+
+    fresh: list[Snapshot]
+    lost: list[Snapshot]
+
+
+def _since(table: Table, chain: Sequence[Snapshot], cursor: int | None) -> _Since | None:
+    """What happened since the snapshot `cursor` (None: since the table's first); None where that is not kept.
+
+    chain: the current snapshot and its ancestors, newest first.
+    """
+    if cursor is None:
+        return _Since(list(reversed(chain)), []) if chain[-1].parent_snapshot_id is None else None
+    part = {snapshot.snapshot_id for snapshot in chain}
+    before = lineage(table, since=cursor)
+    lost = list(takewhile(lambda one: one.snapshot_id not in part, before))
+    if len(lost) == len(before):
         return None
-    return chain[::-1]
+    common = before[len(lost)].snapshot_id
+    fresh = takewhile(lambda one: one.snapshot_id != common, chain)
+    return _Since(list(fresh)[::-1], lost[::-1])
 
 
 def _marks(settings: RegionSettings, table: Table, snapshots: Sequence[Snapshot]) -> dict[date, int]:
     marks: dict[date, int] = {}
     for snapshot in snapshots:
-        if snapshot.summary is not None and snapshot.summary.operation is Operation.REPLACE:
-            continue
-        for day in dirtied(changed_days(table, snapshot), settings.row.zone):
+        for day in _days(settings, table, [snapshot]):
             marks[day] = max(marks.get(day, 0), snapshot.sequence_number or 0)
     return marks
+
+
+def _days(settings: RegionSettings, table: Table, snapshots: Sequence[Snapshot]) -> set[date]:
+    """The business days that these snapshots changed; one that only rewrote files changed none."""
+    utc_days: set[date] = set()
+    for snapshot in snapshots:
+        if snapshot.summary is None or snapshot.summary.operation is not Operation.REPLACE:
+            utc_days |= changed_days(table, snapshot)
+    return dirtied(utc_days, settings.row.zone)
 
 
 def _everything(settings: RegionSettings, known: set[date], table: Table, sequence: int) -> dict[date, int]:

@@ -74,6 +74,25 @@ def mark_changed(connection: psycopg.Connection, marks: Mapping[date, int]) -> N
         )
 
 
+def derive_again(connection: psycopg.Connection, days: Mapping[date, int]) -> None:
+    """Make these days due, each as changed by the commit with this sequence number, whatever was derived before.
+
+    The history that they were derived from is not the present one's past any more, so a number may be lower than
+    before. The rows' sequence grows: a derivation under way, which read the lost history, leaves its days due as well.
+    """
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.changed (day, sequence) values (%s, %s) on conflict (day) do update"
+            " set sequence = excluded.sequence, changed_at = now()",
+            sorted(days.items()),
+        )
+    connection.execute(
+        "update ops.derived set sequence = -1, rows_sequence = 1 + coalesce(rows_sequence, sequence)"
+        " where day = any(%s)",
+        [list(days)],
+    )
+
+
 class DerivationState(msgspec.Struct, frozen=True):
     """What ops.derived and ops.deriving say of some days before a derivation reads anything."""
 

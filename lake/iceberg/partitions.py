@@ -20,7 +20,7 @@ def rows_by_day(table: Table) -> Counter[date]:
     for manifest in snapshot.manifests(table.io):
         for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
             sign = 1 if entry.data_file.content == DataFileContent.DATA else -1
-            rows[_day(entry)] += sign * entry.data_file.record_count
+            rows[day_of(entry)] += sign * entry.data_file.record_count
     return rows
 
 
@@ -50,7 +50,7 @@ def gained_rows(snapshot: Snapshot) -> int:
 
 def changed_days(table: Table, snapshot: Snapshot) -> set[date]:
     """The days of the partitions in which the snapshot itself added or removed a file."""
-    return {_day(entry) for entry in _own_entries(table, snapshot)}
+    return {day_of(entry) for entry in _own_entries(table, snapshot)}
 
 
 def _own_entries(table: Table, snapshot: Snapshot) -> Iterator[ManifestEntry]:
@@ -63,7 +63,7 @@ def _own_entries(table: Table, snapshot: Snapshot) -> Iterator[ManifestEntry]:
                 yield entry
 
 
-def _day(entry: ManifestEntry) -> date:
+def day_of(entry: ManifestEntry) -> date:
     """The first partition field of all our tables is a day: a transform's count of days, or a date."""
     value = entry.data_file.partition[0]
     return value if isinstance(value, date) else _EPOCH + timedelta(days=value)

@@ -81,6 +81,21 @@ def table(settings: RegionSettings, name: str) -> Table:
     return tables.load_table(name)
 
 
+def evolve_buckets(settings: RegionSettings) -> bool:
+    """Give history the number of device buckets that the region table says; whether that was another one.
+
+    What is written from now on has the new layout. Older files stay readable, and maintenance rewrites them.
+    """
+    found, wanted = history(settings), settings.row.history_buckets
+    bucket = found.spec().fields[1]
+    if bucket.transform == BucketTransform(wanted):
+        return False
+    with found.update_spec() as change:
+        change.remove_field(bucket.name)
+        change.add_field("device_id", BucketTransform(wanted), f"device_id_bucket_{wanted}")
+    return True
+
+
 def _ensure_namespace(tables: Catalog) -> None:
     namespace = HISTORY_TABLE.split(".", maxsplit=1)[0]
     if tables.namespace_exists(namespace):

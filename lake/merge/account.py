@@ -3,88 +3,56 @@
 Works from the snapshots alone, so it makes no difference whether the run that committed them is still there.
 """
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import psycopg
 from pyiceberg.table.snapshots import Snapshot
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as fn
 
 from contracts.errors import NotReconciled
-from contracts.identity import IDENTITY
 from contracts.names import HISTORY_TABLE
 from contracts.settings import RegionSettings
 from lake.database import transaction
 from lake.iceberg.partitions import gained_rows
+from lake.iceberg.snapshots import lineage, properties_of
 from lake.iceberg.tables import history
 from lake.merge.commit import merged_objects
-from lake.merge.landing import event_spans, read_landing
-from lake.merge.plan import Kind
-from lake.merge.progress import MergeCounts, accounted_snapshots, add_merge, mark_merged
-from lake.merge.spans import sql_condition
+from lake.merge.progress import MergeCounts, accounted_snapshots, add_merge, lock_accounts, mark_merged
+from lake.merge.rollback import undo_lost_merges
 
 
-def account_merges(spark: SparkSession, settings: RegionSettings) -> list[MergeCounts]:
+def account_merges(settings: RegionSettings) -> list[MergeCounts]:
     """Account for every merge snapshot of history that ops.merge does not have, oldest first.
 
-    Raises NotReconciled where a commit did not hold what the ledger says it read.
+    What a commit that was rolled back had merged is due again first. Raises NotReconciled where a commit inserted
+    more rows than the ledger says it read.
     """
     with transaction(settings) as connection:
+        lock_accounts(connection)
+        table = history(settings)
+        undo_lost_merges(connection, settings.region, table)
         known = accounted_snapshots(connection)
-        snapshots = sorted(history(settings).metadata.snapshots, key=lambda one: one.sequence_number or 0)
-        fresh = [one for one in snapshots if one.snapshot_id not in known and merged_objects(_properties(one))]
-        return [_account(spark, settings, connection, snapshot) for snapshot in fresh]
+        fresh = [one for one in reversed(lineage(table)) if one.snapshot_id not in known]
+        return [_account(connection, one) for one in fresh if merged_objects(properties_of(one))]
 
 
-def _account(
-    spark: SparkSession, settings: RegionSettings, connection: psycopg.Connection, snapshot: Snapshot
-) -> MergeCounts:
-    named = merged_objects(_properties(snapshot))
+def _account(connection: psycopg.Connection, snapshot: Snapshot) -> MergeCounts:
+    """Rows read by the ledger, inserted by the snapshot's own summary; what was read and not inserted was there.
+
+    The objects' rows were compared with the ledger before the commit (lake.merge.inspection), and `fleetlake
+    reconcile` counts landing and history anew, so the rows are not read a second time here.
+    """
+    named = merged_objects(properties_of(snapshot))
     if named is None:
         raise NotReconciled(f"snapshot {snapshot.snapshot_id} of {HISTORY_TABLE} is not a merge")
     kind, keys = named
     committed = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC)
     marked = mark_merged(connection, kind, keys, committed)
-    counts = _count(spark, settings, snapshot, kind, marked)
-    expected = sum(marked.values())
-    if counts.rows_read != expected or counts.rows_read != counts.inserted + counts.duplicates:
+    read, inserted = sum(marked.values()), gained_rows(snapshot)
+    if inserted > read:
         raise NotReconciled(
-            f"snapshot {snapshot.snapshot_id} of {HISTORY_TABLE}: the ledger has {expected} rows, landing "
-            f"{counts.rows_read}, of which {counts.inserted} were inserted and {counts.duplicates} were there before"
+            f"snapshot {snapshot.snapshot_id} of {HISTORY_TABLE} inserted {inserted} rows, but its objects have {read} "
+            "by the ledger; run `fleetlake reconcile`"
         )
-    add_merge(connection, counts, committed)
+    counts = MergeCounts(snapshot.snapshot_id, kind, len(marked), read, inserted, read - inserted)
+    add_merge(connection, counts, committed, snapshot.sequence_number)
     return counts
-
-
-def _count(
-    spark: SparkSession, settings: RegionSettings, snapshot: Snapshot, kind: Kind, marked: Mapping[str, int]
-) -> MergeCounts:
-    """Inserted by the snapshot's own summary; duplicates by comparing landing with history as it was before."""
-    inserted = gained_rows(snapshot)
-    if not marked:
-        return MergeCounts(snapshot.snapshot_id, kind, 0, 0, inserted, -inserted)
-    read, duplicates = _duplicates(spark, settings, snapshot.parent_snapshot_id, kind, sorted(marked))
-    return MergeCounts(snapshot.snapshot_id, kind, len(marked), read, inserted, duplicates)
-
-
-def _duplicates(
-    spark: SparkSession, settings: RegionSettings, before: int | None, kind: Kind, keys: Sequence[str]
-) -> tuple[int, int]:
-    """Rows of the objects, and how many of them are not the first of an identity new to snapshot `before`."""
-    rows = read_landing(spark, settings, keys, kind).select(*IDENTITY)
-    identities = rows.groupBy(*IDENTITY).agg(fn.count("*").alias("times"))
-    if before is None:
-        counted = identities.select("times", fn.lit(None).alias("seen"))
-    else:
-        table = spark.read.option("snapshot-id", before).table(f"{settings.region}.{HISTORY_TABLE}")
-        earlier = table.where(sql_condition("ts", event_spans(rows, kind, keys)))
-        seen = earlier.select(*IDENTITY, fn.lit(1).alias("seen"))
-        counted = identities.join(seen, list(IDENTITY), "left").select("times", "seen")
-    fresh = fn.when(fn.col("seen").isNull(), 1).otherwise(0)
-    total, new = counted.agg(fn.sum("times"), fn.sum(fresh)).first() or (0, 0)
-    return int(total or 0), int(total or 0) - int(new or 0)
-
-
-def _properties(snapshot: Snapshot) -> dict[str, str]:
-    return dict(snapshot.summary.additional_properties) if snapshot.summary else {}

@@ -27,7 +27,7 @@ _PROPERTY = "spark.sql.iceberg.snapshot-property."
 def commit_merge(spark: SparkSession, settings: RegionSettings, plan: MergePlan) -> None:
     """Merge the plan's objects into history in one snapshot that names them.
 
-    Raises CommitConflict, NotReconciled (a listed object is not there).
+    Raises CommitConflict, PySparkException where an object cannot be read.
     """
     retry_conflicts(f"merge of {len(plan.objects)} landing objects", lambda: _merge_once(spark, settings, plan))
 

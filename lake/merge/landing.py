@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.window import Window
 
-from contracts.errors import NotReconciled
 from contracts.identity import IDENTITY
 from contracts.ledger import ON_TIME_AFTER_S, ON_TIME_BEFORE_S
 from contracts.names import SEQUENCE_DIGITS
@@ -19,20 +17,9 @@ from lake.merge.spans import HOUR_OF_KEY, Span, day_span, hour_of_key, joined, o
 
 
 def read_landing(spark: SparkSession, settings: RegionSettings, keys: Sequence[str], kind: Kind) -> DataFrame:
-    """Rows of one kind of these objects, in landing's columns.
-
-    Raises NotReconciled where an object that the ledger lists is not in S3.
-    """
+    """Rows of one kind of these objects, in landing's columns."""
     paths = [f"s3a://{settings.bucket}/{key}" for key in keys]
-    try:
-        rows = spark.read.schema(from_arrow_schema(LANDING_SCHEMA)).parquet(*paths)
-    except AnalysisException as error:
-        if error.getCondition() != "PATH_NOT_FOUND":
-            raise
-        raise NotReconciled(
-            f"the ledger lists a landing object that bucket {settings.bucket} does not have: "
-            f"{(error.getMessageParameters() or {}).get('path', '')}; restore it, or run `fleetlake reconcile`"
-        ) from None
+    rows = spark.read.schema(from_arrow_schema(LANDING_SCHEMA)).parquet(*paths)
     on_time = _is_on_time(fn.col("_metadata.file_path"))
     return rows.where(on_time if kind is Kind.ON_TIME else ~on_time).select(*LANDING_SCHEMA.names)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from contracts.ledger import LedgerEntry, lease_rows, ledger_entry, region_watermark_ms
+from contracts.ledger import LeaseRow, LedgerEntry, lease_rows, ledger_entry, region_watermark_ms
 from contracts.names import SEQUENCE_DIGITS, leases_table, ledger_table, padded_sequence
 
 _PAST_ALL = "9" * SEQUENCE_DIGITS
@@ -41,11 +41,16 @@ def entries_after(dynamodb: Any, region: str, shard_id: str, last_seq: str) -> I
         yield from map(ledger_entry, page["Items"])
 
 
+def leases(dynamodb: Any, region: str) -> list[LeaseRow]:
+    """The leases as they are now."""
+    pages = dynamodb.get_paginator("scan").paginate(TableName=leases_table(region), ConsistentRead=True)
+    return lease_rows(item for page in pages for item in page["Items"])
+
+
 def leases_watermark(dynamodb: Any, region: str) -> datetime | None:
     """The region's watermark as the leases have it now: every record that arrived before it has landed.
 
     None while nothing was consumed.
     """
-    pages = dynamodb.get_paginator("scan").paginate(TableName=leases_table(region), ConsistentRead=True)
-    reached_ms = region_watermark_ms(lease_rows(item for page in pages for item in page["Items"]))
+    reached_ms = region_watermark_ms(leases(dynamodb, region))
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=reached_ms) if reached_ms else None

@@ -6,8 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
-MOST_ROWS = 5_000_000
-"""Rows that one commit may read: it bounds what a Spark of 2 GiB has to sort."""
+ROWS_A_GIB = 2_500_000
+"""Rows that one commit may read for each GiB of Spark's memory: it bounds what Spark has to sort."""
 
 
 class Kind(StrEnum):
@@ -42,7 +42,7 @@ class MergePlan(msgspec.Struct, frozen=True):
         return sum(item.rows for item in self.objects)
 
 
-def plan(kind: Kind, objects: Iterable[OpenObject], most_rows: int = MOST_ROWS) -> list[MergePlan]:
+def plan(kind: Kind, objects: Iterable[OpenObject], most_rows: int) -> list[MergePlan]:
     """As few commits as `most_rows` allows, in order of arrival; an object is never divided."""
     groups: list[list[OpenObject]] = []
     rows = 0

@@ -134,14 +134,14 @@ def add_objects(connection: psycopg.Connection, entry: LedgerEntry, objects: Seq
 
 def unmerged_hours(connection: psycopg.Connection) -> list[datetime]:
     """The arrival hours with an object whose on-time rows are not merged, in order."""
-    query = "select distinct hour from ops.landing_object where on_time_merged is null order by hour"
+    query = "select distinct hour from ops.mergeable_object where on_time_merged is null order by hour"
     return [hour.astimezone(UTC) for (hour,) in connection.execute(query)]
 
 
 def unmerged_on_time(connection: psycopg.Connection, hours: Sequence[datetime]) -> list[OpenObject]:
     """The objects of these arrival hours whose on-time rows are not merged."""
     rows = connection.execute(
-        "select key, hour, rows - stragglers from ops.landing_object where on_time_merged is null and hour = any(%s)",
+        "select key, hour, rows - stragglers from ops.mergeable_object where on_time_merged is null and hour = any(%s)",
         [list(hours)],
     ).fetchall()
     return [OpenObject(key=key, hour=hour.astimezone(UTC), rows=count) for key, hour, count in rows]
@@ -162,7 +162,7 @@ class StragglerObject(msgspec.Struct, frozen=True):
 def unmerged_stragglers(connection: psycopg.Connection) -> list[StragglerObject]:
     """The objects whose stragglers are not merged, by key. Times are in UTC."""
     found = connection.execute(
-        "select key, hour, rows, stragglers, min_ts, max_ts, committed_at from ops.landing_object"
+        "select key, hour, rows, stragglers, min_ts, max_ts, committed_at from ops.mergeable_object"
         " where stragglers_merged is null order by key"
     ).fetchall()
     return [
@@ -184,20 +184,50 @@ def mark_merged(
     return dict(rows)
 
 
-def accounted_snapshots(connection: psycopg.Connection) -> set[int]:
-    """The snapshots of history that ops.merge has. Locks out other accounts until the transaction ends."""
+def lock_accounts(connection: psycopg.Connection) -> None:
+    """Lock out other accounts of merges until the transaction ends."""
     connection.execute("select pg_advisory_xact_lock(hashtext('fleetlake.account'))")
+
+
+def accounted_snapshots(connection: psycopg.Connection) -> set[int]:
+    """The snapshots of history that ops.merge has."""
     return {snapshot_id for (snapshot_id,) in connection.execute("select snapshot_id from ops.merge")}
 
 
-def add_merge(connection: psycopg.Connection, counts: MergeCounts, committed: datetime) -> None:
-    """Record one merge commit in ops.merge."""
+def add_merge(connection: psycopg.Connection, counts: MergeCounts, committed: datetime, sequence: int | None) -> None:
+    """Record one merge commit in ops.merge. `sequence` is the snapshot's."""
     numbers = [counts.objects, counts.rows_read, counts.inserted, counts.duplicates]
     connection.execute(
-        "insert into ops.merge (snapshot_id, kind, objects, rows_read, inserted, duplicates, committed_at)"
-        " values (%s, %s, %s, %s, %s, %s, %s)",
-        [counts.snapshot_id, counts.kind.value, *numbers, committed],
+        "insert into ops.merge (snapshot_id, kind, objects, rows_read, inserted, duplicates, committed_at, sequence)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s)",
+        [counts.snapshot_id, counts.kind.value, *numbers, committed, sequence],
     )
+
+
+class RecordedMerge(msgspec.Struct, frozen=True):
+    """One row of ops.merge. `sequence` is None in rows of versions that did not record it."""
+
+    snapshot_id: int
+    kind: str
+    committed_at: datetime
+    sequence: int | None
+
+
+def recorded_merges(connection: psycopg.Connection) -> list[RecordedMerge]:
+    """All rows of ops.merge."""
+    rows = connection.execute("select snapshot_id, kind, committed_at, sequence from ops.merge").fetchall()
+    return [RecordedMerge(*row) for row in rows]
+
+
+def forget_merge(connection: psycopg.Connection, snapshot_id: int, kind: Kind, committed: datetime) -> int:
+    """Delete the row of a commit that history no longer has; its objects (how many is returned) are due again."""
+    column = _MARK[kind]
+    due = connection.execute(
+        f"update ops.landing_object set {column} = null where {column} = %s and {_ROWS[kind]} > 0",  # noqa: S608
+        [committed],
+    )
+    connection.execute("delete from ops.merge where snapshot_id = %s", [snapshot_id])
+    return due.rowcount
 
 
 def _moment(epoch_ms: int | None) -> datetime | None:

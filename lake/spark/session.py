@@ -73,6 +73,21 @@ def spark_config(settings: RegionSettings) -> dict[str, str]:
     return _catalog(settings) | engine_config() | _s3a(settings) | local
 
 
+def memory_gib(spark: "SparkSession") -> float:
+    """Memory of the processes in which the session's tasks run, GiB: the driver, or the executors it began with."""
+    conf = spark.sparkContext.getConf()
+    if str(conf.get("spark.master", "")).startswith("local"):
+        return _gib(conf.get("spark.driver.memory", "1g"))
+    return _gib(conf.get("spark.executor.memory", "1g")) * int(conf.get("spark.executor.instances", "1") or 1)
+
+
+def _gib(size: str | None) -> float:
+    """A size as Java's tools write it (512m, 2g; MiB without a unit) in GiB."""
+    text = (size or "1g").strip().lower().removesuffix("b")
+    units = {"k": 2.0**-20, "m": 2.0**-10, "g": 1.0, "t": 2.0**10}
+    return float(text[:-1]) * units[text[-1]] if text[-1] in units else float(text) * units["m"]
+
+
 def engine_config() -> dict[str, str]:
     """What every session has, wherever it runs."""
     return {

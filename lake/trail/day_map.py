@@ -1,4 +1,4 @@
-"""A device's business day as one HTML page: where it drove, how fast, and its trips. Needs no network to be read."""
+"""A device's day, or some days, as one HTML page: where it drove, how fast, its trips. Needs no network to be read."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +20,7 @@ GAP = timedelta(hours=1)
 """Where nothing was heard for so long, no line is drawn."""
 SAME_PLACE, LABELLED = 18.0, 6
 """Pixels within which marks become one, and how many trips it names one by one."""
+_TICKS_H = (0.25, 0.5, 1, 3, 6, 12, 24, 48, 7 * 24, 28 * 24)
 STANDING, UNKNOWN = "#8a94a6", "#c3c9d4"
 SPEEDS: tuple[tuple[float, str, str], ...] = (
     (3, STANDING, "standing"),
@@ -143,7 +144,7 @@ def _marks(seen: DeviceDay, frame: Frame) -> list[Mark]:
 
 
 def _profile(seen: DeviceDay) -> dict[str, Any]:
-    """Speed over the hours of the business day."""
+    """Speed over the time asked for."""
     day_s = (seen.trail.end - seen.trail.start).total_seconds()
     columns = seen.trail.records.select(["ts", "speed_kmh"]).to_pylist()
     rows = [row for row in columns if row["speed_kmh"] is not None and 0 <= row["speed_kmh"] <= 300]  # noqa: PLR2004
@@ -157,7 +158,8 @@ def _profile(seen: DeviceDay) -> dict[str, Any]:
     def y_of(speed: float) -> float:
         return PROFILE_TOP + (1 - speed / top) * (PROFILE_HEIGHT - PROFILE_TOP - PROFILE_BOTTOM)
 
-    hours = [seen.trail.start + timedelta(hours=hour) for hour in range(0, round(day_s / 3600) + 1, 3)]
+    hours = [seen.trail.start + timedelta(hours=hour) for hour in _ticks(day_s / 3600)]
+    form = "%H:%M" if day_s <= 2 * 86_400 else "%d %b"
     ground = y_of(0)
     return {
         "width": PROFILE_WIDTH,
@@ -165,7 +167,7 @@ def _profile(seen: DeviceDay) -> dict[str, Any]:
         "left": PROFILE_LEFT,
         "ground": ground,
         "areas": _areas([(row["ts"], x_of(row["ts"]), y_of(row["speed_kmh"])) for row in rows], ground),
-        "hours": [(x_of(hour), f"{hour.astimezone(seen.zone):%H:%M}") for hour in hours],
+        "hours": [(x_of(hour), format(hour.astimezone(seen.zone), form)) for hour in hours],
         "speeds": [(y_of(speed), f"{speed:.0f}") for speed in _steps(top)],
         "trips": [
             (number, x_of(trip["start_ts"]), max(x_of(trip["end_ts"]) - x_of(trip["start_ts"]), 2))
@@ -202,6 +204,12 @@ def _trip_row(number: int, trip: dict[str, Any], seen: DeviceDay) -> list[str]:
         "" if fuel is None else f"{fuel:.1f}",
         f"{trip['records']:,}",
     ]
+
+
+def _ticks(hours: float) -> list[float]:
+    """Where the time axis has a mark, in hours from its start: ten at most, each a round number of hours or days."""
+    step = next((step for step in _TICKS_H if hours / step <= 9), hours / 9)  # noqa: PLR2004
+    return [step * place for place in range(int(hours / step + 1e-6) + 1)]
 
 
 def _steps(top: float) -> list[float]:

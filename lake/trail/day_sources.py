@@ -1,4 +1,4 @@
-"""What a picture of a device's day is made from."""
+"""What a picture of a device's days is made from."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.expressions import And, EqualTo, Reference
+from pyiceberg.expressions import And, EqualTo, GreaterThanOrEqual, LessThanOrEqual, Reference
 
 from contracts.names import TRIP_TABLE
 from contracts.settings import RegionSettings
@@ -17,14 +17,22 @@ from lake.trail.spot_query import trail
 
 @dataclass(frozen=True, slots=True)
 class DeviceDay:
-    """One device's business day."""
+    """One device's past from trail.start to trail.end: a business day, or some of them."""
 
     region: str
     day: date
+    """The business day with which it begins."""
     zone: ZoneInfo
     trail: Trail
     trips: list[dict[str, Any]]
-    """Rows of history.trip of that day, by start."""
+    """Rows of history.trip that overlap the span, by start."""
+
+    @property
+    def title(self) -> str:
+        """The day, or the first and the last, as people write them."""
+        last = (self.trail.end - timedelta(microseconds=1)).astimezone(self.zone).date()
+        first_text, last_text = (f"{day:%A}, {day.day} {day:%B %Y}" for day in (self.day, last))
+        return first_text if last == self.day else f"{first_text}, to {last_text}"
 
 
 def device_day(settings: RegionSettings, device_id: str, day: date) -> DeviceDay:
@@ -33,13 +41,23 @@ def device_day(settings: RegionSettings, device_id: str, day: date) -> DeviceDay
     start = datetime(day.year, day.month, day.day, tzinfo=zone)
     after = day + timedelta(days=1)
     end = datetime(after.year, after.month, after.day, tzinfo=zone)
-    records = trail(settings, device_id, start.astimezone(UTC), end.astimezone(UTC))
-    return DeviceDay(settings.region, day, zone, records, _trips(settings, device_id, day))
+    return device_span(settings, trail(settings, device_id, start.astimezone(UTC), end.astimezone(UTC)))
 
 
-def _trips(settings: RegionSettings, device_id: str, day: date) -> list[dict[str, Any]]:
+def device_span(settings: RegionSettings, found: Trail) -> DeviceDay:
+    """A trail with the trips that were derived for its span."""
+    first, last = (moment.astimezone(settings.row.zone).date() for moment in (found.start, found.end))
+    trips = _trips(settings, found.device_id, first - timedelta(days=1), last)
+    within = [trip for trip in trips if trip["end_ts"] > found.start and trip["start_ts"] < found.end]
+    return DeviceDay(settings.region, first, settings.row.zone, found, within)
+
+
+def _trips(settings: RegionSettings, device_id: str, first: date, last: date) -> list[dict[str, Any]]:
+    """Trips that began on these days. One that began the day before may still be under way."""
     wanted = And(
-        EqualTo(term=Reference("device_id"), value=device_id), EqualTo(term=Reference("day"), value=day.isoformat())
+        EqualTo(term=Reference("device_id"), value=device_id),
+        GreaterThanOrEqual(term=Reference("day"), value=first.isoformat()),
+        LessThanOrEqual(term=Reference("day"), value=last.isoformat()),
     )
     try:
         table = catalog(settings).load_table(TRIP_TABLE)

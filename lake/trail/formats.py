@@ -2,9 +2,10 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
@@ -16,6 +17,7 @@ from contracts.record import BAD_POSITION, CONTRACT
 from lake.trail.model import Trail
 
 _FIELDS = [column.name for column in CONTRACT]
+_HALF = 180.0
 _GPX = "http://www.topografix.com/GPX/1/1"
 
 
@@ -41,15 +43,18 @@ def positions(trail: Trail) -> list[dict[str, Any]]:
     ]
 
 
-def jsonl(trail: Trail) -> bytes:
-    """One record a line in contract fields."""
-    return b"".join(msgspec.json.encode(record) + b"\n" for record in contract_records(trail))
+def jsonl(trail: Trail, columns: Sequence[str] | None = None) -> bytes:
+    """One record a line in contract fields, or in those of `columns` that it has."""
+    records = contract_records(trail)
+    if columns is not None:
+        records = ({name: record[name] for name in columns if name in record} for record in records)
+    return b"".join(msgspec.json.encode(record) + b"\n" for record in records)
 
 
-def as_csv(trail: Trail) -> bytes:
-    """One record a line under a header of the contract's fields; lists and maps are JSON."""
+def as_csv(trail: Trail, columns: Sequence[str] | None = None) -> bytes:
+    """One record a line under a header of the contract's fields, or of `columns`; lists and maps are JSON."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, _FIELDS, lineterminator="\n")
+    writer = csv.DictWriter(text, columns or _FIELDS, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for record in contract_records(trail):
         writer.writerow({name: _flat(value) for name, value in record.items()})
@@ -80,24 +85,47 @@ def gpx(trail: Trail) -> bytes:
 
 
 def geojson(trail: Trail) -> bytes:
-    """A FeatureCollection: the unflagged positions as points, and as one line where there are two or more."""
+    """A FeatureCollection: the unflagged positions as points, and as a line where there are two or more.
+
+    A line across 180 degrees is a MultiLineString that is cut there (RFC 7946, 3.1.9).
+    """
     rows = positions(trail)
     features = [_feature("Point", [row["lon"], row["lat"]], _properties(row)) for row in rows]
     if len(rows) > 1:
-        line = [[row["lon"], row["lat"]] for row in rows]
+        lines = cut_at_180([(row["lon"], row["lat"]) for row in rows])
         properties = {"device_id": trail.device_id, "from": rfc3339(rows[0]["ts"]), "to": rfc3339(rows[-1]["ts"])}
-        features.insert(0, _feature("LineString", line, properties))
+        kind, shape = ("LineString", lines[0]) if len(lines) == 1 else ("MultiLineString", lines)
+        features.insert(0, _feature(kind, shape, properties))
     return msgspec.json.encode({"type": "FeatureCollection", "features": features}) + b"\n"
 
 
-FORMATS: Mapping[str, Callable[[Trail], bytes]] = {
+def cut_at_180(line: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
+    """The parts of a line of longitudes and latitudes, none of which crosses 180 degrees.
+
+    A step of more than 180 degrees of longitude goes the shorter way round, across the antimeridian; both parts have
+    the point where it does.
+    """
+    parts = [[line[0]]]
+    for (lon1, lat1), (lon2, lat2) in pairwise(line):
+        if abs(lon2 - lon1) > _HALF:
+            side = _HALF if lon1 > 0 else -_HALF
+            beyond = lon2 + 2 * side
+            lat = lat1 + (lat2 - lat1) * ((side - lon1) / (beyond - lon1) if beyond != lon1 else 0)
+            if abs(lon1) < _HALF:
+                parts[-1].append((side, lat))
+            parts.append([] if abs(lon2) == _HALF else [(-side, lat)])
+        parts[-1].append((lon2, lat2))
+    return [part for part in parts if len(part) > 1] or [list(line)]
+
+
+FORMATS: Mapping[str, Callable[..., bytes]] = {
     "csv": as_csv,
     "jsonl": jsonl,
     "parquet": parquet,
     "gpx": gpx,
     "geojson": geojson,
 }
-"""The file formats by name."""
+"""The file formats by name. csv and jsonl take the columns to write as well."""
 
 
 def rfc3339(ts: datetime) -> str:

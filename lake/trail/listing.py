@@ -8,11 +8,13 @@ import psycopg
 
 from contracts.ledger import LANDED
 from contracts.settings import RegionSettings
-from lake.merge.ledger import entries_after, ledger_shards
+from lake.merge.ledger import entries_after
+from lake.merge.shards import shards_to_read
+from lake.merge.straggler_index import may_hold
 from lake.trail.parquet_rows import Wanted
 
 _OPEN = """
-select key from ops.landing_object
+select key, case when on_time_merged is not null then straggler_devices end from ops.landing_object
 where (on_time_merged is null or stragglers_merged is null)
   and (min_ts is null or min_ts < %(end)s) and (max_ts is null or max_ts >= %(start)s)
 """
@@ -28,17 +30,19 @@ def open_objects(
 ) -> list[str]:
     """Keys of the landing objects that may hold wanted rows which history lacks.
 
-    Those that `ops.landing_object` has as not wholly merged, and those of ledger entries after its cursor. The
+    Those that `ops.landing_object` has as not wholly merged, and those of ledger entries after its cursor. Where only
+    an object's stragglers wait, its index says whether they may be of the device. The
     ledger is asked before the table, so that an object which moves from one to the other meanwhile is not missed.
     """
     cursors = dict(postgres.execute(_CURSORS).fetchall())
+    shards = shards_to_read(postgres, dynamodb, settings.region)
 
     def after_cursor(shard: str) -> list[str]:
         return _after_cursor(settings, dynamodb, shard, cursors.get(shard, ""), wanted)
 
-    newer = {key for keys in pool.map(after_cursor, ledger_shards(dynamodb, settings.region)) for key in keys}
+    newer = {key for keys in pool.map(after_cursor, shards) for key in keys}
     rows = postgres.execute(_OPEN, {"start": wanted.start, "end": wanted.end}).fetchall()
-    return sorted(newer | {key for (key,) in rows})
+    return sorted(newer | {key for key, devices in rows if devices is None or may_hold(devices, wanted.device_id)})
 
 
 def _after_cursor(settings: RegionSettings, dynamodb: Any, shard: str, last_seq: str, wanted: Wanted) -> list[str]:

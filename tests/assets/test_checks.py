@@ -7,12 +7,13 @@ import psycopg
 import pytest
 from dagster import AssetKey, DagsterInstance, Definitions
 
-from assets.checks import HOUR, hour_complete
+from assets.checks import HOUR, hour_complete, landing_is_readable
 from assets.expectations import Expect, bounds_of, gx_check
 from assets.redaction import StepFailed, safe_text, without_values
 from contracts.columns import Privacy
 from contracts.errors import NotReconciled
 from contracts.record import LANDING, READINGS
+from lake.merge.set_aside import SetAside
 from tests.builders.orchestration import EU, MemoryWork
 from tests.builders.orchestration import HOUR as FIVE
 
@@ -78,6 +79,19 @@ def test_an_hour_is_complete_when_the_watermark_has_passed_its_end(late_by, comp
 def test_without_a_watermark_no_hour_is_complete():
     assert not outcome(hour_complete(EU), MemoryWork(landing={FIVE: 10})).passed
     assert outcome(hour_complete(EU), MemoryWork()).passed
+
+
+def test_an_object_that_merges_leave_out_is_named_with_its_reason():
+    damaged = SetAside("landing/telemetry/dt=2026-03-04/hour=05/x.parquet", "it has 19 rows", rows=20, since=FIVE)
+
+    told = outcome(landing_is_readable(EU), MemoryWork(set_aside=[damaged]))
+
+    assert not told.passed
+    assert (told.metadata["objects"].value, told.metadata["rows_missing"].value) == (1, 20)
+    assert "| landing/telemetry/dt=2026-03-04/hour=05/x.parquet | 20 | 2026-03-04 05:00 | it has 19 rows |" in (
+        told.metadata["set_aside"].value
+    )
+    assert outcome(landing_is_readable(EU), MemoryWork()).passed
 
 
 def test_a_fault_is_told_without_its_text():

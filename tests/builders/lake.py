@@ -178,8 +178,8 @@ def empty_lake(settings: RegionSettings) -> None:
             table.delete_item(Key={key: item[key] for key in keys})
     with transaction(settings) as connection:
         connection.execute(
-            "truncate ops.landing_object, ops.landing_cursor, ops.merge, ops.harvest_cursor, ops.changed, ops.derived,"
-            " ops.deriving, ops.applied, ops.watermarks"
+            "truncate ops.landing_object, ops.landing_cursor, ops.ledger_listing, ops.set_aside, ops.merge,"
+            " ops.table_health, ops.harvest_cursor, ops.changed, ops.derived, ops.deriving, ops.applied, ops.watermarks"
         )
 
 

@@ -18,6 +18,7 @@ from assets.staging import staging_assets
 from assets.work import DueMerges, FirstData
 from contracts.regions import Region, load_regions
 from lake.jobs import Report
+from lake.merge.set_aside import SetAside
 from orchestration import due_work
 from orchestration.local.process import evaluate
 from orchestration.partitions import record_first
@@ -67,6 +68,7 @@ class MemoryWork:
     watermark_is: datetime | None = None
     away: str | None = None
     """The store that does not answer."""
+    set_aside: list[SetAside] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.merging = MemoryMerging(self)
@@ -174,6 +176,9 @@ class MemoryChecking:
 
     def watermark(self) -> datetime | None:
         return self.work.watermark_is
+
+    def objects_set_aside(self) -> list[SetAside]:
+        return list(self.work.set_aside)
 
     def merged_counts(self) -> tuple[int, int]:
         return 0, 0

@@ -74,7 +74,7 @@ def test_real_records_are_merged_once_and_distances_agree_with_a_plain_sum(spark
         landing.land(landing_table(rows[start : start + 10_000]), hour=ARRIVAL)
     settings = landing.settings
     intake(settings)
-    due = due_merges(settings)
+    due = due_merges(settings, open_hours=True)
     counts = run(spark, settings, MergeLanding(settings.region, due.hours, due.stragglers)).counts
     distinct = buses.select("device_id", "ts", "record").n_unique()
     assert (counts["rows_read"], counts["inserted"], counts["duplicates"]) == (

@@ -26,7 +26,7 @@ DERIVED = "select day, sequence, rows_sequence from ops.derived order by day"
 def take_in(spark, landing, rows) -> None:
     landing.land(rows, hour=at(10))
     intake(landing.settings)
-    merge_landing(spark, landing.settings, due_merges(landing.settings).hours, stragglers=True)
+    merge_landing(spark, landing.settings, due_merges(landing.settings, open_hours=True).hours, stragglers=True)
 
 
 def derive_due(spark, landing):

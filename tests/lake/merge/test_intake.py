@@ -9,8 +9,10 @@ from contracts.ledger import LeaseRow, lease_item
 from contracts.names import leases_table
 from contracts.settings import RegionSettings
 from ingest.service.watermarks import copy_watermarks
+from lake.database import transaction
 from lake.merge.intake import due_merges, intake, watermark
 from lake.merge.ledger import ledger_shards
+from lake.merge.shards import shards_to_read
 from tests.builders.lake import NOON, fetch, landing_row, ms
 
 HOUR = timedelta(hours=1)
@@ -23,7 +25,7 @@ def test_each_object_is_taken_once(landing):
     assert intake(landing.settings) == 0
     landing.land([landing_row("a", NOON + HOUR, "3")])
     assert intake(landing.settings) == 1
-    assert due_merges(landing.settings).hours == [NOON, NOON + HOUR]
+    assert due_merges(landing.settings, open_hours=True).hours == [NOON, NOON + HOUR]
 
 
 def test_two_at_once_take_each_object_once(landing):
@@ -109,3 +111,68 @@ def test_a_side_of_an_object_that_has_no_rows_waits_for_nothing(landing):
         "select stragglers, on_time_merged is null, stragglers_merged is null from ops.landing_object order by 1",
     )
     assert rows == [(0, True, False), (1, False, True)]
+
+
+def test_a_running_hour_is_due_once_the_watermark_has_closed_it(landing):
+    """Twelve flushes of one hour: each would be a commit and a derivation. Spot queries see landing meanwhile."""
+    settings, late = landing.settings, NOON - timedelta(days=9)
+    for flush in range(12):
+        at = NOON + timedelta(minutes=5 * flush)
+        landing.land([landing_row("a", at, str(flush)), landing_row("b", late, f"late {flush}", arrival_ts=at)])
+        intake(settings)
+        assert not due_merges(settings, now=at)
+        assert due_merges(settings, now=at, open_hours=True).hours == [NOON]
+    landing.land([landing_row("a", NOON + HOUR, "next")], committed=NOON + HOUR)
+    intake(settings)
+    due = due_merges(settings, now=NOON + HOUR)
+    assert (due.hours, due.straggler_hours) == ([NOON], [NOON])
+
+
+def test_a_setting_merges_hours_that_still_grow(landing):
+    landing.land([landing_row("a", NOON, "1")])
+    intake(landing.settings)
+    assert due_merges(landing.settings.model_copy(update={"merge_open_hours": True})).hours == [NOON]
+    assert not due_merges(landing.settings)
+
+
+def to_read(settings: RegionSettings) -> list[str]:
+    client = boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
+    with transaction(settings) as connection:
+        return shards_to_read(connection, client, settings.region)
+
+
+def test_an_ended_shard_is_asked_until_everything_of_it_is_taken_in_and_then_no_more(landing):
+    settings = landing.settings
+    landing.land([landing_row("a", NOON, "1")], shard_id="shardId-open")
+    landing.land([landing_row("a", NOON, "2")], shard_id="shardId-old")
+    end = LeaseRow(shard_id="shardId-old", position=str(landing.sequence), ended=True)
+    put_lease(settings, end)
+    assert to_read(settings) == ["shardId-old", "shardId-open"]
+    assert intake(settings) == 2
+    assert to_read(settings) == ["shardId-open"]
+    client = boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
+    client.delete_item(TableName=leases_table(settings.region), Key={"shard_id": {"S": "shardId-old"}})
+    assert to_read(settings) == ["shardId-open"]  # its lease went with the stream's retention
+
+
+def test_a_shard_id_that_a_new_stream_uses_again_is_asked_again(landing):
+    settings = landing.settings
+    landing.land([landing_row("a", NOON, "1")])
+    put_lease(settings, LeaseRow(shard_id="shardId-0", position=str(landing.sequence), ended=True))
+    intake(settings)
+    assert to_read(settings) == []
+    landing.land([landing_row("a", NOON, "2")])
+    assert to_read(settings) == ["shardId-0"]
+    assert intake(settings) == 1
+
+
+def test_a_shard_whose_lease_went_while_the_lake_was_away_is_found_by_the_next_listing(landing):
+    settings = landing.settings
+    landing.land([landing_row("a", NOON, "1")])
+    assert intake(settings) == 1
+    landing.land([landing_row("a", NOON, "2")], shard_id="shardId-gone")
+    client = boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
+    client.delete_item(TableName=leases_table(settings.region), Key={"shard_id": {"S": "shardId-gone"}})
+    fetch(settings, "update ops.ledger_listing set listed_at = now() - interval '1 day' returning 1")
+    assert intake(settings) == 1
+    assert intake(settings) == 0

@@ -70,7 +70,7 @@ def late_object(landing, committed: datetime) -> None:
 
 def test_a_straggler_of_a_new_day_is_due_at_once(landing):
     late_object(landing, NOON)
-    due = due_merges(landing.settings, now=NOON)
+    due = due_merges(landing.settings, now=NOON, open_hours=True)
     assert due.hours == [NOON]
     assert due.straggler_hours == [NOON]
 
@@ -79,12 +79,12 @@ def test_stragglers_are_due_when_the_leases_say_that_their_day_of_arrival_closed
     """ops.watermarks has no row: no consumer runs."""
     history(landing.settings).append(landing_table(drive("d", LATE, 100)))
     late_object(landing, NOON)
-    assert not due_merges(landing.settings, now=NOON).stragglers
+    assert not due_merges(landing.settings, now=NOON, open_hours=True).stragglers
     landing.land([landing_row("d", NOON, "next")], committed=NOON + timedelta(days=1))
-    assert due_merges(landing.settings, now=NOON).straggler_hours == [NOON]
+    assert due_merges(landing.settings, now=NOON, open_hours=True).straggler_hours == [NOON]
 
 
 def test_an_hour_without_stragglers_asks_for_none(landing):
     landing.land([landing_row("d", NOON, "1")])
     intake(landing.settings)
-    assert not due_merges(landing.settings).stragglers
+    assert not due_merges(landing.settings, open_hours=True).stragglers

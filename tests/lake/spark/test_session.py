@@ -2,13 +2,14 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from lake.iceberg.catalog import catalog
 from lake.iceberg.tables import ensure_tables
-from lake.spark.session import connect, java_for_launch, spark_config, spark_session
+from lake.spark.session import connect, java_for_launch, memory_gib, spark_config, spark_session
 
 
 @pytest.fixture
@@ -59,6 +60,16 @@ def test_spark_and_pyiceberg_see_the_same_tables(spark, landing):
     }
     assert seen == {".".join(name) for name in catalog(settings).list_tables("history")}
     assert seen == {"history.telemetry", "history.trip", "history.device_day"}
+
+
+@pytest.mark.parametrize(("size", "gib"), [("2g", 2.0), ("512m", 0.5), ("1024", 1.0), ("1048576k", 1.0), ("3GB", 3.0)])
+def test_memory_is_read_as_java_writes_it(size, gib):
+    local = SimpleNamespace(getConf=lambda: {"spark.master": "local[2]", "spark.driver.memory": size})
+    assert memory_gib(SimpleNamespace(sparkContext=local)) == gib
+    cluster = SimpleNamespace(
+        getConf=lambda: {"spark.master": "yarn", "spark.executor.memory": size, "spark.executor.instances": "3"}
+    )
+    assert memory_gib(SimpleNamespace(sparkContext=cluster)) == 3 * gib
 
 
 def _command_line(process: psutil.Process) -> str:

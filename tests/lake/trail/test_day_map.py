@@ -81,7 +81,7 @@ def test_what_devices_send_is_text(page: str) -> None:
 
 
 def test_a_day_without_positions_is_said_so() -> None:
-    assert "No position of this day may be drawn" in day_map(seen(LANDING_SCHEMA.empty_table(), []))
+    assert "No position may be drawn" in day_map(seen(LANDING_SCHEMA.empty_table(), []))
 
 
 def test_a_device_that_stands_is_not_magnified() -> None:

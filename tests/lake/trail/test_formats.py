@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from contracts.record import BAD_POSITION, Record
-from lake.trail.formats import FORMATS, positions
+from lake.trail.formats import FORMATS, cut_at_180, positions
 from lake.trail.model import Sources, Trail
 from tests.builders.query import DAY, Rows, device_name
 
@@ -93,3 +93,34 @@ def test_an_empty_trail_is_valid_in_every_format(trail: Trail) -> None:
     assert json.loads(made["geojson"])["features"] == []
     assert ElementTree.fromstring(made["gpx"]).tag.endswith("gpx")
     assert pl.read_parquet(io.BytesIO(made["parquet"])).height == 0
+
+
+def test_only_the_fields_asked_for_are_written(trail: Trail) -> None:
+    line = json.loads(FORMATS["jsonl"](trail, ["ts", "speed_kmh"]).splitlines()[0])
+    assert list(line) == ["ts", "speed_kmh"]
+    assert FORMATS["csv"](trail, ["ts", "speed_kmh"]).decode().splitlines()[0] == "ts,speed_kmh"
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ([(10, 1), (11, 2)], [[(10, 1), (11, 2)]]),
+        ([(179, 0), (-179, 2)], [[(179, 0), (180, 1)], [(-180, 1), (-179, 2)]]),
+        ([(-179, 0), (179, 2)], [[(-179, 0), (-180, 1)], [(180, 1), (179, 2)]]),
+        ([(179, 0), (180, 1), (-179, 2)], [[(179, 0), (180, 1)], [(-180, 1), (-179, 2)]]),
+        ([(179, 0), (-180, 1), (-179, 2)], [[(179, 0), (180, 1)], [(-180, 1), (-179, 2)]]),
+        ([(-90, 0), (89, 0)], [[(-90, 0), (89, 0)]]),
+    ],
+)
+def test_a_line_is_cut_where_it_crosses_180_degrees(line, parts) -> None:
+    assert cut_at_180(line) == parts
+
+
+def test_a_ferry_across_180_degrees_is_a_multi_line(trail: Trail) -> None:
+    rows = trail.records.slice(0, 2)
+    for name, values in (("lon", [179.5, -179.5]), ("lat", [-16.8, -16.8]), ("flags", [0, 0])):
+        place = rows.schema.get_field_index(name)
+        rows = rows.set_column(place, rows.schema.field(name), pa.array(values, rows.schema.field(name).type))
+    geometry = json.loads(FORMATS["geojson"](trail_of(rows)))["features"][0]["geometry"]
+    assert geometry["type"] == "MultiLineString"
+    assert geometry["coordinates"] == [[[179.5, -16.8], [180.0, -16.8]], [[-180.0, -16.8], [-179.5, -16.8]]]

@@ -1,0 +1,1 @@
+"""Maintenance of the region's Iceberg tables: closed days rewritten, snapshots expired, stray files deleted, health."""
