@@ -81,12 +81,11 @@ def _trail(
 
     settings = RegionSettings.load()
     with naming_the_store(region), ending_with_its_stores(settings, LAKE):
-        whole = trail(settings, device, start, end)
+        found = _thinned(trail(settings, device, start, end), every, simplify)
         if as_map:
-            output = _draw(settings, whole, output)
-    for store in whole.missing:
+            output = _draw(settings, found, output)
+    for store in found.missing:
         typer.secho(_without(store, region), err=True, fg=typer.colors.YELLOW)
-    found = _thinned(whole, every, simplify)
     if not as_map:
         _write(found, form, output, as_json, _chosen(columns))
     if as_json:
