@@ -82,6 +82,7 @@ def rewrite_closed_days(
     for day in due[:most]:
         try:
             retry_conflicts(f"rewrite of {day}", lambda day=day: _rewrite_day(spark, settings, day))
+            retry_conflicts(f"deletes of {day}", lambda day=day: _drop_deletes(spark, settings, day))
             done += 1
         except CommitConflict:
             conflicts += 1
@@ -96,7 +97,18 @@ def _rewrite_day(spark: SparkSession, settings: RegionSettings, day: date) -> No
         f"call {settings.region}.system.rewrite_data_files(table => '{HISTORY_TABLE}', strategy => 'sort',"
         f" sort_order => 'device_id ASC NULLS FIRST, ts ASC NULLS FIRST', where => \"{where}\", options => map("
         f"'rewrite-all', 'true', 'target-file-size-bytes', '{TARGET_BYTES}', 'output-spec-id', '{spec}',"
-        " 'remove-dangling-deletes', 'true', 'max-concurrent-file-group-rewrites', '1'))"
+        " 'max-concurrent-file-group-rewrites', '1'))"
+    ).collect()
+
+
+def _drop_deletes(spark: SparkSession, settings: RegionSettings, day: date) -> None:
+    """Drop the day's position deletes of files that its rewrite replaced."""
+    if not any(one.delete_files for one in files_by_day(table(settings, HISTORY_TABLE)) if one.day == day):
+        return
+    where = sql_condition("ts", [day_span(day)])
+    spark.sql(
+        f"call {settings.region}.system.rewrite_position_delete_files(table => '{HISTORY_TABLE}',"
+        f" where => \"{where}\", options => map('rewrite-all', 'true'))"
     ).collect()
 
 
