@@ -90,6 +90,6 @@ def _aws(settings: RegionSettings, service: str) -> Any:
 
     config = Config(connect_timeout=ASK_S, read_timeout=ASK_S, retries={"total_max_attempts": 1})
     # A session of its own: making clients of the shared one is not safe beside the command's own thread.
-    return boto3.Session().client(
-        service, config=config, **getattr(settings, service).client_kwargs(settings.row.aws_region)
-    )
+    session: Any = boto3.Session()
+    where = getattr(settings, service).client_kwargs(settings.row.aws_region)
+    return session.client(service, config=config, **where)

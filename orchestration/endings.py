@@ -4,7 +4,7 @@ from enum import Enum
 
 import msgspec
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus, RunRecord
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 _STORES = {"StoreUnavailable", "SinkUnavailable"}
 """Classes of contracts.errors."""
