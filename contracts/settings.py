@@ -159,6 +159,8 @@ class RegionSettings(Buckets):
 
     reading: Literal["polling", "fan-out"] = "polling"
     """How shards are read: GetRecords, or enhanced fan-out as the registered consumer `fan_out_consumer`."""
+    reader: Literal["compiled", "msgspec"] = "compiled"
+    """What reads plain records and answers: machine code that numba makes, or msgspec as for all others."""
     fan_out_consumer: str = Field(default="fleetlake", pattern=r"^[A-Za-z0-9_.-]{1,128}$")
     start: Literal["TRIM_HORIZON", "LATEST"] | AwareDatetime = "TRIM_HORIZON"
     """Where a stream that has no leases yet is read from: its oldest record, its newest, or an arrival time."""

@@ -4,6 +4,7 @@ import gc
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +13,13 @@ from contracts.record import LANDING_SCHEMA, RejectReason
 from ingest.batch import MAX_UNKNOWN_NAMES, OTHER_NAMES, Batch, KinesisRecord, ShardId
 from ingest.bisection import Bisection
 from ingest.decode.part import Part, decode_part
-from ingest.decode.plain import PlainReader
 from ingest.decode.rejected import Refusal, rejected_rows
 from ingest.decode.suppression import NoSuppression, Suppression
 from ingest.decode.users import UserRecords, user_records
 from ingest.records import arrivals_ms, sequence_numbers_of
+
+if TYPE_CHECKING:
+    from ingest.decode.plain import PlainReader
 
 DECODER_VERSION = 2
 """Increases whenever the same bytes would give other rows; every ledger entry records it."""
@@ -30,7 +33,8 @@ class JsonDecoder:
     """contracts.record, contract v1, from JSON: keeps the promises of ingest.batch.Decoder.
 
     At most one thread may use a decoder. `suppression` is asked once per device and batch; records of its devices are
-    dropped and counted. plain: False leaves all records to msgspec, whatever their form; the rows are the same.
+    dropped and counted. plain: False leaves all records to msgspec, whatever their form, and loads no numba; the
+    rows are the same.
     """
 
     version = DECODER_VERSION
@@ -49,7 +53,7 @@ class JsonDecoder:
     ) -> None:
         self._suppression = suppression or NoSuppression()
         self._part_rows = part_rows
-        self._reader = PlainReader() if plain else None
+        self._reader = _plain_reader() if plain else None
 
     def decode(self, shard_id: ShardId, records: Sequence[KinesisRecord]) -> Batch:
         """Decode consecutive Kinesis records of one shard. `records` must not be empty."""
@@ -100,6 +104,12 @@ class JsonDecoder:
                 if ranges.alone(error):
                     parts.append(Part(_NO_ROWS, [Refusal(first, RejectReason.POISON, type(error).__name__)]))
         return parts
+
+
+def _plain_reader() -> "PlainReader":
+    from ingest.decode.plain import PlainReader  # loads numba
+
+    return PlainReader()
 
 
 @contextmanager
