@@ -3,9 +3,9 @@
 import numpy as np
 import pyarrow as pa
 
-from contracts.record import LANDING_SCHEMA, READINGS
+from contracts.record import LANDING_SCHEMA, READINGS, TEXTS
 from ingest.compiled.schema import Columns
-from ingest.compiled.texts import text_column
+from ingest.compiled.texts import TextBuffers, text_column
 from ingest.decode.columns import Readings
 from ingest.decode.sent import Sent
 
@@ -17,6 +17,9 @@ def sent_plainly(read: Columns) -> Sent:
     readings, columns = _readings(read)
     columns["device_id"] = text_column(read.device_ids, count)
     columns["event_id"] = text_column(read.event_ids, count, read.present[0])
+    for place, text in enumerate(TEXTS):
+        buffers = TextBuffers(read.text_bufs[place], read.text_ends[place])
+        columns[text.name] = text_column(buffers, count, read.text_present[place])
     columns["engine_on"] = _booleans(read.engine_on)
     codes, signals, attributes = (int(entries) for entries in read.counts[:3])
     columns["fault_codes"] = _nested(read, 0, "fault_codes", text_column(read.fault_codes, codes))
