@@ -2,7 +2,7 @@
 
 import gc
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from ingest.records import arrivals_ms, sequence_numbers_of
 if TYPE_CHECKING:
     from ingest.decode.plain import PlainReader
 
-DECODER_VERSION = 2
+DECODER_VERSION = 3
 """Increases whenever the same bytes would give other rows; every ledger entry records it."""
 PART_ROWS = 16_384
 """User records that are decoded together: more than one response of GetRecords holds."""
@@ -34,7 +34,7 @@ class JsonDecoder:
 
     At most one thread may use a decoder. `suppression` is asked once per device and batch; records of its devices are
     dropped and counted. plain: False leaves all records to msgspec, whatever their form, and loads no numba; the
-    rows are the same.
+    rows are the same. packings: of contracts.packing, unpacked besides KPL aggregates.
     """
 
     version = DECODER_VERSION
@@ -50,15 +50,17 @@ class JsonDecoder:
         *,
         part_rows: int = PART_ROWS,
         plain: bool = True,
+        packings: Collection[str] = (),
     ) -> None:
         self._suppression = suppression or NoSuppression()
         self._part_rows = part_rows
+        self._packings = frozenset(packings)
         self._reader = _plain_reader() if plain else None
 
     def decode(self, shard_id: ShardId, records: Sequence[KinesisRecord]) -> Batch:
         """Decode consecutive Kinesis records of one shard. `records` must not be empty."""
         version = self._suppression.version
-        users = user_records(records)
+        users = user_records(records, self._packings)
         arrivals = arrivals_ms(records)
         sequences = sequence_numbers_of(records)
         parts: list[Part] = []

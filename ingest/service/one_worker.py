@@ -148,7 +148,7 @@ def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
         leases=DynamoLeases(settings.region, aws_region, settings.dynamodb, aws_clock=aws_clock),
         store=S3Store.of(settings, aws_clock=aws_clock),
         live=RedisLive.of(settings),
-        decoder=JsonDecoder(plain=compiled),
+        decoder=JsonDecoder(plain=compiled, packings=settings.packings),
         decoding=decoding.finishing,
         trial=ProcessTrial(compiled=compiled),
         encoding=Threads(2),
