@@ -13,10 +13,10 @@ from google.protobuf.message import DecodeError
 
 MAGIC = b"\xf3\x89\x9a\xc2"
 DIGEST_BYTES = 16
-MAX_USER_RECORDS = 10_000
+MAX_USER_RECORDS = 100_000
 """Most user records that an aggregate may hold; one that holds more is rejected whole."""
-MAX_AGGREGATE_BYTES = 1024 * 1024
-"""Kinesis' own bound on a record; the framing does not compress, so decoding cannot grow it."""
+MAX_AGGREGATE_BYTES = 10 * 1024 * 1024
+"""Kinesis' own bound on a record where a stream allows it. The framing does not compress: decoding cannot grow it."""
 
 
 class BadAggregate(ValueError):

@@ -10,6 +10,9 @@ TRIP_TABLE = "history.trip"
 DEVICE_DAY_TABLE = "history.device_day"
 SEQUENCE_DIGITS = 56
 """Digits that a Kinesis sequence number is padded to where it is sorted as text."""
+GZIP, ZSTD, DOCUMENTS = "gzip", "zstd", "documents"
+PACKINGS = (GZIP, ZSTD, DOCUMENTS)
+"""What settings may have unpacked besides KPL aggregates: see contracts.packing."""
 LAST_SEQ = "9" * SEQUENCE_DIGITS
 """Sorts after every sequence number."""
 

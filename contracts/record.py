@@ -53,6 +53,11 @@ CONTRACT: tuple[Column, ...] = (
 )
 """The fields that a device sends, in the contract's order."""
 
+TEXTS: tuple[Column, ...] = tuple(
+    column for column in CONTRACT if column.type == pa.string() and column.name not in ("device_id", "event_id")
+)
+"""The fields that hold any text. A new one is a Column of type string in CONTRACT."""
+
 ENVELOPE: tuple[Column, ...] = (
     Column("record_id", pa.string(), _ID, "Third part of the identity: see contracts.identity.", required=True),
     Column("arrival_ts", TIMESTAMP, Privacy.TECHNICAL, "Kinesis ApproximateArrivalTimestamp.", required=True),

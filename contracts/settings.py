@@ -162,6 +162,10 @@ class RegionSettings(Buckets):
 
     reading: Literal["polling", "fan-out"] = "polling"
     """How shards are read: GetRecords, or enhanced fan-out as the registered consumer `fan_out_consumer`."""
+    reader: Literal["compiled", "msgspec"] = "compiled"
+    """What reads plain records and answers: machine code that numba makes, or msgspec as for all others."""
+    unpack: str = Field(default="", pattern=rf"^({'|'.join(names.PACKINGS)})?(,({'|'.join(names.PACKINGS)}))*$")
+    """What is unpacked besides KPL aggregates, separated by commas: gzip, zstd, documents."""
     fan_out_consumer: str = Field(default="fleetlake", pattern=r"^[A-Za-z0-9_.-]{1,128}$")
     start: Literal["TRIM_HORIZON", "LATEST"] | AwareDatetime = "TRIM_HORIZON"
     """Where a stream that has no leases yet is read from: its oldest record, its newest, or an arrival time."""
@@ -204,6 +208,11 @@ class RegionSettings(Buckets):
         if self.spark == "emr-serverless" and not (emr.application and emr.role and emr.entry_point):
             raise ValueError("emr-serverless needs FLEETLAKE_EMR_APPLICATION, _ROLE and _ENTRY_POINT")
         return self
+
+    @property
+    def packings(self) -> frozenset[str]:
+        """What is unpacked: see contracts.packing."""
+        return frozenset(filter(None, self.unpack.split(",")))
 
     @property
     def bucket(self) -> str:

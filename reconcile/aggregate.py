@@ -10,8 +10,8 @@ from hashlib import md5
 
 _MAGIC = b"\xf3\x89\x9a\xc2"
 _DIGEST = 16
-_MOST_RECORDS = 10_000
-_MOST_BYTES = 1 << 20
+_MOST_RECORDS = 100_000
+_MOST_BYTES = 10 << 20
 _VARINT, _EIGHT_BYTES, _SIZED, _FOUR_BYTES = 0, 1, 2, 5
 _RECORD_FIELD = 3
 _MORE = 0x80
@@ -26,16 +26,42 @@ class _Malformed(ValueError):
 
 def user_records(data: bytes) -> int:
     """User records in a Kinesis record: 1 for a plain one, and 1 for an aggregate that is broken or over the caps."""
+    places = _places(data)
+    return 1 if places is None else len(places)
+
+
+def parts_of(data: bytes) -> list[bytes]:
+    """The bytes of these user records."""
+    places = _places(data)
+    if places is None:
+        return [data]
+    body = data[len(_MAGIC) : -_DIGEST]
+    return [_data_of(body, start, end) for start, end in places]
+
+
+def _places(data: bytes) -> list[tuple[int, int]] | None:
+    """Where each user record's message is in the body; None where the Kinesis record is one user record."""
     if not data.startswith(_MAGIC):
-        return 1
+        return None
     body = data[len(_MAGIC) : -_DIGEST]
     if len(data) > _MOST_BYTES or md5(body, usedforsecurity=False).digest() != data[-_DIGEST:]:
-        return 1
+        return None
     try:
-        count = sum(1 for field, start, end in _fields(body, 0, len(body)) if _is_record(body, field, start, end))
+        found = [
+            (start, end) for field, start, end in _fields(body, 0, len(body)) if _is_record(body, field, start, end)
+        ]
     except (_Malformed, IndexError):
-        return 1
-    return count if count <= _MOST_RECORDS else 1
+        return None
+    return found if len(found) <= _MOST_RECORDS else None
+
+
+def _data_of(body: bytes, start: int, end: int) -> bytes:
+    """A record's bytes: the last field 3 counts."""
+    data = b""
+    for field, begin, stop in _fields(body, start, end):
+        if field == _RECORD_FIELD:
+            data = body[begin:stop]
+    return data
 
 
 def _is_record(body: bytes, field: int, start: int, end: int) -> bool:

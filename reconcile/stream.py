@@ -1,6 +1,7 @@
 """R0: an independent reader counts the stream up to each lease's position."""
 
 from bisect import bisect_left
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from botocore.config import Config
 from contracts.ledger import LeaseRow, LedgerEntry
 from contracts.names import stream
 from contracts.settings import RegionSettings
-from reconcile.aggregate import user_records
+from reconcile import aggregate, packed
 from reconcile.ledger import LedgerState, number, place_of
 from reconcile.losses import Loss
 from reconcile.model import Findings
@@ -49,7 +50,8 @@ def check_stream(settings: RegionSettings, state: LedgerState, findings: Finding
 
     def count(shard: str) -> ShardCount:
         lease = state.leases.get(shard)
-        return count_shard(client, arn, shard, state.entries.get(shard, []), lease.start_ms if lease else start_ms)
+        begins_ms = lease.start_ms if lease else start_ms
+        return count_shard(client, arn, shard, state.entries.get(shard, []), begins_ms, settings.packings)
 
     with ThreadPoolExecutor(4, thread_name_prefix="count") as pool:
         counted = pool.map(count, shards)
@@ -64,8 +66,15 @@ def check_stream(settings: RegionSettings, state: LedgerState, findings: Finding
         findings.note("R0", f"user records on the stream that are not read yet: {backlog:,}; run the consumer")
 
 
-def count_shard(client: Any, stream_arn: str, shard: str, chain: list[LedgerEntry], start_ms: int = 0) -> ShardCount:
-    """Read the shard from where its reading started (LeaseRow.start_ms) to its newest record."""
+def count_shard(
+    client: Any,
+    stream_arn: str,
+    shard: str,
+    chain: list[LedgerEntry],
+    start_ms: int = 0,
+    unpack: Collection[str] = (),
+) -> ShardCount:
+    """Read the shard from where its reading started (LeaseRow.start_ms) to its newest record. unpack: of settings."""
     ends = [number(entry.last_seq) for entry in chain]
     count = ShardCount(by_entry=[0] * len(ends))
     start: dict[str, Any] = {"ShardIteratorType": "TRIM_HORIZON"}
@@ -80,10 +89,12 @@ def count_shard(client: Any, stream_arn: str, shard: str, chain: list[LedgerEntr
             if count.oldest is None:
                 count.oldest = sequence
             place = bisect_left(ends, sequence)
+            data = record["Data"]
+            held = packed.user_records(data, unpack) if unpack else aggregate.user_records(data)
             if place == len(ends):
-                count.beyond += user_records(record["Data"])
+                count.beyond += held
             else:
-                count.by_entry[place] += user_records(record["Data"])
+                count.by_entry[place] += held
         if not answer["Records"] and not answer.get("MillisBehindLatest"):
             break
         iterator = answer.get("NextShardIterator")

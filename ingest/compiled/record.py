@@ -25,6 +25,7 @@ from ingest.compiled.schema import (
     EVENT_ID,
     FAULT_CODES,
     FIRST_READING,
+    FIRST_TEXT,
     HASH_SIZE,
     MOST_NAMES,
     SIGNALS,
@@ -154,9 +155,14 @@ def _read_known(buf: np.ndarray, at: int, kind: int, row: int, fields: Fields, c
     """Read the value of a field of the contract. Returns where it ends, or -1."""
     counts = columns.counts
     if buf[at] == LOWER_N:
-        return read_literal(buf, at)[1] if kind > TS else -1
+        return read_literal(buf, at)[1] if kind > TS or kind <= FIRST_TEXT else -1
     if kind >= FIRST_READING:
         columns.readings[kind - FIRST_READING, row], end = read_number(buf, at, fields.powers)
+        return end
+    if kind <= FIRST_TEXT:
+        text = FIRST_TEXT - kind
+        end = _read_text_into(buf, at, TextBuffers(columns.text_bufs[text], columns.text_ends[text]), row)
+        columns.text_present[text, row] = end > 0
         return end
     if kind == ENGINE_ON:
         columns.engine_on[row], end = read_literal(buf, at)
@@ -236,6 +242,14 @@ def _read_record(buf: np.ndarray, at: int, row: int, fields: Fields, columns: Co
             return -1
 
 
+@inlined
+def _leave_texts_empty(row: int, columns: Columns) -> None:
+    """Make the row null in every field of any text."""
+    for text in range(len(columns.text_ends)):
+        columns.text_ends[text, row + 1] = columns.text_ends[text, row]
+        columns.text_present[text, row] = 0
+
+
 @entry
 def read(buf: np.ndarray, starts: np.ndarray, ends: np.ndarray, fields: Fields, columns: Columns) -> None:
     """Read all records; record i is bytes [starts[i], ends[i]) of buf."""
@@ -244,6 +258,7 @@ def read(buf: np.ndarray, starts: np.ndarray, ends: np.ndarray, fields: Fields, 
         codes, signals, attributes, unknown = counts[0], counts[1], counts[2], counts[3]
         columns.device_ids.ends[row + 1] = columns.device_ids.ends[row]
         columns.event_ids.ends[row + 1] = columns.event_ids.ends[row]
+        _leave_texts_empty(row, columns)
         short = ends[row] - starts[row] <= fields.longest_record
         if short and _read_record(buf, starts[row], row, fields, columns) == ends[row]:
             columns.plain[row] = 1
@@ -252,5 +267,6 @@ def read(buf: np.ndarray, starts: np.ndarray, ends: np.ndarray, fields: Fields, 
             columns.present[:, row] = 0
             columns.device_ids.ends[row + 1] = columns.device_ids.ends[row]
             columns.event_ids.ends[row + 1] = columns.event_ids.ends[row]
+            _leave_texts_empty(row, columns)
         for column in range(3):
             columns.entries[column, row + 1] = counts[column]

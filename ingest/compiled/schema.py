@@ -7,7 +7,8 @@ import numpy as np
 from ingest.compiled.texts import TextBuffers
 
 DEVICE_ID, TS, EVENT_ID, FAULT_CODES, SIGNALS, ATTRIBUTES, ENGINE_ON, FIRST_READING = range(8)
-"""The kind of a field; the n-th reading is FIRST_READING + n."""
+"""The kind of a field; the n-th reading is FIRST_READING + n, and the n-th text FIRST_TEXT - n."""
+FIRST_TEXT = -1
 HASH_SIZE = 256
 MOST_NAMES = 64
 """A plain record has at most this many entries in a map, and this many unknown names."""
@@ -54,6 +55,12 @@ class Columns(NamedTuple):
     entries: np.ndarray
     """Arrow offsets of fault_codes, signals and attributes, one row each (int32)."""
     fault_codes: TextBuffers
+    text_bufs: np.ndarray
+    """One TextBuffers.buf each for the fields of any text, one row each (uint8)."""
+    text_ends: np.ndarray
+    """Their TextBuffers.ends (int32)."""
+    text_present: np.ndarray
+    """0 where they are null (uint8)."""
     signal_names: TextBuffers
     signal_values: np.ndarray
     attribute_names: TextBuffers

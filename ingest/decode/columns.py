@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from contracts.record import LANDING_SCHEMA, READINGS
+from contracts.record import LANDING_SCHEMA, READINGS, TEXTS
 from ingest.decode.times import IMPOSSIBLE_MS, parse_texts
 
 Values = Mapping[str, Sequence[Any]]
@@ -86,7 +86,8 @@ def readings_of(values: Values) -> tuple[Readings, dict[str, pa.Array]]:
 def further_columns(values: Values) -> dict[str, pa.Array]:
     """The contract's fields that are neither identity, time nor reading."""
     kinds = {name: LANDING_SCHEMA.field(name).type for name in ("engine_on", "fault_codes", "signals", "attributes")}
-    return {
+    texts = {text.name: optional_column(values[text.name], text.type) for text in TEXTS}
+    return texts | {
         "engine_on": optional_column(values["engine_on"], kinds["engine_on"]),
         "fault_codes": list_column(values["fault_codes"], kinds["fault_codes"]),
         "signals": map_column(values["signals"], kinds["signals"]),

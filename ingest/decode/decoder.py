@@ -2,8 +2,9 @@
 
 import gc
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,13 +13,15 @@ from contracts.record import LANDING_SCHEMA, RejectReason
 from ingest.batch import MAX_UNKNOWN_NAMES, OTHER_NAMES, Batch, KinesisRecord, ShardId
 from ingest.bisection import Bisection
 from ingest.decode.part import Part, decode_part
-from ingest.decode.plain import PlainReader
 from ingest.decode.rejected import Refusal, rejected_rows
 from ingest.decode.suppression import NoSuppression, Suppression
 from ingest.decode.users import UserRecords, user_records
 from ingest.records import arrivals_ms, sequence_numbers_of
 
-DECODER_VERSION = 2
+if TYPE_CHECKING:
+    from ingest.decode.plain import PlainReader
+
+DECODER_VERSION = 3
 """Increases whenever the same bytes would give other rows; every ledger entry records it."""
 PART_ROWS = 16_384
 """User records that are decoded together: more than one response of GetRecords holds."""
@@ -30,7 +33,8 @@ class JsonDecoder:
     """contracts.record, contract v1, from JSON: keeps the promises of ingest.batch.Decoder.
 
     At most one thread may use a decoder. `suppression` is asked once per device and batch; records of its devices are
-    dropped and counted. plain: False leaves all records to msgspec, whatever their form; the rows are the same.
+    dropped and counted. plain: False leaves all records to msgspec, whatever their form, and loads no numba; the
+    rows are the same. packings: of contracts.packing, unpacked besides KPL aggregates.
     """
 
     version = DECODER_VERSION
@@ -46,15 +50,17 @@ class JsonDecoder:
         *,
         part_rows: int = PART_ROWS,
         plain: bool = True,
+        packings: Collection[str] = (),
     ) -> None:
         self._suppression = suppression or NoSuppression()
         self._part_rows = part_rows
-        self._reader = PlainReader() if plain else None
+        self._packings = frozenset(packings)
+        self._reader = _plain_reader() if plain else None
 
     def decode(self, shard_id: ShardId, records: Sequence[KinesisRecord]) -> Batch:
         """Decode consecutive Kinesis records of one shard. `records` must not be empty."""
         version = self._suppression.version
-        users = user_records(records)
+        users = user_records(records, self._packings)
         arrivals = arrivals_ms(records)
         sequences = sequence_numbers_of(records)
         parts: list[Part] = []
@@ -100,6 +106,12 @@ class JsonDecoder:
                 if ranges.alone(error):
                     parts.append(Part(_NO_ROWS, [Refusal(first, RejectReason.POISON, type(error).__name__)]))
         return parts
+
+
+def _plain_reader() -> "PlainReader":
+    from ingest.decode.plain import PlainReader  # loads numba
+
+    return PlainReader()
 
 
 @contextmanager

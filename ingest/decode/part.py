@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -10,14 +11,16 @@ import pyarrow as pa
 from contracts.record import EARLIEST_TS_MS, LANDING_SCHEMA, LATEST_AHEAD_MS, Flag, RejectReason
 from ingest.decode.flags import flags_of
 from ingest.decode.identifiers import record_ids
-from ingest.decode.plain import PlainReader, unknown_names
 from ingest.decode.reader import Read, read_structs
 from ingest.decode.rejected import Refusal
-from ingest.decode.sent import Sent, sent_in_structs, sent_plainly
+from ingest.decode.sent import Sent, sent_in_structs
 from ingest.decode.suppression import Suppression
 from ingest.decode.times import timestamps
 from ingest.decode.users import UserRecords
 from ingest.records import Payloads
+
+if TYPE_CHECKING:
+    from ingest.decode.plain import PlainReader
 
 
 @dataclass(slots=True)
@@ -40,7 +43,7 @@ class _Piece:
 
 
 def decode_part(
-    reader: PlainReader | None,
+    reader: "PlainReader | None",
     suppression: Suppression,
     shard_id: str,
     users: UserRecords,
@@ -60,12 +63,15 @@ def decode_part(
     return Part(_in_order(pieces), moved, sum(piece.suppressed for piece in pieces), unknown)
 
 
-def _read(reader: PlainReader | None, users: UserRecords, refusals: list[Refusal]) -> tuple[list[Sent], Counter[str]]:
+def _read(reader: "PlainReader | None", users: UserRecords, refusals: list[Refusal]) -> tuple[list[Sent], Counter[str]]:
     """The plain records, then the others."""
     plain = reader.read(Payloads.of(users.datas)) if reader else None
     if plain is None:
         read = _read_all(users, range(len(users.datas)), refusals)
         return [sent_in_structs(read)], read.unknown
+    from ingest.decode.plain import unknown_names  # loads numba, as the reader has
+    from ingest.decode.sent_plainly import sent_plainly
+
     unknown = unknown_names(plain)
     left = np.flatnonzero(plain.plain == 0).tolist()
     if not left:

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from contracts.record import CONTRACT, MAX_EVENT_ID, MAX_RECORD_BYTES, READINGS
+from contracts.record import CONTRACT, MAX_EVENT_ID, MAX_RECORD_BYTES, READINGS, TEXTS
 from ingest.compiled import schema
 from ingest.compiled.record import read
 from ingest.compiled.texts import text_buffers, text_column
@@ -22,7 +22,9 @@ _KINDS = {
     "fault_codes": schema.FAULT_CODES,
     "signals": schema.SIGNALS,
     "attributes": schema.ATTRIBUTES,
-} | {reading.name: schema.FIRST_READING + place for place, reading in enumerate(READINGS)}
+}
+_KINDS |= {reading.name: schema.FIRST_READING + place for place, reading in enumerate(READINGS)}
+_KINDS |= {text.name: schema.FIRST_TEXT - place for place, text in enumerate(TEXTS)}
 SKIPPED_PARTS = 15
 """Parts left to the other reader after one that was mostly not plain."""
 _SHORTEST = {"fault_codes": 3, "signals": 5, "attributes": 6, "unknown": 4}
@@ -82,6 +84,9 @@ def _output_columns(rows: int, size: int) -> schema.Columns:
         present=np.zeros((4, rows), np.uint8),
         entries=np.zeros((3, rows + 1), np.int32),
         fault_codes=text_buffers(entries["fault_codes"], size),
+        text_bufs=np.empty((len(TEXTS), size), np.uint8),
+        text_ends=np.zeros((len(TEXTS), rows + 1), np.int32),
+        text_present=np.zeros((len(TEXTS), rows), np.uint8),
         signal_names=text_buffers(entries["signals"], size),
         signal_values=np.empty(entries["signals"]),
         attribute_names=text_buffers(entries["attributes"], size),

@@ -1,11 +1,13 @@
-"""Kinesis records to user records: takes KPL aggregates apart."""
+"""Kinesis records to user records: takes KPL aggregates apart, and what else settings name."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from contracts.kpl import MAGIC, BadAggregate, deaggregate, is_aggregate
+from contracts.kpl import MAGIC, BadAggregate, is_aggregate
+from contracts.names import DOCUMENTS
+from contracts.packing import MAGICS, users_in
 from ingest.batch import KinesisRecord
 from ingest.records import Payloads, datas_of
 
@@ -30,14 +32,19 @@ class UserRecords:
         return UserRecords(self.records, self.datas[start:stop], self.parents[start:stop], self.subs[start:stop], bad)
 
 
-def user_records(records: Sequence[KinesisRecord]) -> UserRecords:
-    """De-aggregate Kinesis records. An aggregate that does not decode becomes one user record of its own bytes."""
+def user_records(records: Sequence[KinesisRecord], packings: Collection[str] = ()) -> UserRecords:
+    """De-aggregate Kinesis records. An aggregate that does not decode becomes one user record of its own bytes.
+
+    packings: of contracts.packing, unpacked likewise.
+    """
     datas = datas_of(records)
+    if packings:
+        return _expanded(records, datas, _perhaps_packed(datas, packings), packings)
     aggregated = [place for place in _perhaps_aggregated(datas) if is_aggregate(datas[place])]
     if not aggregated:
         count = len(datas)
         return UserRecords(records, datas, np.arange(count), np.zeros(count, np.int32))
-    return _expanded(records, datas, set(aggregated))
+    return _expanded(records, datas, set(aggregated), packings)
 
 
 def _perhaps_aggregated(datas: Sequence[bytes]) -> Sequence[int]:
@@ -49,7 +56,16 @@ def _perhaps_aggregated(datas: Sequence[bytes]) -> Sequence[int]:
     return range(len(datas)) if max(datas) >= MAGIC else []
 
 
-def _expanded(records: Sequence[KinesisRecord], datas: Sequence[bytes], aggregated: set[int]) -> UserRecords:
+def _perhaps_packed(datas: Sequence[bytes], packings: Collection[str]) -> Collection[int]:
+    if DOCUMENTS in packings:
+        return range(len(datas))
+    begins = (MAGIC, *(MAGICS[packing] for packing in packings if packing in MAGICS))
+    return {place for place, data in enumerate(datas) if data.startswith(begins)}
+
+
+def _expanded(
+    records: Sequence[KinesisRecord], datas: Sequence[bytes], aggregated: Collection[int], packings: Collection[str]
+) -> UserRecords:
     out: list[bytes] = []
     counts = np.ones(len(datas), np.int64)
     bad: list[tuple[int, str]] = []
@@ -58,7 +74,7 @@ def _expanded(records: Sequence[KinesisRecord], datas: Sequence[bytes], aggregat
             out.append(data)
             continue
         try:
-            users = deaggregate(data)
+            users = users_in(data, packings)
         except BadAggregate as error:
             bad.append((len(out), str(error)))
             out.append(data)

@@ -9,7 +9,7 @@ import structlog
 
 from ingest.handling.application import Application
 from ingest.kinesis.http import HttpStream
-from ingest.kinesis.response import compile_reader
+from ingest.kinesis.packed import compile_reader
 from ingest.landing import Prefixed, S3Store
 from ingest.leases.dynamodb import DynamoLeases
 from ingest.leases.tables import make_tables

@@ -83,8 +83,11 @@ class FanOut:
         *,
         clock: Clock | None = None,
         aws_clock: AwsClock | None = None,
+        compiled: bool = True,
     ) -> None:
+        """compiled: whether compiled code reads the records, or msgspec."""
         self.clock = clock or SystemClock()
+        self.compiled = compiled
         self._stream = stream
         self._consumer = consumer
         self._arn = ""
@@ -210,7 +213,7 @@ class Subscription:
 
     def _records(self, payload: bytes) -> Records:
         try:
-            event, records = decode_response(payload, _decode_event)
+            event, records = decode_response(payload, _decode_event, compiled=self._fan_out.compiled)
         except msgspec.DecodeError as error:
             raise StreamUnavailable(f"a pushed event of {len(payload)} bytes does not decode: {error}") from error
         # The stream's time at the last moment that this event had not come yet: never later than the truth.

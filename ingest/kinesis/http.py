@@ -99,8 +99,11 @@ class HttpStream:
         clock: Clock | None = None,
         decoding: Offload = inline,
         aws_clock: AwsClock | None = None,
+        compiled: bool = True,
     ) -> None:
+        """compiled: whether compiled code reads the records, or msgspec."""
         self._stream = stream
+        self._compiled = compiled
         self._arn = ""
         self._clock = clock or SystemClock()
         self._service = JsonService(
@@ -160,7 +163,7 @@ class HttpStream:
                 async with self._in_hand:
                     body, server_ms = await self._service.answer("GetRecords", response, most_bytes=MOST_ANSWER_BYTES)
                     # Decoding on the event loop would block every other shard and the writes of live state.
-                    answer, records, size = await self._decoding(_decoded_records, body)
+                    answer, records, size = await self._decoding(_decoded_records, body, self._compiled)
         return Records(
             records=records,
             next_iterator=answer.next_shard_iterator or None,
@@ -201,9 +204,9 @@ class HttpStream:
         raise FleetlakeError(f"stream {self._stream}: {refusal}") from refusal
 
 
-def _decoded_records(body: bytes) -> tuple[_GetRecords, Sequence[KinesisRecord], int]:
+def _decoded_records(body: bytes, compiled: bool) -> tuple[_GetRecords, Sequence[KinesisRecord], int]:
     try:
-        answer, records = decode_response(body, _decode_records)
+        answer, records = decode_response(body, _decode_records, compiled=compiled)
     except msgspec.DecodeError as error:
         raise StreamUnavailable(f"GetRecords' body of {len(body)} bytes does not decode: {error}") from error
     return answer, records, data_bytes(records)

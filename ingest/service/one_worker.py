@@ -20,7 +20,6 @@ from contracts.settings import RegionSettings
 from ingest.decode import JsonDecoder
 from ingest.kinesis.fan_out import FanOut
 from ingest.kinesis.http import HttpStream
-from ingest.kinesis.response import compile_reader
 from ingest.landing import S3Store
 from ingest.leases.dynamodb import DynamoLeases
 from ingest.live import RedisLive
@@ -49,7 +48,10 @@ def run_one(
 ) -> Report:
     """One worker among `workers`, in this process; see ingest.service.consume. Asked to end, it ends whatever hangs."""
     keep_freed_memory()
-    compile_reader()
+    if settings.reader == "compiled":
+        from ingest.compile_readers import compile_readers
+
+        compile_readers()
     # What is loaded by now stays: the collector need not walk it again and again.
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
@@ -132,18 +134,23 @@ async def serve(
 def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
     """The real parts of a region's worker."""
     aws_region, aws_clock = settings.row.aws_region, AwsClock()
-    decoding = OneThread()
+    decoding, compiled = OneThread(), settings.reader == "compiled"
     return Parts(
         stream=HttpStream(
-            stream(settings.region), aws_region, settings.kinesis, decoding=decoding.beginning, aws_clock=aws_clock
+            stream(settings.region),
+            aws_region,
+            settings.kinesis,
+            decoding=decoding.beginning,
+            aws_clock=aws_clock,
+            compiled=compiled,
         ),
         fan_out=_fan_out(settings, aws_clock),
         leases=DynamoLeases(settings.region, aws_region, settings.dynamodb, aws_clock=aws_clock),
         store=S3Store.of(settings, aws_clock=aws_clock),
         live=RedisLive.of(settings),
-        decoder=JsonDecoder(),
+        decoder=JsonDecoder(plain=compiled, packings=settings.packings),
         decoding=decoding.finishing,
-        trial=ProcessTrial(),
+        trial=ProcessTrial(compiled=compiled),
         encoding=Threads(2),
         metrics=metrics,
     )
@@ -158,6 +165,7 @@ def _fan_out(settings: RegionSettings, aws_clock: AwsClock) -> FanOut | None:
         settings.kinesis,
         settings.fan_out_consumer,
         aws_clock=aws_clock,
+        compiled=settings.reader == "compiled",
     )
 
 

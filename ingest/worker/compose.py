@@ -140,7 +140,7 @@ def _landing(
         ShardBuffer(lease.shard_id, limits, decoder_version=parts.decoder.version),
         leases=parts.leases,
         store=parts.store,
-        quarantine=Quarantine(parts.stream, parts.encoding, parts.clock, parts.metrics),
+        quarantine=Quarantine(parts.stream, parts.encoding, parts.clock, parts.metrics, options.packings),
         encoding=parts.encoding,
         clock=parts.clock,
         metrics=parts.metrics,

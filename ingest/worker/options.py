@@ -51,6 +51,8 @@ class Options:
     """Where the first reading of a stream starts: 0 is the oldest record, LATEST_MS what arrives from the worker's own
     start on, else the first record that arrived then."""
     limits: ReadLimits = field(default_factory=ReadLimits)
+    packings: frozenset[str] = frozenset()
+    """What the decoder unpacks besides KPL aggregates: see contracts.packing."""
 
     @classmethod
     def of(cls, settings: RegionSettings, *, workers: int = 1, until_idle: bool = False) -> "Options":
@@ -66,6 +68,7 @@ class Options:
             workers=workers,
             until_idle=until_idle,
             start_ms=start_ms_of(settings.start),
+            packings=settings.packings,
             limits=ReadLimits(reads_per_s=settings.shard_reads_s, bytes_per_s=settings.shard_mb_s * 1e6),
         )
 

@@ -1,13 +1,14 @@
 """Rows that cannot be encoded: found by bisection, read from the stream again as they were sent, and rejected alone."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import pyarrow as pa
 import structlog
 
 from contracts.errors import QuarantineFailed
-from contracts.kpl import BadAggregate, deaggregate, is_aggregate
+from contracts.kpl import BadAggregate
+from contracts.packing import users_in
 from contracts.record import REJECTED_SCHEMA
 from ingest.batch import Batch, KinesisRecord
 from ingest.bisection import Bisection
@@ -25,7 +26,15 @@ _log = structlog.get_logger()
 class Quarantine:
     """Takes what breaks the encoder apart, until the rows to blame are rejected alone."""
 
-    def __init__(self, stream: StreamClient, encoding: Offload, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        stream: StreamClient,
+        encoding: Offload,
+        clock: Clock,
+        metrics: Metrics,
+        packings: Collection[str] = (),
+    ) -> None:
+        self._packings = packings
         self._stream = stream
         self._encoding = encoding
         self._clock = clock
@@ -71,7 +80,9 @@ class Quarantine:
         _log.error(
             "record.poison", shard=batch.shard_id, sequence=sequence, sub=sub, step="encode", error=type(error).__name__
         )
-        return poison_row(batch.shard_id, record, error, data=_user_bytes(record.data, sub), sub_sequence=sub)
+        return poison_row(
+            batch.shard_id, record, error, data=_user_bytes(record.data, sub, self._packings), sub_sequence=sub
+        )
 
     async def _as_sent(self, shard_id: str, sequence: str) -> KinesisRecord:
         """The Kinesis record of that sequence number; waits while the stream is down."""
@@ -121,12 +132,10 @@ def _encode(batch: Batch, rows: pa.RecordBatch, rejected: pa.RecordBatch, decode
     Pending((replace(batch, rows=rows, rejected=rejected),), decoder_version).encode(0, 0, "")
 
 
-def _user_bytes(data: bytes, sub: int) -> bytes:
-    """The user record at that place of an aggregate; all of `data` where it is not an aggregate."""
-    if not is_aggregate(data):
-        return data
+def _user_bytes(data: bytes, sub: int, packings: Collection[str]) -> bytes:
+    """The user record at that place of a Kinesis record; all of `data` where it is not packed."""
     try:
-        users = deaggregate(data)
+        users = users_in(data, packings)
     except BadAggregate:
         return data
     return users[sub] if sub < len(users) else data

@@ -13,14 +13,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol, Self
 
+import numpy as np
+
 from ingest.batch import KinesisRecord
 from ingest.decode import JsonDecoder
-from ingest.decode.plain import PlainReader
 from ingest.records import Payloads, datas_of
 
 _HEADER = struct.Struct(">I")
 _MODULE = "ingest.worker.reading.trial"
 _DONE = b"."
+_MSGSPEC = "--msgspec"
 _START_S = 300.0
 _TRIES = 2
 """A verdict sets a record aside, so a busy machine's first answer is asked for once more."""
@@ -35,17 +37,23 @@ class Trial(Protocol):
 
 
 class ProcessTrial:
-    """A Trial in child processes. Plain records are left out: compiled code reads them in one pass."""
+    """A Trial in child processes. Plain records are left out where compiled code reads them, in one pass.
+
+    compiled: whether it does, or msgspec reads all.
+    """
+
+    def __init__(self, *, compiled: bool = True) -> None:
+        self._compiled = compiled
 
     async def failing(self, records: Sequence[KinesisRecord], within_s: float) -> frozenset[int]:
         """One child as long as none fails; each failure costs it."""
-        plain = PlainReader().read(Payloads.of(datas_of(records)))
+        plain = _plain(records) if self._compiled else None
         found: set[int] = set()
         child: _Child | None = None
         try:
-            for place in [place for place in range(len(records)) if plain is None or not plain.plain[place]]:
+            for place in [place for place in range(len(records)) if plain is None or not plain[place]]:
                 for _ in range(_TRIES):
-                    child = child or await _Child.start()
+                    child = child or await _Child.start(compiled=self._compiled)
                     if await child.decodes(records[place].data, within_s):
                         break
                     await child.kill()
@@ -58,6 +66,13 @@ class ProcessTrial:
         return frozenset(found)
 
 
+def _plain(records: Sequence[KinesisRecord]) -> np.ndarray | None:
+    from ingest.decode.plain import PlainReader  # loads numba
+
+    columns = PlainReader().read(Payloads.of(datas_of(records)))
+    return None if columns is None else columns.plain
+
+
 class _Child:
     """One process that tries records."""
 
@@ -67,12 +82,12 @@ class _Child:
         self._answers = answers
 
     @classmethod
-    async def start(cls) -> Self:
+    async def start(cls, *, compiled: bool) -> Self:
         """A process that is ready."""
         pipe = asyncio.subprocess.PIPE
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", _MODULE, stdin=pipe, stdout=pipe, env=environment
+            sys.executable, "-m", _MODULE, *([] if compiled else [_MSGSPEC]), stdin=pipe, stdout=pipe, env=environment
         )
         if process.stdin is None or process.stdout is None:
             raise OSError("the process that tries records has no pipes")
@@ -105,7 +120,7 @@ class _Child:
 
 def serve() -> None:
     """The child: decodes what comes on its input, until that ends."""
-    decoder, arrival_ms = JsonDecoder(), 0
+    decoder, arrival_ms = JsonDecoder(plain=_MSGSPEC not in sys.argv[1:]), 0
     _answer()
     while len(header := sys.stdin.buffer.read(_HEADER.size)) == _HEADER.size:
         data = sys.stdin.buffer.read(_HEADER.unpack(header)[0])

@@ -11,6 +11,10 @@ def _one_more(number: int) -> int:
     return number + 1
 
 
+def _two_more(number: int) -> int:
+    return number + 2
+
+
 def test_what_python_calls_is_kept_beside_the_sources() -> None:
     made = compiling.entry(_one_more)
     assert made(1) == 2
@@ -22,6 +26,6 @@ def test_where_nothing_can_be_written_each_process_compiles_for_itself(monkeypat
         raise PermissionError("read-only")
 
     monkeypatch.setattr(Path, "mkdir", refused)
-    made = compiling.entry(_one_more)
-    assert made(1) == 2
+    made = compiling.entry(_two_more)
+    assert made(1) == 3
     assert made.stats.cache_path is None  # type: ignore[attr-defined]

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from contracts.identity import record_id
-from contracts.record import CONTRACT, READINGS
+from contracts.record import CONTRACT, READINGS, TEXTS
 
 _NUMBERS = {column.name for column in READINGS}
+_TEXTS = {column.name for column in TEXTS}
 _DEVICE = re.compile(r"[A-Za-z0-9._:\-]{1,128}", re.ASCII)
 _TIME = re.compile(r"(\d\d\d\d)-(\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _SPACE = " \t\n\r"
@@ -140,7 +141,7 @@ def _value(name: str, value: Any) -> Any:
         return _number(value)
     if name == "engine_on" and type(value) is bool:
         return value
-    if name == "event_id" and type(value) is str and len(value) <= 64:
+    if type(value) is str and (name in _TEXTS or (name == "event_id" and len(value) <= 64)):
         return value
     if name == "fault_codes" and type(value) is list and all(type(code) is str for code in value):
         return value
