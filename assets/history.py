@@ -107,5 +107,5 @@ def _to_merge(
     """
     if keys.DUE_ONLY not in context.run.tags:
         return sorted(merging.landed(hours_of_run(context))), False
-    due = merging.due_merges()
+    due = merging.due_merges(open_hours=keys.OPEN_HOURS in context.run.tags)
     return hours_in_run(context, hours_def, due.hours), due.stragglers

@@ -12,6 +12,9 @@ RELEASE_OWNERS = ["team:privacy"]
 DUE_ONLY = "fleetlake/due_only"
 """Tag of a run that a sensor requested: of its partitions it does those that are still due when it starts."""
 
+OPEN_HOURS = "fleetlake/open_hours"
+"""Tag of a run that merges what arrived in hours that still grow, too."""
+
 OLDER_DAYS = "fleetlake/days"
 """Tag of a run that a sensor requested for days of which some are before the first partition: all its days, such as
 `2019-03-01 to 2019-03-04`."""

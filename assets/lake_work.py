@@ -36,11 +36,11 @@ class LakeMerging(_OnStores):
 
         return intake(self._settings)
 
-    def due_merges(self) -> DueMerges:
+    def due_merges(self, *, open_hours: bool = False) -> DueMerges:
         """See Merging."""
         from lake.merge.intake import due_merges
 
-        due = due_merges(self._settings)
+        due = due_merges(self._settings, open_hours=open_hours)
         return DueMerges(hours=list(due.hours), straggler_hours=list(due.straggler_hours))
 
     def landed(self, hours: Iterable[datetime]) -> Mapping[datetime, LandedHour]:

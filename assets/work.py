@@ -98,8 +98,10 @@ class Merging(Stores, Protocol):
         """Copy new ledger entries to ops.landing_object, cursor and rows in one transaction; the number of objects."""
         ...
 
-    def due_merges(self) -> DueMerges:
-        """Arrival hours, and stragglers, that landed and are not in history."""
+    def due_merges(self, *, open_hours: bool = False) -> DueMerges:
+        """Arrival hours, and stragglers, that landed and are not in history: of hours that have ended, unless
+        `open_hours`.
+        """
         ...
 
     def landed(self, hours: Iterable[datetime]) -> Mapping[datetime, LandedHour]:

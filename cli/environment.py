@@ -42,18 +42,26 @@ def stack_is_local() -> bool:
         return True
 
 
-def enter_region(name: str) -> None:
-    """Make this process one of that region (or of `world`).
+def enter_region(name: str, *, with_dagster: bool = False) -> None:
+    """Make this process one of that region (or of `world`), `with_dagster` one that may record runs.
 
     Returns at once in a process that already is one, as on AWS. Otherwise this process is replaced by the same command
     with only that region's environment. Raises UnknownRegion, or StackDown where the stack is not up.
     """
     if os.environ.get("FLEETLAKE_REGION") == name:
         return
-    environment = process_environment(name)
+    environment = process_environment(name) | (dagster_environment() if with_dagster else {})
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606
+
+
+def dagster_environment() -> dict[str, str]:
+    """What a process needs to record runs in the stack's Dagster."""
+    import stack
+    from orchestration.local.dagster_home import prepare_home
+
+    return prepare_home(stack.dagster_environment(state_folder()))
 
 
 def each_region(name_or_all: str) -> list[str]:

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "replay_rejected": ("replay-rejected",),
     "rebuild_live": ("rebuild-live",),
     "process": ("process",),
+    "maintain": ("maintain",),
     "shell": ("shell",),
     "reconcile": ("reconcile",),
     "trail": ("trail",),

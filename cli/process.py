@@ -1,10 +1,8 @@
 """`fleetlake process`: launches the runs that the sensors would, and waits for them."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
@@ -12,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.child_processes import ChildProcesses
-from cli.environment import ALL, each_region, process_environment, state_folder
+from cli.environment import ALL, dagster_environment, each_region, enter_region, process_environment
 from contracts.regions import WORLD
 
 AT_A_TIME = 2
@@ -43,9 +41,7 @@ def add_to(app: typer.Typer) -> None:
 
 def _here(region: str) -> dict[str, Any]:
     """Process the region in this process, which first takes the environment of that region and Dagster's alone."""
-    if os.environ.get("FLEETLAKE_REGION") != region:
-        environment = process_environment(region) | _dagster()
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606
+    enter_region(region, with_dagster=True)
     import msgspec
 
     from cli.store_errors import naming_the_store
@@ -56,19 +52,12 @@ def _here(region: str) -> dict[str, Any]:
     return document
 
 
-def _dagster() -> dict[str, str]:
-    import stack
-    from orchestration.local.dagster_home import prepare_home
-
-    return prepare_home(stack.dagster_environment(state_folder()))
-
-
 def _in_processes(at_a_time: int) -> list[dict[str, Any]]:
     """Process each region in a process with its own environment only; world last, as it reads the others' releases.
 
     On SIGTERM or Ctrl-C the processes are terminated, and the result of each is reported.
     """
-    dagster, regions = _dagster(), each_region(ALL)
+    dagster, regions = dagster_environment(), each_region(ALL)
     with ChildProcesses() as children, ThreadPoolExecutor(at_a_time) as pool:
         documents = list(pool.map(lambda name: _start(children, name, dagster), regions))
         return [*documents, _start(children, WORLD, dagster)]

@@ -5,7 +5,7 @@ from datetime import date
 
 from dagster import DailyPartitionsDefinition
 
-from assets.keys import OLDER_DAYS
+from assets.keys import OLDER_DAYS, OPEN_HOURS
 from assets.landing import landed_events
 from assets.partitions import (
     RegionPartitions,
@@ -22,15 +22,16 @@ from orchestration.partition_ranges import JOIN_DAYS, JOIN_HOURS, range_tags, sp
 from orchestration.sensors import DueWork
 
 
-def to_merge(region: Region, partitions: RegionPartitions, merging: Merging) -> DueWork:
-    """Arrival hours with rows that history lacks.
+def to_merge(region: Region, partitions: RegionPartitions, merging: Merging, open_hours: bool = False) -> DueWork:
+    """Arrival hours with rows that history lacks, with `open_hours` those too that still grow.
 
     Any run merges the stragglers that are due; where nothing else is due, it runs over their newest hour.
     """
     merging.take_in()
-    due = merging.due_merges()
+    due = merging.due_merges(open_hours=open_hours)
     hours = hour_partitions_of(due.hours or due.straggler_hours[-1:], partitions.hours)
-    ranges = [range_tags(span, hour_key) for span in spans(hours, JOIN_HOURS)]
+    also = {OPEN_HOURS: "true"} if open_hours else {}
+    ranges = [range_tags(span, hour_key) | also for span in spans(hours, JOIN_HOURS)]
     landed = sorted({*due.hours, *due.straggler_hours})
     return DueWork(ranges, landed_events(region.name, merging, landed, partitions.hours))
 

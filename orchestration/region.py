@@ -1,9 +1,7 @@
 """One region's code location: its assets, checks, sensors and schedules."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 from dagster import Definitions, in_process_executor
 
@@ -14,7 +12,7 @@ from orchestration import due_work
 from orchestration.partitions import partitions_for, record_first
 from orchestration.resources import REGION_RESOURCES
 from orchestration.schedules import maintenance_schedule, quality_schedule
-from orchestration.sensors import DueWork, SensorSpec, due_work_sensor
+from orchestration.sensors import FindDue, SensorSpec, due_work_sensor, whoever_waits
 
 
 def region_definitions(region: Region) -> Definitions:
@@ -33,7 +31,7 @@ def region_definitions(region: Region) -> Definitions:
 
 def sensor_specs(
     region: Region, assets: RegionAssets, partitions: RegionPartitions
-) -> list[tuple[SensorSpec, Callable[[Any], DueWork]]]:
+) -> list[tuple[SensorSpec, FindDue]]:
     """The region's sensors, each with the function that finds its due work, in the order in which data flows.
 
     Merging and deriving take turns: a derivation beside a merge would have to be repeated, and each needs a Spark
@@ -61,7 +59,7 @@ def sensor_specs(
                 after=[merge],
                 description="Derives trips and device days of the business days that changed, and builds their marts.",
             ),
-            partial(due_work.to_derive, partitions, partial(record_first, region)),
+            whoever_waits(partial(due_work.to_derive, partitions, partial(record_first, region))),
         ),
         (
             SensorSpec(
@@ -72,7 +70,7 @@ def sensor_specs(
                 after=[derive],
                 description="Loads and builds the days that were derived and did not reach the marts.",
             ),
-            partial(due_work.to_load, partitions),
+            whoever_waits(partial(due_work.to_load, partitions)),
         ),
         (
             SensorSpec(
@@ -84,6 +82,6 @@ def sensor_specs(
                 every=timedelta(minutes=5),
                 description="Publishes the days that are old enough to leave the region as aggregates.",
             ),
-            partial(due_work.to_publish, partitions),
+            whoever_waits(partial(due_work.to_publish, partitions)),
         ),
     ]

@@ -31,8 +31,9 @@ from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of
 MAX_RUNTIME_S = 4 * 3600
 MAX_RUNTIME = {"dagster/max_runtime": str(MAX_RUNTIME_S)}
 """A run that hangs is ended, so that its work can be asked for again."""
-IGNORE_BACKOFF = "at once"
-"""Cursor with which an evaluation requests failed work without a wait. Sensors use no cursor otherwise."""
+AT_ONCE = "at once"
+"""Cursor of an evaluation for a person who waits: work that failed is requested without a wait, and what still grows is
+due as well. Sensors use no cursor otherwise."""
 _FLOW = ("landing", "days", "marts", "release", "exchange")
 """Kinds of work in the order in which data flows."""
 
@@ -42,6 +43,15 @@ class DueWork(msgspec.Struct, frozen=True):
 
     ranges: Sequence[dict[str, str]]
     events: Sequence[AssetMaterialization] = ()
+
+
+FindDue = Callable[[Any, bool], DueWork]
+"""Given the sensor's resource, and whether somebody waits (see AT_ONCE), what is due."""
+
+
+def whoever_waits(find_due: Callable[[Any], DueWork]) -> FindDue:
+    """For work of which the same is due whether somebody waits or not."""
+    return lambda resource, _at_once: find_due(resource)
 
 
 class SensorSpec(msgspec.Struct, frozen=True):
@@ -69,8 +79,8 @@ def in_flow(repository: RepositoryDefinition) -> list[SensorDefinition]:
     return sorted(repository.sensor_defs, key=lambda sensor: _FLOW.index(work_of(sensor).split("/")[1]))
 
 
-def due_work_sensor(spec: SensorSpec, find_due: Callable[[Any], DueWork]) -> SensorDefinition:
-    """A sensor that turns `find_due(resource)` into run requests."""
+def due_work_sensor(spec: SensorSpec, find_due: FindDue) -> SensorDefinition:
+    """A sensor that turns what `find_due` finds into run requests."""
 
     @sensor(
         name=spec.work.replace("/", "_"),
@@ -87,14 +97,14 @@ def due_work_sensor(spec: SensorSpec, find_due: Callable[[Any], DueWork]) -> Sen
         attempts = attempts_of(context.instance, spec.work)
         if attempts.under_way:
             return SkipReason("a run is under way")
-        now = datetime.now(UTC)
-        if attempts.backing_off(now) and context.cursor != IGNORE_BACKOFF:
+        at_once = context.cursor == AT_ONCE
+        if attempts.backing_off(datetime.now(UTC)) and not at_once:
             return SkipReason(attempts.backoff_message())
         resource = getattr(context.resources, spec.resource)
-        if attempts.outage and context.cursor != IGNORE_BACKOFF and (store := resource.away()):
+        if attempts.outage and not at_once and (store := resource.away()):
             return SkipReason(f"{store} does not answer; the work is due as soon as it does")
         with without_values(f"ask what is due for {spec.work}"):
-            due = find_due(resource)
+            due = find_due(resource, at_once)
         if not due.ranges:
             return SkipReason("nothing is due")
         return SensorResult(run_requests=requests(spec, attempts, due), asset_events=list(due.events))

@@ -17,7 +17,7 @@ from assets.world import (
 from orchestration.due_work import day_ranges
 from orchestration.partitions import world_partitions
 from orchestration.resources import WORLD_RESOURCES
-from orchestration.sensors import DueWork, SensorSpec, due_work_sensor
+from orchestration.sensors import DueWork, SensorSpec, due_work_sensor, whoever_waits
 
 WORK = "world/exchange"
 
@@ -37,7 +37,7 @@ def world_definitions() -> Definitions:
     return Definitions(
         assets=[exchange_spec(partitions), staging_asset(partitions), marts],
         asset_checks=[agreed],
-        sensors=[due_work_sensor(spec, partial(to_load, partitions))],
+        sensors=[due_work_sensor(spec, whoever_waits(partial(to_load, partitions)))],
         resources=WORLD_RESOURCES,
         executor=in_process_executor,
     )

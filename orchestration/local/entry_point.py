@@ -1,16 +1,19 @@
-"""Entry point of `fleetlake process` in a process of one region."""
+"""Entry points of `fleetlake process` and `fleetlake maintain` in a process of one region."""
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from dagster import DagsterInstance
+from dagster import DagsterInstance, RunRequest
 
+from assets.keys import table_health
 from contracts.regions import WORLD
 from contracts.settings import RegionSettings, WorldSettings
 from lake.store_watch import ending_with_its_stores
 from lake.stores import LAKE
+from orchestration.attempts import ATTEMPT, WORK
 from orchestration.definitions import definitions
 from orchestration.local.daemon_heartbeat import is_alive
 from orchestration.local.dagster_home import prepare_home
@@ -20,8 +23,10 @@ from orchestration.local.process import (
     only_one,
     process,
 )
+from orchestration.local.run_in_process import execute
 from orchestration.local.stdio import output_redirected_to
 from orchestration.local.wait_for_daemon import wait_for
+from orchestration.sensors import MAX_RUNTIME
 
 
 def run(region: str) -> Processed:
@@ -30,6 +35,15 @@ def run(region: str) -> Processed:
     The output of Spark and dbt goes to DAGSTER_HOME's logs. Raises BadSettings where the environment lacks the region's
     settings or Dagster's.
     """
+    return _with_progress(region, _run)
+
+
+def maintain(region: str) -> Processed:
+    """Execute one run of the region's maintenance, as its schedule does each night. Raises as `run`."""
+    return _with_progress(region, _maintain)
+
+
+def _with_progress(region: str, work: Callable[..., Processed]) -> Processed:
     started = time.monotonic()
     os.environ.update(prepare_home(os.environ))
     settings = WorldSettings.load() if region == WORLD else RegionSettings.load()
@@ -39,7 +53,7 @@ def run(region: str) -> Processed:
             print(line, file=stderr, flush=True)
 
         with ending_with_its_stores(settings, LAKE, progress):
-            done = _run(region, settings, progress)
+            done = work(region, settings, progress)
     return msgspec.structs.replace(done, seconds=round(time.monotonic() - started, 2))
 
 
@@ -50,3 +64,15 @@ def _run(region: str, settings: RegionSettings | WorldSettings, progress: Progre
         instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=10)
         done = wait_for(region, repository, instance, progress) if is_alive(instance) else None
         return done or process(region, repository, instance, progress)
+
+
+def _maintain(region: str, settings: RegionSettings | WorldSettings, progress: Progress) -> Processed:
+    """Merges go on beside it: it takes no lock of theirs."""
+    started, work = time.monotonic(), f"{region}/maintenance"
+    repository = definitions(region).get_repository_def()
+    progress(work)
+    request = RunRequest(asset_selection=[table_health(region)], tags={WORK: work, ATTEMPT: "1", **MAX_RUNTIME})
+    with DagsterInstance.get() as instance:
+        instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=10)
+        report = execute(request, None, repository, instance, region)
+    return Processed(region, report.ok, [report], time.monotonic() - started, error=report.error)

@@ -23,7 +23,7 @@ from orchestration.attempts import WORK, attempts_of
 from orchestration.local.daemon_heartbeat import is_alive
 from orchestration.local.orphaned_runs import fail_orphans
 from orchestration.local.run_in_process import RunReport, execute, partition_range
-from orchestration.sensors import IGNORE_BACKOFF, MAX_RUNTIME_S, in_flow, work_of
+from orchestration.sensors import AT_ONCE, MAX_RUNTIME_S, in_flow, work_of
 
 _LOOK_EVERY_S = 2.0
 _ROUNDS = 20
@@ -107,9 +107,9 @@ def evaluate(
     sensor: SensorDefinition,
     repository: RepositoryDefinition,
     instance: DagsterInstance,
-    cursor: str | None = IGNORE_BACKOFF,
+    cursor: str | None = AT_ONCE,
 ) -> SensorExecutionData:
-    """One evaluation of a sensor outside the daemon; with IGNORE_BACKOFF it does not rest after failures."""
+    """One evaluation of a sensor outside the daemon; AT_ONCE asks as a person who waits."""
     resources = repository.get_top_level_resources()
     with build_sensor_context(
         instance=instance,

@@ -55,14 +55,15 @@ class RunReport(msgspec.Struct, frozen=True):
 
 def execute(
     request: RunRequest,
-    sensor: SensorDefinition,
+    sensor: SensorDefinition | None,
     repository: RepositoryDefinition,
     instance: DagsterInstance,
     location: str,
 ) -> RunReport:
-    """Execute one request of the sensor to its end.
+    """Execute one request to its end.
 
-    location: the code location under which Dagster lists the run.
+    sensor: whose request it is; None for one of a person. location: the code location under which Dagster lists the
+    run.
     """
     started = time.monotonic()
     job = repository.get_job(ASSET_JOB)
@@ -75,19 +76,15 @@ def execute(
 
 def _create_run(
     request: RunRequest,
-    sensor: SensorDefinition,
+    sensor: SensorDefinition | None,
     repository: RepositoryDefinition,
     instance: DagsterInstance,
     location: str,
 ) -> DagsterRun:
     assets, checks = frozenset(request.asset_selection or ()), frozenset(request.asset_check_keys or ())
     job = repository.get_job(ASSET_JOB).get_subset(asset_selection=assets, asset_check_selection=checks)
-    tags = {
-        **request.tags,
-        **process_tag(),
-        "dagster/sensor_name": sensor.name,
-        "dagster/run_key": str(request.run_key),
-    }
+    asked_by = {"dagster/sensor_name": sensor.name, "dagster/run_key": str(request.run_key)} if sensor else {}
+    tags = {**request.tags, **process_tag(), **asked_by}
     plan = create_execution_plan(job, run_config=_QUIET, tags=tags)
     return instance.create_run(
         job_name=job.name,

@@ -22,7 +22,7 @@ from lake.merge.set_aside import SetAside
 from orchestration import due_work
 from orchestration.local.process import evaluate
 from orchestration.partitions import record_first
-from orchestration.sensors import SensorSpec, due_work_sensor
+from orchestration.sensors import SensorSpec, due_work_sensor, whoever_waits
 
 EU = load_regions()["eu"]
 HOUR = datetime(2026, 3, 4, 5, tzinfo=UTC)
@@ -94,7 +94,7 @@ class MemoryMerging:
     def take_in(self) -> int:
         return 0
 
-    def due_merges(self) -> DueMerges:
+    def due_merges(self, *, open_hours: bool = False) -> DueMerges:
         late = sorted(self.work.landing) if self.work.stragglers else []
         return DueMerges(hours=sorted(set(self.work.landing) - self.work.merged), straggler_hours=late)
 
@@ -233,9 +233,10 @@ def small_definitions(
         sensors=[
             due_work_sensor(merge_spec, partial(due_work.to_merge, region, partitions)),
             due_work_sensor(
-                SensorSpec(days, derive, [], resource="deriving"), partial(due_work.to_derive, partitions, record)
+                SensorSpec(days, derive, [], resource="deriving"),
+                whoever_waits(partial(due_work.to_derive, partitions, record)),
             ),
-            due_work_sensor(load_spec, partial(due_work.to_load, partitions)),
+            due_work_sensor(load_spec, whoever_waits(partial(due_work.to_load, partitions))),
         ],
         resources=work.resources() | {"spark": ResourceDefinition.hardcoded_resource(spark)},
         executor=in_process_executor,
