@@ -31,9 +31,10 @@ from orchestration.attempts import ATTEMPT, WORK, Attempts, attempts_of
 MAX_RUNTIME_S = 4 * 3600
 MAX_RUNTIME = {"dagster/max_runtime": str(MAX_RUNTIME_S)}
 """A run that hangs is ended, so that its work can be asked for again."""
+NO_REST = "no rest"
+"""Cursor of an evaluation that asks for failed work without a wait. Sensors of the daemon use no cursor."""
 AT_ONCE = "at once"
-"""Cursor of an evaluation for a person who waits: work that failed is requested without a wait, and what still grows is
-due as well. Sensors use no cursor otherwise."""
+"""Cursor of an evaluation for a person who waits: NO_REST, and what still grows is due as well."""
 _FLOW = ("landing", "days", "marts", "release", "exchange")
 """Kinds of work in the order in which data flows."""
 
@@ -97,14 +98,14 @@ def due_work_sensor(spec: SensorSpec, find_due: FindDue) -> SensorDefinition:
         attempts = attempts_of(context.instance, spec.work)
         if attempts.under_way:
             return SkipReason("a run is under way")
-        at_once = context.cursor == AT_ONCE
-        if attempts.backing_off(datetime.now(UTC)) and not at_once:
+        no_rest = context.cursor in (NO_REST, AT_ONCE)
+        if attempts.backing_off(datetime.now(UTC)) and not no_rest:
             return SkipReason(attempts.backoff_message())
         resource = getattr(context.resources, spec.resource)
-        if attempts.outage and not at_once and (store := resource.away()):
+        if attempts.outage and not no_rest and (store := resource.away()):
             return SkipReason(f"{store} does not answer; the work is due as soon as it does")
         with without_values(f"ask what is due for {spec.work}"):
-            due = find_due(resource, at_once)
+            due = find_due(resource, context.cursor == AT_ONCE)
         if not due.ranges:
             return SkipReason("nothing is due")
         return SensorResult(run_requests=requests(spec, attempts, due), asset_events=list(due.events))

@@ -62,8 +62,12 @@ def _run(region: str, settings: RegionSettings | WorldSettings, progress: Progre
     with only_one(settings.postgres_dsn.get_secret_value(), progress), DagsterInstance.get() as instance:
         # Without a pool the storage opens a connection a statement, which takes as long as the statement.
         instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=10)
-        done = wait_for(region, repository, instance, progress) if is_alive(instance) else None
-        return done or process(region, repository, instance, progress)
+        left = wait_for(region, repository, instance, progress) if is_alive(instance) else None
+        if left is not None and not left.ok:
+            return left
+        # What a daemon leaves for later, such as the hour that still grows, is done here.
+        done = process(region, repository, instance, progress)
+        return msgspec.structs.replace(done, by_daemon=left is not None and not done.runs)
 
 
 def _maintain(region: str, settings: RegionSettings | WorldSettings, progress: Progress) -> Processed:

@@ -9,7 +9,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RepositoryDefinition, Run
 from orchestration.attempts import WORK, Attempts, attempts_of
 from orchestration.local.daemon_heartbeat import is_alive
 from orchestration.local.process import Processed, Progress, evaluate
-from orchestration.sensors import work_of
+from orchestration.sensors import NO_REST, work_of
 
 GIVE_UP_AFTER_S = 600.0
 _LOOK_EVERY_S = 2.0
@@ -65,7 +65,7 @@ def pending_work(repository: RepositoryDefinition, instance: DagsterInstance) ->
             status = f"{work} run {run.run_id[:8]} {run.status.value.lower()}"
             found.append(PendingWork(status, f"{status}: the daemon does not start it", run.status in _RUNNING))
         else:
-            requests = evaluate(sensor, repository, instance).run_requests or []
+            requests = evaluate(sensor, repository, instance, NO_REST).run_requests or []
             rest = _why_it_rests(attempts)
             cause = attempts.backoff_message() or rest or "asked for and not launched; is the sensor off?"
             found += [

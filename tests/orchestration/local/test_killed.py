@@ -44,7 +44,7 @@ class Site:
 
     def __init__(self, state: Path) -> None:
         self.state = state
-        self.region = embedded.region_environment(state, "af", {})
+        self.region = embedded.region_environment(state, "af", {}) | {"FLEETLAKE_MERGE_OPEN_HOURS": "true"}
         self.dagster = prepare_home(embedded.dagster_environment(state))
 
     def send(self, seed: int) -> None:
