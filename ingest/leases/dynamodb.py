@@ -43,11 +43,10 @@ class DynamoLeases:
         return sorted(lease_rows([item async for item in items]), key=lambda row: row.shard_id)
 
     async def insert(self, rows: Sequence[LeaseRow]) -> None:
-        """Put each row if it is absent."""
-        for row in rows:
-            request = {"Item": lease_item(row), "ConditionExpression": "attribute_not_exists(shard_id)"}
-            await self._wire.conditionally("PutItem", {"TableName": self._leases, **request})
-        await self._count_a_change()
+        """Put each row if it is absent. Where that breaks off, the rows so far are seen at the next look."""
+        absent = {"ConditionExpression": "attribute_not_exists(shard_id)"}
+        if any([await self._put({"Item": lease_item(row), **absent}) for row in rows]):
+            await self._count_a_change()
 
     async def take(self, seen: LeaseRow, worker: WorkerId) -> LeaseRow | None:
         """Raise the fence by one, if fence and heartbeat are as seen."""
