@@ -29,6 +29,6 @@ async def unless(closing: "asyncio.Future[Any]", work: Coroutine[Any, Any, _T]) 
         await asyncio.wait((task, closing), return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
     finally:
-        if not task.done():
-            await cancelled([task])
-            await asyncio.gather(task, return_exceptions=True)
+        await cancelled([task])
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not complain of an end that nobody waits for

@@ -10,8 +10,8 @@ from ingest.kinesis.memory import HASHES
 from ingest.live.order_key import order_key
 from tests.simulation.stores import CityStream
 
-SLOW = b'"slow"'
-"""Marks a record that takes long to decode."""
+SLOW, BREAKING = b'"slow"', b'"breaking"'
+"""Mark a record that takes long to decode, and one that breaks the decoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,9 @@ class Sent:
     device: str
     order: str
     """Its order key; empty where it can only be rejected."""
+    place: tuple[float, float] | None
+    """Longitude and latitude."""
+    arrival_ms: int
 
 
 class Devices:
@@ -42,10 +45,10 @@ class Devices:
             self._put([self._body(len(self.sent) + place) for place in range(size)])
             count -= size
 
-    def put_slow(self) -> None:
-        """One record that can only be rejected, and that takes longer to decode than a lease lasts."""
+    def put_odd(self, mark: bytes) -> None:
+        """One record that can only be rejected, marked as SLOW or BREAKING."""
         number, ts_ms = len(self.sent), self._now_ms()
-        self._put([("", ts_ms, b'{"event_id":"%d","ts":%d,"x":%b}' % (number, ts_ms, SLOW))])
+        self._put([("", ts_ms, b'{"event_id":"%d","ts":%d,"x":%b}' % (number, ts_ms, mark))])
 
     def _put(self, bodies: list[tuple[str, int, bytes]]) -> None:
         datas = [data for _, _, data in bodies]
@@ -54,7 +57,8 @@ class Devices:
         arrival_ms = self._stream.newest(shard_id).arrival_ms
         for sub, (device, ts_ms, _) in enumerate(bodies):
             order = order_key(ts_ms, arrival_ms, sequence, sub) if device else ""
-            self.sent[len(self.sent)] = Sent(shard_id, sequence, device, order)
+            place = _place(len(self.sent)) if device else None
+            self.sent[len(self.sent)] = Sent(shard_id, sequence, device, order, place, arrival_ms)
 
     def _body(self, number: int) -> tuple[str, int, bytes]:
         kind, device = self._chance.random(), f"d{self._chance.randrange(12)}"
@@ -67,10 +71,16 @@ class Devices:
             ts_ms += self._chance.randrange(200_000)
         elif kind < 0.2:
             ts_ms -= self._chance.randrange(20_000_000)
-        data = b'{"device_id":"%s","ts":%d,"event_id":"%d","speed_kmh":%d}' % (
+        data = b'{"device_id":"%s","ts":%d,"event_id":"%d","speed_kmh":%d%b}' % (
             device.encode(),
             ts_ms,
             number,
             number % 90,
+            b"" if (place := _place(number)) is None else b',"lon":%.1f,"lat":%.1f' % place,
         )
         return device, ts_ms, data
+
+
+def _place(number: int) -> tuple[float, float] | None:
+    """Where the record with that number was sent from: two of three say so."""
+    return (number % 170 + 0.5, number % 80 + 0.5) if number % 3 else None

@@ -5,18 +5,20 @@ import gc
 import logging
 import random
 import traceback
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 
 from ingest.kinesis.cursor import ReadLimits
 from ingest.worker import Options
+from tests.simulation.devices import BREAKING, SLOW
 from tests.simulation.landed import encoding
 from tests.simulation.machines import ClusterLoop
 from tests.simulation.promises import broken_promises
-from tests.simulation.remote import Fate, Weather
+from tests.simulation.remote import Fate, Unforeseen, Weather
 from tests.simulation.settling import left
 from tests.simulation.trace import Trace
 from tests.simulation.world import Life, Made, Setting, World
@@ -40,25 +42,31 @@ class Outcome:
     commits: int
 
 
-def play(seed: int, made: Made | None = None) -> Outcome:
-    """Play the history of a seed to its end. `made` replaces parts, for mutants."""
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """What a history is drawn from: its setting, and what happens in it before all heals."""
+
+    setting: Callable[[random.Random], Setting]
+    trouble: Callable[[World], Awaitable[None]]
+    rare: Callable[[random.Random], dict[str, Any]] = lambda odd: {}
+    """Fields of the setting that are drawn apart: the other draws of a seed stay as they are."""
+
+
+def play(seed: int, made: Made | None = None, plot: Plot | None = None) -> Outcome:
+    """Play the history of a seed to its end. `made` replaces parts, for mutants; `plot` is ANYTHING where not given."""
+    plot = plot or ANYTHING
     chance = random.Random(f"fleetlake/{seed}")
     loop = ClusterLoop(_FIRST_HOUR_MS - chance.randrange(90_000))
     trace = Trace()
     weather = Weather(chance)
-    odd = random.Random(f"fleetlake/odd/{seed}")
-    setting = replace(
-        _setting(chance),
-        made=made or Made(),
-        slow_s=odd.choice((0.0,) * 9 + (15.0,)),
-        forgetful=odd.choice((0.0,) * 9 + (0.05,)),
-    )
+    setting = replace(plot.setting(chance), made=made or Made(), **plot.rare(random.Random(f"fleetlake/odd/{seed}")))
     world = World(loop, setting, weather, trace)
     gc.disable()
+    loop.set_exception_handler(_unless_put_in)
     asyncio.set_event_loop(loop)
     try:
         with _quiet(), encoding(parquet=setting.parquet):
-            broken = loop.run_until_complete(_history(world))
+            broken = loop.run_until_complete(_history(world, plot))
     except Exception as error:  # noqa: BLE001 - whatever breaks a history, its seed must be told
         trace.lines.append(traceback.format_exc())
         broken = [f"the history itself failed: {error!r}"]
@@ -67,6 +75,12 @@ def play(seed: int, made: Made | None = None) -> Outcome:
         loop.close()
         gc.enable()
     return Outcome(seed, broken, trace.digest(), trace.lines, len(world.devices.sent), loop.time(), world.audit.commits)
+
+
+def _unless_put_in(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell what went wrong and was asked for by nobody; of what a worker meets while it ends, only the first is."""
+    if not isinstance(context.get("exception"), Unforeseen):
+        loop.default_exception_handler(context)
 
 
 @contextmanager
@@ -80,9 +94,9 @@ def _quiet() -> Iterator[None]:
         structlog.configure(**before)
 
 
-async def _history(world: World) -> list[str]:
+async def _history(world: World, plot: Plot) -> list[str]:
     world.loop.create_task(world.watch())
-    await _trouble(world)
+    await plot.trouble(world)
     unsettled = await _settle(world)
     broken = broken_promises(world)
     world.trace.lines.append(f"audit {world.audit.commits} commits, {len(world.devices.sent)} records, {broken}")
@@ -118,6 +132,15 @@ def _setting(chance: random.Random) -> Setting:
     )
 
 
+def _rare(odd: random.Random) -> dict[str, Any]:
+    return {
+        "slow_s": odd.choice((0.0,) * 9 + (15.0,)),
+        "forgetful": odd.choice((0.0,) * 9 + (0.05,)),
+        "breaking": odd.choice((0.0,) * 9 + (0.03,)),
+        "scripted": odd.random() < 0.05,
+    }
+
+
 _WORST = {
     Fate.SLOW: 0.1,
     Fate.FAIL: 0.05,
@@ -135,6 +158,8 @@ async def _trouble(world: World) -> None:
     """Records are put while things happen to the cluster."""
     chance, weather = world.chance, world.weather
     weather.rates = {fate: chance.random() * most for fate, most in _WORST.items() if chance.random() < 0.5}
+    if world.setting.breaking:
+        weather.rates[Fate.BREAK], weather.breaks_left = world.setting.breaking, 6
     weather.crashes_left = chance.randint(0, 3)
     weather.late_s = chance.choice((5.0, 30.0))
     slots = chance.choice((2, 2, 2, 3, 4))
@@ -145,7 +170,9 @@ async def _trouble(world: World) -> None:
         world.devices.put(chance.randint(0, 25))
         _befall(world, chance.choice(_EVENTS), slots)
         if world.setting.slow_s and place == 1:
-            world.devices.put_slow()
+            world.devices.put_odd(SLOW)
+        if world.setting.breaking and place == 1:
+            world.devices.put_odd(BREAKING)
         for slot in range(slots):
             if chance.random() < 0.3 and not any(life.slot == slot for life in world.running):
                 world.start(slot)
@@ -248,3 +275,7 @@ async def _settle(world: World) -> str:
     while world.running and world.loop.time() <= until_s + _SETTLE_S:
         await asyncio.sleep(_LOOK_S)
     return f"{[life.machine.name for life in world.running]} do not end" if world.running else ""
+
+
+ANYTHING = Plot(_setting, _trouble, _rare)
+"""Whatever may befall a cluster."""

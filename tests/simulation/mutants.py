@@ -3,67 +3,42 @@
 Each replaces one part of what runs, never the product's own files.
 """
 
+import asyncio
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from msgspec.structs import replace
 
-from contracts.ledger import LeaseRow, LedgerEntry
-from contracts.names import padded_sequence
+from contracts.errors import FleetlakeError
+from contracts.ledger import LeaseRow
 from ingest.landing import flush
-from ingest.leases.memory import MemoryLeases
+from ingest.runtime.metrics import LANDING
+from ingest.runtime.retry import Retry
 from ingest.worker.landing import budget, delivery, janitor
-from ingest.worker.reading import end, retention, suspicion
-from ingest.worker.shards import coordinator
-from tests.simulation.stores import NewestOnly
+from ingest.worker.live import catch_up, rebuild, writer
+from ingest.worker.reading import decoding, end, retention, suspicion
+from ingest.worker.shards import coordinator, task
+from tests.simulation.broken_stores import (
+    AnyoneAdvances,
+    EqualArrivals,
+    EqualTimes,
+    NoCondition,
+    NoFence,
+    NoGuard,
+    NoPosition,
+)
+from tests.simulation.script import WRITE
 from tests.simulation.world import Made
 
 _CHECK = retention.Horizon.check
-
-
-class NoFence(MemoryLeases):
-    """A commit asks neither for the owner nor for the fence."""
-
-    async def commit(
-        self, lease: LeaseRow, entry: LedgerEntry | None, *, children: Sequence[LeaseRow] | None = None
-    ) -> LeaseRow:
-        row = self._rows[lease.shard_id]
-        seen = replace(lease, owner=row.owner, fence=row.fence)
-        if row.ended:
-            return row
-        return await super().commit(seen, entry, children=children)
-
-
-class NoPosition(MemoryLeases):
-    """A commit asks neither for the position nor whether the entry is there."""
-
-    async def commit(
-        self, lease: LeaseRow, entry: LedgerEntry | None, *, children: Sequence[LeaseRow] | None = None
-    ) -> LeaseRow:
-        row = self._held(lease)
-        self._rows[lease.shard_id] = replace(row, position=lease.position)
-        if entry is not None:
-            self._entries.pop((entry.shard_id, padded_sequence(entry.last_seq)), None)
-        return await super().commit(lease, entry, children=children)
-
-
-class AnyoneAdvances(MemoryLeases):
-    """Anyone may move a watermark, also who lost the lease."""
-
-    async def advance(self, lease: LeaseRow, watermark_ms: int) -> LeaseRow:
-        row = self._rows[lease.shard_id]
-        lost = row.lost or lease.lost
-        return self._put(replace(row, watermark_ms=max(row.watermark_ms, watermark_ms), lost=lost))
-
-
-class NoGuard(NewestOnly):
-    """The last write wins."""
-
-    def newer(self, order: str, held: str) -> bool:
-        return True
+_OFFER = writer.LiveWriter.offer
+_TAKE_IN = task.ShardTask._take_in
+_UNTIL_DONE = Retry.until_done
+_FEW = 3
+_SCRIPT_GUARD = "if sub(value, ORDER_FROM, ORDER_TO) > sub(old, ORDER_FROM, ORDER_TO) then"
 
 
 def _filed_by_arrival(self: Any, arrivals: Any) -> np.ndarray:
@@ -105,6 +80,43 @@ async def _none_tried(self: Any, records: Any, position: str) -> frozenset[int]:
     return frozenset()
 
 
+async def _nothing_caught_up(self: Any) -> None:
+    await asyncio.Event().wait()
+
+
+def _written_when_offered(self: Any, rows: Any, shard_id: str, last_seq: str) -> None:
+    _OFFER(self, rows, shard_id, last_seq)
+    self.progress.wrote({shard_id: last_seq})
+
+
+async def _unlisted(self: Any, found: Any) -> bool:
+    return False
+
+
+async def _landed_at_once(self: Any, rows: Any, *, now_ms: int) -> None:
+    """Whatever owners hold."""
+
+
+async def _last_dropped(self: Any, answer: Any) -> None:
+    if len(answer.records) > _FEW and answer.records[0].sequence_number.endswith("8"):
+        answer = dataclasses.replace(answer, records=answer.records[:-1])
+    await _TAKE_IN(self, answer)
+
+
+def _whole(decoder: Any, shard_id: str, records: Any) -> list[Any]:
+    """No record is set aside, so one that breaks the decoder breaks its shard for ever."""
+    return [decoder.decode(shard_id, records)]
+
+
+async def _broken_is_done(self: Any, sink: str, operation: Any, **more: Any) -> Any:
+    """What breaks while landing is written is taken for done."""
+    try:
+        return await _UNTIL_DONE(self, sink, operation, **more)
+    except Exception as error:
+        if sink != LANDING or isinstance(error, FleetlakeError):
+            raise
+
+
 def _own_rows(shards: Sequence[Any], rows: Sequence[LeaseRow], *, now_ms: int, start_ms: int = 0) -> list[LeaseRow]:
     known = {row.shard_id for row in rows}
     return [LeaseRow(shard_id=shard.shard_id) for shard in shards if shard.shard_id not in known]
@@ -121,6 +133,13 @@ def _patched(target: Any, name: str, by: Any) -> Mutant:
     return lambda: (Made(), patch.object(target, name, by))
 
 
+def _altered(before: str, after: str) -> str:
+    """The script of live state with a fault."""
+    if before not in WRITE:
+        raise ValueError(f"write.lua has no {before!r}")
+    return WRITE.replace(before, after)
+
+
 @contextmanager
 def _children_at_once() -> Iterator[None]:
     with patch.object(coordinator, "readable", _always), patch.object(coordinator, "rows_to_insert", _own_rows):
@@ -131,7 +150,19 @@ MUTANTS: dict[str, Mutant] = {
     "no fence": _replaced(Made(leases=NoFence)),
     "no position": _replaced(Made(leases=NoPosition)),
     "anyone advances": _replaced(Made(leases=AnyoneAdvances)),
+    "no ledger condition": _replaced(Made(leases=NoCondition)),
     "no guard": _replaced(Made(live=NoGuard)),
+    "equal times": _replaced(Made(live=EqualTimes)),
+    "equal times and arrivals": _replaced(Made(live=EqualArrivals)),
+    "script without guard": _replaced(Made(script=_altered(_SCRIPT_GUARD, "if true then"))),
+    "script forgets places": _replaced(Made(script=_altered("if new_place < old_place then", "if false then"))),
+    "no catch-up": _patched(catch_up.CatchUp, "_run", _nothing_caught_up),
+    "offered is written": _patched(writer.LiveWriter, "offer", _written_when_offered),
+    "rebuild does not wait": _patched(rebuild.LiveStateRebuilder, "_until_landed", _landed_at_once),
+    "last record dropped": _patched(task.ShardTask, "_take_in", _last_dropped),
+    "no record set aside": _patched(decoding, "decode_around", _whole),
+    "broken is done": _patched(Retry, "until_done", _broken_is_done),
+    "janitor asks no ledger": _patched(janitor.Janitor, "_is_listed", _unlisted),
     "filed by arrival": _patched(flush._Filing, "_hours", _filed_by_arrival),
     "hasty watermark": _patched(delivery.Delivery, "_empty", property(_at_once)),
     "children at once": lambda: (Made(), _children_at_once()),

@@ -6,11 +6,15 @@ from hashlib import sha256
 
 import pyarrow as pa
 
+from contracts.kpl import deaggregate, is_aggregate
 from contracts.ledger import LANDED, LandedObject, LedgerEntry
+from contracts.record import RejectReason
 from tests.builders.consumer import broken_chains
+from tests.simulation.script import Scripted
 from tests.simulation.world import World
 
 _NUMBER = b'"event_id":"'
+_NEAR = 1e-4
 
 
 def broken_promises(world: World) -> list[str]:
@@ -41,10 +45,10 @@ def _once(world: World, entries: list[LedgerEntry]) -> Iterator[str]:
             if data is None or sha256(data).hexdigest() != described.sha256:
                 yield f"{described.key} is listed but is not there as described"
                 continue
-            numbers = _numbers(described, world.landed.table(data))
-            if len(numbers) != described.rows:
-                yield f"R2: {described.key} has {len(numbers)} rows, the ledger says {described.rows}"
-            found.update(numbers)
+            table = world.landed.table(data)
+            if table.num_rows != described.rows:
+                yield f"R2: {described.key} has {table.num_rows} rows, the ledger says {described.rows}"
+            found.update(_numbers(described, table))
     lost = {entry.shard_id for entry in entries if entry.lost}
     lost |= {row.shard_id for row in world.plain._rows.values() if row.lost}
     trimmed, unseen = _trimmed(world), _trimmed_unseen(world)
@@ -81,7 +85,24 @@ def _numbers(described: LandedObject, table: pa.Table) -> list[int]:
     values = table["event_id" if described.kind == LANDED else "data"].to_pylist()
     if described.kind == LANDED:
         return [int(value) for value in values]
-    return [int(value.partition(_NUMBER)[2].partition(b'"')[0]) for value in values]
+    return [number for value in values for number in _numbers_in(value)]
+
+
+def _numbers_in(data: bytes) -> list[int]:
+    """Of a rejected record; one that broke the decoder is rejected as it was sent, whole aggregates too."""
+    users = deaggregate(data) if is_aggregate(data) else [data]
+    return [int(user.partition(_NUMBER)[2].partition(b'"')[0]) for user in users]
+
+
+def _poisoned(world: World) -> set[str]:
+    """Devices of which a record was rejected because decoding broke: an earlier reading may have shown it."""
+    found = set()
+    for entry in world.plain._entries.values():
+        for described in entry.objects if RejectReason.POISON in entry.rejected else ():
+            if described.kind != LANDED:
+                numbers = _numbers(described, world.landed.table(world.store.objects[described.key]))
+                found |= {world.devices.sent[number].device for number in numbers}
+    return found
 
 
 def _counts(entries: list[LedgerEntry]) -> Iterator[str]:
@@ -122,13 +143,38 @@ def stale_devices(world: World) -> list[str]:
         if sent.order and int(sent.sequence_number) <= listed[sent.shard_id]:
             newest[sent.device] = max(sent.order, newest.get(sent.device, ""))
     unsure = {world.devices.sent[number].device for number in _trimmed_unseen(world)}
-    devices = sorted((newest.keys() | world.live.orders.keys()) - unsure)
-    return [device for device in devices if world.live.orders.get(device) != newest.get(device)]
+    unsure |= world.unsure | _poisoned(world)
+    shown = world.live.orders
+    devices = sorted((newest.keys() | shown.keys()) - unsure)
+    return [device for device in devices if shown.get(device) != newest.get(device)]
 
 
-def _live(world: World) -> list[str]:
-    """P2: live state is the greatest order key."""
-    return [
-        f"live: {device} shows {world.live.orders.get(device)}, which is not its newest"
-        for device in stale_devices(world)
-    ]
+def _live(world: World) -> Iterator[str]:
+    """P2: live state is the greatest order key; and, where a real server holds it, what else belongs to that record."""
+    shown = world.live.orders
+    stale = stale_devices(world)
+    for device in stale:
+        yield f"live: {device} shows {shown.get(device)}, which is not its newest"
+    if isinstance(world.live, Scripted):
+        yield from _places(world, world.live, shown)
+
+
+def _places(world: World, live: Scripted, shown: dict[str, str]) -> Iterator[str]:
+    """The position is that of the newest record with one, of those up to the record that is shown."""
+    if any(item.lost for item in (*world.plain._entries.values(), *world.plain._rows.values())):
+        return
+    unsure = {world.devices.sent[number].device for number in _trimmed(world)} | world.unsure | _poisoned(world)
+    for device in sorted(shown.keys() - unsure):
+        sent = [one for one in world.devices.sent.values() if one.device == device and one.order <= shown[device]]
+        placed = max((one for one in sent if one.place), key=lambda one: one.order, default=None)
+        position, newest = live.position(device), max(sent, key=lambda one: one.order)
+        if placed is None:
+            near = position is None
+        else:
+            near = position is not None and all(
+                abs(one - other) < _NEAR for one, other in zip(position, placed.place or (), strict=True)
+            )
+        if not near:
+            yield f"live: {device} is shown at {position}, not at {placed and placed.place}"
+        if (live.seen_ms(device) or 0) < newest.arrival_ms:
+            yield f"live: {device} was seen at {live.seen_ms(device)}, not at {newest.arrival_ms} or later"

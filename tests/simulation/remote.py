@@ -25,6 +25,10 @@ WRITES = {
 }
 
 
+class Unforeseen(Exception):
+    """An error of a class that no part of the consumer knows."""
+
+
 class Fate(StrEnum):
     """What becomes of one call."""
 
@@ -41,6 +45,8 @@ class Fate(StrEnum):
     CRASH_AFTER = "crash after"
     PAUSE_BEFORE = "pause before"
     PAUSE_AFTER = "pause after"
+    BREAK = "breaks"
+    """An error that nobody foresaw, before it takes effect or after."""
 
 
 @dataclass(slots=True)
@@ -53,6 +59,7 @@ class Weather:
     pauses_s: tuple[float, ...] = (3.0, 15.0, 40.0)
     away: set[str] = field(default_factory=set)
     crashes_left: int = 0
+    breaks_left: int = 0
     under_way: int = 0
     """Writes that are still to take effect although nobody waits for them."""
 
@@ -64,8 +71,19 @@ class Weather:
         for fate, rate in self.rates.items():
             drawn -= rate
             if drawn < 0:
+                if fate is Fate.BREAK:
+                    return fate if self._may_break() else None
                 return fate if writes or fate not in _WRITES_ONLY else None
         return None
+
+    def breaks(self) -> bool:
+        """Whether a computation breaks in a way that nobody foresaw."""
+        rate = self.rates.get(Fate.BREAK, 0.0)
+        return rate > 0 and self.chance.random() < rate and self._may_break()
+
+    def _may_break(self) -> bool:
+        self.breaks_left -= 1
+        return self.breaks_left >= 0
 
     def calm(self) -> None:
         """From now on everything works."""
@@ -85,6 +103,7 @@ class Cluster(Protocol):
     def note(self, who: str, what: str) -> None: ...
     def crash(self, machine: Machine) -> None: ...
     def pause(self, machine: Machine, seconds: float) -> None: ...
+    def refused(self, rows: Any) -> None: ...
 
 
 class Remote:
@@ -126,9 +145,10 @@ class Remote:
         fate = world.weather.fate(self._part, name)
         if fate is None:
             return await method(*args, **more)
-        chance = world.weather.chance
         world.note(machine.name, f"{name} {fate}")
-        await machine.sleep(chance.random() * (2.0 if fate is Fate.SLOW else 0.2))
+        await machine.sleep(world.weather.chance.random() * (2.0 if fate is Fate.SLOW else 0.2))
+        if fate is Fate.BREAK and world.weather.chance.random() < 0.5:
+            raise self._broken(name, args)
         if fate is Fate.LATE:
             self._later(method, args, more, name)
         if fate in (Fate.FAIL, Fate.LATE):
@@ -140,6 +160,12 @@ class Remote:
         result = await method(*args, **more)
         if fate is Fate.TWICE:
             self._later(method, args, more, name)
+        await self._after(fate, name, args)
+        return result
+
+    async def _after(self, fate: Fate, name: str, args: Any) -> None:
+        if fate is Fate.BREAK:
+            raise self._broken(name, args)
         if fate is Fate.LOST:
             raise self._error(name)
         if fate is Fate.CRASH_AFTER:
@@ -147,8 +173,7 @@ class Remote:
         if fate is Fate.PAUSE_AFTER:
             await self._pause()
         if fate is Fate.SLOW:
-            await machine.sleep(chance.random())
-        return result
+            await self._machine.sleep(self._world.weather.chance.random())
 
     def _later(self, method: Callable[..., Awaitable[Any]], args: Any, more: Any, name: str) -> None:
         world, who = self._world, self._machine.name
@@ -178,6 +203,11 @@ class Remote:
         weather = self._world.weather
         self._world.pause(self._machine, weather.chance.choice(weather.pauses_s))
         await asyncio.sleep(0)
+
+    def _broken(self, name: str, args: Any) -> Unforeseen:
+        if self._part == LIVE and name == "write":
+            self._world.refused(args[0])
+        return Unforeseen(name)
 
     def _error(self, name: str) -> FleetlakeError:
         if self._part != STREAM:

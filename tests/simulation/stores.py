@@ -174,6 +174,10 @@ class NewestOnly:
                 updated += 1
         return LiveReport(len(orders), updated)
 
+    def client(self, name: str) -> "NewestOnly":
+        """What a worker talks to."""
+        return self
+
     def newer(self, order: str, held: str) -> bool:
         """The guard."""
         return order > held

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from contracts.errors import QuarantineFailed
 from ingest.batch import BATCH_OVERHEAD_BYTES, Batch, KinesisRecord, ShardId
 from ingest.decode import JsonDecoder
 from ingest.landing import MemoryStore
@@ -22,10 +24,11 @@ from ingest.runtime.metrics import (
 from ingest.worker import Options, Parts, Report, Worker
 from ingest.worker.shards.task import ShardTask
 from tests.simulation.audit import Audit
-from tests.simulation.devices import SLOW, Devices
+from tests.simulation.devices import BREAKING, SLOW, Devices
 from tests.simulation.landed import Landed
 from tests.simulation.machines import ClusterLoop, Machine, dismiss
-from tests.simulation.remote import Remote, Weather
+from tests.simulation.remote import Remote, Unforeseen, Weather
+from tests.simulation.script import WRITE, Scripted
 from tests.simulation.stores import CityStream, NewestOnly, WatchedLeases
 from tests.simulation.trace import Trace
 
@@ -40,6 +43,8 @@ class Made:
 
     leases: Callable[[], MemoryLeases] = MemoryLeases
     live: Callable[[], NewestOnly] = NewestOnly
+    script: str = WRITE
+    """What the server runs where live state is scripted."""
 
 
 @dataclass(slots=True)
@@ -69,6 +74,10 @@ class Setting:
     """How long a record marked as slow holds its worker's interpreter."""
     forgetful: float = 0.0
     """How often an answer looks like the end of its shard by mistake."""
+    breaking: float = 0.0
+    """How often what nobody foresaw happens, in calls and computations."""
+    scripted: bool = False
+    """Live state is a real server's, behind the script of production."""
     parquet: bool = True
     made: Made = field(default_factory=Made)
 
@@ -100,7 +109,10 @@ class World:
         self.audit = Audit(lambda: list(self.plain._rows.values()), self.store, self.stream)
         self.leases = WatchedLeases(self.plain, self.audit, self.chance)
         self.landed = Landed()
-        self.live = setting.made.live()
+        by_script = setting.made.live is NewestOnly and (setting.scripted or setting.made.script != WRITE)
+        self.live: NewestOnly | Scripted = Scripted(setting.made.script) if by_script else setting.made.live()
+        self.unsure: set[str] = set()
+        """Devices of which live state refused a record alone, as it does where a write breaks unforeseen."""
         self.lives: list[Life] = []
         self.ended: list[Life] = []
         self._born = 0
@@ -134,6 +146,11 @@ class World:
         machine.freeze()
         self.loop.outside(seconds, machine.thaw)
 
+    def refused(self, rows: pa.RecordBatch) -> None:
+        """Live state broke over these rows; a single one is not tried again."""
+        if rows.num_rows == 1:
+            self.unsure.add(rows.column("device_id")[0].as_py())
+
     @property
     def running(self) -> list[Life]:
         """Lives that neither died nor ended."""
@@ -160,16 +177,17 @@ class World:
             return
         error = done.exception()
         self.note(life.machine.name, "has ended" if error is None else f"failed: {error!r}")
-        if error is not None:
+        if error is not None and not isinstance(error, Unforeseen):
             self.audit.broken.append(f"{life.machine.name} failed: {error!r}")
 
     def _watch_failures(self, name: str, worker: Worker) -> None:
-        """A worker survives a shard that breaks; a history does not."""
+        """A worker survives a shard that breaks; a history does so only where the break was put in."""
         note = worker._holdings._note
 
         def noted(shard: ShardTask, error: Exception, lived_s: float) -> None:
             self.note(name, f"{shard.shard_id} failed: {error!r}")
-            self.audit.broken.append(f"{name}: {shard.shard_id} failed: {error!r}")
+            if not isinstance(error, Unforeseen if not self.setting.breaking else (Unforeseen, QuarantineFailed)):
+                self.audit.broken.append(f"{name}: {shard.shard_id} failed: {error!r}")
             note(shard, error, lived_s)
 
         worker._holdings._note = noted  # type: ignore[method-assign]
@@ -186,7 +204,7 @@ class World:
             stream=remote(STREAM, self.stream),
             leases=remote(LEASES, self.leases),
             store=remote(LANDING, self.store),
-            live=remote(LIVE, self.live),
+            live=remote(LIVE, self.live.client(machine.name)),
             decoder=Measured(self, machine),
             clock=machine,
             decoding=self._decoding(machine),
@@ -200,6 +218,9 @@ class World:
 
         async def decoding(work: Callable[..., Any], /, *args: Any) -> Any:
             _, _, records, _, failing = args
+            if self.weather.breaks():
+                self.note(machine.name, "decoding breaks")
+                raise Unforeseen("decoding")
             if self.setting.slow_s and _slow_places(records) - failing:
                 self.note(machine.name, "decodes a slow record")
                 self.pause(machine, self.setting.slow_s)
@@ -212,6 +233,9 @@ class World:
         async def encoding(work: Callable[..., Any], /, *args: Any) -> Any:
             if self.setting.slow_encoding:
                 await machine.sleep(self.chance.random() * 3)
+            if self.weather.breaks():
+                self.note(machine.name, "encoding breaks")
+                raise Unforeseen("encoding")
             return self.landed.table(args[0].read_buffer()) if work is pq.read_table else work(*args)
 
         return encoding
@@ -261,6 +285,8 @@ class Measured:
 
     def decode(self, shard_id: ShardId, records: Sequence[KinesisRecord]) -> Batch:
         """Decode; what is held already must be within bounds."""
+        if any(BREAKING in record.data for record in records) or self._world.weather.breaks():
+            raise Unforeseen("a record")
         batch = _DECODERS[0].decode(shard_id, records)
         size = batch.rows.nbytes + batch.rejected.nbytes
         self._record_bytes = max(self._record_bytes, size / len(records))

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from ingest.runtime.tasks import cancelled
 from ingest.worker.shards.delivering import Delivering
 
 _T = TypeVar("_T")
@@ -48,9 +49,9 @@ class HandOver:
                 await self._answer_or_commit(reading)
             return reading.result()
         finally:
-            if not reading.done() or self._asked.done():
-                reading.cancel()
-                await asyncio.gather(reading, return_exceptions=True)
+            await cancelled([reading])
+            if not reading.cancelled():
+                reading.exception()
 
     async def _all_committed(self) -> bool:
         """Whether it is, after a pause where there is hope."""
