@@ -69,7 +69,8 @@ class Batch:
     @property
     def adds_up(self) -> bool:
         """Whether the promise is kept."""
-        return self.user_records == self.rows.num_rows + self.rejected.num_rows + self.suppressed + self.handled
+        ended: int = self.rows.num_rows + self.rejected.num_rows + self.suppressed + self.handled
+        return self.user_records == ended
 
 
 def worth_joining(rows_before: int, rows_last: int) -> bool:

@@ -133,7 +133,7 @@ def test_code_for_any_processor_serves_a_read_only_package(package: Path, generi
     _may_write(package, False)
     consumed = _run(["-c", _CONSUME], package, tmp_path)
     assert consumed.returncode == 0, consumed.stderr
-    assert consumed.stdout.strip().endswith("-generic")
+    assert consumed.stdout.splitlines()[-1].endswith("-generic")
     assert sorted(package.rglob("*")) == before
 
 
@@ -147,7 +147,7 @@ def test_code_for_this_processor_comes_before_the_generic(
     consumed = _run(["-c", _CONSUME], package, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     _may_write(tmp_path / "cache", True)
     assert consumed.returncode == 0, consumed.stderr
-    assert consumed.stdout.strip() == str(tmp_path / "cache" / own.name)
+    assert consumed.stdout.splitlines()[-1] == str(tmp_path / "cache" / own.name)
 
 
 def test_code_of_another_processor_is_not_used(package: Path, own: Path, tmp_path: Path) -> None:

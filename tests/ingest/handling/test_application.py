@@ -118,7 +118,7 @@ def records(prefix: str, count: int, first: int = 0) -> list[bytes]:
 def test_the_guides_handler_survives_its_database_a_kill_and_poison(ground: Ground) -> None:
     process = ground.start()
     try:
-        process.wait_for("lease.taken", 4)
+        process.wait_for("lease.taken", 4, within_s=180)
         ground.put(*records("a", 300), b"no json")
         wait_until(lambda: len(ground.seen("a")) == 300, 60, lambda: str(process.log[-5:]))
         wait_until(lambda: ground.rejected() == [b"no json"], 30)
@@ -144,7 +144,7 @@ def test_the_guides_handler_survives_its_database_a_kill_and_poison(ground: Grou
 def test_the_guides_handler_runs_for_minutes_through_kills_and_outages(ground: Ground) -> None:
     processes = [ground.start(), ground.start()]
     try:
-        processes[0].wait_for("lease.taken")
+        processes[0].wait_for("lease.taken", within_s=180)
         began, sent = time.monotonic(), 0
         for second in range(150):
             ground.put(*records("m", 200, first=sent))

@@ -355,3 +355,15 @@ def test_a_handler_beside_landing_is_refused() -> None:
             World().parts(handling=Handling(Recorder()))
 
     run_virtually(story())
+
+
+def test_a_part_that_lacks_a_method_is_refused_before_anything_calls_it() -> None:
+    class Folder:
+        async def put_new(self, key: str, data: bytes) -> None:
+            raise AssertionError
+
+    async def story() -> None:
+        with pytest.raises(Misuse, match=r"Folder lacks close, delete, get, list: see ingest\.landing\.store"):
+            World().parts(store=Folder())
+
+    run_virtually(story())
