@@ -5,6 +5,7 @@ secrets: `connect` sets those in the running session.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,13 +42,14 @@ def spark_session(settings: RegionSettings) -> "SparkSession":
 
 @contextmanager
 def java_for_launch(settings: RegionSettings) -> Iterator[None]:
-    """Within the block a local session starts on a Java that Spark can use.
+    """Within the block a local session starts on a Java that Spark can use, and with workers of this Python.
 
     On EMR the JVM runs already, and nothing changes. Raises WrongJava.
     """
     if settings.spark == "emr-serverless":
         yield
         return
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     with launching_with(java_home(settings.state)):
         yield
 
