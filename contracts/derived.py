@@ -1,4 +1,6 @@
-"""The derived tables: trips and device days, as Spark writes them, Postgres stages them and marts read them."""
+"""The derived tables: trips and device days, as Spark writes them, Postgres stages them and marts read them; and
+episodes, which history has alone.
+"""
 
 import pyarrow as pa
 
@@ -73,7 +75,34 @@ DEVICE_DAY: tuple[Column, ...] = (
     ),
 )
 
+EPISODE: tuple[Column, ...] = (
+    Column("episode_id", pa.string(), _ID, "Device, kind and start: the same in every derivation.", required=True),
+    Column("device_id", pa.string(), _ID, "The device.", required=True),
+    Column("day", pa.date32(), _HOW, "Business day, in the region's time zone, in which it starts.", required=True),
+    Column(
+        "kind",
+        pa.string(),
+        _HOW,
+        "stop, idle, harsh_braking, harsh_acceleration, refuel or fuel_drop.",
+        required=True,
+    ),
+    _how("start_ts", TIMESTAMP, "Where it begins."),
+    _how("end_ts", TIMESTAMP, "Where it ends, or was last seen to last."),
+    _how("ended", pa.bool_(), "Whether it ended before noon of the day after its start."),
+    Column("lat", _F8, _WHERE, "Where the device is when it begins.", unit="deg"),
+    Column("lon", _F8, _WHERE, "Where the device is when it begins.", unit="deg"),
+    _how("duration_s", _F8, "From start to end.", "s"),
+    _how("fuel_l", _F8, "Fuel rate over its time.", "l", required=False),
+    _how(
+        "value",
+        _F8,
+        "Of a harsh change of speed, km/h a second at its peak; of a refuel or drop, points of the tank.",
+        required=False,
+    ),
+)
+
 TRIP_SCHEMA: pa.Schema = schema_of(TRIP)
+EPISODE_SCHEMA: pa.Schema = schema_of(EPISODE)
 DEVICE_DAY_SCHEMA: pa.Schema = schema_of(DEVICE_DAY)
 
 UTILISATION_DAY: tuple[Column, ...] = (

@@ -9,8 +9,8 @@ import structlog
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
-from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
-from contracts.names import DEVICE_DAY_TABLE, TRIP_TABLE
+from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, TRIP_SCHEMA
+from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, TRIP_TABLE
 from contracts.settings import RegionSettings
 from lake.derive.changed_days import harvest
 from lake.derive.motion.rules import TripRules, trip_rules
@@ -22,11 +22,15 @@ from lake.iceberg.conflicts import retry_conflicts
 from lake.iceberg.tables import ensure_tables, table
 
 log = structlog.get_logger()
-_SCHEMAS: dict[str, pa.Schema] = {TRIP_TABLE: TRIP_SCHEMA, DEVICE_DAY_TABLE: DEVICE_DAY_SCHEMA}
+_SCHEMAS: dict[str, pa.Schema] = {
+    TRIP_TABLE: TRIP_SCHEMA,
+    EPISODE_TABLE: EPISODE_SCHEMA,
+    DEVICE_DAY_TABLE: DEVICE_DAY_SCHEMA,
+}
 
 
 def derive(rows: DataFrame, rules: TripRules, days: Sequence[date] | None = None) -> dict[str, DataFrame]:
-    """Trips and device days of these days (all if None), by table, of rows of history (columns READ). Pure."""
+    """Trips, episodes and device days of these days (all if None), by table, of rows of history. Pure."""
     return split(to_device_days(rows, rules, days).persist(StorageLevel.MEMORY_AND_DISK))
 
 

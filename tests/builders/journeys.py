@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from contracts.names import DEVICE_DAY_TABLE, TRIP_TABLE
 from lake.derive.business_days import ONE_DAY
 from lake.derive.job import derive
-from lake.derive.motion.device_days import TRIPS, derive_table
+from lake.derive.motion.device_days import EPISODES, TRIPS, derive_table
 from lake.derive.motion.readings import READ
 from lake.derive.motion.rules import TripRules
 from lake.derive.replace import in_days
@@ -53,13 +53,26 @@ def derived(
     rows: Iterable[Row], days: Sequence[date] | None = None, rules: TripRules = RULES
 ) -> tuple[list[Row], list[Row]]:
     """Trips and device days of the rows, in order; of these days alone, from no more than they depend on, if given."""
+    made = _made(rows, days, rules)
+    plain = [{name: value for name, value in day.items() if name not in (TRIPS, EPISODES)} for day in made]
+    return _sorted(trip for day in made for trip in day[TRIPS]), _sorted(plain)
+
+
+def episodes(rows: Iterable[Row], days: Sequence[date] | None = None, rules: TripRules = RULES) -> list[Row]:
+    """Episodes of the rows, by day and start; of these days alone if given."""
+    return _sorted(episode for day in _made(rows, days, rules) for episode in day[EPISODES])
+
+
+def _made(rows: Iterable[Row], days: Sequence[date] | None, rules: TripRules) -> list[Row]:
     if days is not None:
         spans = spans_of(days, rules)
         rows = [row for row in rows if any(span.start <= row["ts"] < span.end for span in spans)]
-    made = derive_table(landing_table(rows).select(list(READ)), rules, days).to_pylist()
-    trips = [_naive(trip) for day in made for trip in day[TRIPS]]
-    plain = [_naive({name: value for name, value in day.items() if name != TRIPS}) for day in made]
-    return sorted(trips, key=_order), sorted(plain, key=_order)
+    made: list[Row] = derive_table(landing_table(rows).select(list(READ)), rules, days).to_pylist()
+    return made
+
+
+def _sorted(rows: Iterable[Row]) -> list[Row]:
+    return sorted(map(_naive, rows), key=_order)
 
 
 def derived_by_spark(
@@ -84,7 +97,7 @@ def _naive(row: Row) -> Row:
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    return row["device_id"], row["day"], row.get("start_ts") or datetime.min
+    return row["device_id"], row["day"], row.get("start_ts") or datetime.min, row.get("kind", "")
 
 
 def messy_tracks(seed: int, devices: int, days: int) -> list[Row]:

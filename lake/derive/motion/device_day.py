@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from lake.derive.motion.compiling import compiled
 from lake.derive.motion.days import DayTotals, total_day
+from lake.derive.motion.episodes import Episode, find_episodes
 from lake.derive.motion.intervals import to_intervals
 from lake.derive.motion.moments import Moments
 from lake.derive.motion.rules import Limits
@@ -15,11 +16,12 @@ class Derived(NamedTuple):
 
     totals: DayTotals
     trips: list[Trip]
+    episodes: list[Episode]
 
 
 @compiled
 def derive_device_day(moments: Moments, first: int, end: int, day: DayBounds, limits: Limits) -> Derived:
-    """Totals and trips of a business day.
+    """Totals, trips and episodes of a business day.
 
     moments: all those that the day depends on and no others, so that the day's rows are the same whatever else is
     derived with it: from its midnight less a gap and a stop to the next noon inclusive. first, end: those of the day
@@ -31,4 +33,5 @@ def derive_device_day(moments: Moments, first: int, end: int, day: DayBounds, li
         trip = measure_trip(moments, between, piece.first, piece.last)
         if piece.continues or is_trip(trip, limits):
             trips.append(trip)
-    return Derived(total_day(moments, between, first, end), trips)
+    episodes = find_episodes(moments, between, day, limits)
+    return Derived(total_day(moments, between, first, end), trips, episodes)

@@ -1,4 +1,4 @@
-"""Rows of history become device days with their trips, as Arrow tables."""
+"""Rows of history become device days with their trips and episodes, as Arrow tables."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -9,23 +9,26 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.columns import TIMESTAMP
-from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
+from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, TRIP_SCHEMA
 from lake.derive.business_days import ONE_DAY, midnight, noon, overlapping
 from lake.derive.motion.device_day import Derived, derive_device_day
+from lake.derive.motion.episodes import KINDS, Episode
 from lake.derive.motion.moments import Moments, merge_moments
 from lake.derive.motion.readings import Readings, device_starts, in_order, usable
 from lake.derive.motion.rules import TripRules
 from lake.derive.motion.trips import DayBounds, Trip
 
-TRIPS = "trip_rows"
-MADE_SCHEMA: pa.Schema = DEVICE_DAY_SCHEMA.append(pa.field(TRIPS, pa.list_(pa.struct(list(TRIP_SCHEMA)))))
-"""What a derivation makes: device days, each with the trips that belong to it."""
+TRIPS, EPISODES = "trip_rows", "episode_rows"
+MADE_SCHEMA: pa.Schema = DEVICE_DAY_SCHEMA.append(pa.field(TRIPS, pa.list_(pa.struct(list(TRIP_SCHEMA))))).append(
+    pa.field(EPISODES, pa.list_(pa.struct(list(EPISODE_SCHEMA))))
+)
+"""What a derivation makes: device days, each with the trips and episodes that belong to it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Row = dict[str, Any]
 _ROUNDED = {"distance_km": 6, "distance_gps_km": 6, "distance_odometer_km": 6, "fuel_l": 6}
 _SECONDS = ("engine_s", "moving_s", "idle_s", "off_s", "unknown_s")
-_ROUNDED |= dict.fromkeys(_SECONDS, 3)
+_ROUNDED |= dict.fromkeys((*_SECONDS, "duration_s", "value"), 3)
 """Decimals kept: to the millimetre and the millisecond."""
 
 
@@ -91,9 +94,10 @@ def _slices(moments: Moments, calendar: Calendar) -> Iterator[tuple[int, int, in
 
 def _device_day(device: str, day: date, derived: Derived, around: Moments) -> _Row:
     trips = [_trip(device, day, trip, around) for trip in derived.trips]
+    episodes = [_episode(device, day, episode, around) for episode in derived.episodes]
     row: _Row = {"device_id": device, "day": day, **_rounded(derived.totals._asdict())}
     row |= {name: _instant(row[name]) for name in ("first_ts", "last_ts")}
-    return row | {"trips": len(trips), TRIPS: trips}
+    return row | {"trips": len(trips), TRIPS: trips, EPISODES: episodes}
 
 
 def _trip(device: str, day: date, trip: Trip, around: Moments) -> _Row:
@@ -107,6 +111,15 @@ def _trip(device: str, day: date, trip: Trip, around: Moments) -> _Row:
     row |= _rounded({name: getattr(trip, name) for name in numbers})
     row["distance_km"] = row["distance_km"] or 0.0
     return row
+
+
+def _episode(device: str, day: date, episode: Episode, around: Moments) -> _Row:
+    start, end, kind = int(around.ts[episode.first]), int(around.ts[episode.last]), KINDS[episode.kind]
+    row = {"episode_id": f"{device}-{kind}-{start // 1000}", "device_id": device, "day": day, "kind": kind}
+    row |= {"start_ts": _instant(start), "end_ts": _instant(end), "ended": episode.ended}
+    row |= {"lat": around.lat[episode.place], "lon": around.lon[episode.place]} if episode.place >= 0 else {}
+    seconds = (end - start) / 1e6
+    return row | _rounded({"duration_s": seconds, "fuel_l": episode.fuel_l, "value": episode.value})
 
 
 def _rounded(values: dict[str, Any]) -> _Row:

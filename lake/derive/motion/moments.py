@@ -16,8 +16,8 @@ ENGINE_HOLDS_US = FUEL_HOLDS_US = 300_000_000
 class Moments(NamedTuple):
     """Arrays of one entry for each ts of one device, in order; NaN and UNKNOWN where nothing is known.
 
-    speed, odometer, lat, lon: of the moment itself. held_speed, held_engine, held_fuel: of the moment, or the newest
-    before it that is not older than its age limit. records, flagged, late: rows of history with this ts.
+    speed, odometer, fuel_level, lat, lon: of the moment itself. held_speed, held_engine, held_fuel: of the moment, or
+    the newest before it that is not older than its age limit. records, flagged, late: rows of history with this ts.
     """
 
     ts: Any
@@ -26,6 +26,7 @@ class Moments(NamedTuple):
     speed: Any
     odometer: Any
     engine: Any
+    fuel_level: Any
     held_speed: Any
     held_engine: Any
     held_fuel: Any
@@ -51,7 +52,7 @@ def merge_moments(rows: Readings) -> Moments:
     records, flagged, late = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64)
     lat, lon = np.full(count, np.nan), np.full(count, np.nan)
     speed, odometer, fuel = np.full(count, np.nan), np.full(count, np.nan), np.full(count, np.nan)
-    engine = np.full(count, UNKNOWN, np.int8)
+    level, engine = np.full(count, np.nan), np.full(count, UNKNOWN, np.int8)
     at = -1
     for row in range(len(rows.ts)):
         if at < 0 or rows.ts[row] != ts[at]:
@@ -70,6 +71,8 @@ def merge_moments(rows: Readings) -> Moments:
             odometer[at] = rows.odometer[row]
         if np.isnan(fuel[at]):
             fuel[at] = rows.fuel[row]
+        if np.isnan(level[at]):
+            level[at] = rows.fuel_level[row]
         if engine[at] == UNKNOWN:
             engine[at] = rows.engine[row]
     return Moments(
@@ -79,6 +82,7 @@ def merge_moments(rows: Readings) -> Moments:
         speed,
         odometer,
         engine,
+        level,
         _hold(ts, speed, SPEED_HOLDS_US),
         _hold_state(ts, engine, ENGINE_HOLDS_US),
         _hold(ts, fuel, FUEL_HOLDS_US),

@@ -26,6 +26,7 @@ READ: tuple[str, ...] = (
     "engine_rpm",
     "engine_on",
     "fuel_rate_lph",
+    "fuel_pct",
 )
 """The columns of history that derivations read."""
 
@@ -54,8 +55,8 @@ _Ints = npt.NDArray[np.int64]
 class Readings(NamedTuple):
     """Usable readings, one a row, in order of device, ts, arrival and record_id; NaN and UNKNOWN where there is none.
 
-    ts in epoch microseconds, lat and lon in degrees, speed in km/h, odometer in km, fuel in l/h. flagged, late and
-    again are 0 or 1; `again` is a row whose identity the row before it has.
+    ts in epoch microseconds, lat and lon in degrees, speed in km/h, odometer in km, fuel in l/h, fuel_level in percent
+    of the tank. flagged, late and again are 0 or 1; `again` is a row whose identity the row before it has.
     """
 
     ts: _Ints
@@ -64,6 +65,7 @@ class Readings(NamedTuple):
     speed: _Floats
     odometer: _Floats
     fuel: _Floats
+    fuel_level: _Floats
     engine: npt.NDArray[np.int8]
     flagged: npt.NDArray[np.int8]
     late: npt.NDArray[np.int8]
@@ -104,6 +106,7 @@ def usable(rows: pa.Table) -> Readings:
         speed=np.where(flags & int(Flag.IMPOSSIBLE_SPEED) == 0, _within(rows, "speed_kmh"), np.nan),
         odometer=np.where(odometer > 0, odometer, np.nan),
         fuel=_within(rows, "fuel_rate_lph"),
+        fuel_level=_within(rows, "fuel_pct"),
         engine=_engine(rows),
         flagged=(flags != 0).astype(np.int8),
         late=(arrival - ts > LATE_AFTER_US).astype(np.int8),
@@ -132,7 +135,7 @@ def _within(rows: pa.Table, name: str) -> _Floats:
     low, high = _BOUNDS[name]
     values: _Floats = _numbers(rows[name].cast(pa.float64()))
     good = (values >= low) & (values <= high)
-    for code in NOT_AVAILABLE[name]:
+    for code in NOT_AVAILABLE.get(name, ()):
         good &= np.abs(values - code) > _TOLERANCE
     return np.where(good, values, np.nan)
 

@@ -8,9 +8,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as fn
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
-from contracts.names import DEVICE_DAY_TABLE, TRIP_TABLE
-from lake.derive.motion.device_days import MADE_SCHEMA, TRIPS, Calendar, days_with_rows, derive_ordered
+from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, TRIP_SCHEMA
+from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, TRIP_TABLE
+from lake.derive.motion.device_days import EPISODES, MADE_SCHEMA, TRIPS, Calendar, days_with_rows, derive_ordered
 from lake.derive.motion.readings import READ, device_starts, require
 from lake.derive.motion.rules import TripRules
 
@@ -19,9 +19,10 @@ _ROWS_AT_ONCE = 200_000
 
 
 def to_device_days(rows: DataFrame, rules: TripRules, days: Sequence[date] | None = None) -> DataFrame:
-    """Device days with their trips, in the columns of MADE_SCHEMA. rows: the columns READ of history, any order.
+    """Device days with their trips and episodes, in the columns of MADE_SCHEMA.
 
-    days: those to make, all that have a row if None. Raises SchemaMismatch where a column is missing.
+    rows: the columns READ of history, any order. days: those to make, all that have a row if None.
+    Raises SchemaMismatch where a column is missing.
     """
     require(rows.columns)
     by_device = rows.select(*READ).repartition("device_id")
@@ -37,8 +38,12 @@ def to_device_days(rows: DataFrame, rules: TripRules, days: Sequence[date] | Non
 
 def split(made: DataFrame) -> dict[str, DataFrame]:
     """The derived tables, by name, of what `to_device_days` made."""
-    trips = made.select(fn.explode(TRIPS).alias("trip")).select("trip.*")
-    return {TRIP_TABLE: trips.select(*TRIP_SCHEMA.names), DEVICE_DAY_TABLE: made.select(*DEVICE_DAY_SCHEMA.names)}
+    lists = ((TRIP_TABLE, TRIPS, TRIP_SCHEMA), (EPISODE_TABLE, EPISODES, EPISODE_SCHEMA))
+    listed = {
+        name: made.select(fn.explode(column).alias("row")).select("row.*").select(*schema.names)
+        for name, column, schema in lists
+    }
+    return listed | {DEVICE_DAY_TABLE: made.select(*DEVICE_DAY_SCHEMA.names)}
 
 
 def whole_devices(batches: Iterator[pa.RecordBatch], at_once: int = _ROWS_AT_ONCE) -> Iterator[pa.Table]:

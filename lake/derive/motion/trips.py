@@ -66,7 +66,7 @@ def cut_trips(moments: Moments, between: Intervals, day: DayBounds, limits: Limi
         if between.state[at] != MOVING:
             at += 1
             continue
-        end = _end_of(ts, between.state, at, limits)
+        end = end_of_trip(ts, between.state, at, limits)
         began = ts[at]
         if began < day.next_midnight:
             continues = began < day.midnight
@@ -79,7 +79,7 @@ def cut_trips(moments: Moments, between: Intervals, day: DayBounds, limits: Limi
 
 
 @compiled
-def _end_of(ts: Any, state: Any, start: int, limits: Limits) -> int:
+def end_of_trip(ts: Any, state: Any, start: int, limits: Limits) -> int:
     """The moment at which the trip that starts at `start` ends."""
     end, at = start + 1, start + 1
     while at < len(ts) - 1:

@@ -58,7 +58,7 @@ def test_spark_and_pyiceberg_see_the_same_tables(spark, landing):
         f"{row.namespace}.{row.tableName}" for row in spark.sql(f"show tables in {settings.region}.history").collect()
     }
     assert seen == {".".join(name) for name in catalog(settings).list_tables("history")}
-    assert seen == {"history.telemetry", "history.trip", "history.device_day"}
+    assert seen == {"history.telemetry", "history.trip", "history.episode", "history.device_day"}
 
 
 def _command_line(process: psutil.Process) -> str:
