@@ -15,10 +15,22 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _HERE = Path(__file__).parent
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 """Not `fastmath`: sums are taken in order of time, so that the same rows give the same bits."""
+_INNER: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Only compiled functions call these: what would take their arguments apart for Python is most of the compiling."""
 
 
-def compiled(function: _F) -> _F:
-    """The function as machine code, compiled at its first call, which takes seconds, and cached.
+def scalar(function: _F) -> _F:
+    """A function that only compiled functions call and that makes no array or list: it counts no references."""
+    return function if numba is None else cast(_F, numba.njit(**_INNER, _nrt=False)(function))
+
+
+def helper(function: _F) -> _F:
+    """A function that only compiled functions call."""
+    return function if numba is None else cast(_F, numba.njit(**_INNER)(function))
+
+
+def entry(function: _F) -> _F:
+    """A function that Python calls. It is compiled at its first call, which takes seconds, and cached.
 
     numba invalidates its cache only when the function's own file changes, so the cache folder is named by a hash of
     all files of this package. If the folder cannot be written, each process compiles for itself.

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lake.derive.motion.compiling import compiled
+from lake.derive.motion.compiling import scalar
 from lake.derive.motion.intervals import MOVING, NOT_KNOWN, Intervals
 from lake.derive.motion.moments import Moments
 from lake.derive.motion.readings import ON, UNKNOWN
@@ -33,7 +33,7 @@ class DayTotals(NamedTuple):
     fuel_l: float
 
 
-@compiled
+@scalar
 def total_day(moments: Moments, between: Intervals, first: int, end: int) -> DayTotals:
     """The business day that has the moments from `first` to before `end`, at least one.
 
@@ -85,7 +85,7 @@ def total_day(moments: Moments, between: Intervals, first: int, end: int) -> Day
     )
 
 
-@compiled
+@scalar
 def _odometer_km(between: Intervals, first: int, end: int, gps_km: float) -> float:
     """Growth of the odometer from readings of the day; NaN where it has none, or where they are no kilometres."""
     km, readings, grown, refused = 0.0, 0, 0, 0

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from lake.derive.motion.compiling import compiled
+from lake.derive.motion.compiling import entry
 from lake.derive.motion.days import DayTotals, total_day
 from lake.derive.motion.episodes import Episode, find_episodes
 from lake.derive.motion.intervals import to_intervals
@@ -19,7 +19,7 @@ class Derived(NamedTuple):
     episodes: list[Episode]
 
 
-@compiled
+@entry
 def derive_device_day(moments: Moments, first: int, end: int, day: DayBounds, limits: Limits) -> Derived:
     """Totals, trips and episodes of a business day.
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lake.derive.motion.compiling import compiled
+from lake.derive.motion.compiling import helper, scalar
 from lake.derive.motion.intervals import MOVING, NOT_KNOWN, STANDING, Intervals
 from lake.derive.motion.moments import Moments
 from lake.derive.motion.readings import ON
@@ -45,7 +45,7 @@ class Episode(NamedTuple):
     fuel_l: float
 
 
-@compiled
+@helper
 def find_episodes(moments: Moments, between: Intervals, day: DayBounds, limits: Limits) -> list[Episode]:
     """The episodes that begin in the business day, by kind and time."""
     found = []
@@ -65,7 +65,7 @@ def find_episodes(moments: Moments, between: Intervals, day: DayBounds, limits: 
     return own
 
 
-@compiled
+@scalar
 def _place(placed: Any, first: int, last: int) -> int:
     """The first position of the episode, else the newest before it."""
     for at in range(first, last + 1):
@@ -77,7 +77,7 @@ def _place(placed: Any, first: int, last: int) -> int:
     return -1
 
 
-@compiled
+@helper
 def find_stops(moments: Moments, between: Intervals, limits: Limits) -> list[Episode]:
     """From the end of each trip to the start of the next. Motion that is no trip does not end a stop; silence in which
     the device came away does, where it begins.
@@ -104,12 +104,12 @@ def find_stops(moments: Moments, between: Intervals, limits: Limits) -> list[Epi
     return [stop for stop in stops if ts[stop.last] - ts[stop.first] >= limits.stop_us]
 
 
-@compiled
+@scalar
 def _stop(between: Intervals, first: int, last: int, ended: bool) -> Episode:
     return Episode(STOP, first, last, ended, -1, np.nan, _burnt(between, first, last))
 
 
-@compiled
+@helper
 def find_idling(moments: Moments, between: Intervals) -> list[Episode]:
     """Standing with the engine on, for IDLE_LEAST_US and more."""
     episodes = []
@@ -124,7 +124,7 @@ def find_idling(moments: Moments, between: Intervals) -> list[Episode]:
     return episodes
 
 
-@compiled
+@helper
 def find_harsh(moments: Moments, between: Intervals) -> list[Episode]:
     """Speed that changes by HARSH_KMH_PER_S and more between records seconds apart, in motion; one that changes back
     as harshly is a wrong reading. Steps of one direction in a row are one episode.
@@ -140,10 +140,10 @@ def find_harsh(moments: Moments, between: Intervals) -> list[Episode]:
         if not abs(rate[at]) >= HARSH_KMH_PER_S:
             at += 1
             continue
-        last, peak = at, rate[at]
+        last, peak, worst = at, rate[at], 0.0
         while last < count - 1 and abs(rate[last]) >= HARSH_KMH_PER_S and (rate[last] > 0) == (peak > 0):
+            worst = max(worst, abs(rate[last]))
             last += 1
-        worst = np.max(np.abs(rate[at:last]))
         undone = last < count - 1 and abs(rate[last]) >= HARSH_KMH_PER_S
         if undone:
             at = last + 1
@@ -155,17 +155,18 @@ def find_harsh(moments: Moments, between: Intervals) -> list[Episode]:
     return episodes
 
 
-@compiled
+@helper
 def find_levels(moments: Moments, between: Intervals) -> list[Episode]:
     """Where the fuel level before and after a time without motion differs: a refuel or a drop (theft or a leak)."""
     episodes = []
-    at, count = 0, len(moments.ts)
+    ts, level = moments.ts, moments.fuel_level
+    at, count = 0, len(ts)
     while at < count - 1:
         last = at
         while last < count - 1 and between.state[last] != MOVING:
             last += 1
         if last > at:
-            change = _level(moments, last, 1) - _level(moments, at, -1)
+            change = _level(level, ts, last, 1) - _level(level, ts, at, -1)
             if change >= REFUEL_PCT:
                 episodes.append(Episode(REFUEL, at, last, True, -1, change, np.nan))
             elif change <= -DROP_PCT:
@@ -174,20 +175,24 @@ def find_levels(moments: Moments, between: Intervals) -> list[Episode]:
     return episodes
 
 
-@compiled
-def _level(moments: Moments, start: int, step: int) -> float:
-    """Median of the readings from one moment on in one direction; NaN where there are none."""
-    levels = np.full(_LEVELS, np.nan)
-    count, at = 0, start
-    while 0 <= at < len(moments.ts) and count < _LEVELS and abs(moments.ts[at] - moments.ts[start]) <= _LEVELS_US:
-        if not np.isnan(moments.fuel_level[at]):
-            levels[count] = moments.fuel_level[at]
-            count += 1
-        at += step
-    return float(np.median(levels[:count])) if count else np.nan
+@scalar
+def _level(levels: Any, ts: Any, start: int, step: int) -> float:
+    """Median (of an even number the lower) of the readings from one moment on in one direction; NaN without any."""
+    end, count = start, 0
+    while 0 <= end < len(ts) and count < _LEVELS and abs(ts[end] - ts[start]) <= _LEVELS_US:
+        count += not np.isnan(levels[end])
+        end += step
+    for at in range(start, end, step):
+        lower, equal = 0, 0
+        for other in range(start, end, step):
+            lower += levels[other] < levels[at]
+            equal += levels[other] == levels[at]
+        if equal and lower <= (count - 1) // 2 < lower + equal:
+            return float(levels[at])
+    return np.nan
 
 
-@compiled
+@scalar
 def _burnt(between: Intervals, first: int, last: int) -> float:
     fuel, known = 0.0, False
     for at in range(first, last):

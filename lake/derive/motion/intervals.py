@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lake.derive.motion.compiling import compiled
+from lake.derive.motion.compiling import helper, scalar
 from lake.derive.motion.geometry import haversine_km
 from lake.derive.motion.moments import Moments
 from lake.derive.motion.outliers import follows, is_jump, keep_odometer, keep_positions
@@ -50,7 +50,7 @@ class Intervals(NamedTuple):
     odometer_to: Any
 
 
-@compiled
+@helper
 def to_intervals(moments: Moments, limits: Limits) -> Intervals:
     """The state of each interval, its fuel, and the distances between readings. Pure; the moments' order is of ts."""
     ts, lat, lon = moments.ts, moments.lat, moments.lon
@@ -65,7 +65,7 @@ def to_intervals(moments: Moments, limits: Limits) -> Intervals:
     return Intervals(state, engine, fuel, placed, step_km, counted_km, step_to, counts, odometer_km, odometer_to)
 
 
-@compiled
+@helper
 def _states(moments: Moments, places: Any, limits: Limits) -> Any:
     """Motion, by the rules of `_by_speed`, `_by_positions` and `_over_long`.
 
@@ -102,7 +102,7 @@ def _states(moments: Moments, places: Any, limits: Limits) -> Any:
     return state
 
 
-@compiled
+@scalar
 def _by_speed(moments: Moments, places: Any, before: int, close: bool, kmh: float, moved: bool, limits: Limits) -> int:
     """Moving above the speed limit, or above its half if it was moving before, unless the positions stand still: they
     stay in one place and come less than half as far as the speed says. Standing below, unless the step is too long
@@ -122,7 +122,7 @@ def _by_speed(moments: Moments, places: Any, before: int, close: bool, kmh: floa
     return STANDING
 
 
-@compiled
+@scalar
 def _by_positions(moments: Moments, places: Any, before: int, limits: Limits) -> int:
     """Moving where the means of the positions before and after lie farther apart than one place is wide, at a pace
     above the limit. A step that is itself so long needs no means. A jump is no motion.
@@ -135,7 +135,7 @@ def _by_positions(moments: Moments, places: Any, before: int, limits: Limits) ->
     return MOVING if km > STILL_KM and km * 3600 > limits.moving_kmh * seconds else STANDING
 
 
-@compiled
+@scalar
 def _over_long(moments: Moments, places: Any, before: int, stepped: bool, at: int, limits: Limits) -> int:
     """An interval in which the device may have slept. Moving where it came on briskly, or came on while both ends are
     in motion; not known where it came on otherwise or nothing says whether it did; else standing.
@@ -152,20 +152,20 @@ def _over_long(moments: Moments, places: Any, before: int, stepped: bool, at: in
     return NOT_KNOWN if km > _FAR_KM else STANDING
 
 
-@compiled
+@scalar
 def _stuck(moments: Moments, places: Any, limits: Limits) -> bool:
     """Whether the speeds never say motion while the positions spread over kilometres."""
     for at in range(len(moments.ts)):
         if moments.speed[at] > limits.moving_kmh:
             return False
-    for place in places:
-        first = places[0]
-        if haversine_km(moments.lat[first], moments.lon[first], moments.lat[place], moments.lon[place]) > _STUCK_KM:
+    lat, lon = moments.lat, moments.lon
+    for at in range(1, len(places)):
+        if haversine_km(lat[places[0]], lon[places[0]], lat[places[at]], lon[places[at]]) > _STUCK_KM:
             return True
     return False
 
 
-@compiled
+@helper
 def _engines(moments: Moments, state: Any) -> Any:
     """The engine over each interval, as held at its start; over a long one only if the moment at its end agrees.
 
@@ -181,7 +181,7 @@ def _engines(moments: Moments, state: Any) -> Any:
     return engine
 
 
-@compiled
+@helper
 def _fuel(moments: Moments, state: Any) -> Any:
     """Litres by the rate held at the start; not over intervals of which nothing is known."""
     fuel = np.full(len(moments.ts), np.nan)
@@ -191,7 +191,7 @@ def _fuel(moments: Moments, state: Any) -> Any:
     return fuel
 
 
-@compiled
+@helper
 def _steps(ts: Any, lat: Any, lon: Any, places: Any, state: Any, limits: Limits) -> tuple[Any, Any, Any]:
     """Steps between kept positions. Distance is a step in which the device moved, or that is too long for noise."""
     step_km, counted_km = np.full(len(ts), np.nan), np.zeros(len(ts))
@@ -208,7 +208,7 @@ def _steps(ts: Any, lat: Any, lon: Any, places: Any, state: Any, limits: Limits)
     return step_km, counted_km, step_to
 
 
-@compiled
+@helper
 def _odometer_steps(ts: Any, odometer: Any, counts: Any) -> tuple[Any, Any]:
     """Growth from each kept reading to the next kept one; none to a reading at which the counter began anew."""
     growth, to = np.full(len(ts), np.nan), np.zeros(len(ts), np.int64)
@@ -224,7 +224,7 @@ def _odometer_steps(ts: Any, odometer: Any, counts: Any) -> tuple[Any, Any]:
     return growth, to
 
 
-@compiled
+@scalar
 def _step(ts: Any, lat: Any, lon: Any, places: Any, before: int) -> tuple[float, int]:
     here, there = places[before], places[before + 1]
     return haversine_km(lat[here], lon[here], lat[there], lon[there]), ts[there] - ts[here]

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lake.derive.motion.compiling import compiled
+from lake.derive.motion.compiling import entry, helper
 from lake.derive.motion.readings import UNKNOWN, Readings
 
 SPEED_HOLDS_US = 120_000_000
@@ -35,7 +35,7 @@ class Moments(NamedTuple):
     late: Any
 
 
-@compiled
+@entry
 def merge_moments(rows: Readings) -> Moments:
     """One moment for each ts of a device's rows, which are in order; repeated rows count once.
 
@@ -92,7 +92,7 @@ def merge_moments(rows: Readings) -> Moments:
     )
 
 
-@compiled
+@helper
 def _hold(ts: Any, values: Any, age_us: int) -> Any:
     held, newest = values.copy(), -1
     for at in range(len(ts)):
@@ -103,7 +103,7 @@ def _hold(ts: Any, values: Any, age_us: int) -> Any:
     return held
 
 
-@compiled
+@helper
 def _hold_state(ts: Any, states: Any, age_us: int) -> Any:
     held, newest = states.copy(), -1
     for at in range(len(ts)):

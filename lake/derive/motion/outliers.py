@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lake.derive.motion.compiling import compiled
+from lake.derive.motion.compiling import helper, scalar
 from lake.derive.motion.geometry import haversine_km
 
 FASTEST_KMH = 300.0
@@ -24,7 +24,7 @@ _OFF_ZERO_DEG = 0.01
 _ONE_SECOND_US = 1_000_000
 
 
-@compiled
+@helper
 def keep_positions(ts: Any, lat: Any, lon: Any, speed: Any) -> Any:
     """Which moments have a position that may be used.
 
@@ -58,13 +58,13 @@ def keep_positions(ts: Any, lat: Any, lon: Any, speed: Any) -> Any:
     return kept
 
 
-@compiled
+@scalar
 def is_jump(km: float, elapsed_us: int) -> bool:
     """Whether a step between kept positions is no journey."""
     return km > JUMP_KM and km * 3600e6 > FASTEST_KMH * elapsed_us
 
 
-@compiled
+@helper
 def keep_odometer(ts: Any, odometer: Any) -> Any:
     """1 where an odometer reading may be used, 2 where it begins anew after a reset, 0 where there is none to be used.
 
@@ -85,14 +85,14 @@ def keep_odometer(ts: Any, odometer: Any) -> Any:
     return kept
 
 
-@compiled
+@scalar
 def follows(ts: Any, odometer: Any, before: int, after: int) -> bool:
     """Whether the odometer can have grown from one reading to the other."""
     grown = odometer[after] - odometer[before]
     return 0 <= grown <= FASTEST_KMH * (ts[after] - ts[before]) / 3600e6 + JUMP_KM
 
 
-@compiled
+@scalar
 def _resumes(ts: Any, odometer: Any, anchor: int, at: int) -> bool:
     seen, later = 0, at + 1
     while later < len(ts) and seen < _EXCURSION_POSITIONS:
@@ -104,7 +104,7 @@ def _resumes(ts: Any, odometer: Any, anchor: int, at: int) -> bool:
     return False
 
 
-@compiled
+@scalar
 def _half_zero(lat: Any, lon: Any, anchor: int, at: int) -> bool:
     if lat[at] != 0 and lon[at] != 0:
         return False
@@ -114,7 +114,7 @@ def _half_zero(lat: Any, lon: Any, anchor: int, at: int) -> bool:
     return (lat[at] == 0 and abs(lat[other]) > _OFF_ZERO_DEG) or (lon[at] == 0 and abs(lon[other]) > _OFF_ZERO_DEG)
 
 
-@compiled
+@scalar
 def _impossible(ts: Any, lat: Any, lon: Any, speed: Any, one: int, other: int) -> bool:
     """Whether a device cannot have come from one position to the other; a second is allowed for the clock."""
     km = haversine_km(lat[one], lon[one], lat[other], lon[other])
@@ -126,7 +126,7 @@ def _impossible(ts: Any, lat: Any, lon: Any, speed: Any, one: int, other: int) -
     return km * 3600e6 > fastest * (elapsed_us + _ONE_SECOND_US)
 
 
-@compiled
+@scalar
 def _return(ts: Any, lat: Any, lon: Any, speed: Any, anchor: int, away: int) -> int:
     """The first position after an excursion that began at `away`; -1 where nothing returns from there."""
     away_km = haversine_km(lat[anchor], lon[anchor], lat[away], lon[away])
@@ -145,14 +145,14 @@ def _return(ts: Any, lat: Any, lon: Any, speed: Any, anchor: int, away: int) -> 
     return -1
 
 
-@compiled
+@scalar
 def _confirmed(ts: Any, lat: Any, lon: Any, speed: Any, at: int) -> bool:
     """Whether the next position can be reached from this one."""
     after = _next(lat, at)
     return after >= 0 and not _impossible(ts, lat, lon, speed, at, after)
 
 
-@compiled
+@scalar
 def _next(lat: Any, at: int) -> int:
     for later in range(at + 1, len(lat)):
         if not np.isnan(lat[later]):
@@ -160,6 +160,6 @@ def _next(lat: Any, at: int) -> int:
     return -1
 
 
-@compiled
+@scalar
 def _stands(kmh: float) -> bool:
     return kmh <= _STANDING_KMH

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lake.derive.motion.compiling import compiled
+from lake.derive.motion.compiling import scalar
 from lake.derive.motion.geometry import east_km, north_km
 
 STILL_KM = 0.05
@@ -13,7 +13,7 @@ _MEAN_US = 45_000_000
 _STILL_US = 120_000_000
 
 
-@compiled
+@scalar
 def shift(ts: Any, lat: Any, lon: Any, places: Any, before: int) -> tuple[float, float]:
     """How far (km) and in how many seconds the mean of the positions up to one moved to the mean of those after it.
 
@@ -27,7 +27,7 @@ def shift(ts: Any, lat: Any, lon: Any, places: Any, before: int) -> tuple[float,
     return (east * east + north * north) ** 0.5, away_s - here_s
 
 
-@compiled
+@scalar
 def _mean(ts: Any, lat: Any, lon: Any, places: Any, first: int, step: int, origin: int) -> tuple[float, float, float]:
     """Mean of the positions from `first` in one direction, in km and seconds from `origin`."""
     count, east, north, seconds, at = 0, 0.0, 0.0, 0.0, first
@@ -41,7 +41,7 @@ def _mean(ts: Any, lat: Any, lon: Any, places: Any, first: int, step: int, origi
     return east / count, north / count, seconds / count
 
 
-@compiled
+@scalar
 def is_still(ts: Any, lat: Any, lon: Any, places: Any, before: int) -> bool:
     """Whether all positions within _STILL_US around a step lie within STILL_KM of their mean."""
     origin = places[before]

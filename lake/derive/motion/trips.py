@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lake.derive.motion.compiling import compiled
+from lake.derive.motion.compiling import helper, scalar
 from lake.derive.motion.intervals import MOVING, Intervals
 from lake.derive.motion.moments import Moments
 from lake.derive.motion.outliers import FASTEST_KMH, JUMP_KM
@@ -50,7 +50,7 @@ class Trip(NamedTuple):
     last_place: int
 
 
-@compiled
+@helper
 def cut_trips(moments: Moments, between: Intervals, day: DayBounds, limits: Limits) -> list[Piece]:
     """The trips of the business day, in order.
 
@@ -78,7 +78,7 @@ def cut_trips(moments: Moments, between: Intervals, day: DayBounds, limits: Limi
     return found
 
 
-@compiled
+@scalar
 def end_of_trip(ts: Any, state: Any, start: int, limits: Limits) -> int:
     """The moment at which the trip that starts at `start` ends."""
     end, at = start + 1, start + 1
@@ -91,7 +91,7 @@ def end_of_trip(ts: Any, state: Any, start: int, limits: Limits) -> int:
     return end
 
 
-@compiled
+@scalar
 def _first_moving(ts: Any, state: Any, start: int, end: int, after: int) -> int:
     """The first interval in motion from `start` on that ends after this time; `end` if there is none."""
     at = start
@@ -100,7 +100,7 @@ def _first_moving(ts: Any, state: Any, start: int, end: int, after: int) -> int:
     return at
 
 
-@compiled
+@scalar
 def _last_moving(ts: Any, state: Any, start: int, end: int, until: int) -> int:
     """The end of the last interval in motion that ends by this time; `start` if there is none."""
     last = start
@@ -110,7 +110,7 @@ def _last_moving(ts: Any, state: Any, start: int, end: int, until: int) -> int:
     return last
 
 
-@compiled
+@scalar
 def measure_trip(moments: Moments, between: Intervals, first: int, last: int) -> Trip:
     """What is counted between two moments; idle_s is standing with the engine on or unknown."""
     ts, moving_s, idle_s, km, fuel, burnt = moments.ts, 0.0, 0.0, 0.0, 0.0, False
@@ -140,7 +140,7 @@ def measure_trip(moments: Moments, between: Intervals, first: int, last: int) ->
     return Trip(first, last, km, moving_s, idle_s, fastest, fuel if burnt else np.nan, first_place, last_place)
 
 
-@compiled
+@scalar
 def is_trip(trip: Trip, limits: Limits) -> bool:
     """Whether it is long enough; where nothing measured its length, whether it moved for long enough."""
     if np.isnan(trip.distance_km):
@@ -148,7 +148,7 @@ def is_trip(trip: Trip, limits: Limits) -> bool:
     return trip.distance_km >= limits.least_km
 
 
-@compiled
+@scalar
 def _odometer_km(moments: Moments, between: Intervals, first: int, last: int) -> float:
     """Growth of the odometer between two moments; NaN where it does not cover them, began anew or is too coarse."""
     km, start, end, whole = 0.0, -1, -1, True
@@ -167,7 +167,7 @@ def _odometer_km(moments: Moments, between: Intervals, first: int, last: int) ->
     return km if covered and (not whole or km >= _COARSE_KM) else np.nan
 
 
-@compiled
+@scalar
 def _plausible(counted_km: float, measured_km: float, measured: bool, seconds: float) -> bool:
     if np.isnan(counted_km):
         return False
