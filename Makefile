@@ -24,6 +24,7 @@ help: ## List these commands
 	@$(BIN)/python -m lake.spark.jars >/dev/null
 	@$(BIN)/python -m lake.spark.class_archive >/dev/null || echo "Without an archive of its classes Spark starts more slowly; nothing else is different"
 	@$(BIN)/python -m ingest.compile_readers
+	@$(BIN)/python -m lake.derive.motion.compile_rules
 	@$(BIN)/python -m marts.manifests >/dev/null
 	@touch $@
 

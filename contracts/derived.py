@@ -1,4 +1,6 @@
-"""The derived tables: trips and device days, as Spark writes them, Postgres stages them and marts read them."""
+"""The derived tables: trips and device days, as Spark writes them, Postgres stages them and marts read them; and
+episodes, which history has alone.
+"""
 
 import pyarrow as pa
 
@@ -28,13 +30,13 @@ TRIP: tuple[Column, ...] = (
         "Business day, in the region's time zone, in which it starts.",
         required=True,
     ),
-    _how("start_ts", TIMESTAMP, "First moving record."),
-    _how("end_ts", TIMESTAMP, "Last moving record."),
+    _how("start_ts", TIMESTAMP, "Where it begins to move."),
+    _how("end_ts", TIMESTAMP, "Where it has moved last."),
     Column("start_lat", _F8, _WHERE, "Where it starts.", unit="deg"),
     Column("start_lon", _F8, _WHERE, "Where it starts.", unit="deg"),
     Column("end_lat", _F8, _WHERE, "Where it ends.", unit="deg"),
     Column("end_lon", _F8, _WHERE, "Where it ends.", unit="deg"),
-    _how("distance_km", _F8, "Haversine over its unflagged positions.", "km"),
+    _how("distance_km", _F8, "By the odometer where that is plausible, else haversine over its good positions.", "km"),
     _how("moving_s", _F8, "Time in motion.", "s"),
     _how("idle_s", _F8, "Standing within the trip, engine on or unknown.", "s"),
     _how("max_speed_kmh", _F8, "Highest unflagged speed.", "km/h", required=False),
@@ -56,17 +58,51 @@ DEVICE_DAY: tuple[Column, ...] = (
     _how(
         "off_s",
         _F8,
-        "Between the day's first and last record with the engine off or no record for the trip gap.",
+        "Between the day's first and last record, standing with the engine off or, for minutes, unknown.",
         "s",
     ),
-    _how("distance_gps_km", _F8, "Haversine between consecutive unflagged positions of the day.", "km"),
-    _how("distance_odometer_km", _F8, "Odometer at the day's end less at its start.", "km", required=False),
+    _how("distance_gps_km", _F8, "Haversine between consecutive good positions of the day, but not at rest.", "km"),
+    _how("distance_odometer_km", _F8, "Growth of the odometer from the day's readings.", "km", required=False),
     _how("max_speed_kmh", _F8, "Highest unflagged speed.", "km/h", required=False),
     _how("fuel_l", _F8, "Fuel rate over time.", "l", required=False),
     _how("trips", _I4, "Trips that start in the day."),
+    _how(
+        "unknown_s",
+        _F8,
+        "Between the day's first and last record, in gaps too long to tell; null where derived before it was counted.",
+        "s",
+        required=False,
+    ),
+)
+
+EPISODE: tuple[Column, ...] = (
+    Column("episode_id", pa.string(), _ID, "Device, kind and start: the same in every derivation.", required=True),
+    Column("device_id", pa.string(), _ID, "The device.", required=True),
+    Column("day", pa.date32(), _HOW, "Business day, in the region's time zone, in which it starts.", required=True),
+    Column(
+        "kind",
+        pa.string(),
+        _HOW,
+        "stop, idle, harsh_braking, harsh_acceleration, refuel or fuel_drop.",
+        required=True,
+    ),
+    _how("start_ts", TIMESTAMP, "Where it begins."),
+    _how("end_ts", TIMESTAMP, "Where it ends, or was last seen to last."),
+    _how("ended", pa.bool_(), "Whether it ended before noon of the day after its start."),
+    Column("lat", _F8, _WHERE, "Where the device is when it begins.", unit="deg"),
+    Column("lon", _F8, _WHERE, "Where the device is when it begins.", unit="deg"),
+    _how("duration_s", _F8, "From start to end.", "s"),
+    _how("fuel_l", _F8, "Fuel rate over its time.", "l", required=False),
+    _how(
+        "value",
+        _F8,
+        "Of a harsh change of speed, km/h a second at its peak; of a refuel or drop, points of the tank.",
+        required=False,
+    ),
 )
 
 TRIP_SCHEMA: pa.Schema = schema_of(TRIP)
+EPISODE_SCHEMA: pa.Schema = schema_of(EPISODE)
 DEVICE_DAY_SCHEMA: pa.Schema = schema_of(DEVICE_DAY)
 
 UTILISATION_DAY: tuple[Column, ...] = (

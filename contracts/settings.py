@@ -197,6 +197,8 @@ class RegionSettings(Buckets):
     trip_stop_s: int = Field(default=300, ge=1)
     trip_gap_s: int = Field(default=3600, ge=1)
     moving_kmh: float = Field(default=3.0, ge=0)
+    trip_least_m: float = Field(default=200.0, ge=0)
+    trip_least_s: float = Field(default=180.0, ge=0)
 
     release_delay_days: int = Field(default=3, ge=0)
     cohort_size: int = Field(default=10, ge=2)

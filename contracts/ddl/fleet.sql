@@ -70,9 +70,12 @@ create table if not exists staging.device_day (
     max_speed_kmh double precision,
     fuel_l double precision,
     trips integer not null,
+    unknown_s double precision,
     loaded_at timestamptz not null default now(),
     primary key (device_id, day)
 );
+alter table staging.device_day add column if not exists unknown_s double precision;
+alter table if exists marts.device_day add column if not exists unknown_s double precision;
 create index if not exists device_day_of_day on staging.device_day (day);
 
 -- A copy of the leases' watermarks. The consumer is its one writer; updated_at is when the leases were read. DynamoDB holds the truth.

@@ -9,30 +9,29 @@ import structlog
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
-from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
-from contracts.names import DEVICE_DAY_TABLE, TRIP_TABLE
+from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, TRIP_SCHEMA
+from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, TRIP_TABLE
 from contracts.settings import RegionSettings
 from lake.derive.changed_days import harvest
-from lake.derive.device_days import to_device_days
+from lake.derive.motion.rules import TripRules, trip_rules
+from lake.derive.motion.spark import split, to_device_days
 from lake.derive.progress import begin, derivation_state, due_days, finish
 from lake.derive.replace import differing, in_days, replace_days
 from lake.derive.source import pin, read_history, spans_of
-from lake.derive.trips.intervals import to_intervals
-from lake.derive.trips.points import to_points
-from lake.derive.trips.rules import TripRules, trip_rules
-from lake.derive.trips.segment import to_trips
 from lake.iceberg.conflicts import retry_conflicts
 from lake.iceberg.tables import ensure_tables, table
 
 log = structlog.get_logger()
-_SCHEMAS: dict[str, pa.Schema] = {TRIP_TABLE: TRIP_SCHEMA, DEVICE_DAY_TABLE: DEVICE_DAY_SCHEMA}
+_SCHEMAS: dict[str, pa.Schema] = {
+    TRIP_TABLE: TRIP_SCHEMA,
+    EPISODE_TABLE: EPISODE_SCHEMA,
+    DEVICE_DAY_TABLE: DEVICE_DAY_SCHEMA,
+}
 
 
-def derive(rows: DataFrame, rules: TripRules) -> dict[str, DataFrame]:
-    """Trips and device days, by table, of rows of history (columns lake.derive.trips.points.READ). Pure."""
-    intervals = to_intervals(to_points(rows), rules).persist(StorageLevel.MEMORY_AND_DISK)
-    trips = to_trips(intervals, rules)
-    return {TRIP_TABLE: trips, DEVICE_DAY_TABLE: to_device_days(intervals, trips)}
+def derive(rows: DataFrame, rules: TripRules, days: Sequence[date] | None = None) -> dict[str, DataFrame]:
+    """Trips, episodes and device days of these days (all if None), by table, of rows of history. Pure."""
+    return split(to_device_days(rows, rules, days).persist(StorageLevel.MEMORY_AND_DISK))
 
 
 def derive_days(
@@ -64,7 +63,7 @@ def _derive_once(
         return counts
     rules = trip_rules(settings)
     rows = read_history(spark, settings.region, pinned, spans_of(stale, rules))
-    frames = {name: frame.where(in_days(stale)).persist() for name, frame in derive(rows, rules).items()}
+    frames = derive(rows, rules, stale)
     try:
         changed = _differing(spark, settings, frames, before, stale)
         every = set().union(*changed.values())

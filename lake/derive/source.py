@@ -15,8 +15,8 @@ from lake.derive.business_days import (
     noon,
     runs_of,
 )
-from lake.derive.trips.points import READ
-from lake.derive.trips.rules import TripRules
+from lake.derive.motion.readings import READ
+from lake.derive.motion.rules import TripRules
 from lake.iceberg.tables import history
 from lake.merge.spans import Span, joined, sql_condition
 
@@ -48,6 +48,6 @@ def spans_of(days: Iterable[date], rules: TripRules) -> list[Span]:
 
 
 def read_history(spark: SparkSession, region: str, pinned: Pinned, spans: list[Span]) -> DataFrame:
-    """The columns lake.derive.trips.points.READ of history within the spans, as of the pinned snapshot."""
+    """The columns lake.derive.motion.readings.READ of history within the spans, as of the pinned snapshot."""
     table = spark.read.option("snapshot-id", pinned.snapshot_id).table(f"{region}.{HISTORY_TABLE}")
     return table.where(sql_condition("ts", spans)).select(*READ)

@@ -14,8 +14,8 @@ from pyiceberg.table.sorting import SortField, SortOrder
 from pyiceberg.transforms import BucketTransform, DayTransform, IdentityTransform, Transform
 from pyiceberg.types import NestedField
 
-from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
-from contracts.names import DEVICE_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE
+from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, TRIP_SCHEMA
+from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, HISTORY_TABLE, TRIP_TABLE
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import RegionSettings
 from lake.iceberg.catalog import catalog, creating
@@ -51,7 +51,7 @@ _TRIP: Mapping[str, str] = {**_DEVICE_DAY, "write.metadata.metrics.column.start_
 
 
 def ensure_tables(settings: RegionSettings) -> None:
-    """Create the namespace `history` and its three tables, and columns of theirs, where they are missing.
+    """Create the namespace `history` and its tables, and columns of theirs, where they are missing.
 
     Safe when two do it at once. A column that the contract has since is null in what was written before.
     """
@@ -65,6 +65,7 @@ def ensure_tables(settings: RegionSettings) -> None:
         _ensure_namespace(tables)
         _ensure(settings, HISTORY_TABLE, LANDING_SCHEMA, by_day_and_device, ("device_id", "ts"), _HISTORY)
         _ensure(settings, TRIP_TABLE, TRIP_SCHEMA, by_day, ("device_id", "start_ts"), _TRIP)
+        _ensure(settings, EPISODE_TABLE, EPISODE_SCHEMA, by_day, ("device_id", "start_ts"), _TRIP)
         _ensure(settings, DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, by_day, ("device_id",), _DEVICE_DAY)
 
 

@@ -75,19 +75,22 @@ def java_home(state: Path, environ: Mapping[str, str] = os.environ) -> Path:
 
 @contextmanager
 def launching_with(home: Path) -> Iterator[None]:
-    """JAVA_HOME of this process is `home` within the block, which starts a JVM.
+    """JAVA_HOME of this process is `home` within the block, which starts a JVM; its Python workers are of this Python.
 
-    pyspark starts its JVM with os.environ and takes no other environment. Once the JVM runs, JAVA_HOME is not needed.
+    pyspark starts its JVM with os.environ and takes no other environment, and workers with PYSPARK_PYTHON, else any
+    `python3`. Once the JVM runs, neither is needed.
     """
-    before = os.environ.get("JAVA_HOME")
-    os.environ["JAVA_HOME"] = str(home)
+    wanted = {"JAVA_HOME": str(home), "PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable)}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["JAVA_HOME"]
-        else:
-            os.environ["JAVA_HOME"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _major_version(java: Path) -> int:

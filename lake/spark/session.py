@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _CORES = 2
-_FRUGAL_JAVA = "-XX:+UseSerialGC -XX:MinHeapFreeRatio=10 -XX:MaxHeapFreeRatio=30 -XX:TieredStopAtLevel=1"
-"""Most local runs are short, and spend more on compiling than they win by it: docs/adr/0024 has the figures."""
+_FRUGAL_JAVA = (
+    "-XX:+UseSerialGC -XX:MinHeapFreeRatio=10 -XX:MaxHeapFreeRatio=30 -XX:TieredStopAtLevel=1"
+    " -XX:ReservedCodeCacheSize=160m"
+)
+"""Most local runs are short, and spend more on compiling than they win by it: docs/adr/0024 has the figures. That level
+alone has a code cache of 48 MiB, which some dozens of derivations in one process fill; it is memory only where used."""
 
 
 def spark_session(settings: RegionSettings) -> "SparkSession":
@@ -41,7 +45,7 @@ def spark_session(settings: RegionSettings) -> "SparkSession":
 
 @contextmanager
 def java_for_launch(settings: RegionSettings) -> Iterator[None]:
-    """Within the block a local session starts on a Java that Spark can use.
+    """Within the block a local session starts on a Java that Spark can use, and with workers of this Python.
 
     On EMR the JVM runs already, and nothing changes. Raises WrongJava.
     """

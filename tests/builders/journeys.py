@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from contracts.names import DEVICE_DAY_TABLE, TRIP_TABLE
 from lake.derive.business_days import ONE_DAY
 from lake.derive.job import derive
+from lake.derive.motion.device_days import EPISODES, TRIPS, derive_table
+from lake.derive.motion.readings import READ
+from lake.derive.motion.rules import TripRules
 from lake.derive.replace import in_days
 from lake.derive.source import spans_of
-from lake.derive.trips.points import READ
-from lake.derive.trips.rules import TripRules
 from lake.merge.spans import sql_condition
 from tests.builders.lake import landing_row, landing_table
 
@@ -49,9 +50,35 @@ def haversine_km(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
 
 
 def derived(
-    spark: "SparkSession", rows: Sequence[Row], days: Sequence[date] | None = None, rules: TripRules = RULES
+    rows: Iterable[Row], days: Sequence[date] | None = None, rules: TripRules = RULES
 ) -> tuple[list[Row], list[Row]]:
     """Trips and device days of the rows, in order; of these days alone, from no more than they depend on, if given."""
+    made = _made(rows, days, rules)
+    plain = [{name: value for name, value in day.items() if name not in (TRIPS, EPISODES)} for day in made]
+    return _sorted(trip for day in made for trip in day[TRIPS]), _sorted(plain)
+
+
+def episodes(rows: Iterable[Row], days: Sequence[date] | None = None, rules: TripRules = RULES) -> list[Row]:
+    """Episodes of the rows, by day and start; of these days alone if given."""
+    return _sorted(episode for day in _made(rows, days, rules) for episode in day[EPISODES])
+
+
+def _made(rows: Iterable[Row], days: Sequence[date] | None, rules: TripRules) -> list[Row]:
+    if days is not None:
+        spans = spans_of(days, rules)
+        rows = [row for row in rows if any(span.start <= row["ts"] < span.end for span in spans)]
+    made: list[Row] = derive_table(landing_table(rows).select(list(READ)), rules, days).to_pylist()
+    return made
+
+
+def _sorted(rows: Iterable[Row]) -> list[Row]:
+    return sorted(map(_naive, rows), key=_order)
+
+
+def derived_by_spark(
+    spark: "SparkSession", rows: Sequence[Row], days: Sequence[date] | None = None, rules: TripRules = RULES
+) -> tuple[list[Row], list[Row]]:
+    """The same by the product's own job on Spark."""
     frame = spark.createDataFrame(landing_table(rows).select(list(READ)))
     if days is not None:
         frame = frame.where(sql_condition("ts", spans_of(days, rules)))
@@ -64,8 +91,13 @@ def derived(
     return found[0], found[1]
 
 
+def _naive(row: Row) -> Row:
+    """The row with its times in UTC without saying so, as Spark's rows have them."""
+    return {name: value.replace(tzinfo=None) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
 def _order(row: Row) -> tuple[Any, ...]:
-    return row["device_id"], row["day"], row.get("start_ts") or datetime.min
+    return row["device_id"], row["day"], row.get("start_ts") or datetime.min, row.get("kind", "")
 
 
 def messy_tracks(seed: int, devices: int, days: int) -> list[Row]:
@@ -102,4 +134,31 @@ def messy_tracks(seed: int, devices: int, days: int) -> list[Row]:
             if chance.random() < (0.004 if number % 2 else 0.06):
                 driving = not driving
     chance.shuffle(rows)
+    return rows
+
+
+def noisy_tracks(seed: int, devices: int, days: int) -> list[Row]:
+    """Messy tracks as worse receivers and control units report them: off by some metres at rest too, with bounces,
+    single zeros, codes for "not available", messages without a position in between, and bursts of seconds."""
+    chance = random.Random(seed)
+    rows: list[Row] = []
+    for row in messy_tracks(seed, devices, days):
+        made = dict(row)
+        if made["lat"]:
+            made |= {name: made[name] + chance.gauss(0, 1e-4) for name in ("lat", "lon")}
+        odd = chance.random()
+        if odd < 0.02:
+            made |= {"lat": made["lat"] + 0.008}
+        elif odd < 0.03:
+            made |= {chance.choice(["lat", "lon"]): 0.0}
+        elif odd < 0.05:
+            made |= {"speed_kmh": 255.99609375, "engine_rpm": 8191.875, "odometer_km": chance.choice([0.0, 9e6])}
+        elif odd < 0.10:
+            made |= {"speed_kmh": abs(chance.gauss(0, 3))}
+        elif odd < 0.15:
+            made |= {"lat": None, "lon": None, "speed_kmh": None, "engine_rpm": 800.0}
+        rows.append(made)
+        for second in range(2, chance.choice([2, 2, 2, 2, 6, 30]), 4):
+            later = {"ts": row["ts"] + timedelta(seconds=second), "record_id": f"{row['record_id']}+{second}"}
+            rows.append(made | later | {"arrival_ts": row["arrival_ts"] + timedelta(seconds=second)})
     return rows

@@ -43,6 +43,7 @@ def device_day(device_id: str, day: date, **values: Any) -> dict[str, Any]:
         "moving_s": 3000.0,
         "idle_s": 600.0,
         "off_s": 3600.0,
+        "unknown_s": 0.0,
         "distance_gps_km": 50.0,
         "distance_odometer_km": 50.5,
         "max_speed_kmh": 80.0,

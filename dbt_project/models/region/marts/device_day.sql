@@ -16,6 +16,7 @@ final as (
         moving_s,
         idle_s,
         off_s,
+        unknown_s,
         distance_gps_km,
         distance_odometer_km,
         max_speed_kmh,

@@ -15,6 +15,7 @@ renamed as (
         moving_s,
         idle_s,
         off_s,
+        unknown_s,
         distance_gps_km,
         distance_odometer_km,
         max_speed_kmh,

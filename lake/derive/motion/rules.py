@@ -1,0 +1,75 @@
+"""What counts as moving, standing and a trip."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from contracts.errors import BadSettings
+from contracts.settings import RegionSettings
+
+
+class Limits(NamedTuple):
+    """The rules as compiled functions take them: microseconds, km/h, kilometres, seconds."""
+
+    stop_us: int
+    gap_us: int
+    moving_kmh: float
+    least_km: float
+    least_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TripRules:
+    """Rules of one region.
+
+    stop_s: a trip ends after this long without movement. gap_s: or this long without a record. moving_kmh: faster than
+    this is movement. least_m: a trip is at least this long; least_s: or takes this long where nothing measured its
+    length. time_zone: IANA zone of business days.
+
+    Defaults are those of Traccar: `report.trip.minimalParkingDuration` 300 s, `minimalNoDataDuration` 3,600 s, and
+    the 200 m and 180 s of its present motion logic, of which either makes a trip (`NewMotionProcessor`; its older
+    reports had 500 m and 300 s). Here the metres decide wherever they are known: a device that stays within them has
+    been nowhere, however long it took. Unlike Traccar's reports, one rule holds for a period of any length.
+    Raises BadSettings where a business day would depend on more than the night before it.
+    """
+
+    stop_s: int
+    gap_s: int
+    moving_kmh: float
+    time_zone: str
+    least_m: float = 200.0
+    least_s: float = 180.0
+
+    def __post_init__(self) -> None:
+        if 2 * self.gap_s + self.stop_s >= 12 * 3600:
+            raise BadSettings(
+                f"trip_gap_s={self.gap_s} and trip_stop_s={self.stop_s} are too long: twice the gap and the stop "
+                "must stay under 12 h"
+            )
+
+    @property
+    def look_back_s(self) -> int:
+        """How far before its midnight a business day's trips depend on records."""
+        return self.gap_s + self.stop_s
+
+    @property
+    def limits(self) -> Limits:
+        """The rules without the time zone."""
+        return Limits(
+            stop_us=self.stop_s * 1_000_000,
+            gap_us=self.gap_s * 1_000_000,
+            moving_kmh=float(self.moving_kmh),
+            least_km=self.least_m / 1000,
+            least_s=float(self.least_s),
+        )
+
+
+def trip_rules(settings: RegionSettings) -> TripRules:
+    """The rules that a region's settings give."""
+    return TripRules(
+        stop_s=settings.trip_stop_s,
+        gap_s=settings.trip_gap_s,
+        moving_kmh=settings.moving_kmh,
+        least_m=settings.trip_least_m,
+        least_s=settings.trip_least_s,
+        time_zone=settings.row.time_zone,
+    )

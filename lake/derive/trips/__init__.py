@@ -1,1 +1,0 @@
-"""Trips: a device's points, the intervals between them, and how they are cut."""
