@@ -12,6 +12,7 @@ from dagster import (
 )
 
 from assets import keys
+from assets.days import TABLES
 from assets.redaction import without_values
 from assets.spark import SparkJobs
 from contracts.regions import Region
@@ -24,7 +25,7 @@ def table_health_asset(region: Region) -> AssetsDefinition:
 
     @asset(
         key=keys.table_health(region.name),
-        deps=[keys.history(region.name), *(keys.derived(region.name, table) for table in ("trip", "device_day"))],
+        deps=[keys.history(region.name), *(keys.derived(region.name, table) for table in TABLES)],
         group_name=keys.group(region.name, keys.HISTORY),
         kinds={"spark", "iceberg"},
         owners=keys.OWNERS,
