@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ingest.batch import ShardId
 from ingest.kinesis.answer_size import AnswerSize
 from ingest.kinesis.protocol import (
+    SMALL_ANSWER_BYTES,
     AnswerTooLarge,
     IteratorExpired,
     NoTurn,
@@ -35,7 +36,7 @@ class ShardCursor:
     Promises
     - All of ShardReader's.
     - Stays within `limits`. `wait_s` says how long until the next read, so that a caller can do other work meanwhile.
-    - Returns with `turn` begun, and holds it in no wait.
+    - Returns with `turn` begun, unless the answer is small, and holds it in no wait.
     """
 
     def __init__(
@@ -95,7 +96,8 @@ class ShardCursor:
     async def _try(self) -> Records:
         try:
             answer = await self._ask()
-            await self._turn.begin()
+            if answer.bytes_read > SMALL_ANSWER_BYTES:
+                await self._turn.begin()
         except BaseException:
             self._turn.end()
             raise

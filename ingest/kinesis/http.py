@@ -11,6 +11,7 @@ from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
 from ingest.batch import KinesisRecord, ShardId
 from ingest.kinesis.protocol import (
+    SMALL_ANSWER_BYTES,
     AnswerTooLarge,
     IteratorExpired,
     Records,
@@ -158,7 +159,8 @@ class HttpStream:
             opened = await self._service.open("GetRecords", msgspec.json.encode(request), silence_s=_SILENCE_S)
             # The body stays in the connection until there is a turn to decode it.
             async with opened as response:
-                if turn is not None:
+                length = int(response.headers.get("Content-Length", SMALL_ANSWER_BYTES + 1))
+                if turn is not None and length > SMALL_ANSWER_BYTES:
                     await turn.begin()
                 async with self._in_hand:
                     body, server_ms = await self._service.answer("GetRecords", response, most_bytes=MOST_ANSWER_BYTES)

@@ -108,6 +108,10 @@ class StreamDescription(NamedTuple):
     created_ms: int = 0
 
 
+SMALL_ANSWER_BYTES = 256 * 1024
+"""An answer of at most so much takes no Turn: a shard at its tip waits for none that has a backlog."""
+
+
 class Turn(Protocol):
     """A reader's turn to bring an answer into memory: few do so at a time, however many shards there are.
 

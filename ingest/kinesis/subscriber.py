@@ -2,7 +2,7 @@
 
 from ingest.batch import ShardId
 from ingest.kinesis.fan_out import FanOut, Subscription, SubscriptionInUse
-from ingest.kinesis.protocol import NoTurn, Records, Start, StreamUnavailable, Turn
+from ingest.kinesis.protocol import SMALL_ANSWER_BYTES, NoTurn, Records, Start, StreamUnavailable, Turn
 from ingest.kinesis.trouble import Trouble
 
 _IN_USE_WAIT_S = 2.0
@@ -38,7 +38,8 @@ class ShardSubscriber:
         """The next event, after as many subscriptions as it takes."""
         if self._pushed is None:
             self._pushed = await self._next()
-        await self._turn.begin()
+        if self._pushed.bytes_read > SMALL_ANSWER_BYTES:
+            await self._turn.begin()
         answer, self._pushed = self._pushed, None
         return answer
 

@@ -63,7 +63,7 @@ class Looking:
         """Whether the table's count of changes is another than at the last look."""
         return changes != self._changes
 
-    def _is_in_motion(self, row: LeaseRow, held: Collection[ShardId], unended: Collection[ShardId]) -> bool:
+    def _is_in_motion(self, row: LeaseRow, held: Collection[ShardId], unended: set[ShardId]) -> bool:
         if row.shard_id in held:
             return False
         if row.owner is None:
