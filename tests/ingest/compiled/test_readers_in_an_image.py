@@ -102,7 +102,7 @@ def _run(words: list[str], package: Path, tmp_path: Path, **environment: str) ->
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=550,
         check=False,
     )
 
