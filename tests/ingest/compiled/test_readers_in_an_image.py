@@ -47,9 +47,8 @@ print(read.stats.cache_path)
 """
 _REGION = {
     "FLEETLAKE_REGION": "eu",
-    "FLEETLAKE_S3_ENDPOINT": "http://127.0.0.1:1",
-    "FLEETLAKE_S3_ACCESS_KEY": "k",
-    "FLEETLAKE_S3_SECRET_KEY": "s",
+    "AWS_ACCESS_KEY_ID": "k",
+    "AWS_SECRET_ACCESS_KEY": "s",
     "FLEETLAKE_REDIS_URL": "redis://eu:x@127.0.0.1:1/0",
     "FLEETLAKE_POSTGRES_DSN": "postgresql://127.0.0.1:1/fleet_eu",
     "FLEETLAKE_PRIVACY_DSN": "postgresql://127.0.0.1:1/privacy_eu",
