@@ -47,9 +47,8 @@ print(read.stats.cache_path)
 """
 _REGION = {
     "FLEETLAKE_REGION": "eu",
-    "FLEETLAKE_S3_ENDPOINT": "http://127.0.0.1:1",
-    "FLEETLAKE_S3_ACCESS_KEY": "k",
-    "FLEETLAKE_S3_SECRET_KEY": "s",
+    "AWS_ACCESS_KEY_ID": "k",
+    "AWS_SECRET_ACCESS_KEY": "s",
     "FLEETLAKE_REDIS_URL": "redis://eu:x@127.0.0.1:1/0",
     "FLEETLAKE_POSTGRES_DSN": "postgresql://127.0.0.1:1/fleet_eu",
     "FLEETLAKE_PRIVACY_DSN": "postgresql://127.0.0.1:1/privacy_eu",
@@ -102,7 +101,7 @@ def _run(words: list[str], package: Path, tmp_path: Path, **environment: str) ->
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=550,
         check=False,
     )
 
