@@ -47,11 +47,11 @@ def entry(function: _F) -> _F:
     return cast(_F, made)
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _Cache(FunctionCache):
     """The machine code of a function in one folder."""
 
     def __init__(self, folder: Path, function: Callable[..., Any]) -> None:
-        class Locator(UserProvidedCacheLocator):  # type: ignore[misc]
+        class Locator(UserProvidedCacheLocator):
             """That folder, whether it can be written or not, on whatever path the sources are."""
 
             def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
@@ -66,16 +66,16 @@ class _Cache(FunctionCache):  # type: ignore[misc]
             def get_source_stamp(self) -> str:
                 return _fingerprint()
 
-        class Impl(CompileResultCacheImpl):  # type: ignore[misc]
-            _locator_classes = (Locator,)
+        class Impl(CompileResultCacheImpl):
+            _locator_classes = [Locator]  # noqa: RUF012 - as in numba
 
         self._impl_class = Impl
-        super().__init__(function)
+        super().__init__(function)  # type: ignore[no-untyped-call]
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep the code, where that can be done."""
         with suppress(OSError):
-            super().save_overload(sig, data)
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
 def _folder_of(function: Callable[..., Any]) -> Path | None:
