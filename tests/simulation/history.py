@@ -60,6 +60,7 @@ def play(seed: int, made: Made | None = None, plot: Plot | None = None) -> Outco
     trace = Trace()
     weather = Weather(chance)
     setting = replace(plot.setting(chance), made=made or Made(), **plot.rare(random.Random(f"fleetlake/odd/{seed}")))
+    setting.options = replace(setting.options, **setting.made.options)
     world = World(loop, setting, weather, trace)
     gc.disable()
     loop.set_exception_handler(_unless_put_in)

@@ -171,7 +171,10 @@ MUTANTS: dict[str, Mutant] = {
     "no record tried": _patched(suspicion.Suspicion, "failing", _none_tried),
     "always told": _patched(retention.Horizon, "check", _always_told),
     "never told": _patched(retention.Horizon, "check", _never_told),
-    "janitor spares nothing": _patched(janitor, "_is_over", _spares_nothing),
+    "janitor spares nothing": lambda: (
+        Made(options={"sweep_every_s": 5.0, "sweep_all_every_s": 15.0}),
+        patch.object(janitor, "_is_over", _spares_nothing),
+    ),
 }
 """By name."""
 

@@ -45,6 +45,8 @@ class Made:
     live: Callable[[], NewestOnly] = NewestOnly
     script: str = WRITE
     """What the server runs where live state is scripted."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of all workers that are others than the history's."""
 
 
 @dataclass(slots=True)
