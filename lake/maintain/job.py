@@ -1,6 +1,7 @@
 """The job Maintain: what keeps the tables cheap to read, beside merges and readers."""
 
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import structlog
 from pyspark.sql import SparkSession
@@ -81,8 +82,8 @@ def rewrite_closed_days(
     done = conflicts = 0
     for day in due[:most]:
         try:
-            retry_conflicts(f"rewrite of {day}", lambda day=day: _rewrite_day(spark, settings, day))
-            retry_conflicts(f"deletes of {day}", lambda day=day: _drop_deletes(spark, settings, day))
+            retry_conflicts(f"rewrite of {day}", partial(_rewrite_day, spark, settings, day))
+            retry_conflicts(f"deletes of {day}", partial(_drop_deletes, spark, settings, day))
             done += 1
         except CommitConflict:
             conflicts += 1

@@ -153,7 +153,9 @@ class Handing:
             return
         portion = self._portion = Portion(batch)
         most, count = self._handling.most_records, len(portion.records)
-        work = [range(start, min(start + most, count)) for start in reversed(range(0, count, most))]
+        work: list[Sequence[int]] = [
+            range(start, min(start + most, count)) for start in reversed(range(0, count, most))
+        ]
         while work and not self._closed.is_set():
             places = portion.left_of(work.pop())
             if places:

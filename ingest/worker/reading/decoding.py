@@ -64,7 +64,7 @@ def poisoned(shard_id: str, record: KinesisRecord, error: Exception, suppression
 
 
 def poison_row(
-    shard_id: str, record: KinesisRecord, error: Exception, *, data: bytes | None = None, sub_sequence: int = 0
+    shard_id: str, record: KinesisRecord, error: BaseException, *, data: bytes | None = None, sub_sequence: int = 0
 ) -> pa.RecordBatch:
     """A row of contracts.record.REJECTED_SCHEMA. data: of the user record, where it is not the whole Kinesis record."""
     row = {
