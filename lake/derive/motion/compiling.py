@@ -17,11 +17,12 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 """Not `fastmath`: sums are taken in order of time, so that the same rows give the same bits."""
 _INNER: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """Only compiled functions call these: what would take their arguments apart for Python is most of the compiling."""
+_SCALAR: dict[str, Any] = {**_INNER, "_nrt": False}
 
 
 def scalar(function: _F) -> _F:
     """A function that only compiled functions call and that makes no array or list: it counts no references."""
-    return function if numba is None else cast(_F, numba.njit(**_INNER, _nrt=False)(function))
+    return function if numba is None else cast(_F, numba.njit(**_SCALAR)(function))
 
 
 def helper(function: _F) -> _F:

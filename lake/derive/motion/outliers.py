@@ -89,7 +89,7 @@ def keep_odometer(ts: Any, odometer: Any) -> Any:
 def follows(ts: Any, odometer: Any, before: int, after: int) -> bool:
     """Whether the odometer can have grown from one reading to the other."""
     grown = odometer[after] - odometer[before]
-    return 0 <= grown <= FASTEST_KMH * (ts[after] - ts[before]) / 3600e6 + JUMP_KM
+    return bool(0 <= grown <= FASTEST_KMH * (ts[after] - ts[before]) / 3600e6 + JUMP_KM)
 
 
 @scalar
@@ -111,7 +111,9 @@ def _half_zero(lat: Any, lon: Any, anchor: int, at: int) -> bool:
     other = anchor if anchor >= 0 else _next(lat, at)
     if other < 0:
         return False
-    return (lat[at] == 0 and abs(lat[other]) > _OFF_ZERO_DEG) or (lon[at] == 0 and abs(lon[other]) > _OFF_ZERO_DEG)
+    return bool(
+        (lat[at] == 0 and abs(lat[other]) > _OFF_ZERO_DEG) or (lon[at] == 0 and abs(lon[other]) > _OFF_ZERO_DEG)
+    )
 
 
 @scalar
@@ -123,7 +125,7 @@ def _impossible(ts: Any, lat: Any, lon: Any, speed: Any, one: int, other: int) -
     elapsed_us, fastest = ts[other] - ts[one], FASTEST_KMH
     if elapsed_us <= _TOLD_US and not np.isnan(speed[one]) and not np.isnan(speed[other]):
         fastest = min(fastest, _SPARE * max(speed[one], speed[other]) + _SPARE_KMH)
-    return km * 3600e6 > fastest * (elapsed_us + _ONE_SECOND_US)
+    return bool(km * 3600e6 > fastest * (elapsed_us + _ONE_SECOND_US))
 
 
 @scalar

@@ -59,17 +59,17 @@ class Readings(NamedTuple):
     of the tank. flagged, late and again are 0 or 1; `again` is a row whose identity the row before it has.
     """
 
-    ts: _Ints
-    lat: _Floats
-    lon: _Floats
-    speed: _Floats
-    odometer: _Floats
-    fuel: _Floats
-    fuel_level: _Floats
-    engine: npt.NDArray[np.int8]
-    flagged: npt.NDArray[np.int8]
-    late: npt.NDArray[np.int8]
-    again: npt.NDArray[np.int8]
+    ts: Any
+    lat: Any
+    lon: Any
+    speed: Any
+    odometer: Any
+    fuel: Any
+    fuel_level: Any
+    engine: Any
+    flagged: Any
+    late: Any
+    again: Any
 
 
 def require(columns: Iterable[str]) -> None:

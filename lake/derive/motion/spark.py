@@ -1,6 +1,6 @@
 """Motion on Spark: it reads, brings each device's rows together in order, and hands them to the compiled rules."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 
 import pyarrow as pa
@@ -28,7 +28,7 @@ def to_device_days(rows: DataFrame, rules: TripRules, days: Sequence[date] | Non
     by_device = rows.select(*READ).repartition("device_id")
     ordered = by_device.sortWithinPartitions("device_id", "ts", "arrival_ts", "record_id")
 
-    def made(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def made(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for whole in whole_devices(batches):
             calendar = Calendar(days if days is not None else days_with_rows(whole, rules), rules)
             yield from derive_ordered(whole, calendar, rules).to_batches()
@@ -46,7 +46,7 @@ def split(made: DataFrame) -> dict[str, DataFrame]:
     return listed | {DEVICE_DAY_TABLE: made.select(*DEVICE_DAY_SCHEMA.names)}
 
 
-def whole_devices(batches: Iterator[pa.RecordBatch], at_once: int = _ROWS_AT_ONCE) -> Iterator[pa.Table]:
+def whole_devices(batches: Iterable[pa.RecordBatch], at_once: int = _ROWS_AT_ONCE) -> Iterator[pa.Table]:
     """The batches as tables that end where a device's rows end."""
     waiting: list[pa.RecordBatch] = []
     count = 0
