@@ -67,7 +67,9 @@ def test_a_bomb_is_refused_whole(pack: type[bytes], size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [gzip.compress(ONE)[:-4], gzip.compress(ONE) + b"?", b"\x1f\x8b?", zstd(ONE)[:-3], zstd(ONE)[:4] + b"??"]
+    "data",
+    [gzip.compress(ONE)[:-4], gzip.compress(ONE) + b"?", b"\x1f\x8b?", zstd(ONE)[:-3], zstd(ONE)[:4] + b"??"],
+    ids=["short gzip", "more than gzip", "no gzip", "short zstd", "no zstd"],
 )
 def test_what_does_not_decompress_is_refused_whole(data: bytes) -> None:
     with pytest.raises(BadPacking):
