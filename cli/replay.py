@@ -14,7 +14,6 @@ from cli.tables import key, print_table, text
 from contracts.errors import Misuse
 
 if TYPE_CHECKING:
-    from contracts.settings import RegionSettings
     from devices.replay import ReplayReport
 
 _FIRST = 5
@@ -42,6 +41,7 @@ def _replay(
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Replay a file: its rows become records, in file order or, where the mapping says so, by event time."""
+    from contracts.settings import RegionSettings
     from devices.pace import parse_rate
     from devices.progress import progress_bar
     from devices.replay import load_mapping, open_feed, rehearse, replay

@@ -13,7 +13,6 @@ from cli.tables import key, print_table, text
 from contracts.errors import Misuse
 
 if TYPE_CHECKING:
-    from contracts.settings import RegionSettings
     from devices.fleet import SimulationReport
 
 
@@ -37,6 +36,7 @@ def _simulate(
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Simulate fleets: vehicles at work in the region, their records put on its stream."""
+    from contracts.settings import RegionSettings
     from devices.fleet import Mess, Simulation, check, check_not_ahead, default_start, simulate
     from devices.pace import parse_rate
     from devices.progress import progress_bar
