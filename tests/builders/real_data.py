@@ -23,6 +23,8 @@ class RealFile:
     left_out: tuple[str, ...]
     """Columns that the mapping does not send, because they repeat others or say where a row was published."""
     has_positions: bool = True
+    speed: tuple[str, float] = ("speed", 1.0)
+    """The column of the speed, and what makes it km/h."""
 
     @property
     def path(self) -> Path:
@@ -53,7 +55,19 @@ class RealFile:
         return self._all(query)[0][0]
 
 
-BUS = RealFile("us_austin_bus", "us", "capmetro-", ("vehicle_id", "timestamp", "latitude", "longitude", "source_file"))
+BUS = RealFile(
+    "us_austin_bus",
+    "us",
+    "capmetro-",
+    ("vehicle_id", "timestamp", "latitude", "longitude", "source_file"),
+    speed=("speed", 3.6),
+)
 RAIL = RealFile("ap_malaysia_rail", "ap", "ktmb-", ("source_file",))
-ENVIROCAR = RealFile("eu_germany_envirocar", "eu", "", ("source_file", "source_repo", "time", "longitude", "latitude"))
+ENVIROCAR = RealFile(
+    "eu_germany_envirocar",
+    "eu",
+    "",
+    ("source_file", "source_repo", "time", "longitude", "latitude"),
+    speed=("Speed", 1.0),
+)
 KIT = RealFile("eu_germany_kit_obd2", "eu", "", ("Time", "source_file"), has_positions=False)

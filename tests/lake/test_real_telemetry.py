@@ -54,8 +54,8 @@ def landed(frame: pl.DataFrame) -> list[dict]:
 def plain_distances(frame: pl.DataFrame) -> pl.DataFrame:
     """km by device and day of Chicago: haversine over consecutive positions, the first row of each time.
 
-    Steps at rest are left out: those under 100 m that begin at up to 3 km/h (of more than a minute: that are under
-    50 m or as slow).
+    Steps at rest are left out: those under 100 m with up to 3 km/h at both ends (of more than a minute: that are
+    under 50 m or as slow).
     """
     good = frame.filter((pl.col("lat").abs() >= 1e-6) | (pl.col("lon").abs() >= 1e-6))
     one = good.unique(["device_id", "ts"], keep="first", maintain_order=True).sort("device_id", "ts")
@@ -68,11 +68,11 @@ def plain_distances(frame: pl.DataFrame) -> pl.DataFrame:
     step = (2 * 6371.0088 * half.sqrt().arcsin()).alias("step")
     kmh = pl.col("step") / (pl.col("ts").diff().over(group).dt.total_milliseconds() / 3_600_000)
     seconds = pl.col("ts").diff().over(group).dt.total_milliseconds() / 1000
-    began_kmh = pl.col("speed").shift().over(group) * 3.6
-    steps = one.with_columns(day).with_columns(step, seconds.alias("s"), began_kmh.alias("began"))
+    faster_kmh = pl.max_horizontal(pl.col("speed").shift().over(group), pl.col("speed")) * 3.6
+    steps = one.with_columns(day).with_columns(step, seconds.alias("s"), faster_kmh.alias("faster"))
     steps = steps.with_columns(kmh.alias("kmh"))
     clean = pl.col("kmh").max().fill_null(0) <= 150
-    brief = (pl.col("s") <= 60) & (pl.col("began") > 3)
+    brief = (pl.col("s") <= 60) & (pl.col("faster") > 3)
     longer = (pl.col("s") > 60) & (pl.col("step") > 0.05) & (pl.col("kmh") > 3)
     moved = pl.when((pl.col("step") > 0.1) | brief | longer).then(pl.col("step"))
     return steps.group_by(group).agg(moved.sum().alias("km"), pl.len().alias("n"), clean.alias("clean"))

@@ -193,14 +193,16 @@ def _fuel(moments: Moments, state: Any) -> Any:
 
 @helper
 def _steps(ts: Any, lat: Any, lon: Any, places: Any, state: Any, limits: Limits) -> tuple[Any, Any, Any]:
-    """Steps between kept positions. Distance is a step in which the device moved, or that is too long for noise."""
+    """Steps between kept positions. Distance is a step in which the device moved, in which it moved off (it moves from
+    the step's end on), or that is too long for noise.
+    """
     step_km, counted_km = np.full(len(ts), np.nan), np.zeros(len(ts))
     step_to = np.zeros(len(ts), np.int64)
     for before in range(len(places) - 1):
         here, there = places[before], places[before + 1]
         km, elapsed_us = _step(ts, lat, lon, places, before)
         step_km[here], step_to[here] = km, there
-        moved = km > _FAR_KM
+        moved = km > _FAR_KM or (elapsed_us <= _LONG_US and state[there] == MOVING)
         for at in range(here, there):
             moved = moved or state[at] == MOVING
         if moved and not is_jump(km, elapsed_us):
