@@ -136,7 +136,8 @@ def fetch(settings: RegionSettings | WorldSettings, query: str, *values: Any) ->
 
 
 _TABLES = """select format('%I.%I', schemaname, tablename) from pg_tables
-    where schemaname in ('registry', 'staging', 'marts', 'ops', 'privacy')"""
+    where schemaname in ('registry', 'staging', 'marts', 'ops', 'privacy') and tablename <> 'accepted_loss'"""
+"""Accepted losses stay on record: the database refuses to empty their table."""
 
 
 def empty(settings: RegionSettings | WorldSettings, *, history: bool = True) -> None:
