@@ -12,7 +12,7 @@ import pyarrow as pa
 from contracts.ledger import LeaseRow, LedgerEntry
 from ingest.batch import KinesisRecord, ShardId
 from ingest.kinesis.memory import MemoryStream
-from ingest.kinesis.protocol import Records
+from ingest.kinesis.protocol import Records, Turn
 from ingest.leases.memory import MemoryLeases
 from ingest.live import LiveReport
 from ingest.live.order_key import order_keys
@@ -46,9 +46,9 @@ class CityStream(MemoryStream):
             records[-1] = KinesisRecord.at(arrival_ms, sequence_number, partition_key, data)
         return shard_id, sequence_number
 
-    async def get_records(self, iterator: str, limit: int = 10_000) -> Records:
+    async def get_records(self, iterator: str, limit: int = 10_000, *, turn: Turn | None = None) -> Records:
         """As MemoryStream's; by mistake an answer may look like a shard's end."""
-        answer = await super().get_records(iterator, limit)
+        answer = await super().get_records(iterator, limit, turn=turn)
         return dataclasses.replace(answer, next_iterator=None, child_shards=[]) if self.forgets() else answer
 
     def newest(self, shard_id: ShardId) -> KinesisRecord:
