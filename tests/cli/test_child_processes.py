@@ -37,7 +37,7 @@ PROCESS = """
 import json, os
 from cli import process
 process.process_environment = lambda name: dict(os.environ)
-process._dagster = dict
+process.dagster_environment = dict
 process.each_region = lambda _: ["eu", "stubborn", "us"]
 print(json.dumps(process._in_processes(2)))
 """
