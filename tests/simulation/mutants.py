@@ -89,8 +89,8 @@ def _written_when_offered(self: Any, rows: Any, shard_id: str, last_seq: str) ->
     self.progress.wrote({shard_id: last_seq})
 
 
-async def _unlisted(self: Any, found: Any) -> bool:
-    return False
+async def _all_unlisted(leases: Any, found: Any) -> Any:
+    return list(found)
 
 
 async def _landed_at_once(self: Any, rows: Any, *, now_ms: int) -> None:
@@ -162,7 +162,7 @@ MUTANTS: dict[str, Mutant] = {
     "last record dropped": _patched(task.ShardTask, "_take_in", _last_dropped),
     "no record set aside": _patched(decoding, "decode_around", _whole),
     "broken is done": _patched(Retry, "until_done", _broken_is_done),
-    "janitor asks no ledger": _patched(janitor.Janitor, "_is_listed", _unlisted),
+    "janitor asks no ledger": _patched(janitor, "unlisted", _all_unlisted),
     "filed by arrival": _patched(flush._Filing, "_hours", _filed_by_arrival),
     "hasty watermark": _patched(delivery.Delivery, "_empty", property(_at_once)),
     "children at once": lambda: (Made(), _children_at_once()),
