@@ -105,7 +105,9 @@ def test_a_worker_that_was_told_nonsense_is_not_started_again(monkeypatch: pytes
     assert team._context.started.count("worker 1") == 1
 
 
-def test_a_worker_whose_parent_is_gone_tells_nobody_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_whose_parent_is_gone_tells_nobody_and_ends(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     from multiprocessing import Pipe
 
     reading, sending = Pipe(duplex=False)
@@ -114,3 +116,5 @@ def test_a_worker_whose_parent_is_gone_tells_nobody_and_ends(monkeypatch: pytest
     monkeypatch.setattr(processes, "run_one", lambda *_, **__: processes.together([]))
 
     processes._work(_settings(), 2, False, 0, sending)
+
+    assert "Traceback" not in capfd.readouterr().err

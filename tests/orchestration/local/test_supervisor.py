@@ -116,11 +116,16 @@ def test_after_a_long_life_earlier_deaths_do_not_count(scene):
     assert ["again in 1 s" in line for line in pauses] == [True, False, True]
 
 
-def test_runs_of_a_code_server_that_died_go_on_and_are_failed_once_the_last_has_ended(scene):
+def with_a_run(scene):
+    """A code server that has started a run, and the run's process."""
     told = scene.folder / "run.pid"
     eu = scene.add("eu", STARTS_A_RUN, word=str(told))
     eventually(lambda: told.exists() and told.read_text() != "")
-    run = psutil.Process(int(told.read_text()))
+    return eu, psutil.Process(int(told.read_text()))
+
+
+def test_runs_of_a_code_server_that_died_go_on_and_are_failed_once_the_last_has_ended(scene):
+    eu, run = with_a_run(scene)
     supervisor = scene.supervised()
     kill(eu)
 
@@ -135,10 +140,7 @@ def test_runs_of_a_code_server_that_died_go_on_and_are_failed_once_the_last_has_
 
 
 def test_the_runs_of_a_code_server_that_died_end_with_the_rest(scene):
-    told = scene.folder / "run.pid"
-    eu = scene.add("eu", STARTS_A_RUN, word=str(told))
-    eventually(lambda: told.exists() and told.read_text() != "")
-    run = psutil.Process(int(told.read_text()))
+    eu, run = with_a_run(scene)
     supervisor = scene.supervised()
     kill(eu)
     supervisor.look()
@@ -146,6 +148,7 @@ def test_the_runs_of_a_code_server_that_died_end_with_the_rest(scene):
     stop([*supervisor.left, *scene.servers])
 
     eventually(lambda: gone(run))
+    assert gone(run)
 
 
 def test_a_database_that_is_away_puts_the_failing_off(scene, monkeypatch):

@@ -80,6 +80,7 @@ def test_a_released_shard_is_taken_at_once_and_soon_where_its_release_was_not_co
                 return all(row.owner for row in await MemoryLeases.rows(leases))
 
             await until(all_owned, within_s=within_s)
+            assert "w3" not in {row.owner for row in await MemoryLeases.rows(leases)}
 
     run_virtually(story())
 
@@ -105,5 +106,6 @@ def test_a_dead_workers_shards_are_taken_as_soon_as_by_workers_that_look_all_the
 
             # A renewal was up to a third of the TTL ago, and a lone worker looks every eighth.
             await until(all_taken, within_s=TTL_S * (1 + 1 / 3 + 1 / 8))
+            assert held
 
     run_virtually(story())
