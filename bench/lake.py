@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as fn
 
 import stack
 from bench.landed import land, telemetry
@@ -54,7 +55,7 @@ def _measure(settings: RegionSettings) -> list[Row]:
     derivations: dict[int, float] = {}
     commits = 0
     try:
-        spark.sql(f"create table {REGION}.history.plain like {REGION}.history.telemetry").collect()
+        _create_plain(spark, settings)
         for number in range(1, HOURS + 1):
             hour = DAY + timedelta(hours=number - 1)
             rows = telemetry(range(ROWS // EACH), hour, EACH, timedelta(seconds=3600 / EACH))
@@ -78,6 +79,15 @@ def _measure(settings: RegionSettings) -> list[Row]:
         Row(id="commits_an_hour", what="commits an arrival hour", value=commits / HOURS, unit="commits"),
         Row(id="files_a_day", what="data files of the day", value=files, unit="files"),
     ]
+
+
+def _create_plain(spark: SparkSession, settings: RegionSettings) -> None:
+    """A table with history's columns, partitions and way of merging."""
+    writer = spark.table(f"{REGION}.history.telemetry").limit(0).writeTo(f"{REGION}.history.plain").using("iceberg")
+    for name in ("write.merge.mode", "write.merge.isolation-level", "write.distribution-mode"):
+        writer = writer.tableProperty(name, history(settings).properties[name])
+    buckets = fn.partitioning.bucket(settings.row.history_buckets, "device_id")
+    writer.partitionedBy(fn.partitioning.days("ts"), buckets).create()
 
 
 def _plain_merge(spark: SparkSession, path: str) -> float:

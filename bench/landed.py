@@ -1,7 +1,9 @@
 """Landing objects for benchmarks of the lake, as the consumer lands them, and generated rows to put into them."""
 
 import io
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import boto3
 import numpy as np
@@ -85,6 +87,11 @@ def telemetry(
         "sub_sequence": pa.array(np.zeros(size), pa.int32()),
         "flags": pa.array(np.zeros(size), pa.int32()),
     }
+    return landing_table(made, size)
+
+
+def landing_table(made: Mapping[str, Any], size: int) -> pa.Table:
+    """A table of landing of `size` rows: the columns in `made`, the others null."""
     columns = [
         pa.array(made[field.name], field.type) if field.name in made else pa.nulls(size, field.type)
         for field in LANDING_SCHEMA

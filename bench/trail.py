@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from pyiceberg.expressions import And, GreaterThanOrEqual, LessThan, Reference
 
 import stack
+from bench.landed import landing_table
 from bench.rows import Row
 from contracts.names import arrival_hour, bucket, landing_key, padded_sequence
 from contracts.record import LANDING_SCHEMA
@@ -192,11 +193,7 @@ def _records(first: int, devices: int, day: datetime) -> pa.Table:
         "sub_sequence": pa.array(np.zeros(size), pa.int32()),
         "flags": pa.array(np.zeros(size), pa.int32()),
     }
-    columns = [
-        pa.array(made[field.name], field.type) if field.name in made else pa.nulls(size, field.type)
-        for field in LANDING_SCHEMA
-    ]
-    return pa.table(columns, schema=LANDING_SCHEMA)
+    return landing_table(made, size)
 
 
 def _name(number: int) -> str:
