@@ -39,7 +39,8 @@ def _readers_left(world: World) -> str:
     rows = world.plain._rows
     for life in world.running:
         for shard in life.worker._holdings:
-            if rows[shard.shard_id].owner != life.machine.name:
+            row = rows.get(shard.shard_id)
+            if row is None or row.owner != life.machine.name:
                 return f"{life.machine.name} still reads {shard.shard_id}"
             if not shard.idle:
                 return f"{life.machine.name} has not done all of {shard.shard_id}"

@@ -204,13 +204,15 @@ class Coordinator:
         # Where reading has begun, a shard that appears late starts as the others did, not as this worker was told.
         start_ms = min((row.start_ms for row in self.rows), default=self.start_ms)
         new = rows_to_insert(self._listed, self.rows, now_ms=now_ms, start_ms=start_ms)
-        if new and self._clock.monotonic_s() - asked_s > self._lease_ttl_s:
+        # A shard that had no row before the list was asked for may be missing from the list because it is new.
+        gone = rows_to_remove(self._listed, self.rows, known_before=known)
+        if (new or gone) and self._clock.monotonic_s() - asked_s > self._lease_ttl_s:
             # A shard of an old list may have been read to its end since, and its row removed.
             raise StreamUnavailable(f"the list of shards came {self._lease_ttl_s:.0f} s ago or earlier")
         if new:
             await self._write(self._leases.insert(new))
             _log.info("shards.found", shards=[row.shard_id for row in new])
-        for row in rows_to_remove(self._listed, self.rows):
+        for row in gone:
             await self._write(self._leases.remove(row))
         if new:
             await self._refresh_rows()

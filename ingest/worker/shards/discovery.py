@@ -1,6 +1,6 @@
 """Which shards get a lease row and which rows are removed, by what stream and lease table list."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from contracts.ledger import LeaseRow
 from ingest.batch import ShardId
@@ -31,16 +31,22 @@ def rows_to_insert(
     ]
 
 
-def rows_to_remove(shards: Iterable[Shard], rows: Sequence[LeaseRow]) -> list[LeaseRow]:
+def rows_to_remove(shards: Iterable[Shard], rows: Sequence[LeaseRow], *, known_before: Set[ShardId]) -> list[LeaseRow]:
     """Ended rows of shards that the stream no longer lists, their retention having passed, and that no row waits for.
 
+    `known_before` are the shards that had a row before the list was asked for. Any other shard may be missing from the
+    list because it was made after it. The rows are read page by page, so they may also lack its parents.
     A row is removed after its parents' rows: without it, its parents' watermarks would count for the region's again.
     """
     listed = {shard.shard_id for shard in shards}
     known = {row.shard_id for row in rows}
     waited_for = {parent for row in rows if not row.ended for parent in row.parents if row.position == ""}
     kept = listed | waited_for
-    return [row for row in rows if row.ended and row.shard_id not in kept and known.isdisjoint(row.parents)]
+    return [
+        row
+        for row in rows
+        if row.ended and row.shard_id in known_before and row.shard_id not in kept and known.isdisjoint(row.parents)
+    ]
 
 
 def readable(row: LeaseRow, rows: Iterable[LeaseRow], listed: set[ShardId]) -> bool:

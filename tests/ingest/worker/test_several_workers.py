@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 from contracts.ledger import LeaseRow, region_watermark_ms
+from ingest.kinesis import Shard
 from ingest.kinesis.memory import MemoryStream
 from ingest.worker import Options, Parts, Worker
 from ingest.worker.shards.balance import fair_share, shard_to_ask_for
@@ -252,7 +253,7 @@ def test_a_child_gets_no_row_of_its_own_while_a_parent_is_to_be_read() -> None:
         assert rows_to_insert(shards, half, now_ms=1_000)[0].shard_id == "shardId-000000000001"
         both = [*half, LeaseRow(shard_id="shardId-000000000001", ended=True)]
         assert readable(both[1], both, {shard.shard_id for shard in shards})
-        assert rows_to_remove([], both) == []
+        assert rows_to_remove([], both, known_before={row.shard_id for row in both}) == []
 
     run_virtually(story())
 
@@ -267,11 +268,19 @@ def test_an_ended_row_goes_after_its_parents_rows_so_that_their_watermarks_do_no
     ]
     rows = [second, first, *living]
     assert region_watermark_ms(rows) == 30
-    while gone := rows_to_remove([], rows):
+    while gone := rows_to_remove([], rows, known_before={row.shard_id for row in rows}):
         for row in gone:
             rows.remove(row)
             assert region_watermark_ms(rows) == 30
     assert rows == living
+
+
+def test_a_row_that_is_younger_than_the_list_of_shards_stays_though_the_list_lacks_its_shard() -> None:
+    """The rows come page by page: a process that is frozen between two pages sees a child and not its parent."""
+    parent = LeaseRow(shard_id="0", ended=True, position="9", fence=1)
+    child = LeaseRow(shard_id="5", parents=["2"], ended=True, position="9", fence=1)
+    assert rows_to_remove([Shard("0")], [parent, child], known_before={"0"}) == []
+    assert rows_to_remove([Shard("0")], [parent, child], known_before={"0", "5"}) == [child]
 
 
 def test_a_shard_found_once_reading_has_begun_files_nothing_into_a_closed_hour() -> None:
