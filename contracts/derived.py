@@ -1,5 +1,5 @@
-"""The derived tables: trips and device days, as Spark writes them, Postgres stages them and marts read them; and
-episodes, which history has alone.
+"""The derived tables: trips and device days, as Spark writes them, Postgres stages them and marts read them; episodes
+and packed hours, which history has alone.
 """
 
 import pyarrow as pa
@@ -75,6 +75,20 @@ DEVICE_DAY: tuple[Column, ...] = (
     ),
 )
 
+PACKED_FORM = 1
+"""Grows with each change of what a packed hour holds or how: hours of another form are packed anew."""
+MOTION_HOUR: tuple[Column, ...] = (
+    Column("device_id", pa.string(), _ID, "The device.", required=True),
+    Column("hour", TIMESTAMP, _HOW, "UTC hour of the events.", required=True),
+    Column(
+        "moments",
+        pa.binary(),
+        _WHERE,
+        "Its usable readings of the hour, packed (lake.derive.motion.packing).",
+        required=True,
+    ),
+)
+
 EPISODE: tuple[Column, ...] = (
     Column("episode_id", pa.string(), _ID, "Device, kind and start: the same in every derivation.", required=True),
     Column("device_id", pa.string(), _ID, "The device.", required=True),
@@ -103,6 +117,7 @@ EPISODE: tuple[Column, ...] = (
 
 TRIP_SCHEMA: pa.Schema = schema_of(TRIP)
 EPISODE_SCHEMA: pa.Schema = schema_of(EPISODE)
+MOTION_HOUR_SCHEMA: pa.Schema = schema_of(MOTION_HOUR)
 DEVICE_DAY_SCHEMA: pa.Schema = schema_of(DEVICE_DAY)
 
 UTILISATION_DAY: tuple[Column, ...] = (

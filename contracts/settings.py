@@ -199,6 +199,8 @@ class RegionSettings(Buckets):
     moving_kmh: float = Field(default=3.0, ge=0)
     trip_least_m: float = Field(default=200.0, ge=0)
     trip_least_s: float = Field(default=180.0, ge=0)
+    pack_from_rows: int = Field(default=1_000_000, ge=0)
+    """A day that still fills up is derived from packed hours once it depends on so many rows of history."""
 
     release_delay_days: int = Field(default=3, ge=0)
     cohort_size: int = Field(default=10, ge=2)

@@ -165,6 +165,17 @@ create table if not exists ops.changed (
     sequence bigint not null,
     changed_at timestamptz not null default now()
 );
+-- UTC hours of the newest days: to be packed again while changed_hour.sequence > packed_hour.sequence or where they are
+-- packed in another form than the present one (contracts.derived.PACKED_FORM).
+create table if not exists ops.changed_hour (
+    hour timestamptz primary key,
+    sequence bigint not null
+);
+create table if not exists ops.packed_hour (
+    hour timestamptz primary key,
+    sequence bigint not null,
+    form integer not null
+);
 create table if not exists ops.derived (
     day date primary key,
     sequence bigint not null,

@@ -16,13 +16,27 @@ def overlapping(utc_day: date, zone: ZoneInfo) -> list[date]:
     return [first + ONE_DAY * n for n in range((last - first).days + 1)]
 
 
-def dirtied(utc_days: Iterable[date], zone: ZoneInfo) -> set[date]:
-    """The business days to derive again after a change on these UTC days: each they overlap, and its neighbours.
+def dirtied(spans: Iterable[tuple[datetime, datetime]], zone: ZoneInfo, look_back: timedelta) -> set[date]:
+    """The business days to derive again after changes between these pairs of instants, both inclusive.
 
-    A day's trips may reach to the next noon and depend on what moved just before midnight (docs/adr/0023).
+    A day depends on the times from `look_back` before its midnight to the next noon (docs/adr/0023). So a change in the
+    afternoon touches its own day alone, one in the morning the day before too, one before midnight the day after.
     """
-    own = {day for utc_day in utc_days for day in overlapping(utc_day, zone)}
-    return {day + ONE_DAY * step for day in own for step in (-1, 0, 1)}
+    days: set[date] = set()
+    for first, last in spans:
+        day = first.astimezone(zone).date()
+        if first <= noon(day, zone):
+            day -= ONE_DAY
+        while midnight(day, zone) - look_back <= last:
+            days.add(day)
+            day += ONE_DAY
+    return days
+
+
+def whole_utc_days(days: Iterable[date]) -> list[tuple[datetime, datetime]]:
+    """The first and the last microsecond of each of these UTC days."""
+    starts = [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in days]
+    return [(start, start + ONE_DAY - timedelta(microseconds=1)) for start in starts]
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:

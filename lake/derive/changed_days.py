@@ -1,19 +1,22 @@
 """The harvest: which days changed, read from history's commits, never from what a run believes it did."""
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
 from itertools import takewhile
 
 import msgspec
+import psycopg
 import structlog
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 
 from contracts.settings import RegionSettings
 from lake.database import transaction
-from lake.derive.business_days import dirtied
+from lake.derive.business_days import dirtied, whole_utc_days
+from lake.derive.hours import has_hours, mark_hours, utc_hours
+from lake.derive.motion.rules import trip_rules
 from lake.derive.progress import HarvestCursor, derive_again, known_days, lock_harvest, mark_changed, move_harvest
-from lake.iceberg.partitions import changed_days, rows_by_day
+from lake.iceberg.partitions import changed_spans, rows_by_day
 from lake.iceberg.snapshots import lineage
 from lake.iceberg.tables import history
 from lake.merge.rollback import undo_lost_merges
@@ -32,9 +35,10 @@ class Harvest(msgspec.Struct, frozen=True):
 def harvest(settings: RegionSettings) -> Harvest:
     """Mark in ops.changed the business days that history's snapshots after the cursor changed.
 
-    Days and cursor move in one transaction. Snapshots that only rewrote files are skipped; a commit of duplicates
-    alone marks nothing. Where history was rolled back behind the cursor, the days that the lost snapshots changed are
-    due again, and so are the objects that they had merged; where the snapshots between are not kept, every day is.
+    Days and cursor move in one transaction; so do the hours that changed (lake.derive.hours). Snapshots that only
+    rewrote files are skipped; a commit of duplicates alone marks nothing. Where history was rolled back behind the
+    cursor, the days that the lost snapshots changed are due again, and so are the objects that they had merged; where
+    the snapshots between are not kept, every day is.
     """
     with transaction(settings) as connection:
         cursor = lock_harvest(connection)
@@ -44,10 +48,14 @@ def harvest(settings: RegionSettings) -> Harvest:
             return Harvest(snapshots=0, days=0, sequence=cursor.sequence if cursor else 0)
         found = _since(table, chain, cursor.snapshot_id if cursor else None)
         sequence = chain[0].sequence_number or 0
+        if found is None or (cursor is not None and not has_hours(connection)):
+            mark_hours(connection, dict.fromkeys(utc_hours(whole_utc_days(rows_by_day(table))), sequence), again=True)
         if found is None:
-            marks = _everything(settings, known_days(connection), table, sequence)
+            marks = dict.fromkeys(
+                _dirtied(settings, whole_utc_days(rows_by_day(table))) | known_days(connection), sequence
+            )
         else:
-            marks = _marks(settings, table, found.fresh) | dict.fromkeys(_days(settings, table, found.lost), sequence)
+            marks = _note(settings, connection, table, found, sequence)
         if found is None or found.lost:
             log.warning("history was rolled back, or snapshots expired unread", region=settings.region, days=len(marks))
             undo_lost_merges(connection, settings.region, table)
@@ -81,23 +89,27 @@ def _since(table: Table, chain: Sequence[Snapshot], cursor: int | None) -> _Sinc
     return _Since(list(fresh)[::-1], lost[::-1])
 
 
-def _marks(settings: RegionSettings, table: Table, snapshots: Sequence[Snapshot]) -> dict[date, int]:
-    marks: dict[date, int] = {}
-    for snapshot in snapshots:
-        for day in _days(settings, table, [snapshot]):
-            marks[day] = max(marks.get(day, 0), snapshot.sequence_number or 0)
-    return marks
+def _note(
+    settings: RegionSettings, connection: psycopg.Connection, table: Table, found: _Since, sequence: int
+) -> dict[date, int]:
+    """Mark the hours that these snapshots changed; returns the days to mark, each with its sequence number."""
+    days: dict[date, int] = {}
+    for snapshot in found.fresh:
+        spans, number = _changed(table, snapshot), snapshot.sequence_number or 0
+        mark_hours(connection, dict.fromkeys(utc_hours(spans), number))
+        days |= {day: max(days.get(day, 0), number) for day in _dirtied(settings, spans)}
+    lost = set().union(*(_changed(table, snapshot) for snapshot in found.lost))
+    if lost:
+        mark_hours(connection, dict.fromkeys(utc_hours(lost), sequence), again=True)
+    return days | dict.fromkeys(_dirtied(settings, lost), sequence)
 
 
-def _days(settings: RegionSettings, table: Table, snapshots: Sequence[Snapshot]) -> set[date]:
-    """The business days that these snapshots changed; one that only rewrote files changed none."""
-    utc_days: set[date] = set()
-    for snapshot in snapshots:
-        if snapshot.summary is None or snapshot.summary.operation is not Operation.REPLACE:
-            utc_days |= changed_days(table, snapshot)
-    return dirtied(utc_days, settings.row.zone)
+def _changed(table: Table, snapshot: Snapshot) -> set[tuple[datetime, datetime]]:
+    """The times that a snapshot changed; one that only rewrote files changed none."""
+    if snapshot.summary is not None and snapshot.summary.operation is Operation.REPLACE:
+        return set()
+    return changed_spans(table, snapshot, "ts")
 
 
-def _everything(settings: RegionSettings, known: set[date], table: Table, sequence: int) -> dict[date, int]:
-    """All days that history has or had: those of its partitions, and those known from before."""
-    return dict.fromkeys(dirtied(rows_by_day(table), settings.row.zone) | known, sequence)
+def _dirtied(settings: RegionSettings, spans: Iterable[tuple[datetime, datetime]]) -> set[date]:
+    return dirtied(spans, settings.row.zone, timedelta(seconds=trip_rules(settings).look_back_s))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
+from functools import reduce
 from uuid import UUID, uuid4
 
 import pyarrow as pa
@@ -10,16 +11,18 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
 from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, TRIP_SCHEMA
-from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, TRIP_TABLE
+from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, MOTION_HOUR_TABLE, TRIP_TABLE
 from contracts.settings import RegionSettings
 from lake.derive.changed_days import harvest
+from lake.derive.hours import Packing, days_that_fill_up, plan_packing, rows_within
 from lake.derive.motion.rules import TripRules, trip_rules
-from lake.derive.motion.spark import split, to_device_days
+from lake.derive.motion.spark import hours_to_device_days, split, to_device_days
+from lake.derive.packed import harvested, pack_hours, read_hours
 from lake.derive.progress import begin, derivation_state, due_days, finish
 from lake.derive.replace import differing, in_days, replace_days
-from lake.derive.source import pin, read_history, spans_of
+from lake.derive.source import Pinned, pin, read_history, spans_of
 from lake.iceberg.conflicts import retry_conflicts
-from lake.iceberg.tables import ensure_tables, table
+from lake.iceberg.tables import ensure_tables, history, table
 
 log = structlog.get_logger()
 _SCHEMAS: dict[str, pa.Schema] = {
@@ -61,9 +64,13 @@ def _derive_once(
     counts: dict[str, int | float] = {"days": len(wanted), "derived": len(stale), "changed": 0}
     if not stale or pinned is None:
         return counts
-    rules = trip_rules(settings)
-    rows = read_history(spark, settings.region, pinned, spans_of(stale, rules))
-    frames = derive(rows, rules, stale)
+    packed_before = _snapshot_id(settings, MOTION_HOUR_TABLE)
+    packing = None if again else _packing(settings, stale)
+    if packing:
+        pinned = min(pinned, harvested(packing), key=lambda one: one.sequence)
+    frames = split(
+        _device_days(spark, settings, pinned, packing, packed_before, stale).persist(StorageLevel.MEMORY_AND_DISK)
+    )
     try:
         changed = _differing(spark, settings, frames, before, stale)
         every = set().union(*changed.values())
@@ -77,6 +84,35 @@ def _derive_once(
         spark.catalog.clearCache()
     log.info("derived", region=settings.region, days=len(stale), changed=len(every), sequence=pinned.sequence)
     return counts | {"changed": len(every)} | _rows(changed)
+
+
+def _packing(settings: RegionSettings, stale: Sequence[date]) -> Packing | None:
+    """What of these days is read packed: those that still fill up, where they depend on much."""
+    days, rules = days_that_fill_up(settings, stale), trip_rules(settings)
+    if not days or rows_within(history(settings), spans_of(days, rules)) < settings.pack_from_rows:
+        return None
+    return plan_packing(settings, days, spans_of(days, rules))
+
+
+def _device_days(
+    spark: SparkSession,
+    settings: RegionSettings,
+    pinned: Pinned,
+    packing: Packing | None,
+    since: int | None,
+    stale: Sequence[date],
+) -> DataFrame:
+    """Device days of the stale days: those in `packing` from packed hours, the others from history's rows."""
+    rules = trip_rules(settings)
+    whole = sorted(set(stale).difference(packing.days if packing else ()))
+    made = []
+    if packing:
+        pack_hours(spark, settings, packing, since)
+        hours = read_hours(spark, settings, spans_of(packing.days, rules))
+        made.append(hours_to_device_days(hours, rules, packing.days))
+    if whole:
+        made.append(to_device_days(read_history(spark, settings.region, pinned, spans_of(whole, rules)), rules, whole))
+    return reduce(DataFrame.union, made)
 
 
 def _differing(

@@ -43,6 +43,11 @@ class HarvestCursor(msgspec.Struct, frozen=True):
 def lock_harvest(connection: psycopg.Connection) -> HarvestCursor | None:
     """The cursor, None before the first harvest. Locks out other harvests until the transaction ends."""
     connection.execute("select pg_advisory_xact_lock(hashtext('fleetlake.harvest'))")
+    return read_cursor(connection)
+
+
+def read_cursor(connection: psycopg.Connection) -> HarvestCursor | None:
+    """The cursor, None before the first harvest."""
     row = connection.execute(
         "select snapshot_id, sequence from ops.harvest_cursor where table_name = %s", [HISTORY_TABLE]
     ).fetchone()

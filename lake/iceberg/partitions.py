@@ -2,13 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+from pyiceberg.conversions import from_bytes
 from pyiceberg.manifest import DataFileContent, ManifestEntry, ManifestEntryStatus
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.transforms import HourTransform
+from pyiceberg.types import NestedField, PrimitiveType
 
 _EPOCH = date(1970, 1, 1)
+_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def rows_by_day(table: Table) -> Counter[date]:
@@ -20,7 +24,7 @@ def rows_by_day(table: Table) -> Counter[date]:
     for manifest in snapshot.manifests(table.io):
         for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
             sign = 1 if entry.data_file.content == DataFileContent.DATA else -1
-            rows[day_of(entry)] += sign * entry.data_file.record_count
+            rows[day_of(table, entry)] += sign * entry.data_file.record_count
     return rows
 
 
@@ -48,9 +52,40 @@ def gained_rows(snapshot: Snapshot) -> int:
     return rows - (count("added-position-deletes") - count("removed-position-deletes"))
 
 
-def changed_days(table: Table, snapshot: Snapshot) -> set[date]:
-    """The days of the partitions in which the snapshot itself added or removed a file."""
-    return {day_of(entry) for entry in _own_entries(table, snapshot)}
+def changed_spans(table: Table, snapshot: Snapshot, column: str) -> set[tuple[datetime, datetime]]:
+    """The least and the greatest time in each data file that the snapshot itself added or removed, both inclusive.
+
+    column: the timestamp that the first partition field is a day of. A file without bounds has its whole day, and so
+    has a partition of which the snapshot only marked rows as deleted: their times are not in the manifest.
+    """
+    field = table.schema().find_field(column)
+    spans: set[tuple[datetime, datetime]] = set()
+    marked, with_data = set(), set()
+    for entry in _own_entries(table, snapshot):
+        place = (
+            day_of(table, entry),
+            tuple(entry.data_file.partition[at] for at in range(len(entry.data_file.partition))),
+        )
+        if entry.data_file.content != DataFileContent.DATA:
+            marked.add(place)
+            continue
+        with_data.add(place)
+        spans.add(_bounds(entry, field) or _whole(place[0]))
+    return spans | {_whole(day) for day, _ in marked - with_data}
+
+
+def _bounds(entry: ManifestEntry, field: NestedField) -> tuple[datetime, datetime] | None:
+    low = (entry.data_file.lower_bounds or {}).get(field.field_id)
+    high = (entry.data_file.upper_bounds or {}).get(field.field_id)
+    if low is None or high is None or not isinstance(field.field_type, PrimitiveType):
+        return None
+    first, last = (from_bytes(field.field_type, bound) for bound in (low, high))
+    return _START + timedelta(microseconds=first), _START + timedelta(microseconds=last)
+
+
+def _whole(day: date) -> tuple[datetime, datetime]:
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return start, start + timedelta(days=1) - timedelta(microseconds=1)
 
 
 def _own_entries(table: Table, snapshot: Snapshot) -> Iterator[ManifestEntry]:
@@ -63,7 +98,10 @@ def _own_entries(table: Table, snapshot: Snapshot) -> Iterator[ManifestEntry]:
                 yield entry
 
 
-def day_of(entry: ManifestEntry) -> date:
-    """The first partition field of all our tables is a day: a transform's count of days, or a date."""
+def day_of(table: Table, entry: ManifestEntry) -> date:
+    """The day of a file: the first partition field of all our tables is a date, or a transform's days or hours."""
     value = entry.data_file.partition[0]
-    return value if isinstance(value, date) else _EPOCH + timedelta(days=value)
+    if isinstance(value, date):
+        return value
+    hourly = isinstance(table.specs()[entry.data_file.spec_id].fields[0].transform, HourTransform)
+    return _EPOCH + timedelta(days=value // 24 if hourly else value)

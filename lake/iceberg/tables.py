@@ -11,11 +11,11 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.sorting import SortField, SortOrder
-from pyiceberg.transforms import BucketTransform, DayTransform, IdentityTransform, Transform
+from pyiceberg.transforms import BucketTransform, DayTransform, HourTransform, IdentityTransform, Transform
 from pyiceberg.types import NestedField
 
-from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, TRIP_SCHEMA
-from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, HISTORY_TABLE, TRIP_TABLE
+from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, MOTION_HOUR_SCHEMA, TRIP_SCHEMA
+from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, HISTORY_TABLE, MOTION_HOUR_TABLE, TRIP_TABLE
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import RegionSettings
 from lake.iceberg.catalog import catalog, creating
@@ -60,6 +60,7 @@ def ensure_tables(settings: RegionSettings) -> None:
         ("ts", DayTransform(), "ts_day"),
         ("device_id", BucketTransform(settings.row.history_buckets), "device_id_bucket"),
     ]
+    by_hour_and_device: list[_Partition] = [("hour", HourTransform(), "hour_hour"), by_day_and_device[1]]
     tables = catalog(settings)
     with creating(settings):
         _ensure_namespace(tables)
@@ -67,6 +68,7 @@ def ensure_tables(settings: RegionSettings) -> None:
         _ensure(settings, TRIP_TABLE, TRIP_SCHEMA, by_day, ("device_id", "start_ts"), _TRIP)
         _ensure(settings, EPISODE_TABLE, EPISODE_SCHEMA, by_day, ("device_id", "start_ts"), _TRIP)
         _ensure(settings, DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, by_day, ("device_id",), _DEVICE_DAY)
+        _ensure(settings, MOTION_HOUR_TABLE, MOTION_HOUR_SCHEMA, by_hour_and_device, ("device_id",), _COMMON)
 
 
 def history(settings: RegionSettings) -> Table:

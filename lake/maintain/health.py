@@ -53,7 +53,7 @@ def files_by_day(table: Table) -> list[DayFiles]:
     """The files of each day of the current snapshot, in order of days. Deletes count for the day that they are in."""
     days: dict[date, DayFiles] = {}
     for entry in _entries(table):
-        day = day_of(entry)
+        day = day_of(table, entry)
         found = days.setdefault(day, DayFiles(day))
         if entry.data_file.content != DataFileContent.DATA:
             found.delete_files += 1

@@ -26,6 +26,7 @@ from contracts.names import (
     DEVICE_DAY_TABLE,
     EPISODE_TABLE,
     HISTORY_TABLE,
+    MOTION_HOUR_TABLE,
     TRIP_TABLE,
     arrival_hour,
     landing_key,
@@ -168,7 +169,7 @@ def for_few_rows(session: "SparkSession") -> "SparkSession":
 
 def empty_lake(settings: RegionSettings) -> None:
     """The region as if nothing had ever landed: no Iceberg table, no ledger, no lease, nothing in ops."""
-    for table in (HISTORY_TABLE, TRIP_TABLE, EPISODE_TABLE, DEVICE_DAY_TABLE):
+    for table in (HISTORY_TABLE, TRIP_TABLE, EPISODE_TABLE, DEVICE_DAY_TABLE, MOTION_HOUR_TABLE):
         if catalog(settings).table_exists(table):
             catalog(settings).drop_table(table)
     dynamodb = boto3.resource("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
@@ -180,7 +181,8 @@ def empty_lake(settings: RegionSettings) -> None:
     with transaction(settings) as connection:
         connection.execute(
             "truncate ops.landing_object, ops.landing_cursor, ops.ledger_listing, ops.set_aside, ops.merge,"
-            " ops.table_health, ops.harvest_cursor, ops.changed, ops.derived, ops.deriving, ops.applied, ops.watermarks"
+            " ops.table_health, ops.harvest_cursor, ops.changed, ops.changed_hour, ops.packed_hour,"
+            " ops.derived, ops.deriving, ops.applied, ops.watermarks"
         )
 
 

@@ -1,6 +1,6 @@
 """Rows of history become device days with their trips and episodes, as Arrow tables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -60,17 +60,27 @@ def derive_table(rows: pa.Table, rules: TripRules, days: Sequence[date] | None =
 
 def derive_ordered(rows: pa.Table, calendar: Calendar, rules: TripRules) -> pa.Table:
     """The same of rows in order: whole devices, one after the other."""
-    readings, starts = usable(rows), device_starts(rows)
+    return derive_moments(device_moments(rows), calendar, rules)
+
+
+def derive_moments(devices: Iterable[tuple[str, Moments]], calendar: Calendar, rules: TripRules) -> pa.Table:
+    """The same of each device's moments."""
     limits = rules.limits
     made: list[_Row] = []
-    for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-        device = rows["device_id"][start].as_py()
-        moments = merge_moments(Readings(*(column[start:end] for column in readings)))
+    for device, moments in devices:
         for place, low, first, after, high in _slices(moments, calendar):
             around = Moments(*(column[low:high] for column in moments))
             derived = derive_device_day(around, first - low, after - low, calendar.bounds[place], limits)
             made.append(_device_day(device, calendar.days[place], derived, around))
     return pa.Table.from_pylist(made, schema=MADE_SCHEMA)
+
+
+def device_moments(rows: pa.Table) -> Iterator[tuple[str, Moments]]:
+    """Each device of rows in order, and its moments."""
+    readings, starts = usable(rows), device_starts(rows)
+    for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        moments = merge_moments(Readings(*(column[start:end] for column in readings)))
+        yield rows["device_id"][start].as_py(), moments
 
 
 def days_with_rows(rows: pa.Table, rules: TripRules) -> list[date]:

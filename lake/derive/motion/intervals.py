@@ -6,7 +6,7 @@ import numpy as np
 
 from lake.derive.motion.compiling import helper, scalar
 from lake.derive.motion.geometry import haversine_km
-from lake.derive.motion.moments import Moments
+from lake.derive.motion.moments import Held, Moments, hold
 from lake.derive.motion.outliers import follows, is_jump, keep_odometer, keep_positions
 from lake.derive.motion.readings import UNKNOWN
 from lake.derive.motion.rules import Limits
@@ -56,9 +56,10 @@ def to_intervals(moments: Moments, limits: Limits) -> Intervals:
     ts, lat, lon = moments.ts, moments.lat, moments.lon
     placed = keep_positions(ts, lat, lon, moments.speed)
     places = np.flatnonzero(placed)
-    state = _states(moments, places, limits)
-    engine = _engines(moments, state)
-    fuel = _fuel(moments, state)
+    held = hold(moments)
+    state = _states(moments, held, places, limits)
+    engine = _engines(moments, held, state)
+    fuel = _fuel(moments, held, state)
     step_km, counted_km, step_to = _steps(ts, lat, lon, places, state, limits)
     counts = keep_odometer(ts, moments.odometer)
     odometer_km, odometer_to = _odometer_steps(ts, moments.odometer, counts)
@@ -66,7 +67,7 @@ def to_intervals(moments: Moments, limits: Limits) -> Intervals:
 
 
 @helper
-def _states(moments: Moments, places: Any, limits: Limits) -> Any:
+def _states(moments: Moments, held: Held, places: Any, limits: Limits) -> Any:
     """Motion, by the rules of `_by_speed`, `_by_positions` and `_over_long`.
 
     An interval longer than limits.gap_us is not known. A short one is what the speed at its start says, unless the
@@ -89,13 +90,13 @@ def _states(moments: Moments, places: Any, limits: Limits) -> Any:
         kmh = moments.speed[at] if trusted else np.nan
         close = stepped and ts[places[before + 1]] - ts[places[before]] <= _LONG_US
         if elapsed_us > _LONG_US:
-            state[at] = _over_long(moments, places, before, stepped, at, limits)
+            state[at] = _over_long(moments, held, places, before, stepped, at, limits)
         elif not np.isnan(kmh) and (elapsed_us <= _SPEED_TELLS_US or not close):
             state[at] = _by_speed(moments, places, before, close, kmh, moved, limits)
         elif stepped:
             state[at] = _by_positions(moments, places, before, limits)
-        elif trusted and not np.isnan(moments.held_speed[at]):
-            state[at] = MOVING if moments.held_speed[at] > limits.moving_kmh else STANDING
+        elif trusted and not np.isnan(held.speed[at]):
+            state[at] = MOVING if held.speed[at] > limits.moving_kmh else STANDING
         else:
             state[at] = STANDING
         moved = state[at] == MOVING
@@ -136,7 +137,7 @@ def _by_positions(moments: Moments, places: Any, before: int, limits: Limits) ->
 
 
 @scalar
-def _over_long(moments: Moments, places: Any, before: int, stepped: bool, at: int, limits: Limits) -> int:
+def _over_long(moments: Moments, held: Held, places: Any, before: int, stepped: bool, at: int, limits: Limits) -> int:
     """An interval in which the device may have slept. Moving where it came on briskly, or came on while both ends are
     in motion; not known where it came on otherwise or nothing says whether it did; else standing.
     """
@@ -146,7 +147,7 @@ def _over_long(moments: Moments, places: Any, before: int, stepped: bool, at: in
     if is_jump(km, elapsed_us):
         return NOT_KNOWN
     pace = km * 3600e6 / elapsed_us
-    in_motion = moments.held_speed[at] > limits.moving_kmh and moments.speed[at + 1] > limits.moving_kmh
+    in_motion = held.speed[at] > limits.moving_kmh and moments.speed[at + 1] > limits.moving_kmh
     if km > STILL_KM and (pace > _BRISK_KMH or (in_motion and pace > limits.moving_kmh)):
         return MOVING
     return NOT_KNOWN if km > _FAR_KM else STANDING
@@ -166,7 +167,7 @@ def _stuck(moments: Moments, places: Any, limits: Limits) -> bool:
 
 
 @helper
-def _engines(moments: Moments, state: Any) -> Any:
+def _engines(moments: Moments, held: Held, state: Any) -> Any:
     """The engine over each interval, as held at its start; over a long one only if the moment at its end agrees.
 
     A long interval of which neither motion nor the engine is known is not known (changes `state`).
@@ -174,20 +175,20 @@ def _engines(moments: Moments, state: Any) -> Any:
     engine = np.full(len(moments.ts), UNKNOWN, np.int8)
     for at in range(len(moments.ts) - 1):
         long = moments.ts[at + 1] - moments.ts[at] > _LONG_US
-        if state[at] != NOT_KNOWN and (not long or moments.held_engine[at] == moments.engine[at + 1]):
-            engine[at] = moments.held_engine[at]
+        if state[at] != NOT_KNOWN and (not long or held.engine[at] == moments.engine[at + 1]):
+            engine[at] = held.engine[at]
         if long and state[at] == STANDING and engine[at] == UNKNOWN:
             state[at] = NOT_KNOWN
     return engine
 
 
 @helper
-def _fuel(moments: Moments, state: Any) -> Any:
+def _fuel(moments: Moments, held: Held, state: Any) -> Any:
     """Litres by the rate held at the start; not over intervals of which nothing is known."""
     fuel = np.full(len(moments.ts), np.nan)
     for at in range(len(moments.ts) - 1):
         if state[at] != NOT_KNOWN:
-            fuel[at] = moments.held_fuel[at] * (moments.ts[at + 1] - moments.ts[at]) / 3600e6
+            fuel[at] = held.fuel[at] * (moments.ts[at + 1] - moments.ts[at]) / 3600e6
     return fuel
 
 

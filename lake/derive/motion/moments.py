@@ -16,8 +16,8 @@ ENGINE_HOLDS_US = FUEL_HOLDS_US = 300_000_000
 class Moments(NamedTuple):
     """Arrays of one entry for each ts of one device, in order; NaN and UNKNOWN where nothing is known.
 
-    speed, odometer, fuel_level, lat, lon: of the moment itself. held_speed, held_engine, held_fuel: of the moment, or
-    the newest before it that is not older than its age limit. records, flagged, late: rows of history with this ts.
+    ts in epoch microseconds, lat and lon in degrees, speed in km/h, odometer in km, fuel in l/h, fuel_level in percent
+    of the tank: of the moment itself. records, flagged, late: rows of history with this ts.
     """
 
     ts: Any
@@ -26,13 +26,19 @@ class Moments(NamedTuple):
     speed: Any
     odometer: Any
     engine: Any
+    fuel: Any
     fuel_level: Any
-    held_speed: Any
-    held_engine: Any
-    held_fuel: Any
     records: Any
     flagged: Any
     late: Any
+
+
+class Held(NamedTuple):
+    """What holds at each moment: its own reading, or the newest before it that is not older than its age limit."""
+
+    speed: Any
+    engine: Any
+    fuel: Any
 
 
 @entry
@@ -40,8 +46,7 @@ def merge_moments(rows: Readings) -> Moments:
     """One moment for each ts of a device's rows, which are in order; repeated rows count once.
 
     A receiver and a control unit often report one time in two messages: each reading of the moment is the first that
-    a row of it has, in order of arrival. Messages of alternating times make one state too: a reading holds until the
-    next of its kind, at most for its age limit.
+    a row of it has, in order of arrival.
     """
     count, last = 0, np.int64(0)
     for row in range(len(rows.ts)):
@@ -75,20 +80,19 @@ def merge_moments(rows: Readings) -> Moments:
             level[at] = rows.fuel_level[row]
         if engine[at] == UNKNOWN:
             engine[at] = rows.engine[row]
-    return Moments(
-        ts,
-        lat,
-        lon,
-        speed,
-        odometer,
-        engine,
-        level,
-        _hold(ts, speed, SPEED_HOLDS_US),
-        _hold_state(ts, engine, ENGINE_HOLDS_US),
-        _hold(ts, fuel, FUEL_HOLDS_US),
-        records,
-        flagged,
-        late,
+    return Moments(ts, lat, lon, speed, odometer, engine, fuel, level, records, flagged, late)
+
+
+@helper
+def hold(moments: Moments) -> Held:
+    """Messages of alternating times make one state: a reading holds until the next of its kind, or for its age limit.
+
+    Nothing holds from before the first of these moments.
+    """
+    return Held(
+        _hold(moments.ts, moments.speed, SPEED_HOLDS_US),
+        _hold_state(moments.ts, moments.engine, ENGINE_HOLDS_US),
+        _hold(moments.ts, moments.fuel, FUEL_HOLDS_US),
     )
 
 

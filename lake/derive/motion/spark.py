@@ -2,20 +2,34 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from itertools import pairwise
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as fn
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, TRIP_SCHEMA
+from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, MOTION_HOUR_SCHEMA, TRIP_SCHEMA
 from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, TRIP_TABLE
-from lake.derive.motion.device_days import EPISODES, MADE_SCHEMA, TRIPS, Calendar, days_with_rows, derive_ordered
+from lake.derive.motion.device_days import (
+    EPISODES,
+    MADE_SCHEMA,
+    TRIPS,
+    Calendar,
+    days_with_rows,
+    derive_moments,
+    derive_ordered,
+    device_moments,
+)
+from lake.derive.motion.moments import Moments
+from lake.derive.motion.packing import hours_of, pack, unpack
 from lake.derive.motion.readings import READ, device_starts, require
 from lake.derive.motion.rules import TripRules
 
 _ROWS_AT_ONCE = 200_000
 """Rows that are gathered before the devices that are whole among them are derived. One device may have more."""
+_HOURS_AT_ONCE = 2_000
+"""Likewise packed hours, which have some hundred moments each."""
 
 
 def to_device_days(rows: DataFrame, rules: TripRules, days: Sequence[date] | None = None) -> DataFrame:
@@ -24,16 +38,52 @@ def to_device_days(rows: DataFrame, rules: TripRules, days: Sequence[date] | Non
     rows: the columns READ of history, any order. days: those to make, all that have a row if None.
     Raises SchemaMismatch where a column is missing.
     """
-    require(rows.columns)
-    by_device = rows.select(*READ).repartition("device_id")
-    ordered = by_device.sortWithinPartitions("device_id", "ts", "arrival_ts", "record_id")
 
     def made(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for whole in whole_devices(batches):
             calendar = Calendar(days if days is not None else days_with_rows(whole, rules), rules)
             yield from derive_ordered(whole, calendar, rules).to_batches()
 
+    return _by_device(rows).mapInArrow(made, from_arrow_schema(MADE_SCHEMA))
+
+
+def to_motion_hours(rows: DataFrame) -> DataFrame:
+    """Packed hours, in the columns of MOTION_HOUR_SCHEMA, of rows as `to_device_days` takes them."""
+
+    def packed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for whole in whole_devices(batches):
+            made = [
+                {"device_id": device, "hour": hour_us, "moments": pack(hour_us, of_hour)}
+                for device, moments in device_moments(whole)
+                for hour_us, of_hour in hours_of(moments)
+            ]
+            yield from pa.Table.from_pylist(made, schema=MOTION_HOUR_SCHEMA).to_batches()
+
+    return _by_device(rows).mapInArrow(packed, from_arrow_schema(MOTION_HOUR_SCHEMA))
+
+
+def hours_to_device_days(hours: DataFrame, rules: TripRules, days: Sequence[date]) -> DataFrame:
+    """Device days as `to_device_days` makes them, of packed hours: those of all moments that the days depend on."""
+    ordered = hours.repartition("device_id").sortWithinPartitions("device_id", "hour")
+
+    def made(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        calendar = Calendar(days, rules)
+        for whole in whole_devices(batches, _HOURS_AT_ONCE):
+            yield from derive_moments(_unpacked(whole), calendar, rules).to_batches()
+
     return ordered.mapInArrow(made, from_arrow_schema(MADE_SCHEMA))
+
+
+def _unpacked(hours: pa.Table) -> Iterator[tuple[str, Moments]]:
+    starts = device_starts(hours).tolist()
+    for start, end in pairwise(starts):
+        yield hours["device_id"][start].as_py(), unpack(hours["moments"].slice(start, end - start).to_pylist())
+
+
+def _by_device(rows: DataFrame) -> DataFrame:
+    require(rows.columns)
+    by_device = rows.select(*READ).repartition("device_id")
+    return by_device.sortWithinPartitions("device_id", "ts", "arrival_ts", "record_id")
 
 
 def split(made: DataFrame) -> dict[str, DataFrame]:

@@ -11,7 +11,10 @@ from lake.derive.business_days import (
     midnight,
     overlapping,
     runs_of,
+    whole_utc_days,
 )
+from lake.derive.motion.rules import TripRules
+from lake.derive.source import spans_of
 
 ZONES = [
     ZoneInfo(name) for name in ("Europe/Berlin", "America/Chicago", "Asia/Kuala_Lumpur", "Africa/Johannesburg", "UTC")
@@ -26,11 +29,20 @@ def test_a_utc_day_overlaps_two_business_days_west_and_east_of_greenwich():
 
 
 @given(DAYS, st.sampled_from(ZONES), st.floats(0, 0.999999))
-def test_every_instant_of_a_changed_utc_day_is_in_a_dirtied_business_day(day, zone, share):
+def test_a_change_dirties_exactly_the_business_days_that_depend_on_its_instant(day, zone, share):
+    rules = TripRules(stop_s=300, gap_s=3600, moving_kmh=5.0, time_zone=zone.key)
     instant = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=share)
-    own = instant.astimezone(zone).date()
-    assert {own - timedelta(days=1), own, own + timedelta(days=1)} <= dirtied([day], zone)
-    assert len(dirtied([day], zone)) <= 4
+    around = [instant.astimezone(zone).date() + timedelta(days=n) for n in range(-3, 4)]
+    depend = {one for one in around for span in spans_of([one], rules) if span.start <= instant < span.end}
+    assert dirtied([(instant, instant)], zone, timedelta(seconds=rules.look_back_s)) == depend
+    assert 1 <= len(depend) <= 2
+
+
+@given(DAYS, st.sampled_from(ZONES))
+def test_a_change_of_unknown_time_dirties_every_business_day_that_its_utc_day_may_touch(day, zone):
+    days = dirtied(whole_utc_days([day]), zone, timedelta(hours=1))
+    assert set(overlapping(day, zone)) <= days
+    assert len(days) <= 4
 
 
 @given(st.sets(DAYS, max_size=20))

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 
-from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, TRIP_SCHEMA
+from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, MOTION_HOUR_SCHEMA, TRIP_SCHEMA
 from contracts.record import LANDING_SCHEMA
 from lake.iceberg import catalog as catalogs
 from lake.iceberg.tables import ensure_tables, history, table
@@ -15,7 +15,7 @@ def test_two_creators_at_once_end_with_one_set_of_tables(landing):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(ensure_tables, [landing.settings] * 4))
     ensure_tables(landing.settings)
-    assert len(catalogs.catalog(landing.settings).list_tables("history")) == 4
+    assert len(catalogs.catalog(landing.settings).list_tables("history")) == 5
 
 
 def test_tables_have_the_contracts_columns(landing):
@@ -24,6 +24,7 @@ def test_tables_have_the_contracts_columns(landing):
         ("history.trip", TRIP_SCHEMA),
         ("history.episode", EPISODE_SCHEMA),
         ("history.device_day", DEVICE_DAY_SCHEMA),
+        ("history.motion_hour", MOTION_HOUR_SCHEMA),
     ):
         stored = schema_to_pyarrow(table(landing.settings, name).schema(), include_field_ids=False)
         assert [(f.name, f.nullable) for f in stored] == [(f.name, f.nullable) for f in schema]

@@ -111,7 +111,13 @@ def test_health_is_kept_for_each_table(spark, landing):
     a_day_of_hours(spark, landing, hours=2)
     maintain(spark, landing.settings)
     health = {one.table: one for one in latest_health(landing.settings)}
-    assert set(health) == {"history.telemetry", "history.trip", "history.episode", "history.device_day"}
+    assert set(health) == {
+        "history.telemetry",
+        "history.trip",
+        "history.episode",
+        "history.device_day",
+        "history.motion_hour",
+    }
     found = health["history.telemetry"]
     assert (found.rows, found.days, found.largest_day_rows, found.snapshots) == (180, 1, 180, 2)
     assert 0 < found.metadata_bytes < 100_000
