@@ -28,10 +28,12 @@ class LocalSparkJobs:
 
         from lake.run import run
         from lake.spark.session import java_for_launch, spark_config
+        from lake.spark.size import is_large
         from lake.stores import away
 
-        context.log.info(f"{type(job).__name__} in this process")
-        pyspark = LazyPySparkResource(spark_config=spark_config(self._settings))
+        large = is_large(self._settings, job)
+        context.log.info(f"{type(job).__name__} in this process, {'large' if large else 'small'} session")
+        pyspark = LazyPySparkResource(spark_config=spark_config(self._settings, large=large))
         with java_for_launch(self._settings):
             session = pyspark.spark_session
         try:

@@ -155,7 +155,8 @@ class RegionSettings(Buckets):
 
     catalog: Literal["sql", "glue"] = "sql"
     spark: Literal["local", "emr-serverless"] = "local"
-    spark_memory: str = "2g"
+    spark_memory: str = ""
+    """Java's heap of a local session; chosen by the work's size where empty (lake.spark.size)."""
     emr: EmrServerless = EmrServerless()
     state: Path = Path(".fleetlake")
     """A folder of this machine for caches (jars, Java) and local Spark scratch."""

@@ -1,7 +1,7 @@
 """ops.changed_hour and ops.packed_hour: the newest UTC hours of history that changed, and those packed again since.
 
 A day that fills up is derived after each of its hours. What its earlier hours say of motion is kept packed in
-history.motion_hour, so that only the hours that changed are read from history again (docs/adr/0096).
+history.motion_hour, so that only the hours that changed are read from history again (docs/adr/0103).
 """
 
 from collections.abc import Iterable, Mapping, Sequence

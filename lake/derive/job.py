@@ -1,8 +1,9 @@
 """The job DeriveDays."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
-from functools import reduce
+from functools import partial, reduce
 from uuid import UUID, uuid4
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, TRIP_SCHEMA
 from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, MOTION_HOUR_TABLE, TRIP_TABLE
 from contracts.settings import RegionSettings
+from lake.derive.batches import ROWS_A_GIB, in_batches
 from lake.derive.changed_days import harvest
 from lake.derive.hours import Packing, days_that_fill_up, plan_packing, rows_within
 from lake.derive.motion.rules import TripRules, trip_rules
@@ -22,7 +24,9 @@ from lake.derive.progress import begin, derivation_state, due_days, finish
 from lake.derive.replace import differing, in_days, replace_days
 from lake.derive.source import Pinned, pin, read_history, spans_of
 from lake.iceberg.conflicts import retry_conflicts
+from lake.iceberg.partitions import rows_by_day
 from lake.iceberg.tables import ensure_tables, history, table
+from lake.spark.session import memory_gib
 
 log = structlog.get_logger()
 _SCHEMAS: dict[str, pa.Schema] = {
@@ -30,6 +34,10 @@ _SCHEMAS: dict[str, pa.Schema] = {
     EPISODE_TABLE: EPISODE_SCHEMA,
     DEVICE_DAY_TABLE: DEVICE_DAY_SCHEMA,
 }
+
+
+_FEW_DAYS = 4
+"""So few are one batch."""
 
 
 def derive(rows: DataFrame, rules: TripRules, days: Sequence[date] | None = None) -> dict[str, DataFrame]:
@@ -42,28 +50,41 @@ def derive_days(
 ) -> dict[str, int | float]:
     """Derive those of the business `days` that are stale (with `again`, all), and replace what differs.
 
-    Reads one snapshot of history for all of them. Returns counts: days asked for, derived, changed (their rows
-    differ), and rows of each derived table in the changed days.
+    Many days are derived in batches, today first; each batch reads one snapshot of history and is committed before
+    the next. Returns counts: days asked for, derived, changed (their rows differ), and rows of each derived table in
+    the changed days.
     Raises CommitConflict.
     """
     ensure_tables(settings)
     harvest(settings)
-    wanted, run = set(days), uuid4()
-    return retry_conflicts("derivation", lambda: _derive_once(spark, settings, run, wanted, again=again))
+    run, wanted = uuid4(), set(days)
+    counts: Counter[str] = Counter({"days": len(wanted), "derived": 0, "changed": 0})
+    for batch in _batches(spark, settings, wanted if again else wanted.intersection(due_days(settings))):
+        attempt = partial(_derive_once, spark, settings, run, set(batch), again=again)
+        counts.update(retry_conflicts("derivation", attempt))
+    return dict(counts)
+
+
+def _batches(spark: SparkSession, settings: RegionSettings, stale: set[date]) -> list[list[date]]:
+    if len(stale) <= _FEW_DAYS:
+        return [sorted(stale)] if stale else []
+    most_rows = int(memory_gib(spark) * ROWS_A_GIB)
+    return in_batches(
+        stale, rows_by_day(history(settings)), most_rows, first=days_that_fill_up(settings, sorted(stale))
+    )
 
 
 def _derive_once(
     spark: SparkSession, settings: RegionSettings, run: UUID, wanted: set[date], *, again: bool
-) -> dict[str, int | float]:
+) -> dict[str, int]:
     stale = sorted(wanted if again else wanted.intersection(due_days(settings)))
     # In this order: rows that another run wrote by `before` come from no newer history than `pinned`, and rows that
     # it writes after are a conflict.
     known = derivation_state(settings, stale)
     before = {name: _snapshot_id(settings, name) for name in _SCHEMAS}
     pinned = pin(settings)
-    counts: dict[str, int | float] = {"days": len(wanted), "derived": len(stale), "changed": 0}
     if not stale or pinned is None:
-        return counts
+        return {}
     packed_before = _snapshot_id(settings, MOTION_HOUR_TABLE)
     packing = None if again else _packing(settings, stale)
     if packing:
@@ -83,7 +104,7 @@ def _derive_once(
     finally:
         spark.catalog.clearCache()
     log.info("derived", region=settings.region, days=len(stale), changed=len(every), sequence=pinned.sequence)
-    return counts | {"changed": len(every)} | _rows(changed)
+    return {"derived": len(stale), "changed": len(every)} | _rows(changed)
 
 
 def _packing(settings: RegionSettings, stale: Sequence[date]) -> Packing | None:
@@ -137,5 +158,5 @@ def _snapshot_id(settings: RegionSettings, name: str) -> int | None:
     return None if snapshot is None else snapshot.snapshot_id
 
 
-def _rows(changed: dict[str, dict[date, int]]) -> dict[str, int | float]:
+def _rows(changed: dict[str, dict[date, int]]) -> dict[str, int]:
     return {f"{name.split('.')[-1]}_rows": sum(at.values()) for name, at in changed.items()}

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import psutil
+
 from contracts.settings import CATALOG_SCHEMA, AwsService, RegionSettings
 from lake.database import dsn_parts
 from lake.spark.jars import jars
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _CORES = 2
+_FRUGAL_MEMORY = "2g"
+_LARGE_GIB, _MOST_SHARE = 4, 1 / 3
+"""Java's heap of a large session, and the share of the machine's memory that it takes at most."""
 _FRUGAL_JAVA = (
     "-XX:+UseSerialGC -XX:MinHeapFreeRatio=10 -XX:MaxHeapFreeRatio=30 -XX:TieredStopAtLevel=1"
     " -XX:ReservedCodeCacheSize=160m"
@@ -28,15 +33,20 @@ _FRUGAL_JAVA = (
 alone has a code cache of 48 MiB, which some dozens of derivations in one process fill; it is memory only where used."""
 
 
-def spark_session(settings: RegionSettings) -> "SparkSession":
+_LARGE_JAVA = "-XX:+UseParallelGC"
+"""A run of minutes wins by both of Java's compilers and by a collector on all cores."""
+_LARGE_PARTITIONS = 16
+
+
+def spark_session(settings: RegionSettings, *, large: bool = False) -> "SparkSession":
     """The process's Spark session, started where there is none, with the region's catalog.
 
-    Raises WrongJava.
+    large: for a job of minutes (lake.spark.size). Raises WrongJava.
     """
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder
-    for name, value in spark_config(settings).items():
+    for name, value in spark_config(settings, large=large).items():
         builder = builder.config(name, value)
     with java_for_launch(settings):
         session = builder.getOrCreate()
@@ -66,14 +76,15 @@ def connect(spark: "SparkSession", settings: RegionSettings) -> "SparkSession":
     return spark
 
 
-def spark_config(settings: RegionSettings) -> dict[str, str]:
+def spark_config(settings: RegionSettings, *, large: bool = False) -> dict[str, str]:
     """The settings that a session is started with: no secret. For SparkSession.builder and dagster-pyspark's resource.
 
-    Start the session within `java_for_launch`.
+    large: a local session for a job of minutes. Start the session within `java_for_launch`.
     """
     if settings.spark == "emr-serverless":
         return _catalog(settings) | engine_config() | _s3a(settings)
-    local = local_config(f"fleetlake-{settings.region}", settings.state, settings.spark_memory)
+    memory = settings.spark_memory or (_large_memory() if large else _FRUGAL_MEMORY)
+    local = local_config(f"fleetlake-{settings.region}", settings.state, memory, large=large)
     return _catalog(settings) | engine_config() | _s3a(settings) | local
 
 
@@ -106,12 +117,13 @@ def engine_config() -> dict[str, str]:
     }
 
 
-def local_config(name: str, state: Path, memory: str) -> dict[str, str]:
+def local_config(name: str, state: Path, memory: str, *, large: bool = False) -> dict[str, str]:
     """What a session on this machine has. state: folder that its scratch files go below."""
     scratch = (state / "spark").resolve()
     scratch.mkdir(parents=True, exist_ok=True)
     classpath = os.pathsep.join(str(jar) for jar in jars())
     quiet = _quiet_logging(scratch)
+    java = _LARGE_JAVA if large else _FRUGAL_JAVA
     return {
         "spark.app.name": name,
         "spark.master": f"local[{_CORES}]",
@@ -119,15 +131,20 @@ def local_config(name: str, state: Path, memory: str) -> dict[str, str]:
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.extraClassPath": classpath,
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{quiet} -Xss4m {_FRUGAL_JAVA}",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{quiet} -Xss4m {java}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.local.dir": str(scratch),
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
-        "spark.sql.shuffle.partitions": str(2 * _CORES),
+        "spark.sql.shuffle.partitions": str(_LARGE_PARTITIONS if large else 2 * _CORES),
         # A hundred landing paths are quicker looked up by threads of the driver than by a job.
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
     }
+
+
+def _large_memory() -> str:
+    gib = psutil.virtual_memory().total / 2**30 * _MOST_SHARE
+    return f"{max(1, min(_LARGE_GIB, int(gib)))}g"
 
 
 def _quiet_logging(folder: Path) -> Path:
