@@ -65,7 +65,7 @@ def hour_complete(region: Region) -> AssetChecksDefinition:
     @asset_check(
         asset=keys.history(region.name),
         description="The watermark has passed the end of the newest arrival hour: nothing more will arrive in it. "
-        "A warning while the hour runs; it is merged again as it fills.",
+        "A warning while the hour runs, which `process` may have merged in part; the rest follows once it is closed.",
     )
     def hour_is_complete(checking: ResourceParam[Checking]) -> AssetCheckResult:
         with without_values("check hour_complete"):

@@ -1,4 +1,4 @@
-"""Trips and device days: derived together by one Spark job, business day by business day."""
+"""Trips, device days and episodes: derived together by one Spark job, business day by business day."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -22,11 +22,11 @@ from assets.spark import SparkJobs
 from assets.tables import report_metadata, table_metadata
 from assets.work import Deriving
 from contracts.columns import Column
-from contracts.derived import DEVICE_DAY, TRIP
-from contracts.names import DEVICE_DAY_TABLE, TRIP_TABLE
+from contracts.derived import DEVICE_DAY, EPISODE, TRIP
+from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, TRIP_TABLE
 from contracts.regions import Region
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 TABLES: dict[str, tuple[tuple[Column, ...], str, str]] = {
     "trip": (
         TRIP,
@@ -38,11 +38,18 @@ TABLES: dict[str, tuple[tuple[Column, ...], str, str]] = {
         DEVICE_DAY_TABLE,
         "What each device did in a business day: records, times, distance, fuel.",
     ),
+    "episode": (
+        EPISODE,
+        EPISODE_TABLE,
+        "What a device did for a while: stops, idling, harsh changes of speed, refuels and drops of the fuel level.",
+    ),
 }
+STAGED = ("trip", "device_day")
+"""Those of the tables that are loaded into Postgres."""
 
 
 def days_assets(region: Region, partitions: DailyPartitionsDefinition) -> AssetsDefinition:
-    """`R/trip` and `R/device_day`."""
+    """`R/trip`, `R/device_day` and `R/episode`."""
 
     @multi_asset(
         name=f"{region.name}_days",

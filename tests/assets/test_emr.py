@@ -98,7 +98,7 @@ def test_a_job_on_emr_returns_the_report_that_the_entry_point_made(emr):
     (report,) = derive(emr[1])
 
     assert report.job == DeriveDays("eu", [NO_DATA], again=True)
-    assert set(report.tables) == {"history.trip", "history.device_day"}
+    assert set(report.tables) == {"history.trip", "history.device_day", "history.episode"}
 
 
 def test_a_success_without_a_report_is_a_failure(emr, monkeypatch):

@@ -36,7 +36,8 @@ def in_zone(zone: str):
 @pytest.mark.parametrize("record", [EARLIEST, newest()], ids=["earliest", "newest"])
 def test_a_record_at_either_end_of_time_makes_only_partitions_stale(zone, record):
     """But for days that have not begun, which wait until they have."""
-    stale, today = dirtied([record.date()], ZoneInfo(zone)), datetime.now(ZoneInfo(zone)).date()
+    stale = dirtied([(record, record)], ZoneInfo(zone), timedelta(hours=2))
+    today = datetime.now(ZoneInfo(zone)).date()
 
     assert partitions_of(stale, in_zone(zone)) == sorted(day for day in stale if day <= today)
     assert min(stale) <= today
