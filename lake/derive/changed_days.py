@@ -9,7 +9,7 @@ import structlog
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.database import transaction
 from lake.derive.business_days import dirtied
 from lake.derive.progress import HarvestCursor, derive_again, known_days, lock_harvest, mark_changed, move_harvest
@@ -29,7 +29,7 @@ class Harvest(msgspec.Struct, frozen=True):
     sequence: int
 
 
-def harvest(settings: RegionSettings) -> Harvest:
+def harvest(settings: LakeSettings) -> Harvest:
     """Mark in ops.changed the business days that history's snapshots after the cursor changed.
 
     Days and cursor move in one transaction. Snapshots that only rewrote files are skipped; a commit of duplicates
@@ -81,7 +81,7 @@ def _since(table: Table, chain: Sequence[Snapshot], cursor: int | None) -> _Sinc
     return _Since(list(fresh)[::-1], lost[::-1])
 
 
-def _marks(settings: RegionSettings, table: Table, snapshots: Sequence[Snapshot]) -> dict[date, int]:
+def _marks(settings: LakeSettings, table: Table, snapshots: Sequence[Snapshot]) -> dict[date, int]:
     marks: dict[date, int] = {}
     for snapshot in snapshots:
         for day in _days(settings, table, [snapshot]):
@@ -89,7 +89,7 @@ def _marks(settings: RegionSettings, table: Table, snapshots: Sequence[Snapshot]
     return marks
 
 
-def _days(settings: RegionSettings, table: Table, snapshots: Sequence[Snapshot]) -> set[date]:
+def _days(settings: LakeSettings, table: Table, snapshots: Sequence[Snapshot]) -> set[date]:
     """The business days that these snapshots changed; one that only rewrote files changed none."""
     utc_days: set[date] = set()
     for snapshot in snapshots:
@@ -98,6 +98,6 @@ def _days(settings: RegionSettings, table: Table, snapshots: Sequence[Snapshot])
     return dirtied(utc_days, settings.row.zone)
 
 
-def _everything(settings: RegionSettings, known: set[date], table: Table, sequence: int) -> dict[date, int]:
+def _everything(settings: LakeSettings, known: set[date], table: Table, sequence: int) -> dict[date, int]:
     """All days that history has or had: those of its partitions, and those known from before."""
     return dict.fromkeys(dirtied(rows_by_day(table), settings.row.zone) | known, sequence)

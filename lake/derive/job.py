@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, TRIP_SCHEMA
 from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, TRIP_TABLE
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.derive.changed_days import harvest
 from lake.derive.motion.rules import TripRules, trip_rules
 from lake.derive.motion.spark import split, to_device_days
@@ -35,7 +35,7 @@ def derive(rows: DataFrame, rules: TripRules, days: Sequence[date] | None = None
 
 
 def derive_days(
-    spark: SparkSession, settings: RegionSettings, days: Sequence[date], *, again: bool = False
+    spark: SparkSession, settings: LakeSettings, days: Sequence[date], *, again: bool = False
 ) -> dict[str, int | float]:
     """Derive those of the business `days` that are stale (with `again`, all), and replace what differs.
 
@@ -50,7 +50,7 @@ def derive_days(
 
 
 def _derive_once(
-    spark: SparkSession, settings: RegionSettings, run: UUID, wanted: set[date], *, again: bool
+    spark: SparkSession, settings: LakeSettings, run: UUID, wanted: set[date], *, again: bool
 ) -> dict[str, int | float]:
     stale = sorted(wanted if again else wanted.intersection(due_days(settings)))
     # In this order: rows that another run wrote by `before` come from no newer history than `pinned`, and rows that
@@ -81,7 +81,7 @@ def _derive_once(
 
 def _differing(
     spark: SparkSession,
-    settings: RegionSettings,
+    settings: LakeSettings,
     frames: dict[str, DataFrame],
     before: dict[str, int | None],
     days: Sequence[date],
@@ -96,7 +96,7 @@ def _differing(
     return found
 
 
-def _snapshot_id(settings: RegionSettings, name: str) -> int | None:
+def _snapshot_id(settings: LakeSettings, name: str) -> int | None:
     snapshot = table(settings, name).current_snapshot()
     return None if snapshot is None else snapshot.snapshot_id
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from contracts.settings import CATALOG_SCHEMA, AwsService, RegionSettings
+from contracts.settings import CATALOG_SCHEMA, AwsService, LakeSettings
 from lake.database import dsn_parts
 from lake.spark.jars import jars
 from lake.spark.java import java_home, launching_with
@@ -28,7 +28,7 @@ _FRUGAL_JAVA = (
 alone has a code cache of 48 MiB, which some dozens of derivations in one process fill; it is memory only where used."""
 
 
-def spark_session(settings: RegionSettings) -> "SparkSession":
+def spark_session(settings: LakeSettings) -> "SparkSession":
     """The process's Spark session, started where there is none, with the region's catalog.
 
     Raises WrongJava.
@@ -44,7 +44,7 @@ def spark_session(settings: RegionSettings) -> "SparkSession":
 
 
 @contextmanager
-def java_for_launch(settings: RegionSettings) -> Iterator[None]:
+def java_for_launch(settings: LakeSettings) -> Iterator[None]:
     """Within the block a local session starts on a Java that Spark can use, and with workers of this Python.
 
     On EMR the JVM runs already, and nothing changes. Raises WrongJava.
@@ -56,7 +56,7 @@ def java_for_launch(settings: RegionSettings) -> Iterator[None]:
         yield
 
 
-def connect(spark: "SparkSession", settings: RegionSettings) -> "SparkSession":
+def connect(spark: "SparkSession", settings: LakeSettings) -> "SparkSession":
     """Give a session the region's credentials, however it was started. Does nothing the second time."""
     mark = f"spark.fleetlake.connected.{settings.region}"
     if spark.conf.get(mark, "") != "yes":
@@ -66,7 +66,7 @@ def connect(spark: "SparkSession", settings: RegionSettings) -> "SparkSession":
     return spark
 
 
-def spark_config(settings: RegionSettings) -> dict[str, str]:
+def spark_config(settings: LakeSettings) -> dict[str, str]:
     """The settings that a session is started with: no secret. For SparkSession.builder and dagster-pyspark's resource.
 
     Start the session within `java_for_launch`.
@@ -146,7 +146,7 @@ def _quiet_logging(folder: Path) -> Path:
     return file
 
 
-def _catalog(settings: RegionSettings) -> dict[str, str]:
+def _catalog(settings: LakeSettings) -> dict[str, str]:
     options = {
         "": "org.apache.iceberg.spark.SparkCatalog",
         "warehouse": settings.warehouse,
@@ -170,7 +170,7 @@ def _catalog(settings: RegionSettings) -> dict[str, str]:
     return _named(settings, options)
 
 
-def _s3a(settings: RegionSettings) -> dict[str, str]:
+def _s3a(settings: LakeSettings) -> dict[str, str]:
     """How Spark reads landing objects by key."""
     prefix = f"spark.hadoop.{_bucket_options(settings)}"
     options = {f"{prefix}endpoint.region": settings.row.aws_region}
@@ -188,7 +188,7 @@ def _s3a(settings: RegionSettings) -> dict[str, str]:
     return options
 
 
-def _secrets(settings: RegionSettings) -> dict[str, str]:
+def _secrets(settings: LakeSettings) -> dict[str, str]:
     options: dict[str, str] = {}
     if settings.catalog == "sql":
         parts = dsn_parts(settings)
@@ -208,7 +208,7 @@ def _secrets(settings: RegionSettings) -> dict[str, str]:
     return named
 
 
-def _bucket_options(settings: RegionSettings) -> str:
+def _bucket_options(settings: LakeSettings) -> str:
     """Hadoop's prefix of options for the region's bucket alone: no other bucket is opened with its keys."""
     return f"fs.s3a.bucket.{settings.bucket}."
 
@@ -219,6 +219,6 @@ def _keys(service: AwsService) -> tuple[str, str] | None:
     return service.access_key.get_secret_value(), service.secret_key.get_secret_value()
 
 
-def _named(settings: RegionSettings, options: dict[str, str]) -> dict[str, str]:
+def _named(settings: LakeSettings, options: dict[str, str]) -> dict[str, str]:
     base = f"spark.sql.catalog.{settings.region}"
     return {f"{base}.{name}" if name else base: value for name, value in options.items()}
