@@ -25,6 +25,8 @@ _MASTER, _WORKER = "org.apache.spark.deploy.master.Master", "org.apache.spark.de
 _EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
 _SIZES = {"spark.driver.memory": "768m", "spark.executor.memory": "768m", "spark.executor.instances": "2"}
 _FRUGAL = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xss4m"
+_CLEANING = "-Dspark.worker.cleanup.interval=15 -Dspark.worker.cleanup.appDataTtl=15"
+"""Each executor unpacks the package, some 600 MB: what an ended job leaves is removed within seconds."""
 _LOCAL = {
     "spark.driver.host": HOST,
     "spark.driver.bindAddress": HOST,
@@ -39,7 +41,7 @@ class SparkCluster:
     """A master and two workers. Each job is submitted from a folder where its package is unpacked, as EMR does it."""
 
     def __init__(self, folder: Path, package: Path) -> None:
-        self._folder, self._package = folder, package
+        self._folder, self._package, self._unpacked = folder, package, folder / "unpacked"
         self.url = f"spark://{HOST}:{free_port()}"
         self._processes: list[subprocess.Popen[bytes]] = []
         self._environment = {
@@ -49,12 +51,17 @@ class SparkCluster:
             "SPARK_HOME": str(HOME),
             "SPARK_LOCAL_IP": HOST,
             "SPARK_DAEMON_MEMORY": "256m",
+            "SPARK_DAEMON_JAVA_OPTS": _FRUGAL,
+            "SPARK_WORKER_OPTS": _CLEANING,
             "SPARK_LOCAL_DIRS": str(folder / "scratch"),
             "PYSPARK_PYTHON": str(bare_python(folder)),
         }
 
     def start(self) -> None:
         """Start the master, then both workers; wait until it has them."""
+        for name in ("rooms", "dependencies"):
+            with tarfile.open(self._package / f"{name}.tar.gz") as archive:
+                archive.extractall(self._unpacked / name, filter="data")
         web = free_port()
         port = self.url.rpartition(":")[2]
         self._launch("master", _MASTER, "--host", HOST, "--port", port, "--webui-port", str(web))
@@ -74,9 +81,9 @@ class SparkCluster:
     def submit(self, job: Job, environment: Mapping[str, str]) -> "Submission":
         """Start a job: its driver here, its tasks in the workers."""
         place = Path(self._folder, f"job-{len(self._processes)}")
+        place.mkdir()
         for name in ("rooms", "dependencies"):
-            with tarfile.open(self._package / f"{name}.tar.gz") as archive:
-                archive.extractall(place / name, filter="data")
+            (place / name).symlink_to(self._unpacked / name)
         main = shutil.copy(self._package / "main.py", place)
         settings = {**package_settings(str(self._package), with_s3a=True), **_SIZES, **_LOCAL}
         confs = [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]

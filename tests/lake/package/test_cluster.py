@@ -19,7 +19,7 @@ from tests.builders.secrets_server import secrets_client, secrets_server
 from tests.builders.spark_cluster import SparkCluster, spark_cluster
 from tests.builders.stack import eventually, state_parent
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 MERGE, DERIVE = MergeLanding("us", [NOON]), DeriveDays("us", [NOON.date()], again=True)
 ROWS = [row for device in "abc" for row in drive(device, NOON, 300)]
 TABLES = (HISTORY_TABLE, TRIP_TABLE, EPISODE_TABLE, DEVICE_DAY_TABLE)
@@ -99,25 +99,6 @@ def test_a_merge_and_a_derivation_give_the_rows_of_this_process(cluster, landed,
     assert stored(landed.settings) == expected
 
 
-def test_a_killed_driver_is_followed_by_a_run_that_ends_right(cluster, landed, environment, expected):
-    first = cluster.submit(MERGE, environment(MERGE))
-    eventually(cluster.executors, within_s=120)
-    first.kill()
-    eventually(lambda: not cluster.executors(), within_s=120)
-    done(cluster, MERGE, environment(MERGE))
-    done(cluster, DERIVE, environment(DERIVE))
-    assert stored(landed.settings) == expected
-
-
-def test_a_killed_executor_is_replaced_and_the_job_ends_right(cluster, landed, environment, expected):
-    merge = cluster.submit(MERGE, environment(MERGE))
-    eventually(cluster.executors, within_s=120)
-    cluster.executors()[0].kill()
-    assert merge.wait() == 0, merge.log[-4000:]
-    done(cluster, DERIVE, environment(DERIVE))
-    assert stored(landed.settings) == expected
-
-
 def test_expired_keys_end_the_job_and_new_ones_end_it_right(cluster, landed, environment, expected):
     real = str(landed.settings.s3.endpoint)
     with expiring_s3(real, lambda method, path: method == "GET" and "/landing/" in path) as door:
@@ -127,5 +108,21 @@ def test_expired_keys_end_the_job_and_new_ones_end_it_right(cluster, landed, env
     assert "CredentialsExpired: MergeLanding: the keys of region us expired" in merge.log
     assert fetch(landed.settings, "select count(*) from ops.set_aside") == [(0,)]
     done(cluster, MERGE, environment(MERGE))
-    done(cluster, DERIVE, environment(DERIVE))
-    assert stored(landed.settings) == expected
+    assert stored(landed.settings)[HISTORY_TABLE] == expected[HISTORY_TABLE]
+
+
+def test_a_killed_executor_is_replaced_and_the_job_ends_right(cluster, landed, environment, expected):
+    merge = cluster.submit(MERGE, environment(MERGE))
+    eventually(cluster.executors, within_s=120)
+    cluster.executors()[0].kill()
+    assert merge.wait() == 0, merge.log[-4000:]
+    assert stored(landed.settings)[HISTORY_TABLE] == expected[HISTORY_TABLE]
+
+
+def test_a_killed_driver_is_followed_by_a_run_that_ends_right(cluster, landed, environment, expected):
+    first = cluster.submit(MERGE, environment(MERGE))
+    eventually(cluster.executors, within_s=120)
+    first.kill()
+    eventually(lambda: not cluster.executors(), within_s=120)
+    done(cluster, MERGE, environment(MERGE))
+    assert stored(landed.settings)[HISTORY_TABLE] == expected[HISTORY_TABLE]

@@ -64,6 +64,7 @@ def test_all_that_a_job_can_import_is_packed_or_the_clusters(needed):
 def test_nothing_is_packed_that_only_other_rooms_use(needed):
     names = {one.name for one in needed}
     assert {"numba", "pyarrow", "pyiceberg", "psycopg-binary", "boto3"} <= names
+    assert "pandas" in names  # pyspark refuses mapInArrow without it
     assert not names & {"dagster", "dbt-core", "great-expectations", "pyspark", "aiohttp", "redis", "ministack", "pip"}
 
 
