@@ -101,6 +101,10 @@ class SparkJobFailed(FleetlakeError):
     """A Spark job failed or ended without sending its report."""
 
 
+class CredentialsExpired(FleetlakeError):
+    """A store refuses keys that have expired. Nothing half done is committed."""
+
+
 class ReleaseRefused(FleetlakeError):
     """A release broke its own policy: a column or value that may not leave the region."""
 

@@ -34,22 +34,36 @@ _JAVA_TEXTS = (
 _S3_ERROR = "AWS Error"
 """Part of every Arrow error of S3 or of the connection to it; other errors concern an object's content."""
 _S3_ANSWERED = ("ACCESS_DENIED", "NO_SUCH_BUCKET", "RESOURCE_NOT_FOUND", "INVALID_ACCESS_KEY_ID", "SIGNATURE")
+_EXPIRED = ("ExpiredToken", "EXPIRED_TOKEN", "RequestExpired", "TokenRefreshRequired", "The provided token has expired")
+"""What AWS answers to keys that have expired, in the words of each of its clients."""
 _POSTGRES_OUTAGES = ("08", "53", "57P")
 """SQLSTATE classes of a server that is unreachable, exhausted, or starting or stopping."""
 
 
 def store_of(error: BaseException) -> str | None:
     """The store whose outage this error is, or is caused by; None for any other error."""
+    if expired(error):
+        return None
     for one in _chain(error):
         if (store := _store_of(one)) is not None:
             return store
     return None
 
 
+def expired(error: BaseException) -> bool:
+    """Whether keys of AWS that have expired are the cause: a store that says so answers."""
+    return any(word in _text(one) for one in _chain(error) for word in _EXPIRED)
+
+
+def _text(error: BaseException) -> str:
+    """What the error says, for one of Java with its stack."""
+    return f"{error}{getattr(error, '_stackTrace', '')}"
+
+
 def _store_of(error: BaseException) -> str | None:
     names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
     if names.intersection(_OF_JAVA):
-        text = f"{error}{getattr(error, '_stackTrace', '')}"
+        text = _text(error)
         return next((store for part, store in _JAVA_TEXTS if part in text), None)
     found = next((store for name, store in _OUTAGES.items() if name in names), None)
     if found is None and isinstance(error, OSError):

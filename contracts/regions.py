@@ -16,6 +16,22 @@ WORLD = "world"
 _NAME = re.compile(r"[a-z][a-z0-9]{0,15}")
 
 
+_WORKERS = {1: (2, 8, 1), 2: (4, 16, 1), 4: (8, 30, 1), 8: (16, 60, 4), 16: (32, 120, 8)}
+"""Workers that EMR Serverless has: cores to the least and most GiB, and the step between (its guide, worker sizes)."""
+
+
+class SparkSizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The workers that a region's Spark jobs run on where Spark is a cluster. A worker's GiB are all that it has."""
+
+    driver_cores: int = 2
+    driver_gib: int = 8
+    executor_cores: int = 4
+    executor_gib: int = 16
+    executors: int = 2
+    """Executors that a job starts with."""
+    most_executors: int = 8
+
+
 class Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One jurisdiction: where its data lives and which rules bind it."""
 
@@ -28,6 +44,7 @@ class Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     history_buckets: int
     first_day: date | None = None
     """The business day with which the region's partitions begin; without it they begin with the region's first data."""
+    spark: SparkSizes = SparkSizes()
 
     @property
     def zone(self) -> ZoneInfo:
@@ -49,7 +66,7 @@ def load_regions(path: Path | None = None) -> dict[str, Region]:
     path = path or default_regions_file()
     try:
         rows = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise BadRegionTable(f"no region table at {path}; set FLEETLAKE_REGIONS_FILE to one") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadRegionTable(f"{path} is not TOML: {error}; mend that line") from None
@@ -99,3 +116,21 @@ def _check_values(path: Path, region: Region) -> None:
     for field in ("retention_days", "stream_shards", "history_buckets"):
         if getattr(region, field) < 1:
             raise BadRegionTable(f"{path}: [{region.name}] {field} must be 1 or more")
+    _check_sizes(path, region)
+
+
+def _check_sizes(path: Path, region: Region) -> None:
+    sizes, where = region.spark, f"{path}: [{region.name}] spark"
+    for worker, cores, gib in (
+        ("driver", sizes.driver_cores, sizes.driver_gib),
+        ("executor", sizes.executor_cores, sizes.executor_gib),
+    ):
+        if cores not in _WORKERS:
+            raise BadRegionTable(f"{where}: {worker}_cores must be one of {', '.join(map(str, _WORKERS))}")
+        least, most, step = _WORKERS[cores]
+        if not least <= gib <= most or gib % step:
+            raise BadRegionTable(
+                f"{where}: {worker}_gib of a worker of {cores} cores must be {least} to {most}, a multiple of {step}"
+            )
+    if not 1 <= sizes.executors <= sizes.most_executors:
+        raise BadRegionTable(f"{where}: executors must be 1 or more, and most_executors no fewer")

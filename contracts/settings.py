@@ -88,7 +88,13 @@ class EmrServerless(BaseModel):
     role: str | None = None
     """ARN of the role that a job runs as."""
     entry_point: str | None = None
-    """Where lake/main.py is, such as s3://bucket/lake/main.py."""
+    """Where the package's main.py is, the rest of the package beside it: s3://bucket/code/VERSION/main.py."""
+    postgres_secret: str | None = None
+    """Name or ARN of the secret that holds the DSN of the region's database."""
+    python: str | None = None
+    """The Python of the application's image; its own default where unset."""
+    logs: str | None = None
+    """Where jobs leave their logs; below logs/spark/ of the region's own bucket where unset."""
     endpoint: str | None = None
 
 
@@ -138,28 +144,80 @@ class Buckets(_FromMapping):
         return self.lake_bucket or names.bucket(region)
 
 
-class RegionSettings(Buckets):
-    """What a process of one region works with."""
+class LakeSettings(Buckets):
+    """What a Spark job of one region works with, and all that it may be given: no stream, no Redis, no release key."""
 
     region: str
-    kinesis: AwsService = AwsService()
     dynamodb: AwsService = AwsService()
     s3: AwsService = AwsService()
-    redis_url: SecretStr
-    redis_iam_cache: str | None = None
-    """Name of the ElastiCache replication group whose user, that of `redis_url`, authenticates by IAM."""
     postgres_dsn: SecretStr
-    privacy_dsn: SecretStr
-    release_key: SecretStr
-    """Key of the HMAC that contributors to a release are remembered by."""
 
     catalog: Literal["sql", "glue"] = "sql"
     spark: Literal["local", "emr-serverless"] = "local"
     spark_memory: str = ""
     """Java's heap of a local session; chosen by the work's size where empty (lake.spark.size)."""
-    emr: EmrServerless = EmrServerless()
     state: Path = Path(".fleetlake")
     """A folder of this machine for caches (jars, Java) and local Spark scratch."""
+
+    straggler_share: float = Field(default=0.05, gt=0, le=1)
+    straggler_wait_h: float = Field(default=6.0, ge=0)
+    snapshot_keep_h: float = Field(default=72.0, ge=1)
+    """Snapshots of history younger than this can be read and rolled back to."""
+    trip_stop_s: int = Field(default=300, ge=1)
+    trip_gap_s: int = Field(default=3600, ge=1)
+    moving_kmh: float = Field(default=3.0, ge=0)
+    trip_least_m: float = Field(default=200.0, ge=0)
+    trip_least_s: float = Field(default=180.0, ge=0)
+    pack_from_rows: int = Field(default=1_000_000, ge=0)
+    """A day that still fills up is derived from packed hours once it depends on so many rows of history."""
+
+    @property
+    def bucket(self) -> str:
+        """The region's lake: landing/, rejected/, warehouse/, exports/."""
+        return self.lake(self.region)
+
+    @property
+    def warehouse(self) -> str:
+        """Where the region's Iceberg tables are."""
+        return f"s3://{self.bucket}/warehouse"
+
+    def catalog_properties(self, database: Mapping[str, Any]) -> dict[str, str]:
+        """pyiceberg's properties of the region's Iceberg catalog, credentials included.
+
+        database: host, port, user, password and dbname of `postgres_dsn`, as psycopg's conninfo_to_dict gives them.
+        """
+        properties = {"warehouse": self.warehouse, **self.s3.iceberg_properties(self.row.aws_region)}
+        if self.catalog == "glue":
+            return {"type": "glue", "glue.region": self.row.aws_region, **properties}
+        uri = _sqlalchemy_uri(database, f"-csearch_path={CATALOG_SCHEMA}")
+        return {"type": "sql", "uri": uri, "pool_pre_ping": "true", "schema_version": "v1", **properties}
+
+    @property
+    def row(self) -> Region:
+        """This region's row of regions.toml. Raises UnknownRegion."""
+        return find_region(self.region, load_regions())
+
+
+class SecretReferences(_FromMapping):
+    """Where a job finds the secrets that it needs: what it is given are their names, and a role that may read them."""
+
+    region: str
+    secrets: AwsService = AwsService()
+    postgres_secret: str | None = None
+    """Name or ARN of a secret of Secrets Manager whose text is FLEETLAKE_POSTGRES_DSN."""
+
+
+class RegionSettings(LakeSettings):
+    """What a process of one region works with."""
+
+    kinesis: AwsService = AwsService()
+    redis_url: SecretStr
+    redis_iam_cache: str | None = None
+    """Name of the ElastiCache replication group whose user, that of `redis_url`, authenticates by IAM."""
+    privacy_dsn: SecretStr
+    release_key: SecretStr
+    """Key of the HMAC that contributors to a release are remembered by."""
+    emr: EmrServerless = EmrServerless()
 
     reading: Literal["polling", "fan-out"] = "polling"
     """How shards are read: GetRecords, or enhanced fan-out as the registered consumer `fan_out_consumer`."""
@@ -191,17 +249,6 @@ class RegionSettings(Buckets):
 
     merge_open_hours: bool = False
     """Merge an arrival hour while it still grows: history follows at once, at a commit for every few flushes."""
-    straggler_share: float = Field(default=0.05, gt=0, le=1)
-    straggler_wait_h: float = Field(default=6.0, ge=0)
-    snapshot_keep_h: float = Field(default=72.0, ge=1)
-    """Snapshots of history younger than this can be read and rolled back to."""
-    trip_stop_s: int = Field(default=300, ge=1)
-    trip_gap_s: int = Field(default=3600, ge=1)
-    moving_kmh: float = Field(default=3.0, ge=0)
-    trip_least_m: float = Field(default=200.0, ge=0)
-    trip_least_s: float = Field(default=180.0, ge=0)
-    pack_from_rows: int = Field(default=1_000_000, ge=0)
-    """A day that still fills up is derived from packed hours once it depends on so many rows of history."""
 
     release_delay_days: int = Field(default=3, ge=0)
     cohort_size: int = Field(default=10, ge=2)
@@ -210,40 +257,15 @@ class RegionSettings(Buckets):
     @model_validator(mode="after")
     def _emr_is_known_where_used(self) -> Self:
         emr = self.emr
-        if self.spark == "emr-serverless" and not (emr.application and emr.role and emr.entry_point):
-            raise ValueError("emr-serverless needs FLEETLAKE_EMR_APPLICATION, _ROLE and _ENTRY_POINT")
+        needed = (emr.application, emr.role, emr.entry_point, emr.postgres_secret)
+        if self.spark == "emr-serverless" and not all(needed):
+            raise ValueError("emr-serverless needs FLEETLAKE_EMR_APPLICATION, _ROLE, _ENTRY_POINT and _POSTGRES_SECRET")
         return self
 
     @property
     def packings(self) -> frozenset[str]:
         """What is unpacked: see contracts.packing."""
         return frozenset(filter(None, self.unpack.split(",")))
-
-    @property
-    def bucket(self) -> str:
-        """The region's lake: landing/, rejected/, warehouse/, exports/."""
-        return self.lake(self.region)
-
-    @property
-    def warehouse(self) -> str:
-        """Where the region's Iceberg tables are."""
-        return f"s3://{self.bucket}/warehouse"
-
-    def catalog_properties(self, database: Mapping[str, Any]) -> dict[str, str]:
-        """pyiceberg's properties of the region's Iceberg catalog, credentials included.
-
-        database: host, port, user, password and dbname of `postgres_dsn`, as psycopg's conninfo_to_dict gives them.
-        """
-        properties = {"warehouse": self.warehouse, **self.s3.iceberg_properties(self.row.aws_region)}
-        if self.catalog == "glue":
-            return {"type": "glue", "glue.region": self.row.aws_region, **properties}
-        uri = _sqlalchemy_uri(database, f"-csearch_path={CATALOG_SCHEMA}")
-        return {"type": "sql", "uri": uri, "pool_pre_ping": "true", "schema_version": "v1", **properties}
-
-    @property
-    def row(self) -> Region:
-        """This region's row of regions.toml. Raises UnknownRegion."""
-        return find_region(self.region, load_regions())
 
 
 class WorldSettings(_FromMapping):

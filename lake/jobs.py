@@ -75,3 +75,12 @@ class Report(msgspec.Struct, frozen=True):
             **self.counts,
             "tables": msgspec.to_builtins(self.tables),
         }
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a job has no report. Holds no identifier: whoever launched the job may write it anywhere."""
+
+    failed: str
+    """The error's class."""
+    text: str = ""
+    """What Fleetlake says of it; nothing where the error is another program's."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from contracts.errors import Misuse
 from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, HISTORY_TABLE, TRIP_TABLE
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.iceberg.partitions import total_rows
 from lake.iceberg.tables import table
 from lake.jobs import ColumnReport, Job, Maintain, MergeLanding, Report, TableReport
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-def run(spark: "SparkSession", settings: RegionSettings, job: Job) -> Report:
+def run(spark: "SparkSession", settings: LakeSettings, job: Job) -> Report:
     """Do the job and report. Doing it again, or twice at once, gives the same rows.
 
     Raises Misuse for a job of another region; CommitConflict, NotReconciled and what Spark raises.
@@ -43,13 +43,13 @@ def run(spark: "SparkSession", settings: RegionSettings, job: Job) -> Report:
     return Report(job=job, region=job.region, seconds=seconds, counts=counts, tables=tables)
 
 
-def check_region(settings: RegionSettings, job: Job) -> None:
+def check_region(settings: LakeSettings, job: Job) -> None:
     """Raises Misuse for a job of another region."""
     if job.region != settings.region:
         raise Misuse(f"a job of region {job.region!r} was given to a process of region {settings.region!r}")
 
 
-def _described(settings: RegionSettings, name: str) -> TableReport:
+def _described(settings: LakeSettings, name: str) -> TableReport:
     found = table(settings, name)
     columns = [ColumnReport(field.name, str(field.field_type), field.doc or "") for field in found.schema().fields]
     return TableReport(rows=total_rows(found), columns=columns)

@@ -10,7 +10,7 @@ import structlog
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.database import transaction
 from lake.derive.business_days import dirtied, whole_utc_days
 from lake.derive.hours import has_hours, mark_hours, utc_hours
@@ -32,7 +32,7 @@ class Harvest(msgspec.Struct, frozen=True):
     sequence: int
 
 
-def harvest(settings: RegionSettings) -> Harvest:
+def harvest(settings: LakeSettings) -> Harvest:
     """Mark in ops.changed the business days that history's snapshots after the cursor changed.
 
     Days and cursor move in one transaction; so do the hours that changed (lake.derive.hours). Snapshots that only
@@ -90,7 +90,7 @@ def _since(table: Table, chain: Sequence[Snapshot], cursor: int | None) -> _Sinc
 
 
 def _note(
-    settings: RegionSettings, connection: psycopg.Connection, table: Table, found: _Since, sequence: int
+    settings: LakeSettings, connection: psycopg.Connection, table: Table, found: _Since, sequence: int
 ) -> dict[date, int]:
     """Mark the hours that these snapshots changed; returns the days to mark, each with its sequence number."""
     days: dict[date, int] = {}
@@ -111,5 +111,5 @@ def _changed(table: Table, snapshot: Snapshot) -> set[tuple[datetime, datetime]]
     return changed_spans(table, snapshot, "ts")
 
 
-def _dirtied(settings: RegionSettings, spans: Iterable[tuple[datetime, datetime]]) -> set[date]:
+def _dirtied(settings: LakeSettings, spans: Iterable[tuple[datetime, datetime]]) -> set[date]:
     return dirtied(spans, settings.row.zone, timedelta(seconds=trip_rules(settings).look_back_s))

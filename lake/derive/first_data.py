@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.derive.business_days import overlapping
 from lake.iceberg.partitions import rows_by_day
 from lake.iceberg.tables import history
@@ -11,7 +11,7 @@ OUTLIERS = 100
 """One row in this many may lie before the first day: devices whose clock was reset send such rows."""
 
 
-def first_business_day(settings: RegionSettings) -> date | None:
+def first_business_day(settings: LakeSettings) -> date | None:
     """The first business day before which at most one row in OUTLIERS lies; None while history is empty."""
     rows = rows_by_day(history(settings))
     allowed, before = sum(rows.values()) // OUTLIERS, 0

@@ -14,7 +14,7 @@ from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, Le
 from pyiceberg.table import Table
 
 from contracts.derived import PACKED_FORM
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.database import transaction
 from lake.derive.business_days import ONE_DAY, noon
 from lake.derive.progress import HarvestCursor, read_cursor
@@ -78,7 +78,7 @@ class Packing(msgspec.Struct, frozen=True):
         return datetime.combine(self.days[0], datetime.min.time(), UTC) - 2 * ONE_DAY
 
 
-def days_that_fill_up(settings: RegionSettings, days: Sequence[date]) -> list[date]:
+def days_that_fill_up(settings: LakeSettings, days: Sequence[date]) -> list[date]:
     """Those of the days, in order, whose end (the next noon) history has not reached yet."""
     with transaction(settings) as connection:
         row = connection.execute("select max(hour) from ops.changed_hour where hour <= now()").fetchone()
@@ -87,7 +87,7 @@ def days_that_fill_up(settings: RegionSettings, days: Sequence[date]) -> list[da
     return [] if newest is None else [day for day in sorted(days) if noon(day + ONE_DAY, zone) > newest]
 
 
-def plan_packing(settings: RegionSettings, days: Sequence[date], spans: Sequence[Span]) -> Packing | None:
+def plan_packing(settings: LakeSettings, days: Sequence[date], spans: Sequence[Span]) -> Packing | None:
     """What to pack so that the days, which depend on `spans`, can be read packed; None where nothing was harvested."""
     with transaction(settings) as connection:
         cursor = read_cursor(connection)
@@ -102,7 +102,7 @@ def plan_packing(settings: RegionSettings, days: Sequence[date], spans: Sequence
     return Packing(days=list(days), due=wanted, harvested=cursor)
 
 
-def mark_packed(settings: RegionSettings, packing: Packing) -> None:
+def mark_packed(settings: LakeSettings, packing: Packing) -> None:
     """Record that the hours that were due are packed; not one that has changed meanwhile (or was rolled back)."""
     with transaction(settings) as connection, connection.cursor() as cursor:
         cursor.executemany(

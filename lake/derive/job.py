@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, TRIP_SCHEMA
 from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, MOTION_HOUR_TABLE, TRIP_TABLE
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.derive.batches import ROWS_A_GIB, in_batches
 from lake.derive.changed_days import harvest
 from lake.derive.hours import Packing, days_that_fill_up, plan_packing, rows_within
@@ -46,7 +46,7 @@ def derive(rows: DataFrame, rules: TripRules, days: Sequence[date] | None = None
 
 
 def derive_days(
-    spark: SparkSession, settings: RegionSettings, days: Sequence[date], *, again: bool = False
+    spark: SparkSession, settings: LakeSettings, days: Sequence[date], *, again: bool = False
 ) -> dict[str, int | float]:
     """Derive those of the business `days` that are stale (with `again`, all), and replace what differs.
 
@@ -65,7 +65,7 @@ def derive_days(
     return dict(counts)
 
 
-def _batches(spark: SparkSession, settings: RegionSettings, stale: set[date]) -> list[list[date]]:
+def _batches(spark: SparkSession, settings: LakeSettings, stale: set[date]) -> list[list[date]]:
     if len(stale) <= _FEW_DAYS:
         return [sorted(stale)] if stale else []
     most_rows = int(memory_gib(spark) * ROWS_A_GIB)
@@ -75,7 +75,7 @@ def _batches(spark: SparkSession, settings: RegionSettings, stale: set[date]) ->
 
 
 def _derive_once(
-    spark: SparkSession, settings: RegionSettings, run: UUID, wanted: set[date], *, again: bool
+    spark: SparkSession, settings: LakeSettings, run: UUID, wanted: set[date], *, again: bool
 ) -> dict[str, int]:
     stale = sorted(wanted if again else wanted.intersection(due_days(settings)))
     # In this order: rows that another run wrote by `before` come from no newer history than `pinned`, and rows that
@@ -107,7 +107,7 @@ def _derive_once(
     return {"derived": len(stale), "changed": len(every)} | _rows(changed)
 
 
-def _packing(settings: RegionSettings, stale: Sequence[date]) -> Packing | None:
+def _packing(settings: LakeSettings, stale: Sequence[date]) -> Packing | None:
     """What of these days is read packed: those that still fill up, where they depend on much."""
     days, rules = days_that_fill_up(settings, stale), trip_rules(settings)
     if not days or rows_within(history(settings), spans_of(days, rules)) < settings.pack_from_rows:
@@ -117,7 +117,7 @@ def _packing(settings: RegionSettings, stale: Sequence[date]) -> Packing | None:
 
 def _device_days(
     spark: SparkSession,
-    settings: RegionSettings,
+    settings: LakeSettings,
     pinned: Pinned,
     packing: Packing | None,
     since: int | None,
@@ -138,7 +138,7 @@ def _device_days(
 
 def _differing(
     spark: SparkSession,
-    settings: RegionSettings,
+    settings: LakeSettings,
     frames: dict[str, DataFrame],
     before: dict[str, int | None],
     days: Sequence[date],
@@ -153,7 +153,7 @@ def _differing(
     return found
 
 
-def _snapshot_id(settings: RegionSettings, name: str) -> int | None:
+def _snapshot_id(settings: LakeSettings, name: str) -> int | None:
     snapshot = table(settings, name).current_snapshot()
     return None if snapshot is None else snapshot.snapshot_id
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pyiceberg.expressions import And, GreaterThanOrEqual, LessThan, Reference
 
 from contracts.record import LANDING
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.derive.progress import newest_changed_day
 from lake.iceberg.tables import history
 
@@ -19,7 +19,7 @@ SCALARS = tuple(column.name for column in LANDING if column.name not in _NESTED)
 """The columns of history that are not nested."""
 
 
-def newest_history(settings: RegionSettings, limit: int) -> "pd.DataFrame":
+def newest_history(settings: LakeSettings, limit: int) -> "pd.DataFrame":
     """At most `limit` rows of the latest business day that changed and of the day before it, columns SCALARS."""
     day, table = newest_changed_day(settings), history(settings)
     if day is None:

@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
 from contracts.names import MOTION_HOUR_TABLE
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.derive.hours import ONE_HOUR, Packing, mark_packed
 from lake.derive.motion.spark import to_motion_hours
 from lake.derive.replace import SOURCE_SEQUENCE
@@ -24,7 +24,7 @@ def harvested(packing: Packing) -> Pinned:
     return Pinned(packing.harvested.snapshot_id, packing.harvested.sequence)
 
 
-def pack_hours(spark: SparkSession, settings: RegionSettings, packing: Packing, since: int | None) -> None:
+def pack_hours(spark: SparkSession, settings: LakeSettings, packing: Packing, since: int | None) -> None:
     """Replace the hours that are due by what history says of them, in one commit that also drops old hours.
 
     A commit of another run after the table's snapshot `since` (None: it had none) is a conflict, as that run's hours
@@ -46,7 +46,7 @@ def pack_hours(spark: SparkSession, settings: RegionSettings, packing: Packing, 
     log.info("packed", region=settings.region, hours=len(due), sequence=packing.harvested.sequence)
 
 
-def read_hours(spark: SparkSession, settings: RegionSettings, spans: Sequence[Span]) -> DataFrame:
+def read_hours(spark: SparkSession, settings: LakeSettings, spans: Sequence[Span]) -> DataFrame:
     """The packed hours that touch the spans, columns of MOTION_HOUR_SCHEMA."""
     touching = [(fn.col("hour") > fn.lit(one.start - ONE_HOUR)) & (fn.col("hour") < fn.lit(one.end)) for one in spans]
     hours = spark.read.table(f"{settings.region}.{MOTION_HOUR_TABLE}")

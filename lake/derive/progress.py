@@ -11,11 +11,11 @@ import msgspec
 import psycopg
 
 from contracts.names import HISTORY_TABLE
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.database import transaction
 
 
-def due_days(settings: RegionSettings) -> list[date]:
+def due_days(settings: LakeSettings) -> list[date]:
     """The business days that changed since they were derived, or that a run began to replace and did not finish."""
     with transaction(settings) as connection:
         rows = connection.execute(
@@ -26,7 +26,7 @@ def due_days(settings: RegionSettings) -> list[date]:
     return [day for (day,) in rows]
 
 
-def newest_changed_day(settings: RegionSettings) -> date | None:
+def newest_changed_day(settings: LakeSettings) -> date | None:
     """The latest business day that changed; None before any has."""
     with transaction(settings) as connection:
         row = connection.execute("select max(day) from ops.changed").fetchone()
@@ -112,7 +112,7 @@ class DerivationState(msgspec.Struct, frozen=True):
         return {day for day, _ in self.begun}
 
 
-def derivation_state(settings: RegionSettings, days: Sequence[date]) -> DerivationState:
+def derivation_state(settings: LakeSettings, days: Sequence[date]) -> DerivationState:
     """The state of these days now."""
     with transaction(settings) as connection:
         begun = connection.execute(
@@ -124,7 +124,7 @@ def derivation_state(settings: RegionSettings, days: Sequence[date]) -> Derivati
     return DerivationState(passed_on=dict(passed_on), begun=begun)
 
 
-def begin(settings: RegionSettings, run: UUID, days: Iterable[date]) -> None:
+def begin(settings: LakeSettings, run: UUID, days: Iterable[date]) -> None:
     """Record, before the first of their rows changes, that a run replaces these days."""
     with transaction(settings) as connection, connection.cursor() as cursor:
         cursor.executemany(
@@ -153,7 +153,7 @@ _FINISH = """
 
 
 def finish(
-    settings: RegionSettings,
+    settings: LakeSettings,
     run: UUID,
     days: Sequence[date],
     changed: set[date],

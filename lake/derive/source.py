@@ -8,7 +8,7 @@ import msgspec
 from pyspark.sql import DataFrame, SparkSession
 
 from contracts.names import HISTORY_TABLE
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.derive.business_days import (
     ONE_DAY,
     midnight,
@@ -28,7 +28,7 @@ class Pinned(msgspec.Struct, frozen=True):
     sequence: int
 
 
-def pin(settings: RegionSettings) -> Pinned | None:
+def pin(settings: LakeSettings) -> Pinned | None:
     """History's newest snapshot; None where nothing was merged yet."""
     snapshot = history(settings).current_snapshot()
     return None if snapshot is None else Pinned(snapshot.snapshot_id, snapshot.sequence_number or 0)

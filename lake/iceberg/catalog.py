@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 from pyiceberg.catalog import Catalog, load_catalog
 
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.database import dsn_parts, transaction
 
 _open: dict[tuple[str, ...], Catalog] = {}
 
 
-def catalog(settings: RegionSettings) -> Catalog:
+def catalog(settings: LakeSettings) -> Catalog:
     """The catalog, named after the region. A process has one for each set of properties, with its own connections."""
     properties = settings.catalog_properties(dsn_parts(settings))
     key = (settings.region, *(f"{name}={value}" for name, value in sorted(properties.items())))
@@ -25,7 +25,7 @@ def catalog(settings: RegionSettings) -> Catalog:
 
 
 @contextmanager
-def creating(settings: RegionSettings) -> Iterator[None]:
+def creating(settings: LakeSettings) -> Iterator[None]:
     """A lock for whoever creates what may be missing: the SQL catalog's own tables, a namespace, a table.
 
     Glue refuses the second creator by itself and needs no lock. The SQL catalog's database would answer a lost race

@@ -17,7 +17,7 @@ from pyiceberg.types import NestedField
 from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, MOTION_HOUR_SCHEMA, TRIP_SCHEMA
 from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, HISTORY_TABLE, MOTION_HOUR_TABLE, TRIP_TABLE
 from contracts.record import LANDING_SCHEMA
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.iceberg.catalog import catalog, creating
 
 _Partition = tuple[str, Transform[Any, Any], str]
@@ -50,7 +50,7 @@ _DEVICE_DAY: Mapping[str, str] = {**_COMMON, "write.metadata.metrics.column.day"
 _TRIP: Mapping[str, str] = {**_DEVICE_DAY, "write.metadata.metrics.column.start_ts": "none"}
 
 
-def ensure_tables(settings: RegionSettings) -> None:
+def ensure_tables(settings: LakeSettings) -> None:
     """Create the namespace `history` and its tables, and columns of theirs, where they are missing.
 
     Safe when two do it at once. A column that the contract has since is null in what was written before.
@@ -71,12 +71,12 @@ def ensure_tables(settings: RegionSettings) -> None:
         _ensure(settings, MOTION_HOUR_TABLE, MOTION_HOUR_SCHEMA, by_hour_and_device, ("device_id",), _COMMON)
 
 
-def history(settings: RegionSettings) -> Table:
+def history(settings: LakeSettings) -> Table:
     """history.telemetry as it is now; created where missing."""
     return table(settings, HISTORY_TABLE)
 
 
-def table(settings: RegionSettings, name: str) -> Table:
+def table(settings: LakeSettings, name: str) -> Table:
     """One of the region's tables as it is now; all are created where it is missing. Adds no columns."""
     tables = catalog(settings)
     if not tables.table_exists(name):
@@ -84,7 +84,7 @@ def table(settings: RegionSettings, name: str) -> Table:
     return tables.load_table(name)
 
 
-def evolve_buckets(settings: RegionSettings) -> bool:
+def evolve_buckets(settings: LakeSettings) -> bool:
     """Give history the number of device buckets that the region table says; whether that was another one.
 
     What is written from now on has the new layout. Older files stay readable, and maintenance rewrites them.
@@ -108,7 +108,7 @@ def _ensure_namespace(tables: Catalog) -> None:
 
 
 def _ensure(
-    settings: RegionSettings,
+    settings: LakeSettings,
     name: str,
     arrow: pa.Schema,
     partitions: list[_Partition],

@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from contracts.errors import CommitConflict
 from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, HISTORY_TABLE, MOTION_HOUR_TABLE, TRIP_TABLE
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.derive.changed_days import harvest
 from lake.iceberg.conflicts import retry_conflicts
 from lake.iceberg.tables import ensure_tables, evolve_buckets, table
@@ -28,7 +28,7 @@ ORPHAN_AGE = timedelta(days=3)
 """A file that no snapshot names and that is younger may belong to a commit under way."""
 
 
-def maintain(spark: SparkSession, settings: RegionSettings, *, days: int = 31) -> dict[str, int | float]:
+def maintain(spark: SparkSession, settings: LakeSettings, *, days: int = 31) -> dict[str, int | float]:
     """Keep the region's tables in shape. Each step may be cut short and done again.
 
     days: at most so many closed days of history are rewritten, the newest first. Merges are accounted for and changed
@@ -72,7 +72,7 @@ def days_to_rewrite(files: list[DayFiles], watermark: datetime | None) -> list[d
 
 
 def rewrite_closed_days(
-    spark: SparkSession, settings: RegionSettings, watermark: datetime | None, most: int
+    spark: SparkSession, settings: LakeSettings, watermark: datetime | None, most: int
 ) -> dict[str, int | float]:
     """Rewrite closed days of history, each in a commit of its own, sorted by device and time.
 
@@ -91,7 +91,7 @@ def rewrite_closed_days(
     return {"days_rewritten": done, "days_in_use": conflicts, "days_waiting": len(due) - done - conflicts}
 
 
-def _rewrite_day(spark: SparkSession, settings: RegionSettings, day: date) -> None:
+def _rewrite_day(spark: SparkSession, settings: LakeSettings, day: date) -> None:
     where = sql_condition("ts", [day_span(day)])
     spec = table(settings, HISTORY_TABLE).spec().spec_id
     spark.sql(
@@ -102,7 +102,7 @@ def _rewrite_day(spark: SparkSession, settings: RegionSettings, day: date) -> No
     ).collect()
 
 
-def _drop_deletes(spark: SparkSession, settings: RegionSettings, day: date) -> None:
+def _drop_deletes(spark: SparkSession, settings: LakeSettings, day: date) -> None:
     """Drop the day's position deletes of files that its rewrite replaced."""
     if not any(one.delete_files for one in files_by_day(table(settings, HISTORY_TABLE)) if one.day == day):
         return
@@ -113,7 +113,7 @@ def _drop_deletes(spark: SparkSession, settings: RegionSettings, day: date) -> N
     ).collect()
 
 
-def _rewrite_manifests(spark: SparkSession, settings: RegionSettings, name: str) -> int:
+def _rewrite_manifests(spark: SparkSession, settings: LakeSettings, name: str) -> int:
     found = table(settings, name)
     snapshot = found.current_snapshot()
     if snapshot is None or len(snapshot.manifests(found.io)) < 2 * WORTH_A_REWRITE:
@@ -123,7 +123,7 @@ def _rewrite_manifests(spark: SparkSession, settings: RegionSettings, name: str)
     return int(row["rewritten_manifests_count"]) if row else 0
 
 
-def expire_snapshots(spark: SparkSession, settings: RegionSettings, name: str, now: datetime | None = None) -> int:
+def expire_snapshots(spark: SparkSession, settings: LakeSettings, name: str, now: datetime | None = None) -> int:
     """Expire a table's snapshots older than `snapshot_keep_h`, the current one never; data files deleted with them."""
     if table(settings, name).current_snapshot() is None:
         return 0
@@ -136,7 +136,7 @@ def expire_snapshots(spark: SparkSession, settings: RegionSettings, name: str, n
     return int(row["deleted_data_files_count"]) if row else 0
 
 
-def _delete_orphans(spark: SparkSession, settings: RegionSettings, name: str) -> int:
+def _delete_orphans(spark: SparkSession, settings: LakeSettings, name: str) -> int:
     older = datetime.now(UTC) - ORPHAN_AGE
     query = (
         f"call {settings.region}.system.remove_orphan_files(table => '{name}', prefix_listing => true,"

@@ -10,7 +10,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 from contracts.errors import NotReconciled
 from contracts.names import HISTORY_TABLE
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.database import transaction
 from lake.iceberg.partitions import gained_rows
 from lake.iceberg.snapshots import lineage, properties_of
@@ -20,7 +20,7 @@ from lake.merge.progress import MergeCounts, accounted_snapshots, add_merge, loc
 from lake.merge.rollback import undo_lost_merges
 
 
-def account_merges(settings: RegionSettings) -> list[MergeCounts]:
+def account_merges(settings: LakeSettings) -> list[MergeCounts]:
     """Account for every merge snapshot of history that ops.merge does not have, oldest first.
 
     What a commit that was rolled back had merged is due again first. Raises NotReconciled where a commit inserted

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from pyspark.sql import SparkSession
 
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.iceberg.conflicts import retry_conflicts
 from lake.merge.landing import event_spans, one_row_an_identity, read_landing
 from lake.merge.plan import Kind, MergePlan
@@ -24,7 +24,7 @@ _SHARED = "landing/telemetry/"
 _PROPERTY = "spark.sql.iceberg.snapshot-property."
 
 
-def commit_merge(spark: SparkSession, settings: RegionSettings, plan: MergePlan) -> None:
+def commit_merge(spark: SparkSession, settings: LakeSettings, plan: MergePlan) -> None:
     """Merge the plan's objects into history in one snapshot that names them.
 
     Raises CommitConflict, PySparkException where an object cannot be read.
@@ -32,7 +32,7 @@ def commit_merge(spark: SparkSession, settings: RegionSettings, plan: MergePlan)
     retry_conflicts(f"merge of {len(plan.objects)} landing objects", lambda: _merge_once(spark, settings, plan))
 
 
-def _merge_once(spark: SparkSession, settings: RegionSettings, plan: MergePlan) -> None:
+def _merge_once(spark: SparkSession, settings: LakeSettings, plan: MergePlan) -> None:
     rows = read_landing(spark, settings, plan.keys, plan.kind)
     spans = event_spans(rows, plan.kind, plan.keys)
     source = one_row_an_identity(rows.where(sql_condition("ts", spans)))

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from contracts.errors import StoreUnavailable
 from contracts.record import LANDING_SCHEMA
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 
 CONTRACT = hashlib.sha256(LANDING_SCHEMA.to_string(show_field_metadata=False).encode()).hexdigest()[:16]
 """Names the columns of this version's landing: an object that another version refused is looked at again."""
@@ -37,7 +37,7 @@ class Finding(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-def inspect_objects(settings: RegionSettings, rows: Mapping[str, int], *, whole: bool = False) -> dict[str, Finding]:
+def inspect_objects(settings: LakeSettings, rows: Mapping[str, int], *, whole: bool = False) -> dict[str, Finding]:
     """Look at these landing objects (keys, with the rows that the ledger says each has).
 
     whole: read every row, not the footer alone. Raises StoreUnavailable: what S3 does not answer is not damage.
@@ -48,7 +48,7 @@ def inspect_objects(settings: RegionSettings, rows: Mapping[str, int], *, whole:
         return dict(zip(rows, pool.map(look, rows, rows.values()), strict=True))
 
 
-def etags_of(settings: RegionSettings, keys: list[str]) -> dict[str, str]:
+def etags_of(settings: LakeSettings, keys: list[str]) -> dict[str, str]:
     """The etag of each object as it is now, empty where it is missing. Raises StoreUnavailable."""
     client = _client(settings)
 
@@ -135,7 +135,7 @@ def _same(found: pa.DataType, expected: pa.DataType) -> bool:
     return bool(found == expected)
 
 
-def _client(settings: RegionSettings) -> Any:
+def _client(settings: LakeSettings) -> Any:
     # A pool as large as the threads that share the client.
     kwargs = settings.s3.client_kwargs(settings.row.aws_region)
     return boto3.client("s3", config=Config(max_pool_connections=_AT_ONCE), **kwargs)

@@ -8,7 +8,7 @@ import msgspec
 import psycopg
 
 from contracts.ledger import LANDED
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings, RegionSettings
 from lake.database import transaction
 from lake.merge.ledger import entries_after, leases, leases_watermark
 from lake.merge.progress import add_objects, lock_cursor, move_cursor, unmerged_hours
@@ -35,7 +35,7 @@ class DueMerges(msgspec.Struct, frozen=True):
         return bool(self.hours) or self.stragglers
 
 
-def intake(settings: RegionSettings) -> int:
+def intake(settings: LakeSettings) -> int:
     """Copy ledger entries after each shard's cursor into ops.landing_object; the number of objects that are new.
 
     The cursor moves in the same transaction, so an entry is taken once, whatever is killed. Shards that have ended
@@ -57,7 +57,7 @@ def intake(settings: RegionSettings) -> int:
     return taken
 
 
-def watermark(settings: RegionSettings) -> datetime | None:
+def watermark(settings: LakeSettings) -> datetime | None:
     """The region's watermark: every record that arrived before it has landed and is in ops.landing_object.
 
     Reads the leases first and takes in the ledger afterwards, so that no entry which moved the watermark is missing.
@@ -90,7 +90,7 @@ def _closed(hours: list[datetime], watermark: datetime | None) -> list[datetime]
     return [hour for hour in hours if watermark is not None and hour + _HOUR <= watermark]
 
 
-def _dynamodb(settings: RegionSettings) -> Any:
+def _dynamodb(settings: LakeSettings) -> Any:
     return boto3.client("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))
 
 

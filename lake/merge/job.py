@@ -7,7 +7,7 @@ import structlog
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.database import transaction
 from lake.iceberg.tables import ensure_tables
 from lake.merge.account import account_merges
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 def merge_landing(
-    spark: SparkSession, settings: RegionSettings, hours: Sequence[datetime], *, stragglers: bool
+    spark: SparkSession, settings: LakeSettings, hours: Sequence[datetime], *, stragglers: bool
 ) -> dict[str, int | float]:
     """Merge what the arrival `hours` have on time, then, if asked, all stragglers that are due.
 
@@ -41,7 +41,7 @@ def merge_landing(
     return {"objects_taken_in": objects, **_summed(done), "objects_set_aside": aside}
 
 
-def _commit(spark: SparkSession, settings: RegionSettings, due: MergePlan) -> MergePlan:
+def _commit(spark: SparkSession, settings: LakeSettings, due: MergePlan) -> MergePlan:
     """Merge what can be read of the plan, and return that. The rest is set aside with its reasons.
 
     A footer may be whole where the rows before it are not: where Spark fails, every object is read to its end once,
@@ -60,7 +60,7 @@ def _commit(spark: SparkSession, settings: RegionSettings, due: MergePlan) -> Me
     return step
 
 
-def _plans(settings: RegionSettings, hours: Sequence[datetime], *, stragglers: bool, most_rows: int) -> list[MergePlan]:
+def _plans(settings: LakeSettings, hours: Sequence[datetime], *, stragglers: bool, most_rows: int) -> list[MergePlan]:
     """What is due is decided before any of it is merged, or a day just begun would no longer be new."""
     reached = watermark(settings) if stragglers else None
     with transaction(settings) as connection:

@@ -11,12 +11,12 @@ from contracts.identity import IDENTITY
 from contracts.ledger import ON_TIME_AFTER_S, ON_TIME_BEFORE_S
 from contracts.names import SEQUENCE_DIGITS
 from contracts.record import LANDING_SCHEMA
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.merge.plan import Kind
 from lake.merge.spans import HOUR_OF_KEY, Span, day_span, hour_of_key, joined, on_time_span
 
 
-def read_landing(spark: SparkSession, settings: RegionSettings, keys: Sequence[str], kind: Kind) -> DataFrame:
+def read_landing(spark: SparkSession, settings: LakeSettings, keys: Sequence[str], kind: Kind) -> DataFrame:
     """Rows of one kind of these objects, in landing's columns."""
     paths = [f"s3a://{settings.bucket}/{key}" for key in keys]
     rows = spark.read.schema(from_arrow_schema(LANDING_SCHEMA)).parquet(*paths)

@@ -11,7 +11,7 @@ import psycopg
 
 from contracts.ledger import LandedObject, LedgerEntry, hour_of
 from contracts.names import padded_sequence
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.database import transaction
 from lake.merge.plan import Kind, OpenObject
 
@@ -45,21 +45,21 @@ _LANDED = """
 """
 
 
-def landed_hours(settings: RegionSettings, hours: Iterable[datetime]) -> dict[datetime, LandedHour]:
+def landed_hours(settings: LakeSettings, hours: Iterable[datetime]) -> dict[datetime, LandedHour]:
     """What landed in each of these arrival hours; hours without an object are left out."""
     with transaction(settings) as connection:
         rows = connection.execute(_LANDED, [list(hours)]).fetchall()
     return {hour.astimezone(UTC): LandedHour(*counts) for hour, *counts in rows}
 
 
-def last_landed_hour(settings: RegionSettings) -> datetime | None:
+def last_landed_hour(settings: LakeSettings) -> datetime | None:
     """The newest arrival hour with a landing object."""
     with transaction(settings) as connection:
         row = connection.execute("select max(hour) from ops.landing_object").fetchone()
     return row[0].astimezone(UTC) if row and row[0] else None
 
 
-def first_landed_hour(settings: RegionSettings) -> datetime | None:
+def first_landed_hour(settings: LakeSettings) -> datetime | None:
     """The oldest arrival hour with a landing object."""
     with transaction(settings) as connection:
         row = connection.execute("select min(hour) from ops.landing_object").fetchone()
@@ -74,14 +74,14 @@ _MERGED = """
 """
 
 
-def merged_counts(settings: RegionSettings) -> tuple[int, int]:
+def merged_counts(settings: LakeSettings) -> tuple[int, int]:
     """Rows of merged landing objects, and rows that merges inserted or dropped as duplicates: equal numbers."""
     with transaction(settings) as connection:
         row = connection.execute(_MERGED).fetchone()
     return (row[0], row[1]) if row else (0, 0)
 
 
-def inserted_rows(settings: RegionSettings) -> int:
+def inserted_rows(settings: LakeSettings) -> int:
     """Rows that all merges together inserted into history."""
     with transaction(settings) as connection:
         row = connection.execute("select coalesce(sum(inserted), 0)::bigint from ops.merge").fetchone()

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 import structlog
 
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.database import transaction
 from lake.merge.inspection import CONTRACT, Finding, etags_of, inspect_objects
 from lake.merge.plan import MergePlan
@@ -24,7 +24,7 @@ class SetAside(msgspec.Struct, frozen=True):
     since: datetime
 
 
-def mergeable(settings: RegionSettings, step: MergePlan, *, whole: bool = False) -> MergePlan:
+def mergeable(settings: LakeSettings, step: MergePlan, *, whole: bool = False) -> MergePlan:
     """The plan without the objects that cannot be merged, which are set aside with their reasons.
 
     whole: read each object to its end, not its footer alone. Raises StoreUnavailable.
@@ -39,7 +39,7 @@ def mergeable(settings: RegionSettings, step: MergePlan, *, whole: bool = False)
     return MergePlan(kind=step.kind, objects=[item for item in step.objects if item.key not in damaged])
 
 
-def take_up_mended(settings: RegionSettings) -> int:
+def take_up_mended(settings: LakeSettings) -> int:
     """Give back to merges the objects that are mended, or that this version's contract can read; how many.
 
     An object is looked at again once its etag, or the contract, is another than when it was set aside: its footer and
@@ -61,7 +61,7 @@ def take_up_mended(settings: RegionSettings) -> int:
     return len(mended)
 
 
-def objects_set_aside(settings: RegionSettings) -> list[SetAside]:
+def objects_set_aside(settings: LakeSettings) -> list[SetAside]:
     """The landing objects that merges leave out, by key."""
     with transaction(settings) as connection:
         rows = connection.execute(
@@ -70,7 +70,7 @@ def objects_set_aside(settings: RegionSettings) -> list[SetAside]:
     return [SetAside(*row) for row in rows]
 
 
-def _set_aside(settings: RegionSettings, damaged: Mapping[str, Finding]) -> None:
+def _set_aside(settings: LakeSettings, damaged: Mapping[str, Finding]) -> None:
     with transaction(settings) as connection, connection.cursor() as cursor:
         cursor.executemany(
             "insert into ops.set_aside as s (key, reason, etag, contract) values (%s, %s, %s, %s) on conflict (key)"
@@ -79,7 +79,7 @@ def _set_aside(settings: RegionSettings, damaged: Mapping[str, Finding]) -> None
         )
 
 
-def _rows_of(settings: RegionSettings, keys: Iterable[str]) -> dict[str, int]:
+def _rows_of(settings: LakeSettings, keys: Iterable[str]) -> dict[str, int]:
     with transaction(settings) as connection:
         rows = connection.execute("select key, rows from ops.landing_object where key = any(%s)", [list(keys)])
         return dict(rows.fetchall())

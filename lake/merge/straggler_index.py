@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import structlog
 from pyarrow import fs
 
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.database import transaction
 from lake.merge.spans import hour_of_key, on_time_span
 
@@ -36,7 +36,7 @@ _UNINDEXED = """
 """
 
 
-def index_stragglers(settings: RegionSettings) -> int:
+def index_stragglers(settings: LakeSettings) -> int:
     """Index the landing objects whose stragglers wait and are not indexed; how many were. An object that cannot be
     read stays without an index: queries open it, and the merge says what is wrong with it.
     """

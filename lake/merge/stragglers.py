@@ -18,7 +18,7 @@ from datetime import date, datetime, timedelta
 import msgspec
 import psycopg
 
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.iceberg.partitions import rows_by_day
 from lake.iceberg.tables import history
 from lake.merge.plan import OpenObject
@@ -48,7 +48,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 def due_objects(
-    connection: psycopg.Connection, settings: RegionSettings, now: datetime, watermark: datetime | None
+    connection: psycopg.Connection, settings: LakeSettings, now: datetime, watermark: datetime | None
 ) -> list[OpenObject]:
     """The objects whose stragglers are due at `now`. Reads history's manifests only where they decide.
 

@@ -16,6 +16,14 @@ COORDINATES: tuple[str, ...] = (
     "software.amazon.awssdk:s3-transfer-manager:2.44.4",
 )
 """Each without its dependencies: iceberg-aws-bundle holds the AWS SDK, and Spark the rest."""
+ON_EMR = tuple(name for name in COORDINATES if name.startswith(("org.apache.iceberg:", "org.postgresql:")))
+"""Those that a job on EMR brings: its Spark has an S3A of its own."""
+
+
+def file_name(coordinate: str) -> str:
+    """The name of the coordinate's file: artifact-version.jar."""
+    _, artifact, version = coordinate.split(":")
+    return f"{artifact}-{version}.jar"
 
 
 def jars(coordinates: tuple[str, ...] = COORDINATES) -> list[Path]:

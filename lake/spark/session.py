@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from contracts.settings import CATALOG_SCHEMA, AwsService, RegionSettings
+from contracts.settings import CATALOG_SCHEMA, AwsService, LakeSettings
 from lake.database import dsn_parts
 from lake.spark.jars import jars
 from lake.spark.java import java_home, launching_with
@@ -38,7 +38,7 @@ _LARGE_JAVA = "-XX:+UseParallelGC"
 _LARGE_PARTITIONS = 16
 
 
-def spark_session(settings: RegionSettings, *, large: bool = False) -> "SparkSession":
+def spark_session(settings: LakeSettings, *, large: bool = False) -> "SparkSession":
     """The process's Spark session, started where there is none, with the region's catalog.
 
     large: for a job of minutes (lake.spark.size). Raises WrongJava.
@@ -54,7 +54,7 @@ def spark_session(settings: RegionSettings, *, large: bool = False) -> "SparkSes
 
 
 @contextmanager
-def java_for_launch(settings: RegionSettings) -> Iterator[None]:
+def java_for_launch(settings: LakeSettings) -> Iterator[None]:
     """Within the block a local session starts on a Java that Spark can use, and with workers of this Python.
 
     On EMR the JVM runs already, and nothing changes. Raises WrongJava.
@@ -66,7 +66,7 @@ def java_for_launch(settings: RegionSettings) -> Iterator[None]:
         yield
 
 
-def connect(spark: "SparkSession", settings: RegionSettings) -> "SparkSession":
+def connect(spark: "SparkSession", settings: LakeSettings) -> "SparkSession":
     """Give a session the region's credentials, however it was started. Does nothing the second time."""
     mark = f"spark.fleetlake.connected.{settings.region}"
     if spark.conf.get(mark, "") != "yes":
@@ -76,7 +76,7 @@ def connect(spark: "SparkSession", settings: RegionSettings) -> "SparkSession":
     return spark
 
 
-def spark_config(settings: RegionSettings, *, large: bool = False) -> dict[str, str]:
+def spark_config(settings: LakeSettings, *, large: bool = False) -> dict[str, str]:
     """The settings that a session is started with: no secret. For SparkSession.builder and dagster-pyspark's resource.
 
     large: a local session for a job of minutes. Start the session within `java_for_launch`.
@@ -163,7 +163,7 @@ def _quiet_logging(folder: Path) -> Path:
     return file
 
 
-def _catalog(settings: RegionSettings) -> dict[str, str]:
+def _catalog(settings: LakeSettings) -> dict[str, str]:
     options = {
         "": "org.apache.iceberg.spark.SparkCatalog",
         "warehouse": settings.warehouse,
@@ -187,7 +187,7 @@ def _catalog(settings: RegionSettings) -> dict[str, str]:
     return _named(settings, options)
 
 
-def _s3a(settings: RegionSettings) -> dict[str, str]:
+def _s3a(settings: LakeSettings) -> dict[str, str]:
     """How Spark reads landing objects by key."""
     prefix = f"spark.hadoop.{_bucket_options(settings)}"
     options = {f"{prefix}endpoint.region": settings.row.aws_region}
@@ -205,7 +205,7 @@ def _s3a(settings: RegionSettings) -> dict[str, str]:
     return options
 
 
-def _secrets(settings: RegionSettings) -> dict[str, str]:
+def _secrets(settings: LakeSettings) -> dict[str, str]:
     options: dict[str, str] = {}
     if settings.catalog == "sql":
         parts = dsn_parts(settings)
@@ -225,7 +225,7 @@ def _secrets(settings: RegionSettings) -> dict[str, str]:
     return named
 
 
-def _bucket_options(settings: RegionSettings) -> str:
+def _bucket_options(settings: LakeSettings) -> str:
     """Hadoop's prefix of options for the region's bucket alone: no other bucket is opened with its keys."""
     return f"fs.s3a.bucket.{settings.bucket}."
 
@@ -236,6 +236,6 @@ def _keys(service: AwsService) -> tuple[str, str] | None:
     return service.access_key.get_secret_value(), service.secret_key.get_secret_value()
 
 
-def _named(settings: RegionSettings, options: dict[str, str]) -> dict[str, str]:
+def _named(settings: LakeSettings, options: dict[str, str]) -> dict[str, str]:
     base = f"spark.sql.catalog.{settings.region}"
     return {f"{base}.{name}" if name else base: value for name, value in options.items()}

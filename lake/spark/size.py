@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.database import transaction
 from lake.iceberg.partitions import rows_by_day
 from lake.iceberg.tables import history
@@ -12,12 +12,12 @@ LARGE_ROWS = 3_000_000
 """From so many rows on, a job runs for minutes: it wins by the second compiler, a parallel collector and memory."""
 
 
-def is_large(settings: RegionSettings, job: Job) -> bool:
+def is_large(settings: LakeSettings, job: Job) -> bool:
     """Whether a local session for this job should be a large one."""
     return rows_of(settings, job) >= LARGE_ROWS
 
 
-def rows_of(settings: RegionSettings, job: Job) -> int:
+def rows_of(settings: LakeSettings, job: Job) -> int:
     """Rows that the job will read, some of them perhaps twice. Maintenance reads a day at a time: it counts none."""
     if isinstance(job, MergeLanding):
         with transaction(settings) as connection:

@@ -7,7 +7,7 @@ import redis
 import sqlalchemy.exc
 from py4j.protocol import Py4JJavaError
 
-from contracts.outages import AWS, POSTGRES, REDIS, S3, store_of
+from contracts.outages import AWS, POSTGRES, REDIS, S3, expired, store_of
 
 
 class JavaError(Py4JJavaError):
@@ -53,6 +53,7 @@ OTHERS = [
     postgres(psycopg.errors.UniqueViolation),
     postgres(psycopg.errors.QueryCanceled),
     java("java.lang.ArithmeticException: / by zero"),
+    OSError("When reading key 'k': AWS Error UNKNOWN (HTTP status 400) ExpiredToken: The provided token has expired."),
     redis.ResponseError("WRONGTYPE"),
 ]
 
@@ -71,3 +72,20 @@ def test_an_error_that_an_outage_caused_is_one() -> None:
     error = ValueError("no document")
     error.__cause__ = redis.TimeoutError("Timeout reading from socket")
     assert store_of(error) == REDIS
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("AWS Error UNKNOWN (HTTP status 400) during GetObject: Unable to parse ExceptionName: ExpiredToken"),
+        java("software.amazon.awssdk.services.s3.model.S3Exception: The provided token has expired."),
+        botocore.exceptions.ClientError({"Error": {"Code": "ExpiredTokenException"}}, "Scan"),
+    ],
+    ids=["pyarrow", "java", "boto3"],
+)
+def test_keys_that_have_expired_are_no_outage(error: Exception) -> None:
+    wrapped = RuntimeError("a step failed")
+    wrapped.__cause__ = error
+    assert expired(wrapped)
+    assert store_of(wrapped) is None
+    assert not expired(java("java.lang.ArithmeticException: / by zero"))

@@ -39,6 +39,12 @@ def test_a_row_may_say_with_which_day_its_partitions_begin(tmp_path: Path) -> No
     assert load_regions(table(tmp_path, GOOD + "first_day = 2026-03-01\n"))["eu"].first_day == date(2026, 3, 1)
 
 
+def test_a_row_may_size_the_workers_of_its_jobs(tmp_path: Path) -> None:
+    assert load_regions(table(tmp_path, GOOD))["eu"].spark.executor_gib == 16
+    sized = load_regions(table(tmp_path, GOOD + "spark = { executor_cores = 8, executor_gib = 32 }\n"))["eu"].spark
+    assert (sized.executor_cores, sized.executor_gib, sized.driver_gib) == (8, 32, 8)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -52,6 +58,11 @@ def test_a_row_may_say_with_which_day_its_partitions_begin(tmp_path: Path) -> No
         (GOOD.replace("retention_days = 10", "retention_days = 0"), "retention_days must be 1 or more"),
         (GOOD + "colour = 1\n", "colour"),
         (GOOD + 'first_day = "soon"\n', "first_day"),
+        (GOOD + "spark = { driver_cores = 3 }\n", "driver_cores must be one of 1, 2, 4, 8, 16"),
+        (GOOD + "spark = { executor_gib = 31 }\n", "executor_gib of a worker of 4 cores must be 8 to 30"),
+        (GOOD + "spark = { executor_cores = 8, executor_gib = 18 }\n", "a multiple of 4"),
+        (GOOD + "spark = { executors = 9 }\n", "most_executors no fewer"),
+        (GOOD + "spark = { gpus = 1 }\n", "gpus"),
         (GOOD.replace("Europe/Berlin", "Europe/Nowhere"), "no IANA zone"),
     ],
 )
@@ -63,6 +74,12 @@ def test_a_bad_table_says_what_is_wrong(tmp_path: Path, text: str, says: str) ->
 def test_a_missing_table_says_where_it_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(BadRegionTable, match=r"nowhere\.toml"):
         load_regions(tmp_path / "nowhere.toml")
+
+
+def test_a_table_inside_a_zip_is_a_missing_table(tmp_path: Path) -> None:
+    (tmp_path / "code.zip").write_bytes(b"PK")
+    with pytest.raises(BadRegionTable, match="no region table at"):
+        load_regions(tmp_path / "code.zip" / "regions.toml")
 
 
 def test_an_unknown_region_names_the_known_ones() -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from contracts.errors import BadSettings
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 
 
 class Limits(NamedTuple):
@@ -63,7 +63,7 @@ class TripRules:
         )
 
 
-def trip_rules(settings: RegionSettings) -> TripRules:
+def trip_rules(settings: LakeSettings) -> TripRules:
     """The rules that a region's settings give."""
     return TripRules(
         stop_s=settings.trip_stop_s,
