@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "rebuild_live": ("rebuild-live",),
     "process": ("process",),
     "maintain": ("maintain",),
+    "schema": ("schema",),
     "shell": ("shell",),
     "reconcile": ("reconcile",),
     "trail": ("trail",),
