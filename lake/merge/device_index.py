@@ -1,14 +1,17 @@
-"""Which devices the stragglers of a landing object may be of, so that a spot query opens no other object.
+"""Which devices the rows of a waiting landing object may be of, so that a spot query opens no other object.
 
-The index of an object is a Bloom filter over the device ids of its stragglers, kept in Postgres until they are merged.
-It names no device; one can be asked whether a device that is known may be in it. (B. H. Bloom, Space/Time Trade-offs in
-Hash Coding with Allowable Errors, CACM 13(7), 1970.)
+The index of an object is a Bloom filter over device ids, kept in Postgres: of all its rows while none of them are
+merged, and of its stragglers while only they wait. It names no device; one can be asked whether a device that is known
+may be in it. The lake makes it as it takes objects in, so that the consumer does not pay for it. (B. H. Bloom,
+Space/Time Trade-offs in Hash Coding with Allowable Errors, CACM 13(7), 1970.)
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from datetime import timedelta
+from functools import lru_cache, partial
 from hashlib import blake2b
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,29 +30,39 @@ HASHES = 4
 _LEAST_BYTES, _MOST_BYTES = 8, 16 * 1024
 _AT_ONCE = 16
 _MOST_OBJECTS = 2_000
+GROWING = timedelta(hours=2)
+"""An arrival hour that began longer ago is merged at once: an index of its objects would not be asked."""
 
 _UNINDEXED = """
-    select key from ops.mergeable_object join ops.landing_object using (key)
-    where ops.mergeable_object.stragglers > 0 and ops.mergeable_object.stragglers_merged is null
-      and straggler_devices is null
-    order by key limit %s
+    select key from ops.landing_object o
+    where ((stragglers > 0 and stragglers_merged is null and straggler_devices is null)
+           or (on_time_merged is null and devices is null and hour > now() - %s))
+      and not exists (select from ops.set_aside s where s.key = o.key)
+    order by hour desc, key limit %s
 """
 
 
-def index_stragglers(settings: RegionSettings) -> int:
-    """Index the landing objects whose stragglers wait and are not indexed; how many were. An object that cannot be
-    read stays without an index: queries open it, and the merge says what is wrong with it.
+class DeviceFilters(NamedTuple):
+    """The filters of one object."""
+
+    all: bytes
+    stragglers: bytes
+
+
+def index_devices(settings: RegionSettings) -> int:
+    """Index the landing objects that wait and are not indexed; how many were. An object that cannot be read stays
+    without an index: the merge says what is wrong with it.
     """
     with transaction(settings) as connection:
-        keys = [key for (key,) in connection.execute(_UNINDEXED, [_MOST_OBJECTS])]
+        keys = [key for (key,) in connection.execute(_UNINDEXED, [GROWING, _MOST_OBJECTS])]
     if not keys:
         return 0
     store = fs.S3FileSystem(**settings.s3.filesystem_kwargs(settings.row.aws_region))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        filters = dict(zip(keys, pool.map(partial(_filter_of, store, settings.bucket), keys), strict=True))
-    made = [(bits, key) for key, bits in filters.items() if bits]
+        filters = dict(zip(keys, pool.map(partial(_filters_of, store, settings.bucket), keys), strict=True))
+    made = [(found.all, found.stragglers, key) for key, found in filters.items() if found]
     with transaction(settings) as connection, connection.cursor() as cursor:
-        cursor.executemany("update ops.landing_object set straggler_devices = %s where key = %s", made)
+        cursor.executemany("update ops.landing_object set devices = %s, straggler_devices = %s where key = %s", made)
     return len(made)
 
 
@@ -66,10 +79,11 @@ def device_filter(devices: Iterable[str]) -> bytes:
     return bytes(bits)
 
 
-def device_hashes(device_id: str) -> list[int]:
+@lru_cache(maxsize=4_096)
+def device_hashes(device_id: str) -> tuple[int, ...]:
     """The device's places, each to be taken modulo a filter's bits."""
     digest = blake2b(device_id.encode(), digest_size=4 * HASHES, person=b"fleetlake.trail").digest()
-    return [int.from_bytes(digest[n : n + 4], "little") & 0x7FFFFFFF for n in range(0, 4 * HASHES, 4)]
+    return tuple(int.from_bytes(digest[n : n + 4], "little") & 0x7FFFFFFF for n in range(0, 4 * HASHES, 4))
 
 
 def may_hold(bits: bytes, device_id: str) -> bool:
@@ -77,7 +91,12 @@ def may_hold(bits: bytes, device_id: str) -> bool:
     return all(bits[at // 8] >> (at % 8) & 1 for at in (place % (8 * len(bits)) for place in device_hashes(device_id)))
 
 
-def _filter_of(store: fs.FileSystem, bucket: str, key: str) -> bytes | None:
+def devices_in(bits: bytes, devices: Sequence[str]) -> tuple[str, ...]:
+    """Those of the devices that the filter may have been made over."""
+    return tuple(device for device in devices if may_hold(bits, device))
+
+
+def _filters_of(store: fs.FileSystem, bucket: str, key: str) -> DeviceFilters | None:
     span = on_time_span(hour_of_key(key))
     try:
         with store.open_input_file(f"{bucket}/{key}") as source:
@@ -85,6 +104,7 @@ def _filter_of(store: fs.FileSystem, bucket: str, key: str) -> bytes | None:
     except (OSError, pa.ArrowException) as error:
         log.warning("landing object not indexed", key=key, error=type(error).__name__)
         return None
-    ts = rows["ts"]
+    ts, devices = rows["ts"], rows["device_id"]
     late = pc.or_(pc.less(ts, pa.scalar(span.start, ts.type)), pc.greater_equal(ts, pa.scalar(span.end, ts.type)))
-    return device_filter(pc.unique(rows["device_id"].filter(late)).to_pylist())
+    every, stragglers = pc.unique(devices), pc.unique(devices.filter(late))
+    return DeviceFilters(device_filter(every.to_pylist()), device_filter(stragglers.to_pylist()))

@@ -1,6 +1,8 @@
 """Objects opened for reading, with every byte that is fetched counted."""
 
 import threading
+from math import inf
+from time import monotonic
 from typing import Any
 
 import pyarrow as pa
@@ -8,16 +10,34 @@ from pyarrow import fs
 from pyiceberg.io import FileIO, InputFile, OutputFile
 from pyiceberg.typedef import Properties
 
+from contracts.errors import StoreUnavailable
 from contracts.settings import RegionSettings
+
+_CONNECT_S = 5
 
 
 class Account:
-    """Counts what a query reads. Safe to share between threads."""
+    """Counts what a query reads, and says which store it waits for and since when. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.files = 0
         self.bytes = 0
+        self.store = ""
+        self.heard_s = inf
+        """When a store answered last (monotonic); infinity while none is waited for."""
+        self.given_up = False
+        """Nobody waits for the answer any more."""
+
+    def asks(self, store: str) -> None:
+        """From now on the query waits for this store. Raises StoreUnavailable where it was given up."""
+        if self.given_up:
+            raise StoreUnavailable(f"the query was given up while {self.store} did not answer")
+        self.store, self.heard_s = store, monotonic()
+
+    def computes(self) -> None:
+        """From now on the query waits for no store."""
+        self.heard_s = inf
 
     def opened(self) -> None:
         """One more data file was opened."""
@@ -28,6 +48,7 @@ class Account:
         """So many more bytes were fetched."""
         with self._lock:
             self.bytes += size
+            self.heard_s = monotonic()
 
 
 class CountedFile:
@@ -82,8 +103,13 @@ class CountedFile:
 
 
 def object_store(settings: RegionSettings) -> fs.S3FileSystem:
-    """The region's object store, to read."""
-    return fs.S3FileSystem(**settings.s3.filesystem_kwargs(settings.row.aws_region))
+    """The region's object store, to read. A request that is not answered within `store_timeout_s` fails."""
+    return fs.S3FileSystem(
+        connect_timeout=_CONNECT_S,
+        request_timeout=settings.store_timeout_s,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=3),
+        **settings.s3.filesystem_kwargs(settings.row.aws_region),
+    )
 
 
 def open_counted(store: fs.FileSystem, path: str, account: Account) -> pa.PythonFile:
