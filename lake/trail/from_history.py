@@ -1,11 +1,11 @@
 """Which files of the Iceberg history may hold wanted rows: planned by day, bucket and statistics, deletes honoured."""
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 from pyarrow import fs
-from pyiceberg.catalog import Catalog
 from pyiceberg.conversions import from_bytes
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.expressions import And, BooleanExpression, EqualTo, GreaterThanOrEqual, In, LessThan, Reference
@@ -18,11 +18,55 @@ from pyiceberg.transforms import BucketTransform
 from pyiceberg.types import StringType, TimestamptzType
 
 from contracts.names import HISTORY_TABLE
-from lake.trail.counted_files import Account, CountedIO
+from contracts.settings import CATALOG_SCHEMA, RegionSettings
+from lake.iceberg.catalog import catalog
+from lake.trail.counted_files import Account, CountedIO, KeptFiles
+from lake.trail.postgres import Postgres
 from lake.trail.sources import SourceFile
 from lake.trail.wanted import Wanted
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOCATION = f"""
+    select metadata_location from {CATALOG_SCHEMA}.iceberg_tables
+    where catalog_name = %s and table_namespace = %s and table_name = %s
+"""  # noqa: S608 - a name of ours
+
+
+class HistoryTable:
+    """history.telemetry as it is now, its metadata read again only where a commit has replaced it.
+
+    Metadata, manifests and their lists are never written twice, so those that were read are kept. Safe to share
+    between threads.
+    """
+
+    def __init__(self, settings: RegionSettings, store: fs.FileSystem, postgres: Postgres) -> None:
+        self._settings, self._store, self._postgres = settings, store, postgres
+        self._catalog = catalog(settings)
+        self._metadata_files = KeptFiles()
+        self._loaded: Table | None = None
+
+    def load(self, account: Account) -> Table | None:
+        """The table, whose reads are booked on `account`; None where it was never made."""
+        loaded = self._loaded
+        if loaded is None or loaded.metadata_location != self._location():
+            try:
+                loaded = self._loaded = self._catalog.load_table(HISTORY_TABLE)
+            except NoSuchTableError:
+                return None
+        table = copy(loaded)
+        table.io = CountedIO(self._store, account, loaded.io.properties, self._metadata_files)
+        return table
+
+    def _location(self) -> str | None:
+        """Where the newest metadata is, as the SQL catalog says; None where only the catalog itself can say."""
+        if self._settings.catalog != "sql":
+            return None
+        row = self._postgres.ask(lambda connection: connection.execute(_LOCATION, self._named()).fetchone())
+        return None if row is None else str(row[0])
+
+    def _named(self) -> list[str]:
+        namespace, _, name = HISTORY_TABLE.rpartition(".")
+        return [self._settings.region, namespace, name]
 
 
 class HistoryPlan:
@@ -32,16 +76,14 @@ class HistoryPlan:
     the devices' rows are left out. Columns are found by name: history's columns are never renamed.
     """
 
-    def __init__(self, catalog: Catalog, store: fs.FileSystem, wanted: Wanted, account: Account) -> None:
+    def __init__(self, history: HistoryTable, wanted: Wanted, account: Account) -> None:
         self._account = account
         self._tasks: dict[str, FileScanTask] = {}
         self._deletes_read: set[str] = set()
         self.files: list[SourceFile] = []
-        try:
-            table = catalog.load_table(HISTORY_TABLE)
-        except NoSuchTableError:
+        table = history.load(account)
+        if table is None:
             return
-        table.io = CountedIO(store, account, table.io.properties)
         self._io: FileIO = table.io
         tasks = table.scan(row_filter=_filter(wanted)).plan_files()
         self._tasks = {task.file.file_path: task for task in tasks}

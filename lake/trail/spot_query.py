@@ -18,11 +18,10 @@ from contracts.errors import Misuse, StoreUnavailable, TooMuchToRead
 from contracts.outages import POSTGRES, REDIS
 from contracts.record import NULLABLE_LANDING_SCHEMA
 from contracts.settings import RegionSettings
-from lake.iceberg.catalog import catalog
 from lake.stores import away
 from lake.trail.counted_files import Account, object_store
 from lake.trail.cursor import Place, cursor_of, place_of
-from lake.trail.from_history import HistoryPlan
+from lake.trail.from_history import HistoryPlan, HistoryTable
 from lake.trail.from_live import live_rows
 from lake.trail.listing import OpenObjects
 from lake.trail.model import Trail
@@ -63,8 +62,8 @@ class SpotQuery:
     def __init__(self, settings: RegionSettings) -> None:
         self._settings = settings
         self._store = object_store(settings)
-        self._catalog = catalog(settings)
         self._postgres = Postgres(settings)
+        self._history = HistoryTable(settings, self._store, self._postgres)
         self._redis = redis.Redis.from_url(
             settings.redis_url.get_secret_value(),
             socket_timeout=_LIVE_WITHIN_S,
@@ -126,7 +125,7 @@ class SpotQuery:
             live, missing = self._live(left)
             landing, unreadable = self._objects.listed(left, account)
             account.asks(POSTGRES)
-            history = HistoryPlan(self._catalog, self._store, left, account)
+            history = HistoryPlan(self._history, left, account)
             most = self._settings.trail_max_mib * _MIB
             reading = Reading(self._store, self._pool, account, most, live, landing, history)
             rows, following = _page(reading, Slices(left, first, whole=limit is None), place, limit)
