@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.one_region import REGION, stack_of_one_region
 from bench.rows import Row
-from bench.team import REGION, Producer, Team, name_of, quantile, reconciled, stack_of_one_region, team_on
+from bench.team import Producer, Team, name_of, quantile, reconciled, team_on
 
 SHARDS, WORKERS = 8, 4
 RECORDS_PER_S = 2_000

@@ -17,7 +17,8 @@ import redis
 from aiohttp import web
 
 import stack
-from bench.team import REGION, Aftermath, region_file
+from bench.one_region import REGION, region_file
+from bench.team import Aftermath
 from contracts.ledger import LANDED
 from contracts.names import redis_epoch, redis_latest
 from contracts.settings import RegionSettings

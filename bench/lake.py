@@ -5,26 +5,23 @@ MERGE of the same rows into a table of the same layout, whose condition names id
 """
 
 import os
-import tempfile
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as fn
 
-import stack
 from bench.landed import land, telemetry
+from bench.one_region import REGION, lake_of_one_region
 from bench.rows import Row
 from contracts.settings import RegionSettings
 from lake.derive.changed_days import harvest
 from lake.derive.job import derive_days
 from lake.derive.progress import due_days
-from lake.iceberg.tables import ensure_tables, history
+from lake.iceberg.tables import history
 from lake.merge.job import merge_landing
 from lake.spark.session import spark_session
 
-REGION = "eu"
 HOURS = 24
 ROWS = int(os.environ.get("FLEETLAKE_BENCH_HOUR_ROWS", "200000"))
 EACH = 200
@@ -37,18 +34,11 @@ DERIVED = (*EARLY, *LATE)
 
 def run() -> list[Row]:
     """Seconds for an hour's rows; ratio is that of the last hours over the first."""
-    with tempfile.TemporaryDirectory(prefix="fleetlake-bench-") as folder:
-        state = Path(folder)
-        stack.up(state)
-        try:
-            settings = RegionSettings.load(stack.region_environment(state, REGION))
-            return _measure(settings)
-        finally:
-            stack.down(state)
+    with lake_of_one_region() as settings:
+        return _measure(settings)
 
 
 def _measure(settings: RegionSettings) -> list[Row]:
-    ensure_tables(settings)
     spark = spark_session(settings)
     merges: dict[int, float] = {}
     plain: dict[int, float] = {}

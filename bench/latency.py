@@ -19,9 +19,10 @@ import boto3
 import redis
 
 import stack
+from bench.one_region import REGION, stack_of_one_region
 from bench.payloads import plain
 from bench.rows import Row
-from bench.team import REGION, Member, quantile, stack_of_one_region
+from bench.team import Member, quantile
 from contracts.names import redis_latest, stream
 from contracts.settings import RegionSettings
 

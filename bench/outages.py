@@ -18,8 +18,9 @@ from typing import Any
 import psutil
 
 from bench.faults import FAULTS, Fault, disk_can_be_filled
+from bench.one_region import REGION, stack_of_one_region
 from bench.rows import Row
-from bench.team import REGION, Member, Producer, Team, now_ms, reconciled, stack_of_one_region, team_on
+from bench.team import Member, Producer, Team, now_ms, reconciled, team_on
 
 RECORDS_PER_S = 2_000
 BUFFER_MIB = 16

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+from bench.one_region import REGION, stack_of_one_region
 from bench.rows import Row
-from bench.team import REGION, Member, Producer, Team, name_of, reconciled, stack_of_one_region, team_on, total
+from bench.team import Member, Producer, Team, name_of, reconciled, team_on, total
 
 SHARDS, FEW, MANY = 8, 2, 8
 RECORDS_PER_S = 2_000

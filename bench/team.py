@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -26,27 +26,14 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from bench.bodies import bodies
 from ingest.kinesis.memory import MemoryStream
 from tests.builders.consumer import broken_chains, landed_ids
-from tests.builders.consumer_process import Aftermath, ConsumerProcess, region_file
+from tests.builders.consumer_process import Aftermath, ConsumerProcess
 from tests.builders.fan_out_server import FanOutServer
 from tests.builders.kinesis_local import KinesisLocal, kinesis_local
 from tests.builders.kinesis_server import now_ms, served
 
-REGION = "eu"
 A_RECORD = 20
 """User records of a KPL aggregate."""
 _PUTS_A_S = 10
-
-
-@contextmanager
-def stack_of_one_region(shards: int = 1) -> Iterator[Path]:
-    """A stack with one region; yields its state folder."""
-    with tempfile.TemporaryDirectory(prefix="fleetlake-bench-") as folder:
-        state = Path(folder)
-        stack.up(state, region_file(state, shards=shards))
-        try:
-            yield state
-        finally:
-            stack.down(state)
 
 
 class Member(ConsumerProcess):

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "process": ("process",),
     "maintain": ("maintain",),
     "package": ("package",),
+    "schema": ("schema",),
     "shell": ("shell",),
     "reconcile": ("reconcile",),
     "trail": ("trail",),

@@ -39,6 +39,14 @@ class BadMapping(Misuse):
     """A replay mapping is malformed or names a column that the file does not have."""
 
 
+class BadCursor(Misuse):
+    """A text that no page of an answer gave as its cursor."""
+
+
+class TooMuchToRead(Misuse):
+    """An answer would take more bytes than a query may read; nothing of them was fetched."""
+
+
 class StoreUnavailable(FleetlakeError):
     """A store (Kinesis, DynamoDB, S3, Redis, Postgres) does not answer, or the stream is not there."""
 

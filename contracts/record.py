@@ -1,4 +1,4 @@
-"""The record, contract v1: what a device may send, and what landing and history keep of it."""
+"""The record, contract v1.1: what a device may send, and what landing and history keep of it."""
 
 from enum import IntFlag, StrEnum
 from typing import Any
@@ -38,6 +38,9 @@ READINGS: tuple[Column, ...] = (
     _reading("coolant_c", "degC", -60, 200, "Coolant temperature."),
     _reading("fuel_pct", "%", 0, 100, "Fuel level."),
     _reading("fuel_rate_lph", "l/h", 0, 500, "Fuel burnt an hour."),
+    _reading("engine_hours_h", "h", 0, 1_000_000, "Hours that the engine has run in its life (J1939 SPN 247)."),
+    _reading("fuel_used_l", "l", 0, 100_000_000, "Fuel that it has used in its life (J1939 SPN 250)."),
+    _reading("idle_fuel_used_l", "l", 0, 100_000_000, "Fuel that it has used at idle in its life (J1939 SPN 236)."),
 )
 """The numeric fields of the record, all optional."""
 
@@ -46,8 +49,15 @@ CONTRACT: tuple[Column, ...] = (
     Column("ts", TIMESTAMP, Privacy.BEHAVIOUR, "Event time, whole milliseconds, UTC.", required=True),
     Column("event_id", pa.string(), _ID, "The device's own message id, at most 64 characters."),
     *READINGS,
+    Column("driver_id", pa.string(), _ID, "Who drives: a driver card's number, or any name of one person."),
     Column("engine_on", pa.bool_(), _HOW, "Whether the engine runs."),
     Column("fault_codes", pa.list_(pa.string()), _HOW, "SAE J2012 DTC or J1939 SPN/FMI, as text."),
+    Column(
+        "fault_lamps",
+        pa.list_(pa.string()),
+        _HOW,
+        "How severe the faults are: the lamps lit, such as malfunction, red_stop, amber_warning, protect (J1939 DM1).",
+    ),
     Column("signals", pa.map_(pa.string(), _F8), Privacy.FREE_TEXT, "Further readings by name."),
     Column("attributes", pa.map_(pa.string(), pa.string()), Privacy.FREE_TEXT, "Further texts by name."),
 )
@@ -57,6 +67,9 @@ TEXTS: tuple[Column, ...] = tuple(
     column for column in CONTRACT if column.type == pa.string() and column.name not in ("device_id", "event_id")
 )
 """The fields that hold any text. A new one is a Column of type string in CONTRACT."""
+
+LISTS: tuple[Column, ...] = tuple(column for column in CONTRACT if column.type == pa.list_(pa.string()))
+"""The fields that hold a list of texts."""
 
 ENVELOPE: tuple[Column, ...] = (
     Column("record_id", pa.string(), _ID, "Third part of the identity: see contracts.identity.", required=True),
@@ -143,12 +156,10 @@ def _python_type(column: Column) -> Any:
         return float
     if column.type == pa.bool_():
         return bool
-    if column.name == "fault_codes":
+    if pa.types.is_list(column.type):
         return list[str]
-    if column.name == "signals":
-        return dict[str, float]
-    if column.name == "attributes":
-        return dict[str, str]
+    if pa.types.is_map(column.type):
+        return dict[str, float] if column.type.item_type == _F8 else dict[str, str]
     return str
 
 

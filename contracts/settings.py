@@ -247,6 +247,9 @@ class RegionSettings(LakeSettings):
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """0 picks a free port."""
 
+    trail_max_mib: int = Field(default=256, ge=1)
+    """Bytes (compressed, as they are stored) that one spot query may read."""
+
     merge_open_hours: bool = False
     """Merge an arrival hour while it still grows: history follows at once, at a commit for every few flushes."""
 

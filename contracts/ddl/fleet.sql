@@ -113,8 +113,9 @@ create table if not exists ops.landing_object (
 );
 create index if not exists landing_object_open on ops.landing_object (hour)
     where on_time_merged is null or stragglers_merged is null;
--- A Bloom filter over the devices of the object's stragglers, while they wait.
+-- Bloom filters over the devices of the object's stragglers, while they wait, and of all its rows, while it is not merged.
 alter table ops.landing_object add column if not exists straggler_devices bytea;
+alter table ops.landing_object add column if not exists devices bytea;
 -- Landing objects that no merge can read, and why. Merges leave them out until the object, or the contract that it
 -- was read with, is another one. etag is empty where the bucket does not have the object.
 create table if not exists ops.set_aside (

@@ -8,12 +8,13 @@ import msgspec
 
 from contracts.derived import DEVICE_TYPES
 from contracts.errors import BadMapping
-from contracts.record import CONTRACT, DEVICE_ID_PATTERN, READINGS
+from contracts.record import CONTRACT, DEVICE_ID_PATTERN, LISTS, READINGS
 
 _FOLDER = Path(__file__).resolve().parent.parent / "mappings"
 TARGETS = tuple(column.name for column in CONTRACT if column.name not in ("device_id", "ts", "signals", "attributes"))
 """Fields that [fields] may set; [constants] may also set device_id."""
 _NUMBERS = frozenset(column.name for column in READINGS)
+_LISTS = tuple(column.name for column in LISTS)
 _DEVICE_ID = re.compile(DEVICE_ID_PATTERN.removesuffix("$"), re.ASCII)
 
 
@@ -29,7 +30,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hemisphere: str | None = None
     """The column with N, S, E or W; S and W make the value negative."""
     separator: str | None = None
-    """What stands between the codes of fault_codes in a text."""
+    """What stands between the entries of a list, such as fault_codes, in a text."""
 
     @property
     def scaled(self) -> bool:
@@ -155,9 +156,11 @@ def _check_constant(name: str, value: str | float | bool) -> None:
 
 def _check_source(place: str, name: str, source: Source) -> None:
     """Raises ValueError where a word does not apply to what the source feeds."""
-    if source.separator is not None and (name != "fault_codes" or not source.separator):
-        raise ValueError(f"{place} has a separator; only fault_codes has one, of at least one character")
-    if name in ("event_id", "engine_on", "fault_codes") and (source.scaled or source.is_angle):
+    if source.separator is not None and (name not in _LISTS or not source.separator):
+        raise ValueError(
+            f"{place} has a separator; only a list ({', '.join(_LISTS)}) has one, of at least one character"
+        )
+    if name in TARGETS and name not in _NUMBERS and (source.scaled or source.is_angle):
         raise ValueError(f"{place} is no number: factor, offset, decimals, convert and hemisphere do not apply")
 
 

@@ -1,4 +1,4 @@
-"""Lists and maps of a record: fault_codes, signals, attributes. An entry that cannot be sent costs that entry alone."""
+"""Lists and maps of a record, such as fault_codes and signals. An entry that cannot be sent costs that entry alone."""
 
 import ast
 import math

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts.record import READINGS
+from contracts.record import LISTS, READINGS, TEXTS
 from devices.replay.angles import read_angles, zero_padded
 from devices.replay.findings import NO_NUMBER, NULL_MARKER, Findings
 from devices.replay.mapping import Source
@@ -18,6 +18,8 @@ from devices.replay.plan import is_number
 from devices.replay.texts import as_text, ids, is_text, texts, trimmed
 
 _READINGS = frozenset(column.name for column in READINGS)
+_LISTS = frozenset(column.name for column in LISTS)
+_TEXTS = frozenset(column.name for column in TEXTS)
 _SEVERAL = re.compile(r"\w\s*[;,|]\s*\w|\w\s+[BCPU]\w{4}")
 _WORDS = {
     **dict.fromkeys(("true", "t", "yes", "y", "on", "1", "1.0"), True),
@@ -48,12 +50,13 @@ class ValueReader:
                 return self._event_ids(source.column, values)
             case "engine_on":
                 return self._yes_or_no(source.column, values)
-            case "fault_codes":
+            case _ if name in _LISTS:
                 return self._nested(source, values, lambda text: codes_in_text(text, source.separator), self._codes)
-            case "signals":
-                return self._nested(source, values, map_in_text, self._numbers)
-            case "attributes":
-                return self._nested(source, values, map_in_text, self._texts)
+            case _ if name in _TEXTS:
+                return self.attribute(source.column, values)
+            case "signals" | "attributes":
+                clean = self._numbers if name == "signals" else self._texts
+                return self._nested(source, values, map_in_text, clean)
         return self._reading(name, source, values, kind, hemispheres, keep_text=True)
 
     def signal(

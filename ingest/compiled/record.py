@@ -23,7 +23,7 @@ from ingest.compiled.schema import (
     ATTRIBUTES,
     ENGINE_ON,
     EVENT_ID,
-    FAULT_CODES,
+    FIRST_LIST,
     FIRST_READING,
     FIRST_TEXT,
     HASH_SIZE,
@@ -52,14 +52,18 @@ def _find_field(buf: np.ndarray, start: int, end: int, fields: Fields) -> int:
     length = end - start
     if length == 0:
         return -1
+    # Where the name has one byte, the byte before its last is its quote.
     code = buf[start] * fields.factors[0] + buf[end - 1] * fields.factors[1] + length * fields.factors[2]
-    field: int = fields.by_hash[code % HASH_SIZE]
-    if field < 0:
-        return -1
-    first = fields.ends[field - 1] if field else 0
-    if fields.ends[field] - first != length or not equal_bytes(buf, start, fields.buf, first, length):
-        return -1
-    return field
+    code += buf[end - 2] * fields.factors[3] + buf[start + (length >> 1)] * fields.factors[4]
+    slot = code % HASH_SIZE
+    while True:
+        field: int = fields.by_hash[slot]
+        if field < 0:
+            return -1
+        first = fields.ends[field - 1] if field else 0
+        if fields.ends[field] - first == length and equal_bytes(buf, start, fields.buf, first, length):
+            return field
+        slot = (slot + 1) % HASH_SIZE
 
 
 @helper
@@ -159,6 +163,12 @@ def _read_known(buf: np.ndarray, at: int, kind: int, row: int, fields: Fields, c
     if kind >= FIRST_READING:
         columns.readings[kind - FIRST_READING, row], end = read_number(buf, at, fields.powers)
         return end
+    if kind <= FIRST_LIST:
+        one = FIRST_LIST - kind
+        entries = TextBuffers(columns.list_bufs[one], columns.list_ends[one])
+        columns.list_counts[one], end = _read_list(buf, at, entries, columns.list_counts[one])
+        columns.list_present[one, row] = 1
+        return end
     if kind <= FIRST_TEXT:
         text = FIRST_TEXT - kind
         end = _read_text_into(buf, at, TextBuffers(columns.text_bufs[text], columns.text_ends[text]), row)
@@ -170,14 +180,12 @@ def _read_known(buf: np.ndarray, at: int, kind: int, row: int, fields: Fields, c
     if kind == TS:
         columns.ts_ms[row], end = read_time(buf, at + 1) if buf[at] == QUOTE else read_integer(buf, at)
         return end
-    if kind == FAULT_CODES:
-        counts[0], end = _read_list(buf, at, columns.fault_codes, counts[0])
-    elif kind == SIGNALS:
+    if kind == SIGNALS:
         names, numbers = columns.signal_names, columns.signal_values
-        counts[1], end = _read_map(buf, at, names, numbers, names, counts[1], fields.powers)
+        counts[0], end = _read_map(buf, at, names, numbers, names, counts[0], fields.powers)
     elif kind == ATTRIBUTES:
         names, texts = columns.attribute_names, columns.attribute_values
-        counts[2], end = _read_map(buf, at, names, columns.signal_values[:0], texts, counts[2], fields.powers)
+        counts[1], end = _read_map(buf, at, names, columns.signal_values[:0], texts, counts[1], fields.powers)
     elif kind == EVENT_ID:
         end = _read_identifier(buf, at, columns.event_ids, row, fields.longest_event_id, fields.any)
         if columns.event_ids.ends[row + 1] == columns.event_ids.ends[row]:
@@ -197,7 +205,7 @@ def _read_unknown(
 
     A name that occurs twice in a record is not plain.
     """
-    number = columns.counts[3]
+    number = columns.counts[2]
     if number - before == MOST_NAMES or contains(columns.unknown, before, number, buf, name, name_end):
         return -1
     if buf[at] == QUOTE:
@@ -207,14 +215,14 @@ def _read_unknown(
     else:
         end = read_literal(buf, at)[1]
     put(columns.unknown, number, buf, name, name_end)
-    columns.counts[3] = number + 1
+    columns.counts[2] = number + 1
     return end if end > 0 else -1
 
 
 @inlined
 def _read_record(buf: np.ndarray, at: int, row: int, fields: Fields, columns: Columns) -> int:
     """Read one record into row `row`. Returns where it ends, or -1."""
-    before = columns.counts[3]
+    before = columns.counts[2]
     seen = 0
     at = skip_blank(buf, at)
     if buf[at] != LEFT_BRACE:
@@ -243,11 +251,16 @@ def _read_record(buf: np.ndarray, at: int, row: int, fields: Fields, columns: Co
 
 
 @inlined
-def _leave_texts_empty(row: int, columns: Columns) -> None:
-    """Make the row null in every field of any text."""
+def _leave_empty(row: int, columns: Columns) -> None:
+    """Make the row null in every field of a text or a list of texts, and in what goes before them."""
+    columns.device_ids.ends[row + 1] = columns.device_ids.ends[row]
+    columns.event_ids.ends[row + 1] = columns.event_ids.ends[row]
     for text in range(len(columns.text_ends)):
         columns.text_ends[text, row + 1] = columns.text_ends[text, row]
         columns.text_present[text, row] = 0
+    for one in range(len(columns.list_counts)):
+        columns.list_counts[one] = columns.list_offsets[one, row]
+        columns.list_present[one, row] = 0
 
 
 @entry
@@ -255,18 +268,16 @@ def read(buf: np.ndarray, starts: np.ndarray, ends: np.ndarray, fields: Fields, 
     """Read all records; record i is bytes [starts[i], ends[i]) of buf."""
     counts = columns.counts
     for row in range(len(starts)):
-        codes, signals, attributes, unknown = counts[0], counts[1], counts[2], counts[3]
-        columns.device_ids.ends[row + 1] = columns.device_ids.ends[row]
-        columns.event_ids.ends[row + 1] = columns.event_ids.ends[row]
-        _leave_texts_empty(row, columns)
+        signals, attributes, unknown = counts[0], counts[1], counts[2]
+        _leave_empty(row, columns)
         short = ends[row] - starts[row] <= fields.longest_record
         if short and _read_record(buf, starts[row], row, fields, columns) == ends[row]:
             columns.plain[row] = 1
         else:
-            counts[0], counts[1], counts[2], counts[3] = codes, signals, attributes, unknown
+            counts[0], counts[1], counts[2] = signals, attributes, unknown
             columns.present[:, row] = 0
-            columns.device_ids.ends[row + 1] = columns.device_ids.ends[row]
-            columns.event_ids.ends[row + 1] = columns.event_ids.ends[row]
-            _leave_texts_empty(row, columns)
-        for column in range(3):
+            _leave_empty(row, columns)
+        for column in range(2):
             columns.entries[column, row + 1] = counts[column]
+        for one in range(len(columns.list_counts)):
+            columns.list_offsets[one, row + 1] = columns.list_counts[one]

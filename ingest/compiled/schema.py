@@ -6,21 +6,23 @@ import numpy as np
 
 from ingest.compiled.texts import TextBuffers
 
-DEVICE_ID, TS, EVENT_ID, FAULT_CODES, SIGNALS, ATTRIBUTES, ENGINE_ON, FIRST_READING = range(8)
-"""The kind of a field; the n-th reading is FIRST_READING + n, and the n-th text FIRST_TEXT - n."""
-FIRST_TEXT = -1
+DEVICE_ID, TS, EVENT_ID, SIGNALS, ATTRIBUTES, ENGINE_ON, FIRST_READING = range(7)
+"""The kind of a field. Of those that there are several of, the n-th reading is FIRST_READING + n, the n-th text
+FIRST_TEXT - n, and the n-th list of texts FIRST_LIST - n.
+"""
+FIRST_TEXT, FIRST_LIST = -1, -1_001
 HASH_SIZE = 256
 MOST_NAMES = 64
 """A plain record has at most this many entries in a map, and this many unknown names."""
 
 
 class Fields(NamedTuple):
-    """The contract's fields in a perfect hash table of their names."""
+    """The contract's fields in a hash table of their names; one that finds its slot taken is in the next."""
 
     factors: np.ndarray
-    """Hash factors of a name's first byte, last byte and length (int64)."""
+    """Hash factors of a name's first byte, last byte, length, byte before the last, and middle byte (int64)."""
     by_hash: np.ndarray
-    """Field at each hash, or -1 (int64)."""
+    """Field at each slot, or -1 (int64)."""
     kinds: np.ndarray
     buf: np.ndarray
     """All names, concatenated (uint8)."""
@@ -51,10 +53,17 @@ class Columns(NamedTuple):
     device_ids: TextBuffers
     event_ids: TextBuffers
     present: np.ndarray
-    """One row each for event_id, fault_codes, signals, attributes: 0 for null (uint8)."""
+    """One row each for event_id, signals, attributes: 0 for null (uint8)."""
     entries: np.ndarray
-    """Arrow offsets of fault_codes, signals and attributes, one row each (int32)."""
-    fault_codes: TextBuffers
+    """Arrow offsets of signals and attributes, one row each (int32)."""
+    list_bufs: np.ndarray
+    """One TextBuffers.buf each for the entries of the lists of texts, one row each (uint8)."""
+    list_ends: np.ndarray
+    """Their TextBuffers.ends (int32)."""
+    list_offsets: np.ndarray
+    """Their Arrow offsets, one row each (int32)."""
+    list_present: np.ndarray
+    """0 where they are null (uint8)."""
     text_bufs: np.ndarray
     """One TextBuffers.buf each for the fields of any text, one row each (uint8)."""
     text_ends: np.ndarray
@@ -67,4 +76,6 @@ class Columns(NamedTuple):
     attribute_values: TextBuffers
     unknown: TextBuffers
     counts: np.ndarray
-    """Fault codes, signals, attributes and unknown names written so far (int64)."""
+    """Signals, attributes and unknown names written so far (int64)."""
+    list_counts: np.ndarray
+    """Entries of each list written so far (int64)."""

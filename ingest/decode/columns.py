@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from contracts.record import LANDING_SCHEMA, READINGS, TEXTS
+from contracts.record import LANDING_SCHEMA, LISTS, READINGS, TEXTS
 from ingest.decode.times import IMPOSSIBLE_MS, parse_texts
 
 Values = Mapping[str, Sequence[Any]]
@@ -85,14 +85,18 @@ def readings_of(values: Values) -> tuple[Readings, dict[str, pa.Array]]:
 
 def further_columns(values: Values) -> dict[str, pa.Array]:
     """The contract's fields that are neither identity, time nor reading."""
-    kinds = {name: LANDING_SCHEMA.field(name).type for name in ("engine_on", "fault_codes", "signals", "attributes")}
+    kinds = {name: LANDING_SCHEMA.field(name).type for name in ("engine_on", "signals", "attributes")}
     texts = {text.name: optional_column(values[text.name], text.type) for text in TEXTS}
-    return texts | {
-        "engine_on": optional_column(values["engine_on"], kinds["engine_on"]),
-        "fault_codes": list_column(values["fault_codes"], kinds["fault_codes"]),
-        "signals": map_column(values["signals"], kinds["signals"]),
-        "attributes": map_column(values["attributes"], kinds["attributes"]),
-    }
+    lists = {one.name: list_column(values[one.name], LANDING_SCHEMA.field(one.name).type) for one in LISTS}
+    return (
+        texts
+        | lists
+        | {
+            "engine_on": optional_column(values["engine_on"], kinds["engine_on"]),
+            "signals": map_column(values["signals"], kinds["signals"]),
+            "attributes": map_column(values["attributes"], kinds["attributes"]),
+        }
+    )
 
 
 def _all_none(values: Sequence[Any]) -> bool:

@@ -1,12 +1,13 @@
 """Plain records into columns: sets up the compiled reader with the contract's fields and allocates its output."""
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
-from itertools import product
+from random import Random
 
 import numpy as np
 
-from contracts.record import CONTRACT, MAX_EVENT_ID, MAX_RECORD_BYTES, READINGS, TEXTS
+from contracts.record import CONTRACT, LISTS, MAX_EVENT_ID, MAX_RECORD_BYTES, READINGS, TEXTS
 from ingest.compiled import schema
 from ingest.compiled.record import read
 from ingest.compiled.texts import text_buffers, text_column
@@ -19,16 +20,20 @@ _KINDS = {
     "ts": schema.TS,
     "event_id": schema.EVENT_ID,
     "engine_on": schema.ENGINE_ON,
-    "fault_codes": schema.FAULT_CODES,
     "signals": schema.SIGNALS,
     "attributes": schema.ATTRIBUTES,
 }
 _KINDS |= {reading.name: schema.FIRST_READING + place for place, reading in enumerate(READINGS)}
+_KINDS |= {one.name: schema.FIRST_LIST - place for place, one in enumerate(LISTS)}
 _KINDS |= {text.name: schema.FIRST_TEXT - place for place, text in enumerate(TEXTS)}
 SKIPPED_PARTS = 15
 """Parts left to the other reader after one that was mostly not plain."""
-_SHORTEST = {"fault_codes": 3, "signals": 5, "attributes": 6, "unknown": 4}
+_SHORTEST = {"list": 3, "signals": 5, "attributes": 6, "unknown": 4}
 """Bytes of the shortest entry of each in JSON, comma included: bounds the number of entries."""
+
+
+_MOST_FACTORS = 500
+"""Hash factors that are tried at most."""
 
 
 class PlainReader:
@@ -63,7 +68,7 @@ def compile_reader() -> None:
 
 def unknown_names(columns: schema.Columns) -> Counter[str]:
     """Number of plain records that hold each unknown name."""
-    count = int(columns.counts[3])
+    count = int(columns.counts[2])
     names: Counter[str] = Counter()
     if count:
         found = text_column(columns.unknown, count).value_counts()
@@ -81,9 +86,12 @@ def _output_columns(rows: int, size: int) -> schema.Columns:
         engine_on=np.full(rows, 2, np.uint8),
         device_ids=text_buffers(rows, min(size, rows * MAX_DEVICE_ID)),
         event_ids=text_buffers(rows, min(size, rows * MAX_EVENT_ID)),
-        present=np.zeros((4, rows), np.uint8),
-        entries=np.zeros((3, rows + 1), np.int32),
-        fault_codes=text_buffers(entries["fault_codes"], size),
+        present=np.zeros((3, rows), np.uint8),
+        entries=np.zeros((2, rows + 1), np.int32),
+        list_bufs=np.empty((len(LISTS), size), np.uint8),
+        list_ends=np.zeros((len(LISTS), entries["list"] + 1), np.int32),
+        list_offsets=np.zeros((len(LISTS), rows + 1), np.int32),
+        list_present=np.zeros((len(LISTS), rows), np.uint8),
         text_bufs=np.empty((len(TEXTS), size), np.uint8),
         text_ends=np.zeros((len(TEXTS), rows + 1), np.int32),
         text_present=np.zeros((len(TEXTS), rows), np.uint8),
@@ -92,22 +100,38 @@ def _output_columns(rows: int, size: int) -> schema.Columns:
         attribute_names=text_buffers(entries["attributes"], size),
         attribute_values=text_buffers(entries["attributes"], size),
         unknown=text_buffers(entries["unknown"], size),
-        counts=np.zeros(4, np.int64),
+        counts=np.zeros(3, np.int64),
+        list_counts=np.zeros(len(LISTS), np.int64),
     )
+
+
+def _hash(name: bytes, factors: Sequence[int]) -> int:
+    before_last = name[-2] if len(name) > 1 else ord('"')
+    parts = (name[0], name[-1], len(name), before_last, name[len(name) // 2])
+    return sum(part * factor for part, factor in zip(parts, factors, strict=True)) % schema.HASH_SIZE
+
+
+def _factors(names: Sequence[bytes]) -> tuple[int, ...]:
+    """Factors that give each name a slot of its own, or else nearly all: a name that has to share is found as well."""
+    chance = Random(1)  # noqa: S311 - the same factors in every process
+    best: tuple[int, tuple[int, ...]] = (0, (1, 1, 1, 1, 1))
+    for _ in range(_MOST_FACTORS):
+        factors = tuple(chance.randrange(1, schema.HASH_SIZE) for _ in range(5))
+        best = max(best, (len({_hash(name, factors) for name in names}), factors))
+        if best[0] == len(names):
+            break
+    return best[1]
 
 
 def _fields() -> schema.Fields:
     names = [column.name.encode() for column in CONTRACT]
-    for factors in product(range(1, 32), range(1, 32), range(32)):
-        hashes = [
-            (name[0] * factors[0] + name[-1] * factors[1] + len(name) * factors[2]) % schema.HASH_SIZE for name in names
-        ]
-        if len(set(hashes)) == len(names):
-            break
-    else:
-        raise AssertionError("no factors give the contract's names distinct hashes; hash more bytes of each name")
+    factors = _factors(names)
     by_hash = np.full(schema.HASH_SIZE, -1, np.int64)
-    by_hash[hashes] = np.arange(len(names))
+    for field, name in enumerate(names):
+        slot = _hash(name, factors)
+        while by_hash[slot] >= 0:
+            slot = (slot + 1) % schema.HASH_SIZE
+        by_hash[slot] = field
     return schema.Fields(
         factors=np.array(factors, np.int64),
         by_hash=by_hash,

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from contracts.record import LANDING_SCHEMA, READINGS, TEXTS
+from contracts.record import LANDING_SCHEMA, LISTS, READINGS, TEXTS
 from ingest.compiled.schema import Columns
 from ingest.compiled.texts import TextBuffers, text_column
 from ingest.decode.columns import Readings
@@ -21,13 +21,16 @@ def sent_plainly(read: Columns) -> Sent:
         buffers = TextBuffers(read.text_bufs[place], read.text_ends[place])
         columns[text.name] = text_column(buffers, count, read.text_present[place])
     columns["engine_on"] = _booleans(read.engine_on)
-    codes, signals, attributes = (int(entries) for entries in read.counts[:3])
-    columns["fault_codes"] = _nested(read, 0, "fault_codes", text_column(read.fault_codes, codes))
-    signal_values = pa.array(read.signal_values[:signals].copy())
-    columns["signals"] = _nested(read, 1, "signals", text_column(read.signal_names, signals), signal_values)
-    attribute_values = text_column(read.attribute_values, attributes)
-    names = text_column(read.attribute_names, attributes)
-    columns["attributes"] = _nested(read, 2, "attributes", names, attribute_values)
+    for place, one in enumerate(LISTS):
+        written = TextBuffers(read.list_bufs[place], read.list_ends[place])
+        texts = text_column(written, int(read.list_counts[place]))
+        columns[one.name] = _nested(one.name, read.list_present[place], read.list_offsets[place], texts)
+    signals, attributes = (int(entries) for entries in read.counts[:2])
+    values = pa.array(read.signal_values[:signals].copy())
+    names = text_column(read.signal_names, signals)
+    columns["signals"] = _nested("signals", read.present[1], read.entries[0], names, values)
+    values, names = text_column(read.attribute_values, attributes), text_column(read.attribute_names, attributes)
+    columns["attributes"] = _nested("attributes", read.present[2], read.entries[1], names, values)
     everywhere, nowhere = np.ones(count, bool), np.zeros(count, bool)
     return Sent(np.arange(count), here, everywhere, everywhere, read.ts_ms, readings, columns, nowhere)
 
@@ -54,12 +57,12 @@ def _booleans(values: np.ndarray) -> pa.Array:
     return pa.array(values == 1, mask=missing)
 
 
-def _nested(read: Columns, part: int, name: str, *entries: pa.Array) -> pa.Array:
+def _nested(name: str, present: np.ndarray, ends: np.ndarray, *entries: pa.Array) -> pa.Array:
     """A column of lists, or of maps where `entries` are names and items."""
-    kind, present = LANDING_SCHEMA.field(name).type, read.present[part + 1]
+    kind = LANDING_SCHEMA.field(name).type
     if not present.any():
         return pa.nulls(len(present), kind)
     # An offset that is null makes its row null.
-    offsets = pa.array(read.entries[part].copy(), mask=None if present.all() else np.append(present == 0, False))
+    offsets = pa.array(ends.copy(), mask=None if present.all() else np.append(present == 0, False))
     made = pa.ListArray if len(entries) == 1 else pa.MapArray
     return made.from_arrays(offsets, *entries, type=kind)

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from contracts.record import LANDING_SCHEMA, REJECTED_SCHEMA
+from contracts.record import LANDING_SCHEMA, LISTS, REJECTED_SCHEMA
 
 ROW_GROUP_ROWS = 32_768
 ZSTD_LEVEL = 1
 _DICTIONARIES = [
     "device_id",
+    "driver_id",
     "shard_id",
-    "fault_codes.list.element",
+    *(f"{column.name}.list.element" for column in LISTS),
     "signals.key_value.key",
     "attributes.key_value.key",
     "attributes.key_value.value",

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from pyiceberg.expressions import And, GreaterThanOrEqual, LessThan, Reference
 
 from contracts.record import LANDING
@@ -13,10 +14,8 @@ from lake.iceberg.tables import history
 if TYPE_CHECKING:
     import pandas as pd
 
-_NESTED = {"fault_codes", "signals", "attributes"}
-"""Columns that pandas would hold as Python objects."""
-SCALARS = tuple(column.name for column in LANDING if column.name not in _NESTED)
-"""The columns of history that are not nested."""
+SCALARS = tuple(column.name for column in LANDING if not pa.types.is_nested(column.type))
+"""The columns of history that are not nested: pandas would hold those as Python objects."""
 
 
 def newest_history(settings: LakeSettings, limit: int) -> "pd.DataFrame":

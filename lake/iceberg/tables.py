@@ -1,8 +1,8 @@
 """The region's Iceberg tables: history.telemetry and what is derived from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
@@ -19,6 +19,7 @@ from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, HISTORY_TABLE, MOTI
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import LakeSettings
 from lake.iceberg.catalog import catalog, creating
+from lake.iceberg.evolution import Difference, Kind, differences, evolve, refuse_other_types
 
 _Partition = tuple[str, Transform[Any, Any], str]
 """Source column, transform and name of one partition field."""
@@ -50,25 +51,77 @@ _DEVICE_DAY: Mapping[str, str] = {**_COMMON, "write.metadata.metrics.column.day"
 _TRIP: Mapping[str, str] = {**_DEVICE_DAY, "write.metadata.metrics.column.start_ts": "none"}
 
 
-def ensure_tables(settings: LakeSettings) -> None:
-    """Create the namespace `history` and its tables, and columns of theirs, where they are missing.
+class TableSpec(NamedTuple):
+    """How one table is made."""
 
-    Safe when two do it at once. A column that the contract has since is null in what was written before.
-    """
+    name: str
+    columns: pa.Schema
+    partitions: Sequence[_Partition]
+    order: tuple[str, ...]
+    properties: Mapping[str, str]
+
+
+def specs(settings: LakeSettings) -> list[TableSpec]:
+    """The region's tables as the contract has them."""
     by_day: list[_Partition] = [("day", IdentityTransform(), "day")]
     by_day_and_device: list[_Partition] = [
         ("ts", DayTransform(), "ts_day"),
         ("device_id", BucketTransform(settings.row.history_buckets), "device_id_bucket"),
     ]
     by_hour_and_device: list[_Partition] = [("hour", HourTransform(), "hour_hour"), by_day_and_device[1]]
-    tables = catalog(settings)
+    return [
+        TableSpec(HISTORY_TABLE, LANDING_SCHEMA, by_day_and_device, ("device_id", "ts"), _HISTORY),
+        TableSpec(TRIP_TABLE, TRIP_SCHEMA, by_day, ("device_id", "start_ts"), _TRIP),
+        TableSpec(EPISODE_TABLE, EPISODE_SCHEMA, by_day, ("device_id", "start_ts"), _TRIP),
+        TableSpec(DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, by_day, ("device_id",), _DEVICE_DAY),
+        TableSpec(MOTION_HOUR_TABLE, MOTION_HOUR_SCHEMA, by_hour_and_device, ("device_id",), _COMMON),
+    ]
+
+
+def ensure_tables(settings: LakeSettings) -> None:
+    """Create the namespace `history` and its tables, and columns of theirs, where they are missing.
+
+    Safe when two do it at once. A column that the contract has since is null in what was written before. Raises
+    SchemaMismatch, and changes nothing, where the contract gives a column another type.
+    """
+    tables, wanted = catalog(settings), specs(settings)
     with creating(settings):
         _ensure_namespace(tables)
-        _ensure(settings, HISTORY_TABLE, LANDING_SCHEMA, by_day_and_device, ("device_id", "ts"), _HISTORY)
-        _ensure(settings, TRIP_TABLE, TRIP_SCHEMA, by_day, ("device_id", "start_ts"), _TRIP)
-        _ensure(settings, EPISODE_TABLE, EPISODE_SCHEMA, by_day, ("device_id", "start_ts"), _TRIP)
-        _ensure(settings, DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, by_day, ("device_id",), _DEVICE_DAY)
-        _ensure(settings, MOTION_HOUR_TABLE, MOTION_HOUR_SCHEMA, by_hour_and_device, ("device_id",), _COMMON)
+        found = {spec.name: tables.load_table(spec.name) for spec in wanted if tables.table_exists(spec.name)}
+        changes = {name: table_differences(table, wanted) for name, table in found.items()}
+        refuse_other_types([change for some in changes.values() for change in some])
+        for spec in wanted:
+            if spec.name in found:
+                kinds = (Kind.ADD, Kind.OPTIONAL)
+                evolve(found[spec.name], iceberg_schema(spec.columns), changes[spec.name], kinds)
+            else:
+                _create(settings, spec)
+
+
+def schema_differences(settings: LakeSettings, *, apply: bool = False) -> list[Difference]:
+    """How the region's tables differ from the contract; where they are missing they are created.
+
+    apply: make all changes but those that are refused. Raises SchemaMismatch, and changes nothing, for one that is.
+    """
+    tables, wanted = catalog(settings), specs(settings)
+    if not all(tables.table_exists(spec.name) for spec in wanted):
+        ensure_tables(settings)
+    with creating(settings):
+        found = {spec.name: tables.load_table(spec.name) for spec in wanted}
+        changes = [change for table in found.values() for change in table_differences(table, wanted)]
+        if apply:
+            refuse_other_types([change for change in changes if change.kind is Kind.REFUSED])
+            for spec in wanted:
+                own = [change for change in changes if change.table == spec.name]
+                evolve(found[spec.name], iceberg_schema(spec.columns), own, (Kind.ADD, Kind.OPTIONAL, Kind.WIDEN))
+    return changes
+
+
+def table_differences(table: Table, wanted: Sequence[TableSpec]) -> list[Difference]:
+    """How a table differs from its spec."""
+    name = ".".join(table.name())
+    columns = next(spec.columns for spec in wanted if spec.name == name)
+    return differences(name, table.schema(), iceberg_schema(columns))
 
 
 def history(settings: LakeSettings) -> Table:
@@ -107,38 +160,18 @@ def _ensure_namespace(tables: Catalog) -> None:
         tables.create_namespace(namespace)
 
 
-def _ensure(
-    settings: LakeSettings,
-    name: str,
-    arrow: pa.Schema,
-    partitions: list[_Partition],
-    order: tuple[str, ...],
-    properties: Mapping[str, str],
-) -> None:
-    tables, schema = catalog(settings), iceberg_schema(arrow)
-    if tables.table_exists(name):
-        _add_columns(tables.load_table(name), schema)
-        return
+def _create(settings: LakeSettings, table: TableSpec) -> None:
+    schema = iceberg_schema(table.columns)
     spec = PartitionSpec(
         *(
             PartitionField(schema.find_field(source).field_id, 1000 + place, transform, label)
-            for place, (source, transform, label) in enumerate(partitions)
+            for place, (source, transform, label) in enumerate(table.partitions)
         )
     )
-    sort = SortOrder(*(SortField(schema.find_field(column).field_id, IdentityTransform()) for column in order))
-    location = f"{settings.warehouse}/{name.replace('.', '/')}"
+    order = [SortField(schema.find_field(column).field_id, IdentityTransform()) for column in table.order]
+    location = f"{settings.warehouse}/{table.name.replace('.', '/')}"
     with suppress(TableAlreadyExistsError):
-        tables.create_table(name, schema, location, spec, sort, dict(properties))
-
-
-def _add_columns(table: Table, wanted: Schema) -> None:
-    """Columns that the table lacks, at its end; what they hold before is null, so none of them is required."""
-    missing = [field for field in wanted.fields if field.name not in table.schema().column_names]
-    if not missing:
-        return
-    with table.update_schema() as change:
-        for field in missing:
-            change.add_column(field.name, field.field_type, doc=field.doc)
+        catalog(settings).create_table(table.name, schema, location, spec, SortOrder(*order), dict(table.properties))
 
 
 def iceberg_schema(arrow: pa.Schema) -> Schema:

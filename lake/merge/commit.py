@@ -11,9 +11,10 @@ from uuid import uuid4
 
 from pyspark.sql import SparkSession
 
+from contracts.names import HISTORY_TABLE
 from contracts.settings import LakeSettings
 from lake.iceberg.conflicts import retry_conflicts
-from lake.merge.landing import event_spans, one_row_an_identity, read_landing
+from lake.merge.landing import event_spans, one_row_an_identity, read_landing, with_columns_of
 from lake.merge.plan import Kind, MergePlan
 from lake.merge.spans import sql_condition
 from lake.merge.statement import merge_statement
@@ -35,7 +36,8 @@ def commit_merge(spark: SparkSession, settings: LakeSettings, plan: MergePlan) -
 def _merge_once(spark: SparkSession, settings: LakeSettings, plan: MergePlan) -> None:
     rows = read_landing(spark, settings, plan.keys, plan.kind)
     spans = event_spans(rows, plan.kind, plan.keys)
-    source = one_row_an_identity(rows.where(sql_condition("ts", spans)))
+    table = spark.table(f"{settings.region}.{HISTORY_TABLE}")
+    source = with_columns_of(one_row_an_identity(rows.where(sql_condition("ts", spans))), table)
     view = f"landed_{uuid4().hex}"
     source.createOrReplaceTempView(view)
     try:

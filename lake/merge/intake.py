@@ -10,11 +10,11 @@ import psycopg
 from contracts.ledger import LANDED
 from contracts.settings import LakeSettings, RegionSettings
 from lake.database import transaction
+from lake.merge.device_index import index_devices
 from lake.merge.ledger import entries_after, leases, leases_watermark
 from lake.merge.progress import add_objects, lock_cursor, move_cursor, unmerged_hours
 from lake.merge.set_aside import take_up_mended
 from lake.merge.shards import listing_is_due, mark_complete, mark_listed, shards_to_read
-from lake.merge.straggler_index import index_stragglers
 from lake.merge.stragglers import due_objects
 
 _HOUR = timedelta(hours=1)
@@ -53,7 +53,7 @@ def intake(settings: LakeSettings) -> int:
         mark_complete(connection, leases(client, settings.region))
         if listed:
             mark_listed(connection)
-    index_stragglers(settings)
+    index_devices(settings)
     return taken
 
 

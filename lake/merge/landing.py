@@ -38,6 +38,12 @@ def one_row_an_identity(rows: DataFrame) -> DataFrame:
     return rows.withColumn("_place", fn.row_number().over(window)).where("_place = 1").select(*LANDING_SCHEMA.names)
 
 
+def with_columns_of(rows: DataFrame, table: DataFrame) -> DataFrame:
+    """The rows with null in the columns that the table has besides: those of a newer version of the contract."""
+    fields = [field for field in table.schema.fields if field.name not in rows.columns]
+    return rows.select("*", *(fn.lit(None).cast(field.dataType).alias(field.name) for field in fields))
+
+
 def arrival_order(prefix: str) -> list[Column]:
     """What decides which of two rows with one identity came first: it is never the same for two user records."""
     sequence = fn.lpad(fn.col(f"{prefix}sequence_number"), SEQUENCE_DIGITS, "0")

@@ -16,6 +16,8 @@ from lake.database import transaction
 from lake.merge.plan import Kind, OpenObject
 
 _MARK = {Kind.ON_TIME: "on_time_merged", Kind.STRAGGLERS: "stragglers_merged"}
+_INDEX = {Kind.ON_TIME: "devices", Kind.STRAGGLERS: "straggler_devices"}
+"""The filter that says which devices the waiting rows of a kind may be of: lake.merge.device_index."""
 _ROWS = {Kind.ON_TIME: "rows - stragglers", Kind.STRAGGLERS: "stragglers"}
 
 
@@ -174,10 +176,14 @@ def unmerged_stragglers(connection: psycopg.Connection) -> list[StragglerObject]
 def mark_merged(
     connection: psycopg.Connection, kind: Kind, keys: Sequence[str], committed: datetime
 ) -> Mapping[str, int]:
-    """Mark one kind of rows of these objects as merged. Returns those that were not marked before, with their rows."""
+    """Mark one kind of rows of these objects as merged. Returns those that were not marked before, with their rows.
+
+    Their index goes with it: a filter of each object ever landed would outgrow the rest of the database.
+    """
     column = _MARK[kind]
     rows = connection.execute(
-        f"update ops.landing_object set {column} = %s where key = any(%s) and {column} is null"  # noqa: S608
+        f"update ops.landing_object set {column} = %s, {_INDEX[kind]} = null"  # noqa: S608
+        f" where key = any(%s) and {column} is null"
         f" returning key, {_ROWS[kind]}",
         [committed, list(keys)],
     ).fetchall()

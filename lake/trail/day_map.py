@@ -1,5 +1,6 @@
 """A device's day, or some days, as one HTML page: where it drove, how fast, its trips. Needs no network to be read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -32,6 +33,8 @@ SPEEDS: tuple[tuple[float, str, str], ...] = (
     (float("inf"), "#f9a620", "above"),
 )
 """Upper bound in km/h, colour, and name of each class of speed."""
+ROUTES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#1b2333", "#8a5a00")
+"""Colours of several devices' routes, apart for colour-blind eyes too (M. Okabe, K. Ito, Color Universal Design)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +66,63 @@ class Mark:
         return "\n".join(line for number in sorted(self.trips) for line in self.trips[number])
 
 
-def day_map(seen: DeviceDay) -> str:
-    """The page. Flagged positions are left out; a day without a good position has no map, only what is known of it."""
+def day_map(*seen: DeviceDay) -> str:
+    """The page of one device, or of several with all of them on one map first. Flagged positions are left out; a day
+    without a good position has no map, only what is known of it.
+    """
+    blocks = [_block(one) for one in seen]
+    overview = _overview(seen) if len(seen) > 1 else None
+    legend = [(colour, name) for _, colour, name in SPEEDS]
+    return _template().render(first=seen[0], blocks=blocks, overview=overview, legend=legend)
+
+
+def _block(seen: DeviceDay) -> dict[str, Any]:
+    """What the page says of one device."""
     rows = positions(seen.trail)
     frame = fit([(row["lat"], row["lon"]) for row in rows], WIDTH, HEIGHTS, MARGIN) if rows else None
-    return _template().render(
-        seen=seen,
-        figures=_figures(seen),
-        chart=_chart(seen, rows, frame) if frame else None,
-        profile=_profile(seen),
-        legend=[(colour, name) for _, colour, name in SPEEDS],
-        trips=[_trip_row(number, trip, seen) for number, trip in enumerate(seen.trips, 1)],
-        summary=seen.trail.summary(),
-        left_out=seen.trail.records.num_rows - len(rows),
-    )
+    return {
+        "seen": seen,
+        "figures": _figures(seen),
+        "chart": _chart(seen, rows, frame) if frame else None,
+        "profile": _profile(seen),
+        "trips": [_trip_row(number, trip, seen) for number, trip in enumerate(seen.trips, 1)],
+        "summary": seen.trail.summary(),
+        "left_out": seen.trail.records.num_rows - len(rows),
+    }
+
+
+def _overview(seen: Sequence[DeviceDay]) -> dict[str, Any]:
+    """All devices' routes, each in a colour, with its name where it was last."""
+    routes = {one.trail.name: positions(one.trail) for one in seen}
+    places = [(row["lat"], row["lon"]) for rows in routes.values() for row in rows]
+    if not places:
+        return {"routes": [], "chart": None}
+    frame = fit(places, WIDTH, HEIGHTS, MARGIN)
+    drawn = [
+        {
+            "name": name,
+            "colour": ROUTES[number % len(ROUTES)],
+            "strokes": [stroke.points for stroke in _strokes(rows, frame, by_speed=False)],
+            "last": frame.place(rows[-1]["lat"], rows[-1]["lon"]),
+        }
+        for number, (name, rows) in enumerate(routes.items())
+        if rows
+    ]
+    return {"routes": drawn, "chart": _ground(frame)}
+
+
+def _ground(frame: Frame) -> dict[str, Any]:
+    """What is drawn below the routes."""
+    meridians, parallels = graticule(frame)
+    bar, bar_name = scale_bar(frame, 180)
+    return {
+        "width": frame.width,
+        "height": frame.height,
+        "meridians": meridians,
+        "parallels": parallels,
+        "bar": bar,
+        "bar_name": bar_name,
+    }
 
 
 def _figures(seen: DeviceDay) -> list[tuple[str, str]]:
@@ -93,18 +139,10 @@ def _figures(seen: DeviceDay) -> list[tuple[str, str]]:
 
 
 def _chart(seen: DeviceDay, rows: list[dict[str, Any]], frame: Frame) -> dict[str, Any]:
-    meridians, parallels = graticule(frame)
-    bar, bar_name = scale_bar(frame, 180)
-    return {
-        "width": frame.width,
-        "height": frame.height,
-        "meridians": meridians,
-        "parallels": parallels,
+    return _ground(frame) | {
         "casing": [stroke.points for stroke in _strokes(rows, frame, by_speed=False)],
         "strokes": _strokes(rows, frame, by_speed=True),
         "marks": _marks(seen, frame),
-        "bar": bar,
-        "bar_name": bar_name,
     }
 
 

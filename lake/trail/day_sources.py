@@ -1,12 +1,13 @@
 """What a picture of a device's days is made from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.expressions import And, EqualTo, GreaterThanOrEqual, LessThanOrEqual, Reference
+from pyiceberg.expressions import And, GreaterThanOrEqual, In, LessThanOrEqual, Reference
 
 from contracts.names import TRIP_TABLE
 from contracts.settings import RegionSettings
@@ -45,17 +46,25 @@ def device_day(settings: RegionSettings, device_id: str, day: date) -> DeviceDay
 
 
 def device_span(settings: RegionSettings, found: Trail) -> DeviceDay:
-    """A trail with the trips that were derived for its span."""
-    first, last = (moment.astimezone(settings.row.zone).date() for moment in (found.start, found.end))
-    trips = _trips(settings, found.device_id, first - timedelta(days=1), last)
-    within = [trip for trip in trips if trip["end_ts"] > found.start and trip["start_ts"] < found.end]
-    return DeviceDay(settings.region, first, settings.row.zone, found, within)
+    """A trail of one device with the trips that were derived for its span."""
+    return device_spans(settings, found)[0]
 
 
-def _trips(settings: RegionSettings, device_id: str, first: date, last: date) -> list[dict[str, Any]]:
+def device_spans(settings: RegionSettings, found: Trail) -> list[DeviceDay]:
+    """The trail of each device, with the trips that were derived for its span."""
+    zone = settings.row.zone
+    first, last = (moment.astimezone(zone).date() for moment in (found.start, found.end))
+    trips: dict[str, list[dict[str, Any]]] = {device: [] for device in found.devices}
+    for trip in _trips(settings, found.devices, first - timedelta(days=1), last):
+        if trip["end_ts"] > found.start and trip["start_ts"] < found.end:
+            trips[trip["device_id"]].append(trip)
+    return [DeviceDay(settings.region, first, zone, one, trips[one.name]) for one in found.each_device()]
+
+
+def _trips(settings: RegionSettings, devices: Sequence[str], first: date, last: date) -> list[dict[str, Any]]:
     """Trips that began on these days. One that began the day before may still be under way."""
     wanted = And(
-        EqualTo(term=Reference("device_id"), value=device_id),
+        In(Reference("device_id"), devices),
         GreaterThanOrEqual(term=Reference("day"), value=first.isoformat()),
         LessThanOrEqual(term=Reference("day"), value=last.isoformat()),
     )

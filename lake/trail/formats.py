@@ -69,34 +69,44 @@ def parquet(trail: Trail) -> bytes:
 
 
 def gpx(trail: Trail) -> bytes:
-    """One GPX 1.1 track of the unflagged positions."""
+    """A GPX 1.1 track of each device's unflagged positions."""
     root = ElementTree.Element("gpx", {"version": "1.1", "creator": "Fleetlake", "xmlns": _GPX})
+    for one in trail.each_device():
+        _add_track(root, one)
+    ElementTree.indent(root)
+    document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document + b"\n"
+
+
+def _add_track(root: ElementTree.Element, trail: Trail) -> None:
     track = ElementTree.SubElement(root, "trk")
-    ElementTree.SubElement(track, "name").text = trail.device_id
+    ElementTree.SubElement(track, "name").text = trail.name
     segment = ElementTree.SubElement(track, "trkseg")
     for row in positions(trail):
         point = ElementTree.SubElement(segment, "trkpt", {name: _decimal(row[name]) for name in ("lat", "lon")})
         if row["altitude_m"] is not None:
             ElementTree.SubElement(point, "ele").text = _decimal(row["altitude_m"])
         ElementTree.SubElement(point, "time").text = rfc3339(row["ts"])
-    ElementTree.indent(root)
-    document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return document + b"\n"
 
 
 def geojson(trail: Trail) -> bytes:
-    """A FeatureCollection: the unflagged positions as points, and as a line where there are two or more.
+    """A FeatureCollection: each device's unflagged positions as points, and as a line where there are two or more.
 
     A line across 180 degrees is a MultiLineString that is cut there (RFC 7946, 3.1.9).
     """
-    rows = positions(trail)
-    features = [_feature("Point", [row["lon"], row["lat"]], _properties(row)) for row in rows]
+    features = [feature for one in trail.each_device() for feature in _features(one)]
+    return msgspec.json.encode({"type": "FeatureCollection", "features": features}) + b"\n"
+
+
+def _features(trail: Trail) -> Iterator[dict[str, Any]]:
+    rows, device = positions(trail), {"device_id": trail.name}
     if len(rows) > 1:
         lines = cut_at_180([(row["lon"], row["lat"]) for row in rows])
-        properties = {"device_id": trail.device_id, "from": rfc3339(rows[0]["ts"]), "to": rfc3339(rows[-1]["ts"])}
+        properties = device | {"from": rfc3339(rows[0]["ts"]), "to": rfc3339(rows[-1]["ts"])}
         kind, shape = ("LineString", lines[0]) if len(lines) == 1 else ("MultiLineString", lines)
-        features.insert(0, _feature(kind, shape, properties))
-    return msgspec.json.encode({"type": "FeatureCollection", "features": features}) + b"\n"
+        yield _feature(kind, shape, properties)
+    for row in rows:
+        yield _feature("Point", [row["lon"], row["lat"]], device | _properties(row))
 
 
 def cut_at_180(line: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:

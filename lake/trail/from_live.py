@@ -10,7 +10,7 @@ import redis
 
 from contracts.names import redis_latest, redis_trail
 from contracts.record import NULLABLE_LANDING_SCHEMA
-from lake.trail.parquet_rows import Wanted
+from lake.trail.wanted import Wanted
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMES = ("ts", "arrival_ts")
@@ -26,7 +26,7 @@ _Timed = tuple[int, dict[str, Any]]
 
 
 def live_rows(client: "redis.Redis", region: str, wanted: Wanted) -> pa.Table:
-    """The wanted records that `R:latest` and `R:trail` hold, in LANDING_SCHEMA's columns.
+    """The wanted records that `R:latest` and `R:trail` hold, in LANDING_SCHEMA's columns, by device and time.
 
     The newest record is whole but for its place on the stream. A trail's point carries what the consumer keeps of
     it; the other fields are null, its record_id too. The newest record stands for the point that it left itself; two
@@ -34,17 +34,27 @@ def live_rows(client: "redis.Redis", region: str, wanted: Wanted) -> pa.Table:
     """
     low, high = _ms(wanted.start), _ms(wanted.end)
     with client.pipeline(transaction=True) as pipe:
-        pipe.get(redis_latest(region, wanted.device_id))
-        pipe.zrangebyscore(redis_trail(region, wanted.device_id), low, f"({high}", withscores=True)
-        latest, points = pipe.execute()
+        for device in wanted.devices:
+            pipe.get(redis_latest(region, device))
+            pipe.zrangebyscore(redis_trail(region, device), low, f"({high}", withscores=True)
+        answers = pipe.execute()
+    rows = [
+        _row(device, at, fields)
+        for device, latest, points in zip(wanted.devices, answers[::2], answers[1::2], strict=True)
+        for at, fields in _held(latest, points, low, high)
+    ]
+    return pa.Table.from_pylist(rows, schema=NULLABLE_LANDING_SCHEMA)
+
+
+def _held(latest: bytes | None, points: list[tuple[bytes, float]], low: int, high: int) -> list[_Timed]:
+    """What Redis holds of one device from `low` to before `high`, by time."""
     held: list[_Timed] = [(int(score), _decoded(point)) for point, score in points]
     if latest is not None:
         newest = _decoded(latest)
         at = _ms(_time(newest["ts"]))
         if low <= at < high:
             held = [*_without_own_point(held, at, newest), (at, newest)]
-    rows = [_row(wanted.device_id, at, fields) for at, fields in sorted(held, key=itemgetter(0))]
-    return pa.Table.from_pylist(rows, schema=NULLABLE_LANDING_SCHEMA)
+    return sorted(held, key=itemgetter(0))
 
 
 def _without_own_point(points: list[_Timed], at: int, record: dict[str, Any]) -> list[_Timed]:

@@ -1,20 +1,28 @@
 """Fewer records of a trail: one in so many seconds, or only those that its line needs."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from contracts.record import BAD_POSITION
+from lake.trail.model import parts
 
 _METRES_A_DEGREE = 111_194.9
 """Length of a degree of latitude on the mean sphere."""
 
 
 def one_in(records: pa.Table, seconds: float) -> pa.Table:
-    """The first record of each interval of so many seconds, counted from midnight UTC, and the last of all.
+    """Each device's first record of each interval of so many seconds, counted from midnight UTC, and its last of all.
 
-    records: sorted by ts. The same intervals whatever the range asked for, so that pages of a trail fit together.
+    records: sorted by device and ts. The same intervals whatever the range asked for, so that ranges of a trail fit
+    together.
     """
+    return _by_device(records, lambda rows: _one_in(rows, seconds))
+
+
+def _one_in(records: pa.Table, seconds: float) -> pa.Table:
     if records.num_rows < 3:  # noqa: PLR2004 - first and last stay
         return records
     interval = _micros(records) // round(seconds * 1e6)
@@ -24,12 +32,23 @@ def one_in(records: pa.Table, seconds: float) -> pa.Table:
 
 
 def simplified(records: pa.Table, metres: float) -> pa.Table:
-    """The records whose positions the line through all of them needs, if it may be off by so many metres.
+    """The records whose positions each device's line through all of them needs, if it may be off by so many metres.
 
-    Records without a good position are left out. (D. H. Douglas, T. K. Peucker, Algorithms for the Reduction of the
-    Number of Points Required to Represent a Digitized Line, Cartographica 10(2), 1973.)
+    Records without a good position are left out. Those of one device need no device_id. (D. H. Douglas, T. K. Peucker,
+    Algorithms for the Reduction of the Number of Points Required to Represent a Digitized Line, Cartographica 10(2),
+    1973.)
     """
-    placed = records.filter(pa.array(_placed(records)))
+    return _by_device(records.filter(pa.array(_placed(records))), lambda rows: _simplified(rows, metres))
+
+
+def _by_device(records: pa.Table, thin: Callable[[pa.Table], pa.Table]) -> pa.Table:
+    if "device_id" not in records.column_names:
+        return thin(records)
+    thinned = [thin(rows) for _, rows in parts(records)]
+    return pa.concat_tables(thinned) if thinned else records
+
+
+def _simplified(placed: pa.Table, metres: float) -> pa.Table:
     if placed.num_rows < 3:  # noqa: PLR2004 - a line's ends stay
         return placed
     lat, lon = (placed[name].to_numpy().astype(float) for name in ("lat", "lon"))

@@ -158,12 +158,12 @@ def wait_until(condition: Callable[[], bool], within_s: float, failure: Callable
         time.sleep(0.05)
 
 
-def region_file(folder: Path, *, shards: int, regions: Sequence[str] = ("eu",)) -> Path:
+def region_file(folder: Path, *, shards: int, regions: Sequence[str] = ("eu",), buckets: int = 2) -> Path:
     """A region table of regions that are alike, each with a stream of that many shards."""
     path = folder / "regions.toml"
     tables = [
         f'[{region}]\naws_region = "{_AWS_REGIONS[region]}"\ntime_zone = "Europe/Berlin"\nlegal_regime = "GDPR"\n'
-        f"retention_days = 30\nstream_shards = {shards}\nhistory_buckets = 2\n"
+        f"retention_days = 30\nstream_shards = {shards}\nhistory_buckets = {buckets}\n"
         for region in regions
     ]
     path.write_text("\n".join(tables), encoding="utf-8")

@@ -79,6 +79,7 @@ def telemetry(seed: int, count: int, devices: int = 50) -> list[bytes]:
             record["attributes"] = {"route": f"R{chance.randrange(9)}", "fahrer": "Jürgen"}
         if chance.random() < 0.1:
             record["fault_codes"] = ["P0420", "SPN 100/FMI 3"]
+            record |= {"fault_lamps": ["amber_warning"], "driver_id": "DE-7", "engine_hours_h": 8123.05}
         if chance.random() < 0.3:
             record["event_id"] = f"{chance.getrandbits(64):016x}"
         if chance.random() < 0.1:

@@ -6,12 +6,16 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 import pytest
 
 import stack as embedded
+from contracts.errors import StoreUnavailable
+from contracts.settings import RegionSettings
+from lake.trail import SpotQuery
 from tests.builders.command import COMMAND_S, FLEETLAKE, environment, fleetlake
 from tests.builders.stack import process_of, stack_folder
 
@@ -95,6 +99,27 @@ def test_a_trail_is_told_without_the_live_state_that_hangs(state):
     assert code == 0
     assert '"missing": ["Redis"]' in out
     assert "Redis of region eu does not answer: records that have not landed yet are not in this answer" in error
+
+
+@pytest.mark.parametrize("service", ["postgres", "kinesis", "s3"])
+def test_a_query_that_keeps_its_connections_names_the_store_that_hangs_and_works_again(state, service):
+    """As a service uses it: from a thread, for the whole life of its process."""
+    settings = RegionSettings.load(
+        embedded.region_environment(state, "eu", {}) | {"FLEETLAKE_STORE_TIMEOUT_S": str(TIMEOUT_S)}
+    )
+    start = datetime.now(UTC) - timedelta(days=2)
+    asked = ("eu-truck-0000", start, start + timedelta(days=3))
+    query = SpotQuery(settings)
+    try:
+        before = query.trail(*asked)
+        began = time.monotonic()
+        with frozen(state, service), pytest.raises(StoreUnavailable, match=f"{NAMES[service]} of region eu"):
+            query.trail(*asked)
+        assert time.monotonic() - began < BOUND_S
+        assert query.trail(*asked).records.equals(before.records)
+        assert before.records.num_rows > 0
+    finally:
+        query.close()
 
 
 def test_a_process_goes_on_where_the_store_comes_back_in_time(state):

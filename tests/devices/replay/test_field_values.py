@@ -257,7 +257,7 @@ def test_a_file_of_one_device_gets_its_id_from_the_mapping(tmp_path: Path) -> No
         ("delimiter = ';;'", "is not one ASCII character"),
         ("delimiter = ','\ndecimal = ','", "delimiter and decimal are both ','"),
         ("[ts]\nformat = 'ISO'", "is no strptime pattern"),
-        ("[fields]\nlat = { column = 'lat', separator = ';' }", "only fault_codes has one"),
+        ("[fields]\nlat = { column = 'lat', separator = ';' }", r"only a list \(fault_codes, fault_lamps\) has one"),
         ("[fields]\nevent_id = { column = 'id', factor = 2 }", "is no number"),
     ],
 )

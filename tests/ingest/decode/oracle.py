@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from contracts.identity import record_id
-from contracts.record import CONTRACT, READINGS, TEXTS
+from contracts.record import CONTRACT, LISTS, READINGS, TEXTS
 
 _NUMBERS = {column.name for column in READINGS}
 _TEXTS = {column.name for column in TEXTS}
+_LISTS = {"fault_codes", "fault_lamps"} | {column.name for column in LISTS}
 _DEVICE = re.compile(r"[A-Za-z0-9._:\-]{1,128}", re.ASCII)
 _TIME = re.compile(r"(\d\d\d\d)-(\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _SPACE = " \t\n\r"
@@ -143,7 +144,7 @@ def _value(name: str, value: Any) -> Any:
         return value
     if type(value) is str and (name in _TEXTS or (name == "event_id" and len(value) <= 64)):
         return value
-    if name == "fault_codes" and type(value) is list and all(type(code) is str for code in value):
+    if name in _LISTS and type(value) is list and all(type(code) is str for code in value):
         return value
     if name == "signals" and type(value) is Pairs:
         numbers = {key: None if inner is None else _number(inner) for key, inner in value}

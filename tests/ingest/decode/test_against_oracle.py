@@ -65,7 +65,9 @@ PLAUSIBLE: dict[str, st.SearchStrategy[str]] = {
     "ts": TIMES,
     "event_id": st.text(max_size=70).map(json.dumps),
     "engine_on": st.sampled_from(["true", "false", "null"]),
+    "driver_id": st.text(max_size=20).map(json.dumps),
     "fault_codes": st.lists(st.text(max_size=5), max_size=3).map(json.dumps),
+    "fault_lamps": st.lists(st.sampled_from(["red_stop", "protect", "", "\u00e4"]), max_size=3).map(json.dumps),
     "signals": st.dictionaries(st.text(max_size=4), st.one_of(st.none(), st.floats(allow_nan=False)), max_size=3).map(
         json.dumps
     ),

@@ -1,4 +1,4 @@
-"""Any text can become a field of the contract by one line of contracts/record.py."""
+"""Any text, and any list of texts, can become a field of the contract by one line of contracts/record.py."""
 
 import os
 import shutil
@@ -10,6 +10,9 @@ ROOT = Path(__file__).parents[3]
 _BEFORE = '    Column("engine_on", pa.bool_()'
 _LINES = """    Column("driver", pa.string(), Privacy.IDENTIFIER, "Who drives."),
     Column("firmware", pa.string(), Privacy.TECHNICAL, "Version of the device's program."),
+    Column("tags", pa.list_(pa.string()), _HOW, "A list."),
+    Column("code_a_in_zz", pa.string(), _HOW, "A name that the compiled reader's hash does not tell from the next."),
+    Column("cods_a_in_zz", pa.string(), _HOW, "The next."),
 """
 _DECODE = """
 import json
@@ -24,15 +27,17 @@ from tests.builders.ingest import ARRIVAL_MS, SHARD, kinesis, packed
 from tests.ingest.decode.oracle import expected
 import numpy as np
 
-assert [text.name for text in TEXTS] == ["driver", "firmware"]
+assert [text.name for text in TEXTS] == ["driver_id", "driver", "firmware", "code_a_in_zz", "cods_a_in_zz"]
 sent = [
     {}, {"driver": "Ada"}, {"firmware": "1.2", "driver": ""}, {"driver": None, "firmware": "x" * 500},
     {"driver": "\\u00e4"}, {"driver": 5}, {"driver": "Bob", "lat": "no number"}, {"driver": "Cy", "signals": {"a": 1}},
+    {"tags": ["x", "y"], "fault_codes": ["P0"]}, {"tags": []}, {"tags": 1}, {"code_a_in_zz": "1", "cods_a_in_zz": "2"},
+    {"cods_a_in_zz": "2", "codx_a_in_zz": "3"},
 ]
 datas = [json.dumps({"device_id": f"d{n}", "ts": ARRIVAL_MS - n} | more).encode() for n, more in enumerate(sent)]
 datas += [b'{"device_id":"d9","ts":%d,"driver":"twice","driver":"last"}' % ARRIVAL_MS]
 plain = PlainReader().read(Payloads.of(datas)).plain
-assert plain.tolist() == [1, 1, 1, 1, 0, 0, 0, 1, 0], plain
+assert plain.tolist() == [1, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 1, 1, 0], plain
 for decoder in (JsonDecoder(), JsonDecoder(plain=False)):
     for records in (kinesis(datas), packed(kinesis(datas))):
         batch = decoder.decode(SHARD, records)
@@ -40,7 +45,8 @@ for decoder in (JsonDecoder(), JsonDecoder(plain=False)):
         assert batch.rows.schema == LANDING_SCHEMA and len(rows) == len(datas)
         for row, data in zip(rows, datas, strict=True):
             want = expected(data, ARRIVAL_MS)
-            assert (row["driver"], row["firmware"], row["flags"]) == (want["driver"], want["firmware"], want["flags"])
+            named = ("driver", "firmware", "flags", "tags", "fault_codes", "code_a_in_zz", "cods_a_in_zz")
+            assert [row[name] for name in named] == [want[name] for name in named]
         assert rows[5]["attributes"] == [("driver", "5")] or dict(rows[5]["attributes"]) == {"driver": "5"}
 buffer = ShardBuffer(SHARD)
 buffer.append(batch)

@@ -3,8 +3,8 @@
 import asyncio
 import os
 
+from bench.one_region import stack_of_one_region
 from bench.outages import check, outage
-from bench.team import stack_of_one_region
 
 SECONDS = float(os.environ.get("FLEETLAKE_OUTAGE_S", "4"))
 MOST_MIB = 600

@@ -5,7 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyiceberg.types import StringType
 
 import lake
 from lake.derive.changed_days import harvest
@@ -19,7 +21,7 @@ from lake.merge.spans import day_span
 from lake.merge.statement import merge_statement
 from lake.run import run
 from lake.spark.session import connect
-from tests.builders.lake import NOON, fetch, for_few_rows, landing_row, merged
+from tests.builders.lake import NOON, fetch, for_few_rows, landing_row, landing_table, merged
 
 HOUR = timedelta(hours=1)
 MERGES = "select kind, objects, rows_read, inserted, duplicates from ops.merge order by committed_at, snapshot_id"
@@ -54,6 +56,35 @@ def test_a_column_that_the_contract_has_since_is_added_and_nothing_of_it_is_lost
     merge_all(spark, landing)
     rows = history(landing.settings).scan().to_arrow().select(["record_id", "coolant_c"]).to_pylist()
     assert sorted((row["record_id"], row["coolant_c"]) for row in rows) == [("e:before", None), ("e:since", 90.5)]
+
+
+def test_a_version_that_lacks_a_column_of_the_table_merges_beside_one_that_has_it(spark, landing):
+    """Nothing of either is lost, and what an object of an older version lacks is null."""
+    names = ["driver_id", "fuel_used_l", "fault_lamps"]
+    older = landing_table([landing_row("a", NOON, "one")]).drop_columns(names)
+    landing.land(older)
+    merge_all(spark, landing)
+    with history(landing.settings).update_schema() as change:
+        change.add_column("of_version_3", StringType())
+    table = history(landing.settings)
+    newer = landing_table(
+        [landing_row("a", NOON + timedelta(minutes=1), "three", driver_id="D", arrival_ts=NOON + HOUR)]
+    )
+    wanted = table.schema().as_arrow()
+    table.append(newer.append_column("of_version_3", pa.array(["kept"])).select(wanted.names).cast(wanted))
+    again = landing_row("a", NOON + timedelta(minutes=2), "two", driver_id="E", fault_lamps=["protect"])
+    replaced = landing_row(
+        "a", NOON + timedelta(minutes=1), "three", driver_id="D", arrival_ts=NOON + timedelta(minutes=2)
+    )
+    landing.land([again, replaced])
+    merge_all(spark, landing)
+    rows = history(landing.settings).scan().to_arrow().sort_by("ts").to_pylist()
+    assert [(row["event_id"], row["driver_id"], row["fault_lamps"]) for row in rows] == [
+        ("one", None, None),
+        ("three", "D", None),
+        ("two", "E", ["protect"]),
+    ]
+    assert [row["of_version_3"] for row in rows] == [None, "kept", None]
 
 
 def test_a_file_of_history_of_which_row_after_row_is_replaced_stays_accounted_for(spark, landing):

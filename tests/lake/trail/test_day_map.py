@@ -22,7 +22,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 def seen(rows: pa.Table, trips: list[dict[str, Any]], device: str = "veh-0000") -> DeviceDay:
     trail = Trail(
-        device_id=device,
+        devices=(device,),
         start=DAY,
         end=DAY + timedelta(days=1),
         records=rows,

@@ -24,7 +24,7 @@ def trail() -> Trail:
 
 def trail_of(rows: pa.Table) -> Trail:
     return Trail(
-        device_id=device_name(0),
+        devices=(device_name(0),),
         start=DAY,
         end=DAY + timedelta(days=1),
         records=rows,

@@ -11,7 +11,7 @@ import redis
 
 from ingest.live import RedisLive
 from lake.trail.from_live import live_rows
-from lake.trail.parquet_rows import Wanted
+from lake.trail.wanted import Wanted
 from tests.builders.ingest import ARRIVAL_MS, landing_rows
 
 NOW = datetime.fromtimestamp(ARRIVAL_MS / 1000, UTC)
@@ -29,7 +29,7 @@ def live(stack: Any, records: list[dict[str, Any]]) -> pa.Table:
 
     asyncio.run(written())
     with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
-        return live_rows(client, "us", Wanted(device, NOW - timedelta(hours=1), NOW + timedelta(hours=1)))
+        return live_rows(client, "us", Wanted((device,), NOW - timedelta(hours=1), NOW + timedelta(hours=1)))
 
 
 def at(ts_ms: int, lat: float, **fields: Any) -> dict[str, Any]:

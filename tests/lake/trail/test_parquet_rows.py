@@ -10,7 +10,8 @@ import pytest
 from pyarrow import fs
 
 from lake.trail.counted_files import Account
-from lake.trail.parquet_rows import Wanted, device_rows
+from lake.trail.parquet_rows import device_rows
+from lake.trail.wanted import Wanted
 from tests.builders.query import DAY, Rows, as_object, device_name
 
 STORE = fs.LocalFileSystem()
@@ -25,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_the_rows_are_those_that_an_independent_reader_finds(path: Path) -> None:
     start, end = DAY + timedelta(minutes=30), DAY + timedelta(minutes=90)
-    rows = device_rows(STORE, str(path), Wanted(device_name(7), start, end), Account())
+    rows = device_rows(STORE, str(path), Wanted((device_name(7),), start, end), Account())
     query = "select record_id from read_parquet(?) where device_id = ? and ts >= ? and ts < ?"
     expected = duckdb.execute(query, [str(path), device_name(7), start, end]).fetchall()
     assert sorted(rows.column("record_id").to_pylist()) == sorted(value for (value,) in expected)
@@ -35,17 +36,17 @@ def test_the_rows_are_those_that_an_independent_reader_finds(path: Path) -> None
 def test_row_groups_of_other_devices_are_not_fetched(path: Path) -> None:
     whole, one = Account(), Account()
     for number in range(50):
-        device_rows(STORE, str(path), Wanted(device_name(number), DAY, DAY + timedelta(days=1)), whole)
-    device_rows(STORE, str(path), Wanted(device_name(7), DAY, DAY + timedelta(days=1)), one)
+        device_rows(STORE, str(path), Wanted((device_name(number),), DAY, DAY + timedelta(days=1)), whole)
+    device_rows(STORE, str(path), Wanted((device_name(7),), DAY, DAY + timedelta(days=1)), one)
     footer = Account()
-    absent = device_rows(STORE, str(path), Wanted("zzz", DAY, DAY + timedelta(days=1)), footer)
+    absent = device_rows(STORE, str(path), Wanted(("zzz",), DAY, DAY + timedelta(days=1)), footer)
     assert absent.num_rows == 0
     assert footer.bytes < one.bytes < path.stat().st_size / 4 + footer.bytes
     assert (one.files, whole.files) == (1, 50)
 
 
 def test_deleted_positions_are_left_out(path: Path) -> None:
-    wanted = Wanted(device_name(7), DAY, DAY + timedelta(days=1))
+    wanted = Wanted((device_name(7),), DAY, DAY + timedelta(days=1))
     gone = pa.chunked_array([pa.array([1400, 1401, 1599], pa.int64())])
     kept = device_rows(STORE, str(path), wanted, Account(), [gone])
     every = device_rows(STORE, str(path), wanted, Account())

@@ -2,22 +2,28 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 import redis
 from pyiceberg.expressions import And, GreaterThanOrEqual, LessThan, Reference
 
 import stack as embedded
+from bench.landed import telemetry
+from contracts.errors import TooMuchToRead
+from contracts.identity import IDENTITY
 from contracts.ledger import LANDED, LandedObject, LeaseRow, LedgerEntry, lease_item, ledger_item
 from contracts.names import landing_key, leases_table, ledger_table
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import RegionSettings
 from lake.iceberg.tables import ensure_tables, history
 from lake.trail import SpotQuery, Trail
+from lake.trail.spot_query import spot_query
 from tests.builders.query import DAY, Rows, again, as_object
 from tests.builders.query_deletes import delete_positions
 from tests.builders.scene import Scene, live_point
@@ -198,3 +204,76 @@ def test_counts_agree_with_an_independent_reader(region: Scene, spots: SpotQuery
     expected = duckdb.execute(query, [start, start + timedelta(minutes=20)]).fetchone()
     found = spots.trail("spot-i-4", start, start + timedelta(minutes=20))
     assert expected == (found.records.num_rows, sum(found.records.column("speed_kmh").to_pylist()))
+
+
+def place_of_each(found: Trail) -> list[tuple[str, datetime, str]]:
+    return list(zip(*(found.records.column(name).to_pylist() for name in IDENTITY), strict=True))
+
+
+def test_several_devices_are_one_answer(region: Scene, spots: SpotQuery) -> None:
+    start = START + timedelta(days=100)
+    rows = {
+        f"several-{n}": named(Rows(seed=100 + n).make(devices=1, each=20, start=start), f"several-{n}")
+        for n in range(4)
+    }
+    put_history(region, pa.concat_tables([rows["several-0"], rows["several-1"].slice(0, 12), rows["several-3"]]))
+    put_landing(region, pa.concat_tables([rows["several-1"].slice(10), rows["several-2"]]), 3)
+    client = redis.Redis.from_url(region.settings.redis_url.get_secret_value())
+    live_point(client, REGION, {"device_id": "several-0", "lat": 1.0, "lon": 2.0, "flags": 0, "ts": later(start)})
+    asked = ["several-2", "several-0", "several-1", "several-none"]
+    found = spots.trails(asked, start, start + timedelta(days=1))
+    assert found.devices == ("several-0", "several-1", "several-2", "several-none")
+    counts = {one.name: one.records.num_rows for one in found.each_device()}
+    assert counts == {"several-0": 21, "several-1": 20, "several-2": 20}
+    assert (found.sources.history, found.sources.landing, found.sources.live) == (32, 28, 1)
+    alone = [spots.trail(device, start, start + timedelta(days=1)) for device in sorted(asked)]
+    assert [one for each in alone for one in place_of_each(each)] == place_of_each(found)
+
+
+def later(start: datetime) -> str:
+    return (start + timedelta(hours=2)).isoformat()
+
+
+def test_pages_go_on_while_records_move_from_store_to_store(region: Scene, spots: SpotQuery) -> None:
+    start = START + timedelta(days=120)
+    end = start + timedelta(days=2)
+    made = [named(Rows(seed=120 + n).make(devices=1, each=50, start=start), f"paged-{n}") for n in range(3)]
+    rows = pa.concat_tables(made)
+    put_landing(region, rows, 4)
+    devices = ["paged-0", "paged-1", "paged-2"]
+    whole = place_of_each(spots.trails(devices, start, end))
+    pages = [spots.trails(devices, start, end, limit=40)]
+    put_history(region, rows)  # merged, and still in landing
+    while (cursor := pages[-1].next) is not None:
+        pages.append(spots.trails(devices, start, end, after=cursor, limit=40))
+        put_landing(region, again(rows.slice(0, 70)), 4 + len(pages))
+    assert [page.records.num_rows for page in pages] == [40, 40, 40, 30]
+    assert [one for page in pages for one in place_of_each(page)] == whole
+    assert pages[-1].next is None
+
+
+def test_what_is_too_much_is_refused_before_it_is_read(region: Scene) -> None:
+    start = START + timedelta(days=140)
+    size = 60_000
+    rng = np.random.default_rng(1)
+    made = telemetry(range(1), start, size, timedelta(seconds=1))
+    for name in ("lat", "lon"):
+        made = made.set_column(LANDING_SCHEMA.get_field_index(name), LANDING_SCHEMA.field(name), [rng.random(size)])
+    put_landing(region, named(made, "much"), 30)
+    with spot_query(region.settings.model_copy(update={"trail_max_mib": 1})) as narrow:
+        with pytest.raises(TooMuchToRead, match=r"FLEETLAKE_TRAIL_MAX_MIB=1; ask for a shorter range"):
+            narrow.trail("much", start, start + timedelta(days=1))
+        assert narrow.trail("spot-1", START, START + timedelta(days=1)).records.num_rows == 60
+
+
+def test_one_query_serves_many_threads(spots: SpotQuery, answer: tuple[Trail, pa.Table]) -> None:
+    def ask(number: int) -> tuple[int, int]:
+        device = f"spot-{1 + number % 2}"
+        found = spots.trail(device, START, START + timedelta(days=1))
+        assert set(found.records.column("device_id").to_pylist()) == {device}
+        return found.records.num_rows, found.files_read
+
+    with ThreadPoolExecutor(12) as pool:
+        found = list(pool.map(ask, range(48)))
+    assert [rows for rows, _ in found] == [60] * 48
+    assert len(set(found[0::2])) == len(set(found[1::2])) == 1
