@@ -21,40 +21,38 @@ class Memory:
 
     workers: list[Member]
     part_s: float
-    samples: list[list[float]] = field(default_factory=list)
-    """MiB of each worker."""
+    samples: list[tuple[float, list[float]]] = field(default_factory=list)
+    """Seconds since the start, and MiB of each worker."""
     stopping: bool = False
 
     async def run(self, producer: Producer) -> None:
         """Until `stopping`."""
         processes = [psutil.Process(worker._process.pid) for worker in self.workers]
-        since_s = told_s = time.monotonic()
+        since_s, told_s = time.monotonic(), 0.0
         while not self.stopping:
-            self.samples.append([process.memory_info().rss / 2**20 for process in processes])
+            now_s = time.monotonic() - since_s
+            self.samples.append((now_s, [process.memory_info().rss / 2**20 for process in processes]))
             await asyncio.sleep(_LOOK_S)
-            if time.monotonic() - told_s >= self.part_s:
+            if now_s - told_s >= self.part_s:
                 told_s += self.part_s
-                sizes = ", ".join(f"{mib:.0f}" for mib in self.samples[-1])
-                print(
-                    f"soak: {told_s - since_s:.0f} s: {producer.user_records:,} records put; workers hold {sizes} MiB",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                sizes = ", ".join(f"{mib:.0f}" for mib in self.samples[-1][1])
+                text = f"soak: {told_s:.0f} s: {producer.user_records:,} records put; workers hold {sizes} MiB"
+                print(text, file=sys.stderr, flush=True)
 
     def parts(self, worker: int) -> list[tuple[float, float]]:
-        """Mean and largest of each part of the run."""
-        size = max(1, round(self.part_s / _LOOK_S))
-        found = [
-            [sample[worker] for sample in self.samples[at : at + size]] for at in range(0, len(self.samples), size)
-        ]
-        whole = [part for part in found if 2 * len(part) >= size]
-        return [(sum(part) / len(part), max(part)) for part in whole]
+        """Mean and largest of each part of the run; what is left at the end counts to the last."""
+        count = max(1, round(self.samples[-1][0] / self.part_s))
+        found: list[list[float]] = [[] for _ in range(count)]
+        for at_s, sizes in self.samples:
+            found[min(count - 1, int(at_s / self.part_s))].append(sizes[worker])
+        return [(sum(part) / len(part), max(part)) for part in found if part]
 
     def thirds(self, worker: int) -> tuple[float, float]:
         """The mean of the first third of the run, and of the last."""
-        third = max(1, len(self.samples) // 3)
-        first, last = self.samples[:third], self.samples[-third:]
-        return sum(sample[worker] for sample in first) / third, sum(sample[worker] for sample in last) / third
+        third_s = self.samples[-1][0] / 3
+        first = [sizes[worker] for at_s, sizes in self.samples if at_s <= third_s]
+        last = [sizes[worker] for at_s, sizes in self.samples if at_s >= 2 * third_s]
+        return sum(first) / len(first), sum(last) / len(last)
 
 
 def memory_rows(memory: Memory, worker: int) -> list[Row]:

@@ -26,4 +26,5 @@ def test_a_service_loses_and_doubles_nothing_while_all_that_it_needs_changes() -
     assert figures["expired"] >= 1
     assert figures["skewed"] >= 1
     assert figures["refused"] == 0
+    assert figures["errors"] == 0
     assert figures["redis"] > 0
