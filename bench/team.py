@@ -69,8 +69,10 @@ class Team:
     """Workers that were killed or stopped."""
 
     def __post_init__(self) -> None:
-        self._environment = stack.region_environment(self.state, self.region, {})
-        self.aftermath = Aftermath(RegionSettings.load(self._environment))
+        self.environment = stack.region_environment(self.state, self.region, {})
+        """What a worker is told of its region, but for the tuning."""
+        self.settings = RegionSettings.load(self.environment)
+        self.aftermath = Aftermath(self.settings)
 
     @property
     def reads(self) -> Sequence[tuple[float, str]]:
@@ -82,7 +84,7 @@ class Team:
         folder = self.state / "machines" / machine
         folder.mkdir(parents=True, exist_ok=True)
         tuning = {"lease_ttl_s": 10, "kinesis_endpoint": self.url, "state": folder, **self.tuning}
-        process = Member(machine, self._environment, **tuning)
+        process = Member(machine, self.environment, **tuning)
         self.processes.append(process)
         return process
 

@@ -17,6 +17,8 @@ PACKINGS = (GZIP, ZSTD, DOCUMENTS)
 """What settings may have unpacked besides KPL aggregates: see contracts.packing."""
 LAST_SEQ = "9" * SEQUENCE_DIGITS
 """Sorts after every sequence number."""
+LEDGER_LOCK = "fleetlake.ledger_beginning"
+"""Of Postgres' advisory locks: shared by who counts the ledger, alone with who removes its beginning."""
 
 
 def stream(region: str) -> str:

@@ -163,6 +163,9 @@ class LakeSettings(Buckets):
     straggler_wait_h: float = Field(default=6.0, ge=0)
     snapshot_keep_h: float = Field(default=72.0, ge=1)
     """Snapshots of history younger than this can be read and rolled back to."""
+    landing_keep_days: int = Field(default=90, ge=0)
+    """Landing and rejected objects older than this go with their ledger entries, once history is proven to have them;
+    0 keeps them."""
     trip_stop_s: int = Field(default=300, ge=1)
     trip_gap_s: int = Field(default=3600, ge=1)
     moving_kmh: float = Field(default=3.0, ge=0)

@@ -1,7 +1,7 @@
 """R4: history holds each identity once, exactly those that were merged from landing."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from pyiceberg.table import Table
 from contracts.identity import IDENTITY
 from contracts.ledger import LANDED, ON_TIME_AFTER_S, ON_TIME_BEFORE_S, LandedObject
 from contracts.settings import RegionSettings
+from reconcile.beginning import Beginning
 from reconcile.identities import (
     Identities,
     days_of,
@@ -59,12 +60,20 @@ class Merges(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: int
 
 
-def read_landed(postgres: "psycopg.Connection[Any]") -> list[Landed]:
-    """Every object that was taken in from the ledger. Read it before history's snapshot: merging marks it after."""
-    query = """select key, hour, rows, stragglers, on_time_merged is not null, stragglers_merged is not null,
-        committed_at from ops.landing_object order by key"""
+def read_landed(postgres: "psycopg.Connection[Any]", beginnings: Mapping[str, Beginning]) -> list[Landed]:
+    """Every object that was taken in from the ledger, those up to a shard's beginning left out.
+
+    Read it before history's snapshot: merging marks it after.
+    """
+    query = """select shard_id, last_seq, key, hour, rows, stragglers, on_time_merged is not null,
+        stragglers_merged is not null, committed_at from ops.landing_object order by key"""
+    begins = {shard: number(beginning.last_seq) for shard, beginning in beginnings.items()}
     fields = Landed.__struct_fields__
-    return [Landed(**dict(zip(fields, row, strict=True))) for row in postgres.execute(query).fetchall()]
+    return [
+        Landed(**dict(zip(fields, row, strict=True)))
+        for shard, last_seq, *row in postgres.execute(query).fetchall()
+        if number(last_seq) > begins.get(shard, -1)
+    ]
 
 
 def read_merges(postgres: "psycopg.Connection[Any]") -> Merges:
@@ -145,11 +154,15 @@ def check_history(
     table: Table | None,
     landed: list[Landed],
     merges: Merges,
+    gone: int,
     findings: Findings,
 ) -> None:
-    """Counts the stages `history`, `duplicates` and `unmerged`. table: history at one snapshot, None before any."""
+    """Counts the stages `history`, `duplicates` and `unmerged`. table: history at one snapshot, None before any.
+
+    gone: merged rows whose objects landing's retention has passed; history holds at most so many that landing has not.
+    """
     with tempfile.TemporaryDirectory(prefix="reconcile-") as folder:
-        parts = parts_for(sum(item.rows for item in landed))
+        parts = parts_for(sum(item.rows for item in landed) + gone)
         sides = [Identities(Path(folder), name, parts) for name in ("history", "merged", "unmerged")]
         with sides[0] as history, sides[1] as merged, sides[2] as unmerged:
             for batch in _history_batches(table):
@@ -160,9 +173,9 @@ def check_history(
                 merged.add(rows.filter(is_merged))
                 unmerged.add(rows.filter(pc.invert(is_merged)))
                 late.add(item, rows)
-            sums = _compare(history, merged, unmerged, findings)
+            sums = _compare(history, merged, unmerged, gone, findings)
     forgotten = findings.accepted.records("unlisted")
-    duplicates = merged.rows + forgotten - sums.distinct_merged - sums.forgotten
+    duplicates = merged.rows + forgotten + gone - sums.distinct_merged - sums.forgotten - sums.gone
     findings.count("history", history.rows)
     findings.count("duplicates", duplicates)
     findings.count("unmerged", unmerged.rows - sums.unmarked)
@@ -170,7 +183,7 @@ def check_history(
     findings.add("forgotten", forgotten)
     late.note(unmerged.rows - sums.unmarked, findings)
     if not sums.unmarked:
-        _check_merges(merges, merged.rows + forgotten, history.rows, duplicates, findings)
+        _check_merges(merges, merged.rows + forgotten + gone, history.rows, duplicates, findings)
 
 
 class Late:
@@ -208,11 +221,13 @@ class _Sums(msgspec.Struct, kw_only=True):
     distinct_merged: int = 0
     forgotten: int = 0
     """Records of history that no landing object holds and whose loss from the ledger was accepted."""
+    gone: int = 0
+    """... and those whose landing object has outlived landing's retention."""
     unmarked: int = 0
     """Identities that history has from objects that are not marked as merged."""
 
 
-def _compare(history: Identities, merged: Identities, unmerged: Identities, findings: Findings) -> _Sums:
+def _compare(history: Identities, merged: Identities, unmerged: Identities, gone: int, findings: Findings) -> _Sums:
     sums = _Sums()
     twice, lost, extra = [], [], []
     for in_history, in_merged, waiting in zip(history.parts(), merged.parts(), unmerged.parts(), strict=True):
@@ -226,8 +241,9 @@ def _compare(history: Identities, merged: Identities, unmerged: Identities, find
         extra.append(unknown)
         sums.unmarked += len(beyond) - len(unknown)
     beyond_all = np.concatenate(extra)
-    sums.forgotten = min(len(beyond_all), findings.accepted.records("unlisted"))
-    _report(np.concatenate(twice), np.concatenate(lost), beyond_all, sums.forgotten, findings)
+    sums.gone = min(len(beyond_all), gone)
+    sums.forgotten = min(len(beyond_all) - sums.gone, findings.accepted.records("unlisted"))
+    _report(np.concatenate(twice), np.concatenate(lost), beyond_all, sums, findings)
     if sums.unmarked:
         findings.note(
             "R4",
@@ -237,7 +253,7 @@ def _compare(history: Identities, merged: Identities, unmerged: Identities, find
     return sums
 
 
-def _report(twice: np.ndarray, lost: np.ndarray, extra: np.ndarray, forgotten: int, findings: Findings) -> None:
+def _report(twice: np.ndarray, lost: np.ndarray, extra: np.ndarray, sums: _Sums, findings: Findings) -> None:
     if len(twice):
         findings.differs(
             "R4",
@@ -251,11 +267,12 @@ def _report(twice: np.ndarray, lost: np.ndarray, extra: np.ndarray, forgotten: i
             f"UTC event days {named(days_of(lost))}; clear on_time_merged and stragglers_merged of those hours in "
             "ops.landing_object and run process: merging again adds only what is missing",
         )
-    if len(extra) > forgotten:
-        accepted = f" ({forgotten:,} more are accepted as forgotten by the ledger)" if forgotten else ""
+    unknown = len(extra) - sums.forgotten - sums.gone
+    if unknown:
+        accepted = f" ({sums.forgotten:,} more are accepted as forgotten by the ledger)" if sums.forgotten else ""
         findings.differs(
             "R4",
-            f"history has {counted(len(extra) - forgotten, 'record')} that no landing object of the ledger holds, in "
+            f"history has {counted(unknown, 'record')} that no landing object of the ledger holds, in "
             f"the UTC event days {named(days_of(extra))}{accepted}; look for a lost row of ops.landing_object or for "
             "a write past the merge",
         )

@@ -1,12 +1,14 @@
 """R1 and R2: the ledger's chain is unbroken, and each entry's counts add up."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from contracts.ledger import LANDED, LeaseRow, LedgerEntry, lease_rows, ledger_entry
 from contracts.names import leases_table, ledger_table, reason_of_key
+from reconcile.beginning import Beginning
 from reconcile.losses import Loss
 from reconcile.model import Findings
 
@@ -14,7 +16,8 @@ from reconcile.model import Findings
 class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
     """The leases, and each shard's entries up to its lease's position, in the order of their positions.
 
-    A shard that has no lease has ended, and the stream has forgotten it: all of its entries count.
+    A shard that has no lease has ended, and the stream has forgotten it: all of its entries count. Entries up to a
+    shard's beginning count by its sums, whether they are still there or not.
     """
 
     leases: dict[str, LeaseRow]
@@ -23,21 +26,33 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
     """Entries after the position that the lease had when it was read."""
     now: dict[str, LeaseRow]
     """The leases as they were after the ledger was read: an entry up to there was committed meanwhile."""
+    beginnings: dict[str, Beginning] = {}
+    leaving: list[LedgerEntry] = []
+    """Entries up to a beginning that maintenance has not removed yet."""
+
+    def begins(self, shard: str) -> int:
+        """Where the shard's entries begin."""
+        return number(self.beginnings[shard].last_seq) if shard in self.beginnings else 0
 
     def all_entries(self) -> list[LedgerEntry]:
         """Every entry up to the leases' positions."""
         return [entry for chain in self.entries.values() for entry in chain]
 
 
-def read_ledger(dynamodb: Any, region: str) -> LedgerState:
+def read_ledger(dynamodb: Any, region: str, beginnings: Mapping[str, Beginning] | None = None) -> LedgerState:
     """The leases before and after the ledger: an entry up to a lease's position is there when it is asked for."""
+    begun = dict(beginnings or {})
     leases = read_leases(dynamodb, region)
-    chains: dict[str, list[LedgerEntry]] = {shard: [] for shard in leases}
+    chains: dict[str, list[LedgerEntry]] = {shard: [] for shard in (*leases, *begun)}
+    leaving: list[LedgerEntry] = []
     pages = dynamodb.get_paginator("scan").paginate(TableName=ledger_table(region), ConsistentRead=True)
     for page in pages:
         for item in page["Items"]:
             entry = ledger_entry(item)
-            chains.setdefault(entry.shard_id, []).append(entry)
+            if entry.shard_id in begun and number(entry.last_seq) <= number(begun[entry.shard_id].last_seq):
+                leaving.append(entry)
+            else:
+                chains.setdefault(entry.shard_id, []).append(entry)
     now = read_leases(dynamodb, region)
     entries: dict[str, list[LedgerEntry]] = {}
     beyond: dict[str, list[LedgerEntry]] = {}
@@ -46,14 +61,14 @@ def read_ledger(dynamodb: Any, region: str) -> LedgerState:
         reached = _reached(shard, chain, leases, now)
         entries[shard] = [entry for entry in chain if number(entry.last_seq) <= reached]
         beyond[shard] = [entry for entry in chain if number(entry.last_seq) > reached]
-    return LedgerState(leases=leases, entries=entries, beyond=beyond, now=now)
+    return LedgerState(leases=leases, entries=entries, beyond=beyond, now=now, beginnings=begun, leaving=leaving)
 
 
 def _reached(shard: str, chain: list[LedgerEntry], leases: dict[str, LeaseRow], now: dict[str, LeaseRow]) -> int:
     """The position up to which a shard's entries count; -1 for one that got its lease meanwhile."""
     if shard in leases:
         return number(leases[shard].position)
-    return -1 if shard in now else number(chain[-1].last_seq)
+    return -1 if shard in now or not chain else number(chain[-1].last_seq)
 
 
 def read_leases(dynamodb: Any, region: str) -> dict[str, LeaseRow]:
@@ -70,7 +85,7 @@ def number(sequence: str) -> int:
 def check_chain(state: LedgerState, findings: Findings) -> None:
     """R1: each entry starts where the one before ended, and the last one ends at the lease's position."""
     for shard, chain in state.entries.items():
-        reached = 0
+        reached = state.begins(shard)
         for entry in chain:
             if number(entry.after_seq) != reached:
                 findings.differs("R1", _gap(shard, reached, entry))

@@ -1,5 +1,6 @@
 """R2 and R3 in the bucket: listed objects are the ledger's, and their footers hold the rows that it counts."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,12 +17,24 @@ READERS = 16
 
 
 def check_objects(
-    settings: RegionSettings, store: fs.FileSystem, dynamodb: Any, state: LedgerState, findings: Findings
-) -> None:
-    """Counts the stages `landed` and `rejected` from the footers, and `suppressed`, which leaves no object."""
+    settings: RegionSettings,
+    store: fs.FileSystem,
+    dynamodb: Any,
+    state: LedgerState,
+    may_be_gone: Mapping[str, LandedObject],
+    findings: Findings,
+) -> dict[str, LandedObject]:
+    """Counts the stages `landed` and `rejected` from the footers, and `suppressed`, which leaves no object.
+
+    may_be_gone: what landing's retention has passed; such objects, and a beginning's, count by the ledger. Gives those
+    of them that are gone.
+    """
     listed = _listing(store, settings.bucket)
     made = {item.key: item for entry in state.all_entries() for item in entry.objects}
-    missing = sorted(made.keys() - listed.keys())
+    gone = {key: may_be_gone[key] for key in (may_be_gone.keys() & made.keys()) - listed.keys()}
+    if gone:
+        findings.note("R3", f"objects that landing's retention has passed and that are gone: {len(gone)}")
+    missing = sorted(made.keys() - listed.keys() - gone.keys())
     if missing:
         findings.differs(
             "R3",
@@ -29,10 +42,16 @@ def check_objects(
             "restore them from the bucket's versions or replay their range of the stream",
         )
     rows = _footer_rows(settings, store, [made[key] for key in sorted(made.keys() & listed.keys())], findings)
-    findings.count("landed", sum(rows[key] for key in rows if made[key].kind == LANDED))
-    findings.count("rejected", sum(rows[key] for key in rows if made[key].kind != LANDED))
-    findings.count("suppressed", sum(entry.suppressed for entry in state.all_entries()))
+    rows |= {key: item.rows for key, item in gone.items()}
+    removed = state.beginnings.values()
+    landed = sum(rows[key] for key in rows if made[key].kind == LANDED)
+    rejected = sum(rows[key] for key in rows if made[key].kind != LANDED)
+    suppressed = sum(entry.suppressed for entry in state.all_entries())
+    findings.count("landed", landed + sum(one.landed for one in removed))
+    findings.count("rejected", rejected + sum(one.rejected for one in removed))
+    findings.count("suppressed", suppressed + sum(one.suppressed for one in removed))
     _check_unlisted(settings, dynamodb, state, listed, findings)
+    return gone
 
 
 def _listing(store: fs.FileSystem, name: str) -> dict[str, int]:
@@ -69,9 +88,8 @@ def _check_unlisted(
     settings: RegionSettings, dynamodb: Any, state: LedgerState, listed: dict[str, int], findings: Findings
 ) -> None:
     """Objects that no entry lists: left by a worker that lost its lease, or of a flush under way. They do not count."""
-    known = {
-        item.key for chain in (*state.entries.values(), *state.beyond.values()) for e in chain for item in e.objects
-    }
+    chains = (*state.entries.values(), *state.beyond.values(), state.leaving)
+    known = {item.key for chain in chains for entry in chain for item in entry.objects}
     unlisted = sorted(key for key in listed.keys() - known if not findings.accepted.has("unlisted", key))
     if not unlisted:
         return

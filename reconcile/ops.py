@@ -8,6 +8,7 @@ import msgspec
 import psycopg
 
 from contracts.settings import RegionSettings
+from reconcile.beginning import Beginning, read_beginnings
 from reconcile.history import (
     Landed,
     Merges,
@@ -64,6 +65,8 @@ class Ops(msgspec.Struct, frozen=True, kw_only=True):
     applied: dict[str, dict[date, int]]
     """Sequence by target and day."""
     accepted: list[AcceptedLoss]
+    beginnings: dict[str, Beginning]
+    """By shard: what maintenance has removed of its ledger, as sums."""
     sums: dict[str, dict[date, Sums]]
     """By table of TARGETS, and day."""
 
@@ -97,9 +100,10 @@ def read_ops(settings: RegionSettings) -> Ops:
         cursor = postgres.execute(
             "select snapshot_id, sequence from ops.harvest_cursor where table_name = 'history.telemetry'"
         ).fetchone()
+        beginnings = read_beginnings(postgres)
         return Ops(
             cursors=dict(postgres.execute("select shard_id, last_seq from ops.landing_cursor").fetchall()),
-            landed=read_landed(postgres),
+            landed=read_landed(postgres, beginnings),
             merges=read_merges(postgres),
             harvested=(cursor[0], cursor[1]) if cursor else None,
             changed=dict(postgres.execute("select day, sequence from ops.changed").fetchall()),
@@ -107,6 +111,7 @@ def read_ops(settings: RegionSettings) -> Ops:
             interrupted=_interrupted(postgres),
             applied=_applied(postgres),
             accepted=read_accepted(postgres),
+            beginnings=beginnings,
             sums={target: _sums(postgres, target, columns) for target, columns in TARGETS.items()},
         )
 

@@ -16,6 +16,7 @@ from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
 from contracts.ledger import LANDED, hour_of
 from contracts.names import DEVICE_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE
 from contracts.settings import RegionSettings
+from reconcile.beginning import expired, while_nothing_is_removed
 from reconcile.days import check_days
 from reconcile.history import Landed, check_history, check_taken_in
 from reconcile.ledger import LedgerState, check_chain, check_sums, read_ledger
@@ -35,6 +36,11 @@ def reconcile(settings: RegionSettings) -> Reconciliation:
     stream), so that whatever a later store counts, an earlier one has too: it may run beside the consumer and
     `process`. Days and objects that move meanwhile are noted, not compared.
     """
+    with while_nothing_is_removed(settings):
+        return _reconcile(settings)
+
+
+def _reconcile(settings: RegionSettings) -> Reconciliation:
     began = perf_counter()
     findings = Findings()
     store = object_store(settings)
@@ -50,14 +56,19 @@ def reconcile(settings: RegionSettings) -> Reconciliation:
             "trip": _rows(source, TRIP_TABLE, TRIP_SCHEMA, ("day",)),
         }
     rederived = read_rederived(settings, ops)
-    state = read_ledger(dynamodb, settings.region)
+    state = read_ledger(dynamodb, settings.region, ops.beginnings)
 
     check_chain(state, findings)
     check_sums(state, findings)
-    check_objects(settings, store, dynamodb, state, findings)
+    wholly_merged = {item.key: item.merged == item.rows for item in ops.landed}
+    may_be_gone = expired(settings, state.all_entries(), wholly_merged)
+    gone = check_objects(settings, store, dynamodb, state, may_be_gone, findings)
     check_stream(settings, state, findings)
     check_taken_in(state, ops.landed, ops.cursors, findings)
-    check_history(settings, store, history, _all_landed(state, ops), ops.merges, findings)
+    landed = [item for item in _all_landed(state, ops) if item.key not in gone]
+    rows_gone = sum(item.rows for item in gone.values() if item.kind == LANDED)
+    rows_gone += sum(beginning.landed for beginning in ops.beginnings.values())
+    check_history(settings, store, history, landed, ops.merges, rows_gone, findings)
     _check_first_sum(findings)
     waiting = check_days(settings, history, derived["device_day"], ops, rederived, findings)
     check_marts(derived, ops, waiting | rederived, findings)
@@ -129,9 +140,9 @@ def _rows(source: Catalog | None, name: str, schema: pa.Schema, keys: tuple[str,
 def _record(settings: RegionSettings, result: Reconciliation) -> None:
     with psycopg.connect(settings.postgres_dsn.get_secret_value()) as postgres:
         postgres.execute(
-            "insert into ops.reconciliation (reconciled_at, ok, stages, differences) "
-            "values (clock_timestamp(), %s, %s, %s)",
-            [result.ok, _json(result.stages), _json(result.differences)],
+            "insert into ops.reconciliation (reconciled_at, ok, stages, differences, began_at) "
+            "values (clock_timestamp(), %s, %s, %s, clock_timestamp() - make_interval(secs => %s))",
+            [result.ok, _json(result.stages), _json(result.differences), result.seconds],
         )
 
 

@@ -15,6 +15,7 @@ from contracts.ledger import LeaseRow, LedgerEntry
 from contracts.names import stream
 from contracts.settings import RegionSettings
 from reconcile import aggregate, packed
+from reconcile.beginning import Beginning
 from reconcile.ledger import LedgerState, number, place_of
 from reconcile.losses import Loss
 from reconcile.model import Findings
@@ -51,12 +52,15 @@ def check_stream(settings: RegionSettings, state: LedgerState, findings: Finding
     def count(shard: str) -> ShardCount:
         lease = state.leases.get(shard)
         begins_ms = lease.start_ms if lease else start_ms
-        return count_shard(client, arn, shard, state.entries.get(shard, []), begins_ms, settings.packings)
+        chain, after = state.entries.get(shard, []), state.begins(shard)
+        return count_shard(client, arn, shard, chain, begins_ms, settings.packings, after=after)
 
     with ThreadPoolExecutor(4, thread_name_prefix="count") as pool:
         counted = pool.map(count, shards)
         counts = dict(zip(shards, counted, strict=True))
     total = 0
+    for shard, beginning in state.beginnings.items():
+        total += _removed(shard, beginning, findings)
     for shard, chain in state.entries.items():
         total += _compare(shard, chain, counts.get(shard), state.leases.get(shard), may_be_trimmed, findings)
     backlog = sum(count.beyond for count in counts.values())
@@ -73,8 +77,13 @@ def count_shard(
     chain: list[LedgerEntry],
     start_ms: int = 0,
     unpack: Collection[str] = (),
+    *,
+    after: int = 0,
 ) -> ShardCount:
-    """Read the shard from where its reading started (LeaseRow.start_ms) to its newest record. unpack: of settings."""
+    """Read the shard from where its reading started (LeaseRow.start_ms) to its newest record. unpack: of settings.
+
+    after: records up to there count for no entry: maintenance has removed theirs.
+    """
     ends = [number(entry.last_seq) for entry in chain]
     count = ShardCount(by_entry=[0] * len(ends))
     start: dict[str, Any] = {"ShardIteratorType": "TRIM_HORIZON"}
@@ -88,6 +97,8 @@ def count_shard(
             sequence = int(record["SequenceNumber"])
             if count.oldest is None:
                 count.oldest = sequence
+            if sequence <= after:
+                continue
             place = bisect_left(ends, sequence)
             data = record["Data"]
             held = packed.user_records(data, unpack) if unpack else aggregate.user_records(data)
@@ -99,6 +110,23 @@ def count_shard(
             break
         iterator = answer.get("NextShardIterator")
     return count
+
+
+def _removed(shard: str, beginning: Beginning, findings: Findings) -> int:
+    """The shard's user records that count by its beginning, less those that were accepted as forgotten."""
+    forgotten = sum(
+        loss.records or 0
+        for loss in findings.accepted.losses
+        if loss.kind == "forgotten" and loss.place.partition("/")[0] == shard
+        if number(loss.place.partition("/")[2]) <= number(beginning.last_seq)
+    )
+    findings.add("forgotten", forgotten)
+    findings.note(
+        "R0",
+        f"ledger entries of {shard} that maintenance has removed: {beginning.entries:,}; their "
+        f"{beginning.user_records:,} user records, proven before, count as sums",
+    )
+    return beginning.user_records - forgotten
 
 
 def _compare(

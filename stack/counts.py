@@ -21,7 +21,8 @@ select (select count(*) from registry.device) as devices,
 
 
 def ledger_counts(site: Site, region: Region, budget_s: float) -> dict[str, int | None]:
-    """Sums over the ledger of user records by outcome. All None where reading it takes too long.
+    """Sums over the ledger of user records by outcome, of the entries that it still has. All None where reading it
+    takes too long.
 
     Raises botocore's errors.
     """

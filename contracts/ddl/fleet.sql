@@ -125,6 +125,17 @@ create table if not exists ops.set_aside (
     contract text not null,
     set_aside_at timestamptz not null default now()
 );
+-- Where each shard's ledger begins: entries up to last_seq are proven and removed, or about to be; these are their sums.
+create table if not exists ops.ledger_beginning (
+    shard_id text primary key,
+    last_seq text not null,
+    entries bigint not null,
+    user_records bigint not null,
+    landed bigint not null,
+    rejected bigint not null,
+    suppressed bigint not null,
+    moved_at timestamptz not null default now()
+);
 create or replace view ops.mergeable_object as
     select o.key, o.hour, o.rows, o.stragglers, o.min_ts, o.max_ts, o.committed_at, o.on_time_merged, o.stragglers_merged
     from ops.landing_object o where not exists (select from ops.set_aside s where s.key = o.key);
@@ -237,3 +248,5 @@ create table if not exists ops.reconciliation (
     stages jsonb not null,
     differences jsonb not null
 );
+-- What was in the stores by then is what the reconciliation has seen.
+alter table ops.reconciliation add column if not exists began_at timestamptz;

@@ -16,6 +16,7 @@ from contracts.errors import FleetlakeError
 from contracts.settings import AwsService
 from ingest.runtime.aws_access import SKEWED, Access, AwsClock, CredentialsAway, time_of
 from ingest.runtime.aws_errors import Meaning, verdict
+from ingest.runtime.aws_renewal import EXPIRED
 from ingest.runtime.http2 import Http2Response, NoHttp2, post
 
 Response = aiohttp.ClientResponse | Http2Response
@@ -176,6 +177,8 @@ class JsonService:
         except _BROKEN as error:
             raise self._unanswered(action, error) from error
         code, message = _error_of(data, response.headers.get("x-amzn-ErrorType"))
+        if code in EXPIRED:
+            self.access.expired()
         if code in SKEWED:
             self.access.clock.learn(response.headers.get("Date"))
             if self.access.clock.ahead != ahead:  # learned from this answer, or from another in the meantime

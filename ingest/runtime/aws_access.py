@@ -19,6 +19,7 @@ from botocore.utils import get_environ_proxies
 from contracts.errors import BadSettings, FleetlakeError, StoreUnavailable
 from contracts.settings import AwsService
 from ingest.runtime.aws_errors import STS, UNKNOWN, Meaning, verdict
+from ingest.runtime.aws_renewal import EXPIRED, Renewal
 
 SKEWED = {"RequestTimeTooSkewed", "RequestExpired", "InvalidSignatureException", "SignatureDoesNotMatch"}
 """What a service may answer because this machine's clock is wrong."""
@@ -90,6 +91,7 @@ class Access:
         self.ca_file: str | None = self._session.get_config_variable("ca_bundle") if self.secure else None
         """Whom to trust, as AWS_CA_BUNDLE or a profile says; None for this machine's own authorities."""
         self._credentials = static_credentials(access) or _found(self._session)
+        self._renewal = Renewal()
         self._refreshing = asyncio.Lock()
         self._had = False
 
@@ -112,7 +114,7 @@ class Access:
             isinstance(credentials, RefreshableCredentials) and credentials.refresh_needed()
         ):
             self._had = True
-            return credentials.get_frozen_credentials()
+            return self._renewal.frozen(credentials)
         # A refresh asks a metadata service or STS and blocks: one thread at a time, however many requests wait for it.
         async with self._refreshing:
             try:
@@ -127,7 +129,11 @@ class Access:
             self._credentials = self._session.get_credentials()
             if self._credentials is None:
                 raise BadSettings(NO_CREDENTIALS)
-        return self._credentials.get_frozen_credentials()
+        return self._renewal.frozen(self._credentials)
+
+    def expired(self) -> None:
+        """The service refused the credentials as expired: the next request asks for others."""
+        self._renewal.refused(self._credentials)
 
     def _explained(self, error: Exception) -> FleetlakeError:
         if isinstance(error, FleetlakeError):
@@ -186,13 +192,19 @@ def sign_s3_by(client: Any, credentials: Credentials, clock: AwsClock) -> None:
 
     botocore's own signing is switched off by its event for that, and done at its next one.
     """
+    renewal = Renewal()
 
     def sign(request: AWSRequest, signing_name: str, region_name: str, **_: Any) -> None:
         region = request.context.get("signing", {}).get("region") or region_name
-        _S3Signer(credentials.get_frozen_credentials(), signing_name, region, clock.ahead).add_auth(request)
+        _S3Signer(renewal.frozen(credentials), signing_name, region, clock.ahead).add_auth(request)
+
+    def look(parsed: dict[str, Any], **_: Any) -> None:
+        if parsed.get("Error", {}).get("Code") in EXPIRED:
+            renewal.refused(credentials)
 
     client.meta.events.register_first("choose-signer.s3", lambda **_: botocore.UNSIGNED)
     client.meta.events.register_last("before-sign.s3", sign)
+    client.meta.events.register_last("after-call.s3", look)
 
 
 class _Signer(SigV4Auth):

@@ -14,6 +14,7 @@ from lake.iceberg.conflicts import retry_conflicts
 from lake.iceberg.tables import ensure_tables, evolve_buckets, table
 from lake.maintain.health import DayFiles, files_by_day, table_health
 from lake.maintain.progress import record_health
+from lake.maintain.prune import prune_ledger
 from lake.merge.account import account_merges
 from lake.merge.intake import watermark
 from lake.merge.spans import day_span, sql_condition
@@ -45,6 +46,7 @@ def maintain(spark: SparkSession, settings: LakeSettings, *, days: int = 31) -> 
         counts[f"{_short(name)}_manifests_rewritten"] = _rewrite_manifests(spark, settings, name)
         counts[f"{_short(name)}_files_expired"] = expire_snapshots(spark, settings, name)
         counts[f"{_short(name)}_orphans_deleted"] = _delete_orphans(spark, settings, name)
+    counts |= prune_ledger(settings)
     after = [table_health(table(settings, name), name) for name in TABLES]
     record_health(settings, after)
     counts |= {"files_before": before.files, "files": after[0].files, "small_files": after[0].small_files}

@@ -71,13 +71,14 @@ def first_landed_hour(settings: LakeSettings) -> datetime | None:
 _MERGED = """
     select (select coalesce(sum(case when on_time_merged is null then 0 else rows - stragglers end
                                 + case when stragglers_merged is null then 0 else stragglers end), 0)::bigint
-            from ops.landing_object),
+            from ops.landing_object)
+           + (select coalesce(sum(landed), 0)::bigint from ops.ledger_beginning),
            (select coalesce(sum(inserted + duplicates), 0)::bigint from ops.merge)
 """
 
 
 def merged_counts(settings: LakeSettings) -> tuple[int, int]:
-    """Rows of merged landing objects, and rows that merges inserted or dropped as duplicates: equal numbers."""
+    """Rows of merged landing objects, removed ones too, and what merges inserted or dropped as duplicates: equal."""
     with transaction(settings) as connection:
         row = connection.execute(_MERGED).fetchone()
     return (row[0], row[1]) if row else (0, 0)

@@ -26,7 +26,7 @@ CHAOTIC = "us"
 """The region whose stream, leases and ledger one test has for itself."""
 APART = "ap"
 """A region whose stream and tables hold what no worker has read or made."""
-_AWS_REGIONS = {"eu": "eu-central-1", CHAOTIC: "us-east-2", APART: "ap-southeast-1"}
+_AWS_REGIONS = {"eu": "eu-central-1", CHAOTIC: "us-east-2", APART: "ap-southeast-1", "af": "af-south-1"}
 """As in the project's own region table, which a test's process reads."""
 _RUN = """
 import sys

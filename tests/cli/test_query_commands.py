@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.bench import benchmarks
+from cli.bench import benchmarks, of_all
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAY = ("--from", "2026-11-02", "--to", "2026-11-02")
@@ -118,4 +118,5 @@ def test_reconcile_reports_stages_and_ends_as_they_agree(stack: Any) -> None:
 
 
 def test_each_benchmark_is_found_by_its_module() -> None:
-    assert {"consumer", "trail"} <= set(benchmarks())
+    assert {"consumer", "trail", "soak"} <= set(benchmarks())
+    assert set(benchmarks()) - set(of_all()) == {"soak"}, "half an hour is too long for `all`"
