@@ -9,7 +9,7 @@ import psycopg
 
 from contracts.ledger import LANDED, LedgerEntry
 from contracts.names import LEDGER_LOCK, padded_sequence
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.database import transaction
 
 _MOVE = """
@@ -23,7 +23,7 @@ _MOVE = """
 
 
 @contextmanager
-def sole_pruning(settings: RegionSettings) -> Iterator[psycopg.Connection[Any] | None]:
+def sole_pruning(settings: LakeSettings) -> Iterator[psycopg.Connection[Any] | None]:
     """A connection on which this process alone moves beginnings; None while another does, or a reconciliation runs."""
     with transaction(settings) as connection:
         connection.autocommit = True

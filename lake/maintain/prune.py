@@ -13,7 +13,7 @@ import structlog
 from contracts.errors import StoreUnavailable
 from contracts.ledger import LANDED, LeaseRow, LedgerEntry
 from contracts.names import ledger_table, padded_sequence, replayed_prefix
-from contracts.settings import RegionSettings
+from contracts.settings import LakeSettings
 from lake.maintain.beginning import (
     beginnings,
     forget_objects,
@@ -40,7 +40,7 @@ class Rule(msgspec.Struct, frozen=True):
     """History cannot be rolled back to before these merges, and a reconciliation that agreed has seen them."""
 
     @classmethod
-    def of(cls, settings: RegionSettings, proven: datetime, now: datetime) -> "Rule":
+    def of(cls, settings: LakeSettings, proven: datetime, now: datetime) -> "Rule":
         """The rule of a region. proven: when the newest reconciliation that agreed began."""
         days = max(settings.landing_keep_days, settings.live_unseen_days + 1)
         rolled_back = now - timedelta(hours=settings.snapshot_keep_h)
@@ -53,7 +53,7 @@ class Rule(msgspec.Struct, frozen=True):
         return committed < self.committed_before and all(at is not None and at < self.merged_before for at in times)
 
 
-def prune_ledger(settings: RegionSettings, now: datetime | None = None) -> dict[str, int]:
+def prune_ledger(settings: LakeSettings, now: datetime | None = None) -> dict[str, int]:
     """Remove what the rule allows, shard by shard from its beginning. Counts of entries and objects removed.
 
     The sums go to ops.ledger_beginning first; then the objects go, their rows, and the entries last. So what is cut
@@ -78,7 +78,7 @@ def prune_ledger(settings: RegionSettings, now: datetime | None = None) -> dict[
 
 
 class _Pruning:
-    def __init__(self, settings: RegionSettings, connection: psycopg.Connection[Any], rule: Rule) -> None:
+    def __init__(self, settings: LakeSettings, connection: psycopg.Connection[Any], rule: Rule) -> None:
         self._settings = settings
         self._connection = connection
         self._rule = rule
