@@ -3,15 +3,20 @@
 import json
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from cli.bench import benchmarks, of_all
+from tests.builders.lake import Landing, landing_row
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAY = ("--from", "2026-11-02", "--to", "2026-11-02")
+ON_DAY = datetime(2026, 11, 2, 18, tzinfo=UTC)
 
 
 def fleetlake(*words: str, environment: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
@@ -33,6 +38,13 @@ def fleetlake(*words: str, environment: dict[str, str] | None = None) -> "subpro
         (("trail", "d", "--region", "mars", *DAY), "no region 'mars'"),
         (("trail", "d", "--region", "eu", "--from", "2026-11-02T08:00:00", "--to", "2026-11-03"), "has no offset"),
         (("trail", "d", "--region", "eu", "--from", "2026-11-03", "--to", "2026-11-02"), "is not after"),
+        (("trail", "--region", "eu", *DAY), "name a device"),
+        (
+            ("trail", "d", "--devices", "no-such-file", "--region", "eu", *DAY),
+            "cannot read device ids from no-such-file",
+        ),
+        (("trail", "d", "--columns", "lat,odo", "--region", "eu", *DAY), "no field odo; a record has"),
+        (("schema", "--region", "mars"), "no region 'mars'"),
         (("bench", "nothing"), "no benchmark 'nothing'; there are"),
     ],
 )
@@ -98,6 +110,64 @@ def test_an_unknown_device_has_an_empty_trail(stack: Any, tmp_path: Path) -> Non
     assert report["records"] == 0
     assert set(report) == {"records", "sources", "files_read", "bytes_read", "seconds"}
     assert (tmp_path / "t.jsonl").read_bytes() == b""
+
+
+def landed(stack: Any, devices: int) -> list[str]:
+    """One record each of devices of their own, in landing."""
+    landing = Landing(stack.settings("us"), sequence=int(time.time() * 1000))
+    names = [f"cli-{uuid4().hex[:8]}-{number}" for number in range(devices)]
+    landing.land([landing_row(name, ON_DAY, name, lat=48.0 + n, lon=11.0) for n, name in enumerate(names)])
+    return names
+
+
+def test_several_devices_come_page_by_page(stack: Any, tmp_path: Path) -> None:
+    names = landed(stack, 5)
+    ids = tmp_path / "ids.txt"
+    ids.write_text("\n".join(names[2:]) + "\n")
+    words = ("trail", names[0], "--device", names[1], "--devices", str(ids), "--region", "us", *DAY, "--limit", "2")
+    environment, pages, after = stack.environment("us"), [], ()
+    while True:
+        page = tmp_path / f"{len(pages)}.jsonl"
+        ended = fleetlake(*words, *after, "--json", "--output", str(page), environment=environment)
+        assert ended.returncode == 0, ended.stderr
+        report = json.loads(ended.stdout)
+        pages.append([json.loads(line)["device_id"] for line in page.read_text().splitlines()])
+        if "next" not in report:
+            break
+        after = ("--after", report["next"])
+    assert pages == [names[0:2], names[2:4], names[4:]]
+
+
+def test_several_devices_are_told_apart_in_every_form(stack: Any, tmp_path: Path) -> None:
+    first, second = landed(stack, 2)
+    words = ("trail", first, "--device", second, "--region", "us", *DAY)
+    environment = stack.environment("us")
+    for form in ("csv", "geojson", "gpx", "jsonl", "table"):
+        ended = fleetlake(*words, "--format", form, environment=environment)
+        assert ended.returncode == 0, ended.stderr
+        assert first in ended.stdout
+        assert second in ended.stdout
+    page = tmp_path / "map.html"
+    ended = fleetlake(*words, "--map", "--output", str(page), environment=environment)
+    assert ended.returncode == 0, ended.stderr
+    assert page.read_text().count(f">{second}<") >= 2
+
+
+def test_a_cursor_that_no_page_gave_is_misuse(stack: Any) -> None:
+    ended = fleetlake("trail", "d", "--region", "us", *DAY, "--after", "abc", environment=stack.environment("us"))
+    assert ended.returncode == 2
+    assert "hand back the text that the page before gave" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_tables_that_have_the_contract_s_columns_are_said_so(stack: Any) -> None:
+    environment = stack.environment("us")
+    for words in (("--apply",), ()):
+        ended = fleetlake("schema", "--region", "us", *words, environment=environment)
+        assert ended.returncode == 0, ended.stderr
+    assert "The tables of us have the contract's columns" in ended.stdout
+    ended = fleetlake("schema", "--region", "us", "--json", environment=environment)
+    assert json.loads(ended.stdout) == {"region": "us", "ok": True, "applied": False, "differences": []}
 
 
 def test_a_file_that_cannot_be_written_is_misuse(stack: Any, tmp_path: Path) -> None:
