@@ -15,7 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -79,7 +79,7 @@ class Outcome:
     keys: ContainerKeys
     refused: Mapping[str, Counter[str]]
     live_again_s: float
-    """From Redis' death until the workers said that live state lacks nothing."""
+    """From Redis' death until the workers said that live state lacks nothing; 0 where they never did."""
     committed_s: float
     """From the last put until all was in the ledger."""
     errors: list[str]
@@ -94,8 +94,14 @@ def run() -> list[Row]:
         outcome = asyncio.run(soak(state, REGION, Pace.of(minutes, records_s)))
     for line in outcome.errors[:_LINES]:
         _say(f"in a worker's log: {line}")
-    check(outcome)
-    return rows_of(outcome)
+    rows = rows_of(outcome)
+    try:
+        check(outcome)
+    except AssertionError:
+        for row in rows:
+            _say(f"{row.what}: {row.value:,.1f} {row.unit}")
+        raise
+    return rows
 
 
 def check(outcome: Outcome) -> None:
@@ -104,6 +110,7 @@ def check(outcome: Outcome) -> None:
     assert counts.landed_once == outcome.put, counts
     assert counts.rejected == outcome.broken, counts
     assert not (counts.missing or counts.twice or counts.foreign or counts.broken_chains or counts.lost), counts
+    assert outcome.live_again_s, "live state was not complete again in time after Redis lost it"
     assert counts.live_last == counts.devices, counts
 
 
@@ -142,7 +149,8 @@ async def _to_the_end(team: Team, producer: Producer, memory: Memory, events: "_
     await team.all_committed(producer.user_records, within_s=_WITHIN_S)
     committed_s = time.monotonic() - ended_s
     await asyncio.gather(*tasks)
-    await _until(lambda: _live_stands(team), _WITHIN_S)
+    if events.live_again_s:
+        await _until(lambda: _live_stands(team), _WITHIN_S)
     await team.stop(team.processes)
     return committed_s
 
@@ -215,8 +223,9 @@ class _Events:
         fault, died_s = RedisLost(self.team.state), time.monotonic()
         await fault.begin()
         await fault.end()
-        await _until(lambda: _live_stands(self.team), _WITHIN_S)
-        self.live_again_s = time.monotonic() - died_s
+        with suppress(TimeoutError):
+            await _until(lambda: _live_stands(self.team), max(_WITHIN_S, self.pace.seconds))
+            self.live_again_s = time.monotonic() - died_s
         _say(f"an empty Redis; live state complete again after {self.live_again_s:.1f} s")
 
     async def _s3_is_skewed(self) -> None:

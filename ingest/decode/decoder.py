@@ -14,6 +14,7 @@ from ingest.batch import MAX_UNKNOWN_NAMES, OTHER_NAMES, Batch, KinesisRecord, S
 from ingest.bisection import Bisection
 from ingest.decode.part import Part, decode_part
 from ingest.decode.rejected import Refusal, rejected_rows
+from ingest.decode.shared import SharedColumns
 from ingest.decode.suppression import NoSuppression, Suppression
 from ingest.decode.users import UserRecords, user_records
 from ingest.records import arrivals_ms, sequence_numbers_of
@@ -56,6 +57,7 @@ class JsonDecoder:
         self._part_rows = part_rows
         self._packings = frozenset(packings)
         self._reader = _plain_reader() if plain else None
+        self._shared = SharedColumns()
 
     def decode(self, shard_id: ShardId, records: Sequence[KinesisRecord]) -> Batch:
         """Decode consecutive Kinesis records of one shard. `records` must not be empty."""
@@ -75,7 +77,7 @@ class JsonDecoder:
             last_seq=records[-1].sequence_number,
             kinesis_records=len(records),
             user_records=len(users.datas),
-            rows=_together([part.rows for part in parts]),
+            rows=self._shared.put_into(_together([part.rows for part in parts]), shard_id),
             rejected=rejected_rows(shard_id, users, refusals),
             suppressed=sum(part.suppressed for part in parts),
             max_arrival_ms=int(arrivals.max()),

@@ -1,6 +1,7 @@
 """When credentials that expire are asked for anew: at half of a short life, at once where a service refused them."""
 
 import math
+from typing import Any
 
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
 
@@ -36,13 +37,20 @@ class Renewal:
 
     def refused(self, credentials: Credentials | None) -> None:
         """A service said that they have expired."""
-        if isinstance(credentials, RefreshableCredentials):
+        held = _renewable(credentials)
+        if held is not None:
             self._newest = None
-            credentials._advisory_refresh_timeout = credentials._mandatory_refresh_timeout = math.inf
+            held._advisory_refresh_timeout = held._mandatory_refresh_timeout = math.inf
 
 
 def _fit(credentials: Credentials) -> None:
-    if isinstance(credentials, RefreshableCredentials) and credentials._expiry_time is not None:
-        left_s = credentials._seconds_remaining()
-        credentials._advisory_refresh_timeout = min(_ADVISED_S, left_s / 2)
-        credentials._mandatory_refresh_timeout = min(_DEMANDED_S, left_s / 4)
+    held = _renewable(credentials)
+    if held is not None and held._expiry_time is not None:
+        left_s = held._seconds_remaining()
+        held._advisory_refresh_timeout = min(_ADVISED_S, left_s / 2)
+        held._mandatory_refresh_timeout = min(_DEMANDED_S, left_s / 4)
+
+
+def _renewable(credentials: Credentials | None) -> Any:
+    """These credentials, where they have an end; the attributes used of them are botocore's own and in no stub."""
+    return credentials if isinstance(credentials, RefreshableCredentials) else None
