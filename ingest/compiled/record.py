@@ -52,9 +52,7 @@ def _find_field(buf: np.ndarray, start: int, end: int, fields: Fields) -> int:
     length = end - start
     if length == 0:
         return -1
-    # Where the name has one byte, the byte before its last is its quote.
     code = buf[start] * fields.factors[0] + buf[end - 1] * fields.factors[1] + length * fields.factors[2]
-    code += buf[end - 2] * fields.factors[3] + buf[start + (length >> 1)] * fields.factors[4]
     slot = code % HASH_SIZE
     while True:
         field: int = fields.by_hash[slot]
@@ -251,16 +249,23 @@ def _read_record(buf: np.ndarray, at: int, row: int, fields: Fields, columns: Co
 
 
 @inlined
-def _leave_empty(row: int, columns: Columns) -> None:
-    """Make the row null in every field of a text or a list of texts, and in what goes before them."""
+def _begin(row: int, columns: Columns) -> None:
+    """Make the row empty in every column of texts: a field that is not sent leaves it so."""
     columns.device_ids.ends[row + 1] = columns.device_ids.ends[row]
     columns.event_ids.ends[row + 1] = columns.event_ids.ends[row]
     for text in range(len(columns.text_ends)):
         columns.text_ends[text, row + 1] = columns.text_ends[text, row]
-        columns.text_present[text, row] = 0
+
+
+@inlined
+def _take_back(row: int, columns: Columns) -> None:
+    """Make the row null in every column."""
+    _begin(row, columns)
+    columns.present[:, row] = 0
+    columns.text_present[:, row] = 0
+    columns.list_present[:, row] = 0
     for one in range(len(columns.list_counts)):
         columns.list_counts[one] = columns.list_offsets[one, row]
-        columns.list_present[one, row] = 0
 
 
 @entry
@@ -269,14 +274,13 @@ def read(buf: np.ndarray, starts: np.ndarray, ends: np.ndarray, fields: Fields, 
     counts = columns.counts
     for row in range(len(starts)):
         signals, attributes, unknown = counts[0], counts[1], counts[2]
-        _leave_empty(row, columns)
+        _begin(row, columns)
         short = ends[row] - starts[row] <= fields.longest_record
         if short and _read_record(buf, starts[row], row, fields, columns) == ends[row]:
             columns.plain[row] = 1
         else:
             counts[0], counts[1], counts[2] = signals, attributes, unknown
-            columns.present[:, row] = 0
-            _leave_empty(row, columns)
+            _take_back(row, columns)
         for column in range(2):
             columns.entries[column, row + 1] = counts[column]
         for one in range(len(columns.list_counts)):

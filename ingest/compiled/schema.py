@@ -20,7 +20,7 @@ class Fields(NamedTuple):
     """The contract's fields in a hash table of their names; one that finds its slot taken is in the next."""
 
     factors: np.ndarray
-    """Hash factors of a name's first byte, last byte, length, byte before the last, and middle byte (int64)."""
+    """Hash factors of a name's first byte, last byte and length (int64)."""
     by_hash: np.ndarray
     """Field at each slot, or -1 (int64)."""
     kinds: np.ndarray

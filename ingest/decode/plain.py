@@ -32,7 +32,7 @@ _SHORTEST = {"list": 3, "signals": 5, "attributes": 6, "unknown": 4}
 """Bytes of the shortest entry of each in JSON, comma included: bounds the number of entries."""
 
 
-_MOST_FACTORS = 500
+_MOST_FACTORS = 100
 """Hash factors that are tried at most."""
 
 
@@ -106,17 +106,16 @@ def _output_columns(rows: int, size: int) -> schema.Columns:
 
 
 def _hash(name: bytes, factors: Sequence[int]) -> int:
-    before_last = name[-2] if len(name) > 1 else ord('"')
-    parts = (name[0], name[-1], len(name), before_last, name[len(name) // 2])
-    return sum(part * factor for part, factor in zip(parts, factors, strict=True)) % schema.HASH_SIZE
+    first, last, length = factors
+    return (name[0] * first + name[-1] * last + len(name) * length) % schema.HASH_SIZE
 
 
 def _factors(names: Sequence[bytes]) -> tuple[int, ...]:
     """Factors that give each name a slot of its own, or else nearly all: a name that has to share is found as well."""
     chance = Random(1)  # noqa: S311 - the same factors in every process
-    best: tuple[int, tuple[int, ...]] = (0, (1, 1, 1, 1, 1))
+    best: tuple[int, tuple[int, ...]] = (0, (1, 1, 1))
     for _ in range(_MOST_FACTORS):
-        factors = tuple(chance.randrange(1, schema.HASH_SIZE) for _ in range(5))
+        factors = tuple(chance.randrange(1, schema.HASH_SIZE) for _ in range(3))
         best = max(best, (len({_hash(name, factors) for name in names}), factors))
         if best[0] == len(names):
             break

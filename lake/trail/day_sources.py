@@ -64,7 +64,7 @@ def device_spans(settings: RegionSettings, found: Trail) -> list[DeviceDay]:
 def _trips(settings: RegionSettings, devices: Sequence[str], first: date, last: date) -> list[dict[str, Any]]:
     """Trips that began on these days. One that began the day before may still be under way."""
     wanted = And(
-        In(Reference("device_id"), devices),
+        In(term=Reference("device_id"), literals=devices),
         GreaterThanOrEqual(term=Reference("day"), value=first.isoformat()),
         LessThanOrEqual(term=Reference("day"), value=last.isoformat()),
     )

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping
 from copy import copy
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import fs
 from pyiceberg.conversions import from_bytes
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.expressions import And, BooleanExpression, EqualTo, GreaterThanOrEqual, In, LessThan, Reference
+from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, In, LessThan, Reference
 from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import _read_all_delete_files
 from pyiceberg.manifest import DataFile
@@ -107,7 +108,7 @@ class _Narrowed:
     def __init__(self, table: Table, wanted: Wanted) -> None:
         self._specs, self._wanted = table.specs(), wanted
         self._ts_id = table.schema().find_field("ts").field_id
-        self._buckets: dict[int, dict[int, tuple[str, ...]]] = {}
+        self._buckets: dict[int, dict[int | None, tuple[str, ...]]] = {}
 
     def source_file(self, file: DataFile) -> SourceFile:
         first, last = (_time(bounds, self._ts_id) for bounds in (file.lower_bounds, file.upper_bounds))
@@ -122,12 +123,12 @@ class _Narrowed:
     def _spec(self, file: DataFile) -> PartitionSpec:
         return self._specs[file.spec_id]
 
-    def _in_buckets(self, transform: BucketTransform) -> dict[int, tuple[str, ...]]:
+    def _in_buckets(self, transform: BucketTransform[Any]) -> dict[int | None, tuple[str, ...]]:
         """The wanted devices by their bucket."""
-        count = transform.num_buckets
+        count = int(transform.num_buckets)
         if count not in self._buckets:
             bucket_of = transform.transform(StringType())
-            found: dict[int, tuple[str, ...]] = {}
+            found: dict[int | None, tuple[str, ...]] = {}
             for device in self._wanted.devices:
                 bucket = bucket_of(device)
                 found[bucket] = (*found.get(bucket, ()), device)
@@ -136,10 +137,8 @@ class _Narrowed:
 
 
 def _filter(wanted: Wanted) -> BooleanExpression:
-    device = Reference("device_id")
-    named = EqualTo(device, wanted.devices[0]) if len(wanted.devices) == 1 else In(device, wanted.devices)
     return And(
-        named,
+        In(term=Reference("device_id"), literals=wanted.devices),
         GreaterThanOrEqual(term=Reference("ts"), value=wanted.start.isoformat()),
         LessThan(term=Reference("ts"), value=wanted.end.isoformat()),
     )
@@ -147,4 +146,4 @@ def _filter(wanted: Wanted) -> BooleanExpression:
 
 def _time(bounds: Mapping[int, bytes] | None, field_id: int) -> datetime | None:
     raw = (bounds or {}).get(field_id)
-    return None if raw is None else _EPOCH + timedelta(microseconds=from_bytes(TimestamptzType(), raw))
+    return None if raw is None else _EPOCH + timedelta(microseconds=int(from_bytes(TimestamptzType(), raw)))

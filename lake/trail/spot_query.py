@@ -119,7 +119,8 @@ class SpotQuery:
     def _answer(self, wanted: Wanted, place: Place | None, limit: int | None, account: Account) -> Trail:
         began = perf_counter()
         left, first = first_start(wanted, place)
-        rows, following, missing, unreadable = _none(), None, (), 0
+        rows, following, unreadable = _none(), None, 0
+        missing: tuple[str, ...] = ()
         if left.devices:
             account.asks(REDIS)
             live, missing = self._live(left)

@@ -115,7 +115,7 @@ def test_an_unknown_device_has_an_empty_trail(stack: Any, tmp_path: Path) -> Non
 def landed(stack: Any, devices: int) -> list[str]:
     """One record each of devices of their own, in landing."""
     landing = Landing(stack.settings("us"), sequence=int(time.time() * 1000))
-    names = [f"cli-{uuid4().hex[:8]}-{number}" for number in range(devices)]
+    names = sorted(f"cli-{uuid4().hex[:8]}" for _ in range(devices))
     landing.land([landing_row(name, ON_DAY, name, lat=48.0 + n, lon=11.0) for n, name in enumerate(names)])
     return names
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from contracts.record import LANDING_SCHEMA
-from lake.trail.day_map import SPEEDS, day_map
+from lake.trail.day_map import ROUTES, SPEEDS, day_map
 from lake.trail.day_sources import DeviceDay
 from lake.trail.model import Sources, Trail
 from lake.trail.projection import fit, graticule, nice, scale_bar
@@ -73,6 +73,23 @@ def test_the_trips_are_in_the_table_in_local_time(page: str) -> None:
     assert page.count("<tr>") == 3
     assert "<td>01:05</td><td>01:45</td>" in page
     assert "41.4 km" in page
+
+
+def test_several_devices_are_on_one_map_and_each_on_its_own_page_below() -> None:
+    devices = ["veh-1", "<b>x</b>", "veh-3"]
+    days = [
+        seen(Rows(seed=n).make(devices=1, each=30), [trip(DAY, 20, 10.0)] if n == 1 else [], device)
+        for n, device in enumerate(devices)
+    ]
+    page = day_map(*days, seen(LANDING_SCHEMA.empty_table(), [], "silent"))
+    assert "<b>x</b>" not in page
+    tags = Tags(page)
+    assert len(tags.all("details")) == 4
+    assert "4 devices" in page
+    assert {ROUTES[0], ROUTES[1], ROUTES[2]} <= {line["stroke"] for line in tags.all("polyline")}
+    links = [link["href"] for link in tags.all("a")]
+    assert links == ["#device-1", "#device-2", "#device-3"]
+    assert not re.findall(r"https?://|<script|<link|@import|url\(", page)
 
 
 def test_what_devices_send_is_text(page: str) -> None:

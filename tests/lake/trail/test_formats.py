@@ -1,8 +1,10 @@
 """A trail as a file that other programs read back."""
 
 import csv
+import dataclasses
 import io
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
@@ -74,6 +76,22 @@ def test_tracks_leave_flagged_positions_out(trail: Trail) -> None:
     assert len(line["geometry"]["coordinates"]) == len(rest) == sum(good)
     longitude, latitude = rest[0]["geometry"]["coordinates"]
     assert (latitude, longitude) == (float(first.get("lat", "")), float(first.get("lon", "")))
+
+
+def test_several_devices_have_a_track_and_a_line_each() -> None:
+    rows = Rows().make(devices=3, each=10)
+    several = dataclasses.replace(trail_of(rows), devices=("none", *(device_name(n) for n in range(3))))
+    names = [device_name(n) for n in range(3)]
+    tracks = ElementTree.fromstring(FORMATS["gpx"](several)).findall(".//{http://www.topografix.com/GPX/1/1}trk")
+    assert [track.findtext("{http://www.topografix.com/GPX/1/1}name") for track in tracks] == names
+    features = json.loads(FORMATS["geojson"](several))["features"]
+    lines = [feature for feature in features if feature["geometry"]["type"] == "LineString"]
+    assert [line["properties"]["device_id"] for line in lines] == names
+    points = Counter(one["properties"]["device_id"] for one in features if one["geometry"]["type"] == "Point")
+    assert points == {one.name: len(positions(one)) for one in several.each_device()}
+    assert sum(points.values()) == len(positions(several))
+    sent = [json.loads(line)["device_id"] for line in FORMATS["jsonl"](several).splitlines()]
+    assert sent == rows.column("device_id").to_pylist()
 
 
 def test_numbers_of_a_gpx_have_no_exponent(trail: Trail) -> None:

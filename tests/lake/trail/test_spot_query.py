@@ -277,3 +277,12 @@ def test_one_query_serves_many_threads(spots: SpotQuery, answer: tuple[Trail, pa
         found = list(pool.map(ask, range(48)))
     assert [rows for rows, _ in found] == [60] * 48
     assert len(set(found[0::2])) == len(set(found[1::2])) == 1
+
+
+def test_a_connection_that_the_server_has_closed_is_replaced(
+    region: Scene, spots: SpotQuery, answer: tuple[Trail, pa.Table]
+) -> None:
+    region.sql(
+        "select pg_terminate_backend(pid) from pg_stat_activity where usename = user and pid <> pg_backend_pid()"
+    )
+    assert spots.trail("spot-1", START, START + timedelta(days=1)).records.num_rows == 60

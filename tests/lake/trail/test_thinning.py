@@ -34,6 +34,18 @@ def test_the_intervals_are_the_same_whatever_part_is_asked_for():
     assert set(one_in(part, 60)["event_id"].to_pylist()) - kept == {"9"}
 
 
+def test_each_device_is_thinned_by_itself():
+    rows = landing_table(
+        [
+            landing_row(device, NOON + timedelta(seconds=10 * n), f"{device}{n}", lat=48.0, lon=11.0 + n * 1e-3)
+            for device in ("a", "b")
+            for n in range(9)
+        ]
+    )
+    assert one_in(rows, 60)["event_id"].to_pylist() == ["a0", "a6", "a8", "b0", "b6", "b8"]
+    assert simplified(rows, 5)["event_id"].to_pylist() == ["a0", "a8", "b0", "b8"]
+
+
 def test_a_straight_line_needs_its_ends_and_a_corner_stays():
     line = [(48.0, 11.0 + n * 1e-3) for n in range(50)] + [(48.0 + n * 1e-3, 11.05) for n in range(50)]
     assert simplified(track(line), 5)["event_id"].to_pylist() == ["0", "50", "99"]
