@@ -15,7 +15,7 @@ _EVERY_JOB = ("region", "catalog", "lake_bucket", "s3")
 NEEDED: dict[type[Job], tuple[str, ...]] = {
     MergeLanding: (*_EVERY_JOB, "dynamodb", "straggler_share", "straggler_wait_h"),
     DeriveDays: (*_EVERY_JOB, "trip_stop_s", "trip_gap_s", "moving_kmh", "trip_least_m", "trip_least_s"),
-    Maintain: (*_EVERY_JOB, "snapshot_keep_h"),
+    Maintain: (*_EVERY_JOB, "dynamodb", "snapshot_keep_h"),
 }
 """The settings that each kind of job reads, besides the database, which it is told the secret's name of."""
 POSTGRES_SECRET = f"{PREFIX}POSTGRES_SECRET"

@@ -49,9 +49,9 @@ def _run_and_tell(settings: LakeSettings, job: Job, tell: Tell) -> int:
     try:
         report = _run(settings, job)
     except FleetlakeError as error:
-        cause = _expiry(settings, job) if expired(error) else error
-        tell(Failure(type(cause).__name__, str(cause)))
-        return _say(cause)
+        known = _expiry(settings, job) if expired(error) else error
+        tell(Failure(type(known).__name__, str(known)))
+        return _say(known)
     except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits is told its class
         traceback.print_exc()
         cause = _cause(settings, job, error)

@@ -31,7 +31,7 @@ def write_archive(target: Path, content: Content, digests: Mapping[str, str] | N
             data = source if isinstance(source, bytes) else source.read_bytes()
             expected = (digests or {}).get(name)
             if expected and hashlib.sha256(data).hexdigest() != expected:
-                raise FleetlakeError(f"{source} is not as it was installed; install it anew (make install)")
+                raise FleetlakeError(f"{name} is not as it was installed; install it anew (make install)")
             archive.addfile(_entry(name, data), io.BytesIO(data))
 
 

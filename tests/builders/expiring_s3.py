@@ -25,7 +25,7 @@ class ExpiringS3:
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         """One request: passed on with its own headers, which its signature covers, or refused."""
-        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        body = _body(request)
         self.expired = self.expired or self.when(request.command, request.path)
         if self.expired:
             self.refused += 1
@@ -35,7 +35,8 @@ class ExpiringS3:
         connection.putrequest(request.command, request.path, skip_host=True, skip_accept_encoding=True)
         for name, value in request.headers.items():
             connection.putheader(name, value)
-        connection.endheaders(body or None)
+        connection.endheaders()
+        connection.send(body)
         answered = connection.getresponse()
         data = answered.read()
         headers = [(name, value) for name, value in answered.getheaders() if name.lower() not in _OF_THE_CONNECTION]
@@ -68,6 +69,21 @@ class ExpiringS3:
         return type(
             "Door", (BaseHTTPRequestHandler,), {"protocol_version": "HTTP/1.1", "log_message": _silent, **methods}
         )
+
+
+def _body(request: BaseHTTPRequestHandler) -> bytes:
+    """The body as it was sent, chunks and all."""
+    if request.headers.get("Transfer-Encoding", "").lower() != "chunked":
+        return request.rfile.read(int(request.headers.get("Content-Length") or 0))
+    raw = line = request.rfile.readline()
+    while size := int(line.partition(b";")[0], 16):
+        raw += request.rfile.read(size + len(b"\r\n"))
+        line = request.rfile.readline()
+        raw += line
+    while line != b"\r\n":  # trailers, up to an empty line
+        line = request.rfile.readline()
+        raw += line
+    return raw
 
 
 def _silent(*_: object) -> None:

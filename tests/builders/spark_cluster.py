@@ -125,7 +125,7 @@ class Submission:
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self._process, self._log = process, log
 
-    def wait(self, within_s: float = 300) -> int:
+    def wait(self, within_s: float = 900) -> int:
         """Its exit code."""
         return self._process.wait(timeout=within_s)
 

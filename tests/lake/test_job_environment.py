@@ -80,7 +80,7 @@ def test_a_job_gets_what_it_needs_and_no_other_setting(job: Job) -> None:
         Maintain: {"FLEETLAKE_SNAPSHOT_KEEP_H"},
     }[type(job)] | {"FLEETLAKE_CATALOG", "FLEETLAKE_LAKE_BUCKET"}
     expected = ALWAYS | {name: TUNED[name] for name in of_this_job}
-    if isinstance(job, MergeLanding):
+    if isinstance(job, MergeLanding | Maintain):  # both follow the ledger
         expected["FLEETLAKE_DYNAMODB_ENDPOINT"] = "http://d"
     assert given == expected
 
