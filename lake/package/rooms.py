@@ -1,6 +1,7 @@
 """The project's own part of the package: rooms lake and contracts, the region table, the compiled rules of motion."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,8 @@ from contracts.regions import default_regions_file, load_regions
 from lake.package.archive import Content
 
 ROOMS = ("contracts", "lake")
+_ADDRESS = re.compile(rb"(?<= at 0x)[0-9a-f]{12}(?=>)")
+"""Where a function was in the memory of the process that compiled: numba keeps it in its notes, nothing reads it."""
 
 
 def rooms(project: Path) -> Content:
@@ -39,7 +42,7 @@ def compiled_rules(project: Path) -> Content:
             raise FleetlakeError(f"the rules of motion do not compile: {done.stderr.strip()[-500:]}")
         beside = "lake/derive/motion/__pycache__"
         return {
-            f"{beside}/{path.relative_to(made).as_posix()}": path.read_bytes()
+            f"{beside}/{path.relative_to(made).as_posix()}": _ADDRESS.sub(b"0" * 12, path.read_bytes())
             for path in sorted(made.rglob("*"))
             if path.is_file()
         }
