@@ -20,8 +20,8 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 import stack
 from bench.landed import telemetry
+from bench.one_region import REGION, stack_of_one_region
 from bench.rows import Row
-from bench.team import REGION, stack_of_one_region
 from contracts.identity import IDENTITY
 from contracts.names import DEVICE_DAY_TABLE
 from contracts.record import LANDING_SCHEMA
