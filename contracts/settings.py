@@ -16,6 +16,7 @@ from pydantic_settings.sources.utils import parse_env_vars
 
 from contracts import names
 from contracts.errors import BadSettings
+from contracts.gateway_settings import GatewaySettings
 from contracts.regions import Region, find_region, load_regions
 
 PREFIX = "FLEETLAKE_"
@@ -157,6 +158,7 @@ class RegionSettings(Buckets):
     spark: Literal["local", "emr-serverless"] = "local"
     spark_memory: str = "2g"
     emr: EmrServerless = EmrServerless()
+    gateway: GatewaySettings = GatewaySettings()
     state: Path = Path(".fleetlake")
     """A folder of this machine for caches (jars, Java) and local Spark scratch."""
 
