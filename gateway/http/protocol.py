@@ -14,6 +14,7 @@ MAX_LINE = 4_096
 MAX_FIELD = 8_192
 """Of one header field: a longer one is 431."""
 MAX_HEADERS = 64
+SERVER = "fleetlake"
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -60,7 +61,7 @@ class TimedHandler(RequestHandler):
             status = 414 if exc.args[1:2] == (MAX_LINE,) else 431
         if status >= 500 and exc is not None:  # noqa: PLR2004
             self.log_exception("gateway.http_failed", exc_info=exc)
-        response = web.Response(status=status, text=f"{status}\n")
+        response = web.Response(status=status, text=f"{status}\n", headers={"Server": SERVER})
         response.force_close()
         return response
 

@@ -14,7 +14,7 @@ from aiohttp.web_request import BaseRequest
 from contracts.names import GZIP, ZSTD
 from contracts.packing import MAGICS, BadPacking, decompressed
 from gateway.connections.gate import Gate
-from gateway.http.protocol import MAX_FIELD, MAX_HEADERS, MAX_LINE, HttpServer
+from gateway.http.protocol import MAX_FIELD, MAX_HEADERS, MAX_LINE, SERVER, HttpServer
 from gateway.identity.model import Identity
 from gateway.intake.payload import check_record, records_of
 from gateway.refusals import Refusal, Refused
@@ -214,5 +214,6 @@ def _said(status: int, reason: str, text: str, **headers: str) -> web.Response:
 
 def _json(status: int, document: dict[str, Any], headers: dict[str, str] | None = None) -> web.Response:
     named = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+    named["Server"] = SERVER
     body = msgspec.json.encode(document)
     return web.Response(status=status, body=body, content_type="application/json", headers=named)
