@@ -8,6 +8,7 @@ import msgspec
 import psycopg
 
 from contracts.settings import RegionSettings
+from reconcile.acknowledged import read_acknowledged
 from reconcile.history import (
     Landed,
     Merges,
@@ -64,6 +65,8 @@ class Ops(msgspec.Struct, frozen=True, kw_only=True):
     applied: dict[str, dict[date, int]]
     """Sequence by target and day."""
     accepted: list[AcceptedLoss]
+    acknowledged: int
+    """User records, by the gateway's processes."""
     sums: dict[str, dict[date, Sums]]
     """By table of TARGETS, and day."""
 
@@ -107,6 +110,7 @@ def read_ops(settings: RegionSettings) -> Ops:
             interrupted=_interrupted(postgres),
             applied=_applied(postgres),
             accepted=read_accepted(postgres),
+            acknowledged=read_acknowledged(postgres),
             sums={target: _sums(postgres, target, columns) for target, columns in TARGETS.items()},
         )
 

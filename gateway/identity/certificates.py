@@ -26,7 +26,7 @@ class Presented:
 
 
 class Certificates:
-    """Reads client certificates; remembers what it found, as checking a signature takes 0.1 ms."""
+    """Reads client certificates; remembers what it found, so that a signature is checked once."""
 
     def __init__(self) -> None:
         self._found: OrderedDict[bytes, Presented] = OrderedDict()

@@ -10,7 +10,7 @@ from gateway.identity.model import FleetCa, KnownDevice
 from gateway.identity.registry import Registry
 
 MOST_DEVICES = 200_000
-"""Devices that one process remembers; about 0.5 KB each."""
+"""Devices that one process remembers."""
 MOST_A_QUERY = 1_000
 
 

@@ -390,7 +390,7 @@ def _without_words(packet: Packet) -> Packet | None:
     """The packet without reason string; None where it has none."""
     if not isinstance(packet, ConnAck | Ack | Disconnect) or Property.REASON_STRING not in packet.properties:
         return None
-    rest = {key: value for key, value in packet.properties.items() if key is not Property.REASON_STRING}
+    rest: Properties = {key: value for key, value in packet.properties.items() if key is not Property.REASON_STRING}
     if isinstance(packet, ConnAck):
         return ConnAck(packet.reason, packet.session_present, rest)
     if isinstance(packet, Ack):
