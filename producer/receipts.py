@@ -307,7 +307,7 @@ class ReceiptProducer:
             return
         before, own = self._lanes, asyncio.current_task()
         gone = [lane for shard_id, lane in before.items() if shard_id not in shards.shard_ids]
-        after = [lane.task for lane in gone if lane.task not in (None, own)]
+        after = [lane.task for lane in gone if lane.task is not None and lane.task is not own]
         self._shards = shards
         self._lanes = {shard_id: before.get(shard_id) or _Lane(after=list(after)) for shard_id in shards.shard_ids}
         for lane in gone:

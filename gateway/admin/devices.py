@@ -134,9 +134,12 @@ def speak_for(settings: RegionSettings, concentrator: str, device_ids: Sequence[
         audit(cursor, "speaks-for", device_ids, f"concentrator {concentrator}")
 
 
-def add_ca(settings: RegionSettings, fleet_id: str, certificate: str, provisioning: str) -> str:
-    """Believe a CA's certificates of a fleet's devices; its id. Raises Misuse for what is no certificate."""
-    if provisioning not in PROVISIONING:
+def add_ca(settings: RegionSettings, fleet_id: str, certificate: str, provisioning: str | None = None) -> str:
+    """Believe a CA's certificates of a fleet's devices; its id. Raises Misuse for what is no certificate.
+
+    provisioning: what becomes of devices that the registry does not know; None leaves the fleet's as it is.
+    """
+    if provisioning is not None and provisioning not in PROVISIONING:
         raise Misuse(f"--provisioning {provisioning!r} is none of {', '.join(PROVISIONING)}")
     try:
         ca_id = authority_id(certificate)
@@ -144,9 +147,9 @@ def add_ca(settings: RegionSettings, fleet_id: str, certificate: str, provisioni
         raise Misuse("the file is no certificate in PEM") from None
     with registry(settings) as connection, connection.cursor() as cursor:
         cursor.execute(
-            "insert into registry.fleet (fleet_id, name, provisioning) values (%s, %s, %s) "
-            "on conflict (fleet_id) do update set provisioning = excluded.provisioning",
-            [fleet_id, fleet_id, provisioning],
+            "insert into registry.fleet as f (fleet_id, name, provisioning) values (%s, %s, coalesce(%s, 'refuse')) "
+            "on conflict (fleet_id) do update set provisioning = coalesce(%s, f.provisioning)",
+            [fleet_id, fleet_id, provisioning, provisioning],
         )
         cursor.execute(
             "insert into registry.fleet_ca (ca_id, fleet_id, certificate) values (%s, %s, %s) "

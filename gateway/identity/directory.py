@@ -12,6 +12,8 @@ from gateway.identity.registry import Registry
 MOST_DEVICES = 200_000
 """Devices that one process remembers."""
 MOST_A_QUERY = 1_000
+ASK_AGAIN_S = 2.0
+"""A registry that did not answer is asked again after so long; until then what is remembered answers at once."""
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class Directory:
         self._asked: dict[str, asyncio.Future[None]] = {}
         self._asking: asyncio.Task[None] | None = None
         self._cas: list[FleetCa] = []
+        self._failed_s = 0.0
 
     @property
     def cas(self) -> list[FleetCa]:
@@ -47,7 +50,11 @@ class Directory:
 
     async def read_cas(self) -> bool:
         """Read the fleet CAs; whether they changed. Raises StoreUnavailable."""
-        found = await self._registry.cas()
+        try:
+            found = await self._registry.cas()
+        except StoreUnavailable:
+            self._failed()
+            raise
         changed = found != self._cas
         self._cas = found
         return changed
@@ -64,6 +71,8 @@ class Directory:
         if remembered is not None and remembered.device and self._clock() - remembered.read_s < self._age_s:
             return remembered.device
         try:
+            if self.away and self._clock() - self._failed_s < ASK_AGAIN_S:
+                raise StoreUnavailable("the registry did not answer a moment ago")  # noqa: TRY301
             await self._ask(device_id)
         except StoreUnavailable:
             if remembered is not None and remembered.device and self._clock() - remembered.read_s < self._stale_s:
@@ -95,7 +104,7 @@ class Directory:
         try:
             found = await self._registry.devices(list(batch))
         except StoreUnavailable as error:
-            self.away = True
+            self._failed()
             for future in batch.values():
                 future.set_exception(StoreUnavailable(str(error)))
             return
@@ -103,6 +112,9 @@ class Directory:
         for device_id, future in batch.items():
             self._remember(device_id, _Remembered(found.get(device_id), asked_s))
             future.set_result(None)
+
+    def _failed(self) -> None:
+        self.away, self._failed_s = True, self._clock()
 
     def _remember(self, device_id: str, remembered: _Remembered) -> None:
         self._known[device_id] = remembered

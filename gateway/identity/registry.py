@@ -1,5 +1,6 @@
 """The registry in the region's Postgres, as the gateway reads it."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Protocol
@@ -68,6 +69,7 @@ class PostgresRegistry:
 
     def __init__(self, dsn: str, *, timeout_s: float = 5.0) -> None:
         """Open it on the event loop with `open`."""
+        self._timeout_s = timeout_s
         self._pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
             dsn,
             kwargs={"autocommit": True, "connect_timeout": 5, "options": "-c statement_timeout=10000"},
@@ -117,10 +119,11 @@ class PostgresRegistry:
 
     async def _run(self, query: str, values: Any) -> list[tuple[Any, ...]]:
         try:
-            async with self._pool.connection() as connection:
+            # A server that hangs answers nothing, its own timeouts neither.
+            async with asyncio.timeout(self._timeout_s), self._pool.connection() as connection:
                 cursor = await connection.execute(query, values)
                 return await cursor.fetchall() if cursor.description else []
-        except (psycopg.OperationalError, PoolTimeout) as error:
+        except (psycopg.OperationalError, PoolTimeout, TimeoutError) as error:
             raise StoreUnavailable(f"Postgres does not answer the gateway ({type(error).__name__})") from None
 
 

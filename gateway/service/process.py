@@ -6,10 +6,11 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -161,7 +162,7 @@ class GatewayProcess:
         ]
         return [*made, Listener(ports.plain, make, self._admission, None)] if ports.plain is not None else made
 
-    def _chores(self) -> list[Awaitable[None]]:
+    def _chores(self) -> "list[Coroutine[Any, Any, None]]":
         return [
             self._hub.run(),
             _each(ACKNOWLEDGED_EVERY_S, self._note_acknowledged),
@@ -179,8 +180,8 @@ class GatewayProcess:
         if notice.cas:
             self._check_soon(self._check_all())
 
-    def _check_soon(self, check: Awaitable[int]) -> None:
-        task: asyncio.Task[int] = asyncio.ensure_future(check)  # type: ignore[assignment]
+    def _check_soon(self, check: "Coroutine[Any, Any, int]") -> None:
+        task = asyncio.get_running_loop().create_task(check)
         self._checks.add(task)
         task.add_done_callback(self._checks.discard)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.errors import StoreUnavailable
-from gateway.identity.directory import Directory
+from gateway.identity.directory import ASK_AGAIN_S, Directory
 from gateway.identity.model import Access, FleetCa, KnownDevice
 
 
@@ -69,8 +69,21 @@ def test_a_known_device_is_known_while_the_registry_is_away_for_a_bounded_time()
     with pytest.raises(StoreUnavailable):
         scene.find("d")
     scene.registry.away = False
+    scene.now += ASK_AGAIN_S
     assert scene.find("d").device_id == "d"
     assert not scene.directory.away
+
+
+def test_a_registry_that_is_away_is_not_asked_by_every_device() -> None:
+    scene = Scene("d", "e")
+    scene.find("d")
+    scene.registry.away = True
+    scene.now = 100
+    for _ in range(5):
+        assert scene.find("d").device_id == "d"
+        with pytest.raises(StoreUnavailable):
+            scene.find("e")
+    assert len(scene.registry.queries) == 2
 
 
 def test_what_is_forgotten_is_asked_at_once_and_still_helps_in_an_outage() -> None:
