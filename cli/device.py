@@ -120,6 +120,29 @@ def _token(
     _print({"device_id": device_id, "token": token}, as_json=as_json)
 
 
+@device.command("key")
+def _key(
+    device_id: Annotated[str, typer.Argument(help="The device.")],
+    region: _Region,
+    add: Annotated[Path | None, typer.Option(help="A public key, PEM: P-256 or Ed25519.")] = None,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Revoke every key of the device.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Register a public key: the device's password is then a JWT that it signs. Or revoke its keys."""
+    settings = _settings(region)
+    from gateway.admin.devices import add_key, revoke_keys
+
+    if (add is None) is not revoke:
+        raise Misuse("say --add FILE or --revoke")
+    made: dict[str, Any] = {"device_id": device_id}
+    if add is not None:
+        add_key(settings, device_id, _read(add))
+    else:
+        made["revoked"] = revoke_keys(settings, device_id)
+    _tell(settings, [device_id])
+    _print(made, as_json=as_json)
+
+
 @device.command("why")
 def _why(
     device_id: Annotated[str, typer.Argument(help="The device.")], region: _Region, as_json: _Json = False

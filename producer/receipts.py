@@ -163,7 +163,7 @@ class ReceiptProducer:
         """A producer for the region's stream."""
         config = Config(
             connect_timeout=5,
-            read_timeout=15,
+            read_timeout=max(1.0, min(15.0, rules.give_up_s)),
             retries={"total_max_attempts": 1},
             max_pool_connections=MAX_LANES_AT_ONCE,
             parameter_validation=False,

@@ -25,6 +25,15 @@ create table if not exists registry.device_token (
     revoked_at timestamptz
 );
 create index if not exists device_token_of_device on registry.device_token (device_id);
+-- Public keys (PEM) by which a device signs JWTs.
+create table if not exists registry.device_key (
+    key_id bigint generated always as identity primary key,
+    device_id text not null references registry.device,
+    public_key text not null,
+    created_at timestamptz not null default now(),
+    revoked_at timestamptz
+);
+create index if not exists device_key_of_device on registry.device_key (device_id);
 -- Devices that a concentrator may speak for, besides itself.
 create table if not exists registry.speaks_for (
     concentrator text not null references registry.device,

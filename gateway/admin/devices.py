@@ -17,6 +17,7 @@ from contracts.errors import BadInputFile, BadSettings, Misuse, StoreUnavailable
 from contracts.record import DEVICE_ID_PATTERN
 from contracts.settings import RegionSettings
 from gateway.identity.authority import authority_id
+from gateway.identity.jwt import public_key
 from gateway.identity.model import Access
 from gateway.identity.registry import PROVISIONING
 from gateway.identity.tokens import new_token, token_hash
@@ -119,6 +120,29 @@ def make_token(settings: RegionSettings, device_id: str, *, days: float | None, 
         cursor.execute(insert, [device_id, hashed, expires_at])
         audit(cursor, "token", [device_id], "replaces earlier ones" if replace else "")
     return token
+
+
+def add_key(settings: RegionSettings, device_id: str, key: str) -> None:
+    """Register a public key whose JWTs speak for the device. Raises Misuse for what cannot sign here."""
+    try:
+        pem = public_key(key)
+    except ValueError:
+        raise Misuse("the file is no public key in PEM, or neither P-256 nor Ed25519") from None
+    with registry(settings) as connection, connection.cursor() as cursor:
+        cursor.execute("select device_id from registry.device where device_id = %s", [device_id])
+        _check_known([device_id], [row[0] for row in cursor.fetchall()], settings)
+        cursor.execute("insert into registry.device_key (device_id, public_key) values (%s, %s)", [device_id, pem])
+        audit(cursor, "add-key", [device_id])
+
+
+def revoke_keys(settings: RegionSettings, device_id: str) -> int:
+    """Revoke every public key of a device; how many there were."""
+    with registry(settings) as connection, connection.cursor() as cursor:
+        revoke = "update registry.device_key set revoked_at = now() where device_id = %s and revoked_at is null"
+        cursor.execute(revoke, [device_id])
+        revoked = cursor.rowcount
+        audit(cursor, "revoke-keys", [device_id])
+    return revoked
 
 
 def speak_for(settings: RegionSettings, concentrator: str, device_ids: Sequence[str]) -> None:

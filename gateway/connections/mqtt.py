@@ -1,6 +1,7 @@
 """An MQTT connection on an event loop: a transport on one side, the sans-IO session on the other."""
 
 import asyncio
+from datetime import UTC, datetime
 from enum import IntFlag, auto
 from functools import partial
 from typing import Any, cast
@@ -24,6 +25,7 @@ from gateway.refusals import Refusal, Refused
 PROTOCOL = "mqtt"
 CLOSE_WITHIN_S = 5.0
 """For the last bytes to leave; then the connection is cut."""
+FAR_S = 86_400.0
 PATIENCE = 1.5
 """A client may be silent for so many times its keep-alive (3.1.2.10)."""
 _PARTS = ("v1", "devices", "telemetry")
@@ -42,7 +44,7 @@ class MqttConnection(asyncio.Protocol):
 
     __slots__ = (
         *("_ended", "_gate", "_last_s", "_loop", "_own_topic", "_reading", "_session", "_sessions", "_source", "_task"),
-        *("_holds", "_timer", "_transport", "identity"),
+        *("_expiry", "_holds", "_timer", "_transport", "identity"),
     )
 
     def __init__(self, gate: Gate, sessions: Sessions, limits: SessionLimits) -> None:
@@ -54,6 +56,7 @@ class MqttConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._expiry: asyncio.TimerHandle | None = None
         self._own_topic = ""
         self._source = ""
         self._last_s = 0.0
@@ -90,6 +93,8 @@ class MqttConnection(asyncio.Protocol):
         self._gate.closed()
         if self._timer is not None:
             self._timer.cancel()
+        if self._expiry is not None:
+            self._expiry.cancel()
         if self._task is not None:
             self._task.cancel()
         if self._session.state is State.CONNECTED:
@@ -135,8 +140,12 @@ class MqttConnection(asyncio.Protocol):
         else:
             self._gate.metrics.connects.labels("accepted").inc()
             self._welcome(identity, connect)
-        self._task = None
-        self._pump()
+        finally:
+            if self._session.state is State.AUTHENTICATING:
+                # By a fault of the program, or cancelled: nobody waits for an answer for ever.
+                self._session.refuse(Reason.UNSPECIFIED_ERROR)
+            self._task = None
+            self._pump()
 
     def _login(self, identity: Identity) -> None:
         try:
@@ -152,6 +161,9 @@ class MqttConnection(asyncio.Protocol):
         self._session.accept(assigned_id=None if connect.client_id else identity.device_id, told=told)
         self._sessions.enter(self)
         self._watch_silence()
+        if identity.expires_at is not None:
+            left_s = (identity.expires_at - datetime.now(UTC)).total_seconds()
+            self._expiry = self._loop.call_later(min(left_s, FAR_S), self._expired)
 
     def _message(self, delivery: Delivery) -> None:
         """A message: at once, or once its device's and fleet's rates and the process have room."""
@@ -252,6 +264,11 @@ class MqttConnection(asyncio.Protocol):
             self._timer = self._loop.call_later(left_s, self._watch_silence)
         else:
             self.end(Reason.KEEP_ALIVE_TIMEOUT, f"silent for {patience_s:.0f} s")
+
+    def _expired(self) -> None:
+        """The session ends with its credential; one that holds beyond FAR_S is looked at once an age."""
+        if self.identity.expires_at is not None and self.identity.expires_at <= datetime.now(UTC):
+            self.end(Reason.ADMINISTRATIVE_ACTION, "the session's credential has expired")
 
     def _certificate(self) -> bytes | None:
         tls: Any = self._transport.get_extra_info("ssl_object")

@@ -45,8 +45,11 @@ class Certificates:
         return found
 
     def _read(self, der: bytes, cas: Sequence[FleetCa]) -> Presented:
-        certificate = x509.load_der_x509_certificate(der)
-        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        try:
+            certificate = x509.load_der_x509_certificate(der)
+            names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        except ValueError:
+            raise Refused(Refusal.BAD_CREDENTIAL, "the certificate cannot be read") from None
         if len(names) != 1:
             raise Refused(Refusal.BAD_CREDENTIAL, "the certificate's subject has no common name, or several")
         for ca in cas:

@@ -29,6 +29,8 @@ class KnownDevice:
     fleet_id: str
     access: Access
     tokens: tuple[Token, ...] = ()
+    keys: tuple[str, ...] = ()
+    """Public keys of its JWTs, PEM."""
     speaks_for: frozenset[str] = frozenset()
     messages_s: float | None = None
     fleet_messages_s: float | None = None
@@ -51,6 +53,8 @@ class Identity:
     device: KnownDevice
     ca_id: str | None = None
     token: Token | None = None
+    by_key: bool = False
+    """Whether a JWT spoke for it."""
     expires_at: datetime | None = None
 
     @property

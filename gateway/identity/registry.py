@@ -17,6 +17,8 @@ select d.device_id, d.fleet_id, d.access, d.messages_s, f.messages_s,
       where t.device_id = d.device_id and t.revoked_at is null),
     (select array_agg(t.expires_at order by t.token_id) from registry.device_token t
       where t.device_id = d.device_id and t.revoked_at is null),
+    (select array_agg(k.public_key order by k.key_id) from registry.device_key k
+      where k.device_id = d.device_id and k.revoked_at is null),
     (select array_agg(s.device_id) from registry.speaks_for s where s.concentrator = d.device_id)
 from registry.device d join registry.fleet f using (fleet_id) where d.device_id = any(%s)
 """
@@ -123,13 +125,20 @@ class PostgresRegistry:
             async with asyncio.timeout(self._timeout_s), self._pool.connection() as connection:
                 cursor = await connection.execute(query, values)
                 return await cursor.fetchall() if cursor.description else []
-        except (psycopg.OperationalError, PoolTimeout, TimeoutError) as error:
+        except (psycopg.Error, PoolTimeout, TimeoutError) as error:
             raise StoreUnavailable(f"Postgres does not answer the gateway ({type(error).__name__})") from None
 
 
 def _device(row: tuple[Any, ...]) -> KnownDevice:
-    device_id, fleet_id, access, messages_s, fleet_messages_s, hashes, expiries, speaks_for = row
+    device_id, fleet_id, access, messages_s, fleet_messages_s, hashes, expiries, keys, speaks_for = row
     tokens = tuple(Token(bytes(hash_), expires) for hash_, expires in zip(hashes or [], expiries or [], strict=True))
     return KnownDevice(
-        device_id, fleet_id, Access(access), tokens, frozenset(speaks_for or []), messages_s, fleet_messages_s
+        device_id=device_id,
+        fleet_id=fleet_id,
+        access=Access(access),
+        tokens=tokens,
+        keys=tuple(keys or ()),
+        speaks_for=frozenset(speaks_for or ()),
+        messages_s=messages_s,
+        fleet_messages_s=fleet_messages_s,
     )

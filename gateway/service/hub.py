@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import redis.asyncio
@@ -53,10 +53,10 @@ class Hub:
             with contextlib.suppress(RedisError, OSError):
                 await self._redis.aclose()
 
-    async def _keep(self, work: Callable[[], object]) -> None:
+    async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
-                await work()  # type: ignore[misc]
+                await work()
             self.is_up = False
             await asyncio.sleep(_AGAIN_S)
 

@@ -85,13 +85,14 @@ class GatewayProcess:
             self._registry, age_s=own.identity_age_s, stale_s=own.identity_stale_h * 3600, clock=time.monotonic
         )
         limits, refusals = Limits(own, time.monotonic), RefusalLog(self.metrics, time.monotonic)
-        authenticator = Authenticator(self._registry, self._directory, own.credential_key.get_secret_value())
+        secret = own.credential_key.get_secret_value()
+        authenticator = Authenticator(self._registry, self._directory, secret, settings.region)
         intake = Intake(self._producer, own.unacknowledged_mib * _MIB, self.metrics)
         self._gate = Gate(authenticator, limits, intake, self.metrics, refusals)
         self._sessions = Sessions(authenticator)
         self._hub = Hub(settings.redis_url.get_secret_value(), settings.region, process, self._hear)
         self._sessions.announce = self._hub.announce
-        self._checks: set[asyncio.Task[int]] = set()
+        self._checks: set[asyncio.Task[None]] = set()
         self.metrics.held_limit.set(own.unacknowledged_mib * _MIB)
 
     async def serve(self, ports: Ports, metrics_port: int, stopped: asyncio.Event) -> ProcessReport:
@@ -181,7 +182,7 @@ class GatewayProcess:
             self._check_soon(self._check_all())
 
     def _check_soon(self, check: "Coroutine[Any, Any, int]") -> None:
-        task = asyncio.get_running_loop().create_task(check)
+        task = asyncio.get_running_loop().create_task(_unless_away(check))
         self._checks.add(task)
         task.add_done_callback(self._checks.discard)
 
@@ -235,6 +236,12 @@ async def _serve(settings: RegionSettings, process: str, ports: Ports, metrics_p
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     return await GatewayProcess(settings, process).serve(ports, metrics_port, stopped)
+
+
+async def _unless_away(check: "Coroutine[Any, Any, int]") -> None:
+    """Check now; where the registry is away, the next age does."""
+    with contextlib.suppress(StoreUnavailable):
+        await check
 
 
 async def _each(every_s: float, work: Callable[[], Awaitable[object]]) -> None:

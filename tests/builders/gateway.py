@@ -98,9 +98,13 @@ class GatewayProcess:
         files = server_files(folder_of(self.settings.state, self.settings.region))
         return ssl.create_default_context(cafile=str(files.ca))
 
-    def end(self, within_s: float = 40) -> int:
+    def end(self) -> int:
         """SIGTERM, and wait."""
         self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self, within_s: float = 40) -> int:
+        """Wait for its end; the exit code."""
         return self._process.wait(within_s)
 
     def kill(self) -> None:
