@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
@@ -49,8 +49,8 @@ class TimedHandler(RequestHandler):
     def _process_keepalive(self) -> None:
         waits = self._waiter is not None and not self._waiter.done()
         is_due = self._loop.time() >= self._next_keepalive_close_time
-        if self._begun and waits and is_due and isinstance(self.transport, asyncio.Transport):
-            self.transport.write(_TOO_LATE)
+        if self._begun and waits and is_due and self.transport is not None:
+            cast(asyncio.Transport, self.transport).write(_TOO_LATE)
         super()._process_keepalive()
 
     def handle_error(
