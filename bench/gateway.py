@@ -93,7 +93,6 @@ class _Bench:
         self._settings, self._process, self._ports = settings, process, ports
         self._folder = folder_of(settings.state, REGION)
         self._authority = fleet_authority(self._folder, FLEET)
-        add_ca(settings, FLEET, self._authority.certificate, "active")
         add(settings, [NewDevice(f"plain-{number}", FLEET) for number in range(TALKING)])
         self._tokens = [make_token(settings, f"plain-{number}", days=None, replace=False) for number in range(TALKING)]
 
@@ -193,11 +192,14 @@ def _gateway(state: Path) -> Iterator[tuple[RegionSettings, psutil.Process, dict
     environment = stack.region_environment(state, REGION, {})
     tuned = {f"FLEETLAKE_GATEWAY_{name}": value for name, value in _UNLIMITED.items()}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FLEETLAKE_")}
+    settings = RegionSettings.load(environment)
+    # The process reads the CAs at its start.
+    add_ca(settings, FLEET, fleet_authority(folder_of(settings.state, REGION), FLEET).certificate, "active")
     log = state / "gateway.log"
     with log.open("w") as written:
         process = subprocess.Popen([sys.executable, "-c", _RUN], env={**kept, **environment, **tuned}, stderr=written)
     try:
-        yield RegionSettings.load(environment), psutil.Process(process.pid), _ports(log)
+        yield settings, psutil.Process(process.pid), _ports(log)
     finally:
         process.terminate()
         process.wait(60)
