@@ -12,6 +12,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.process = self._gauge("process", "1; who this process is.", "region", "process")
         self.process.labels(region, process).set(1)
+        self._received: dict[str, tuple[Counter, Counter]] = {}
+        """Children of the counters of messages, looked up once."""
         self._define_connections()
         self._define_messages()
 
@@ -36,6 +38,14 @@ class Metrics:
         self.paused = self._counter("reading_paused_total", "Times that a connection was not read on.", "reason")
         self.stream_down = self._gauge("stream_down_seconds", "For how long the stream has taken nothing; 0 is up.")
         self.registry_away = self._gauge("registry_away", "1 while Postgres does not answer.")
+
+    def message(self, protocol: str, size: int) -> None:
+        """Count a message that was received."""
+        counters = self._received.get(protocol)
+        if counters is None:
+            counters = self._received[protocol] = self.messages.labels(protocol), self.bytes.labels(protocol)
+        counters[0].inc()
+        counters[1].inc(size)
 
     def page(self) -> bytes:
         """The page that Prometheus scrapes."""

@@ -172,9 +172,7 @@ class MqttConnection(asyncio.Protocol):
             self._hold(Hold.RATE)
             self._loop.call_later(wait_s, self._message_again, delivery)
             return
-        metrics = self._gate.metrics
-        metrics.messages.labels(PROTOCOL).inc()
-        metrics.bytes.labels(PROTOCOL).inc(len(delivery.payload))
+        self._gate.metrics.message(PROTOCOL, len(delivery.payload))
         try:
             self._check_topic(delivery.topic)
             answer = partial(self._answered, delivery)

@@ -84,8 +84,7 @@ class Telemetry:
             refused = Refused(Refusal.TOO_FAST, f"too fast; send again in {ceil(wait_s)} s")
             self._note(refused, identity)
             return _refused(refused, retry_after_s=wait_s)
-        self._gate.metrics.messages.labels(PROTOCOL).inc()
-        self._gate.metrics.bytes.labels(PROTOCOL).inc(len(body))
+        self._gate.metrics.message(PROTOCOL, len(body))
         return await self._put(identity, _unpacked(body, encoding, self._most))
 
     async def _identify(self, request: BaseRequest) -> Identity:

@@ -56,8 +56,10 @@ class Limits:
             (self._bytes, device.device_id, size, None),
             (self._fleets, device.fleet_id, 1.0, device.fleet_messages_s),
         )
-        wait_s = max(rates.wait_s(key, cost, rate_s) for rates, key, cost, rate_s in buckets)
-        if not wait_s:
-            for rates, key, cost, rate_s in buckets:
-                rates.take(key, cost, rate_s)
+        wait_s = 0.0
+        for rates, key, cost, rate_s in buckets:
+            wait_s = max(wait_s, rates.take(key, cost, rate_s))
+        if wait_s:
+            for rates, key, cost, _ in buckets:
+                rates.give_back(key, cost)
         return wait_s

@@ -10,7 +10,7 @@ Clock = Callable[[], float]
 class Rates:
     """How much each key may do: `rate_s` a second, `burst` at once.
 
-    A key that was forgotten for want of room starts with a full burst: beyond MOST_KEYS the oldest are forgotten.
+    A key that was forgotten for want of room starts with a full burst: beyond MOST_KEYS the first are forgotten.
     """
 
     def __init__(self, rate_s: float, burst: float, clock: Clock) -> None:
@@ -28,12 +28,19 @@ class Rates:
         lacking = min(cost, most) - self._level(key, rate, most)
         return max(0.0, lacking / rate)
 
-    def take(self, key: str, cost: float = 1.0, rate_s: float | None = None) -> None:
-        """The key does it."""
-        self._levels[key] = (self._level(key, *self._of(rate_s)) - cost, self._clock())
-        self._levels.move_to_end(key)
+    def take(self, key: str, cost: float = 1.0, rate_s: float | None = None) -> float:
+        """The key does it; how long it would have had to wait, 0 where it was in time."""
+        rate, most = self._of(rate_s)
+        level = self._level(key, rate, most)
+        self._levels[key] = (level - cost, self._clock())
         if len(self._levels) > MOST_KEYS:
             self._levels.popitem(last=False)
+        return max(0.0, (min(cost, most) - level) / rate)
+
+    def give_back(self, key: str, cost: float = 1.0) -> None:
+        """The key did not do it after all."""
+        level, since = self._levels[key]
+        self._levels[key] = (level + cost, since)
 
     def _of(self, rate_s: float | None) -> tuple[float, float]:
         return (self._rate_s, self._burst) if rate_s is None else (rate_s, self._burst * rate_s / self._rate_s)
