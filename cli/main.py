@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "stack": ("up", "down", "status"),
     "simulate": ("simulate",),
     "replay": ("replay",),
+    "gateway": ("gateway",),
+    "device": ("device",),
     "consume": ("consume",),
     "top": ("top",),
     "replay_rejected": ("replay-rejected",),

@@ -33,9 +33,12 @@ def _simulate(
     mess: Annotated[bool, typer.Option("--mess/--no-mess", help="The mess of the field: see the how-to.")] = False,
     mess_share: Annotated[float, typer.Option(help="With --mess: the share of records with something wrong.")] = 0.03,
     plain: Annotated[bool, typer.Option("--plain", help="Without KPL aggregation.")] = False,
+    via: Annotated[str, typer.Option(help="stream, or through the gateway: mqtt, http.")] = "stream",
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Simulate fleets: vehicles at work in the region, their records put on its stream."""
+    """Simulate fleets: vehicles at work in the region, their records put on its stream, or sent to its gateway."""
+    if via not in ("stream", "mqtt", "http"):
+        raise Misuse(f"--via {via!r} is none of stream, mqtt, http")
     from contracts.settings import RegionSettings
     from devices.fleet import Mess, Simulation, check, check_not_ahead, default_start, simulate
     from devices.pace import parse_rate
@@ -61,7 +64,12 @@ def _simulate(
     )
     with progress_bar(f"simulate {region}", None) as progress:
         enter = partial(register, settings)
-        report = simulate(simulation, settings, enter, rate=times_real, aggregated=not plain, progress=progress)
+        if via == "stream":
+            report = simulate(simulation, settings, enter, rate=times_real, aggregated=not plain, progress=progress)
+        else:
+            from cli.uplink import simulate_via
+
+            report = simulate_via(via, simulation, settings, enter, rate=times_real, progress=progress)
     if as_json:
         typer.echo(json.dumps(report.report()))
     else:
@@ -89,6 +97,10 @@ def _table(report: "SimulationReport") -> Table:
     table = Table(text(""), key(""), title=title, show_header=False)
     for label in ("records", "distinct", "duplicates", "kinesis_records", "bytes"):
         table.add_row(label.replace("_", " "), f"{found[label]:,}")
+    if gateway := found.get("gateway"):
+        table.add_row("acknowledged by the gateway", f"{gateway['acknowledged']:,}")
+        for reason, records in gateway["refused"].items():
+            table.add_row(f"  refused: {reason.replace('_', ' ')}", f"{records:,}")
     for kind, records in found["mess"].items():
         if records:
             table.add_row(f"  of them {kind.replace('_', ' ')}", f"{records:,}")

@@ -10,6 +10,7 @@ from rich.table import Table
 from cli.tables import figure, key, open_console, print_table
 
 _COUNTS = {
+    "acknowledged": "acked",
     "landed": "landed",
     "rejected": "rejected",
     "history": "history",

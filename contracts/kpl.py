@@ -28,13 +28,15 @@ def is_aggregate(data: bytes) -> bool:
     return data.startswith(MAGIC)
 
 
-def aggregate(records: Iterable[tuple[str, bytes]]) -> bytes:
-    """One Kinesis record of these (partition key, user record) pairs."""
+def aggregate(records: Iterable[tuple[str, bytes]], tag: tuple[str, str] | None = None) -> bytes:
+    """One Kinesis record of these (partition key, user record) pairs. tag: key and value, put on each user record."""
     message = _AggregatedRecord()
     keys: dict[str, int] = {}
     for key, data in records:
         index = keys.setdefault(key, len(keys))
-        message.records.add(partition_key_index=index, data=data)
+        record = message.records.add(partition_key_index=index, data=data)
+        if tag is not None:
+            record.tags.add(key=tag[0], value=tag[1])
     message.partition_key_table.extend(keys)
     body: bytes = message.SerializeToString()
     return MAGIC + body + md5(body, usedforsecurity=False).digest()
@@ -63,10 +65,16 @@ def deaggregate(data: bytes) -> Sequence[bytes]:
 def _message_class() -> Any:
     file = descriptor_pb2.FileDescriptorProto(name="fleetlake/kpl.proto", package="fleetlake.kpl", syntax="proto2")
     field = descriptor_pb2.FieldDescriptorProto
+    tag = file.message_type.add(name="Tag")
+    tag.field.add(name="key", number=1, type=field.TYPE_STRING, label=field.LABEL_REQUIRED)
+    tag.field.add(name="value", number=2, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
     record = file.message_type.add(name="Record")
     record.field.add(name="partition_key_index", number=1, type=field.TYPE_UINT64, label=field.LABEL_REQUIRED)
     record.field.add(name="explicit_hash_key_index", number=2, type=field.TYPE_UINT64, label=field.LABEL_OPTIONAL)
     record.field.add(name="data", number=3, type=field.TYPE_BYTES, label=field.LABEL_REQUIRED)
+    record.field.add(
+        name="tags", number=4, type=field.TYPE_MESSAGE, label=field.LABEL_REPEATED, type_name=".fleetlake.kpl.Tag"
+    )
     whole = file.message_type.add(name="AggregatedRecord")
     whole.field.add(name="partition_key_table", number=1, type=field.TYPE_STRING, label=field.LABEL_REPEATED)
     whole.field.add(name="explicit_hash_key_table", number=2, type=field.TYPE_STRING, label=field.LABEL_REPEATED)

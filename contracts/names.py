@@ -15,6 +15,8 @@ SEQUENCE_DIGITS = 56
 GZIP, ZSTD, DOCUMENTS = "gzip", "zstd", "documents"
 PACKINGS = (GZIP, ZSTD, DOCUMENTS)
 """What settings may have unpacked besides KPL aggregates: see contracts.packing."""
+GATEWAY_TAG = ("via", "gateway")
+"""KPL tag of every user record that the gateway put on the stream."""
 LAST_SEQ = "9" * SEQUENCE_DIGITS
 """Sorts after every sequence number."""
 LEDGER_LOCK = "fleetlake.ledger_beginning"
@@ -114,6 +116,11 @@ def redis_rebuilds(region: str) -> str:
 def redis_writes(region: str, writer: str) -> str:
     """Counts one writer's commands; less than that writer was told means that a crashed server lost some."""
     return f"{region}:writes:{writer}"
+
+
+def redis_access_channel(region: str) -> str:
+    """Channel on which the gateway's processes hear of revoked devices and of sessions taken over."""
+    return f"{region}:gateway"
 
 
 def padded_sequence(sequence_number: str) -> str:

@@ -16,6 +16,7 @@ from pydantic_settings.sources.utils import parse_env_vars
 
 from contracts import names
 from contracts.errors import BadSettings
+from contracts.gateway_settings import GatewaySettings
 from contracts.regions import Region, find_region, load_regions
 
 PREFIX = "FLEETLAKE_"
@@ -221,6 +222,7 @@ class RegionSettings(LakeSettings):
     release_key: SecretStr
     """Key of the HMAC that contributors to a release are remembered by."""
     emr: EmrServerless = EmrServerless()
+    gateway: GatewaySettings = GatewaySettings()
 
     reading: Literal["polling", "fan-out"] = "polling"
     """How shards are read: GetRecords, or enhanced fan-out as the registered consumer `fan_out_consumer`."""

@@ -4,14 +4,27 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from devices.outgoing import Outgoing
 from devices.pace import Pacer
-from producer import Producer
+from producer import ProducerReport
 
 Progress = Callable[[int], None]
 """Called with the number of records that the producer just took."""
+
+
+class Sink(Protocol):
+    """Where records go: a Producer, or a fleet's connections to the gateway.
+
+    Promises
+    - After `flush` every record of `put` is where it should be, or an error was raised. One device's stay in order.
+    """
+
+    report: ProducerReport
+
+    def put(self, records: Iterable[tuple[str, bytes]]) -> None: ...
+    def flush(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +49,9 @@ class Sent:
 
 
 def send(
-    source: Iterable[Outgoing], producer: Producer, *, rate: float | None, progress: Progress = lambda _: None
+    source: Iterable[Outgoing], producer: Sink, *, rate: float | None, progress: Progress = lambda _: None
 ) -> Sent:
-    """Send all records and wait until Kinesis has accepted them. rate: times real time; None is full speed."""
+    """Send all records and wait until they are accepted. rate: times real time; None is full speed."""
     began_s = time.monotonic()
     for part in source if rate is None else _paced(source, Pacer(rate), producer.flush):
         producer.put(zip(part.keys, part.payloads, strict=True))

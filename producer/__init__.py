@@ -3,5 +3,6 @@
 from producer.aggregator import Limits
 from producer.producer import Producer, ProducerReport
 from producer.put import RetryRules
+from producer.receipts import Receipt, ReceiptProducer, ReceiptRules
 
-__all__ = ["Limits", "Producer", "ProducerReport", "RetryRules"]
+__all__ = ["Limits", "Producer", "ProducerReport", "Receipt", "ReceiptProducer", "ReceiptRules", "RetryRules"]

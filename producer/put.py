@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception_type, wait_random_exponential
 
-from contracts.errors import SinkUnavailable, StoreUnavailable
+from contracts.errors import FleetlakeError, SinkUnavailable, StoreUnavailable
 from producer.aggregator import Entry
 
 THROTTLED = frozenset(
@@ -42,6 +42,20 @@ class Outcome:
     throttled: int = 0
     failed_calls: int = 0
     shard_ids: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PutAttempt:
+    """What one call to PutRecords did: the entries that the stream did not take, and why."""
+
+    left: list[Entry]
+    shard_ids: frozenset[str] = frozenset()
+    throttled: int = 0
+    failed: bool = False
+    """Whether the call failed as a whole."""
+    why: str = ""
+    fatal: FleetlakeError | None = None
+    """A refusal that sending again does not cure."""
 
 
 class _TryAgain(Exception):
@@ -89,7 +103,7 @@ def put_all(client: Any, stream: str, entries: Sequence[Entry], rules: RetryRule
     return outcome
 
 
-def explain(error: ClientError, stream: str) -> Exception:
+def explain(error: ClientError, stream: str) -> FleetlakeError:
     """Our error for a permanent refusal."""
     code = error.response["Error"].get("Code", "unknown")
     if code == "ResourceNotFoundException":
@@ -97,25 +111,34 @@ def explain(error: ClientError, stream: str) -> Exception:
     return SinkUnavailable(f"Kinesis refuses records for {stream}: {code}; check the region's credentials and policy")
 
 
-def _put_once(client: Any, stream: str, pending: Sequence[Entry], outcome: Outcome) -> list[Entry]:
-    outcome.calls += 1
+def put_once(client: Any, stream: str, entries: Sequence[Entry]) -> PutAttempt:
+    """Put the entries in one call. Raises nothing of the client's: the attempt says what became of them."""
     try:
         answer = client.put_records(
-            StreamName=stream, Records=[{"Data": entry.data, "PartitionKey": entry.partition_key} for entry in pending]
+            StreamName=stream, Records=[{"Data": entry.data, "PartitionKey": entry.partition_key} for entry in entries]
         )
     except ClientError as error:
         code = error.response["Error"].get("Code")
         status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
         if code not in TRANSIENT and status < SERVER_ERROR:
-            raise explain(error, stream) from None
-        outcome.throttled += code in THROTTLED
-        outcome.failed_calls += 1
-        raise _TryAgain(str(code)) from None
-    except (ConnectionError, HTTPClientError) as error:
-        outcome.failed_calls += 1
-        raise _TryAgain(type(error).__name__) from None
+            return PutAttempt(list(entries), failed=True, why=str(code), fatal=explain(error, stream))
+        return PutAttempt(list(entries), throttled=code in THROTTLED, failed=True, why=str(code))
+    except BotoCoreError as error:
+        return PutAttempt(list(entries), failed=True, why=type(error).__name__)
     results = answer["Records"]
-    outcome.shard_ids |= {result["ShardId"] for result in results if "SequenceNumber" in result}
-    left = [entry for entry, result in zip(pending, results, strict=True) if "SequenceNumber" not in result]
-    outcome.throttled += len(left)
-    return left
+    left = [entry for entry, result in zip(entries, results, strict=True) if "SequenceNumber" not in result]
+    shard_ids = frozenset(result["ShardId"] for result in results if "SequenceNumber" in result)
+    return PutAttempt(left, shard_ids, throttled=len(left), why="throttled" if left else "")
+
+
+def _put_once(client: Any, stream: str, pending: Sequence[Entry], outcome: Outcome) -> list[Entry]:
+    attempt = put_once(client, stream, pending)
+    outcome.calls += 1
+    outcome.throttled += attempt.throttled
+    outcome.failed_calls += attempt.failed
+    outcome.shard_ids |= attempt.shard_ids
+    if attempt.fatal is not None:
+        raise attempt.fatal
+    if attempt.failed:
+        raise _TryAgain(attempt.why)
+    return attempt.left

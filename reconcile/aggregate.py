@@ -14,6 +14,8 @@ _MOST_RECORDS = 100_000
 _MOST_BYTES = 10 << 20
 _VARINT, _EIGHT_BYTES, _SIZED, _FOUR_BYTES = 0, 1, 2, 5
 _RECORD_FIELD = 3
+_TAGS_FIELD = 4
+_TAG = b"\n\x03via\x12\x07gateway"
 _MORE = 0x80
 """The bit of a varint's byte that says that another follows."""
 _SMALL_INDEX_THEN_DATA = (0x08, 0x1A)
@@ -28,6 +30,17 @@ def user_records(data: bytes) -> int:
     """User records in a Kinesis record: 1 for a plain one, and 1 for an aggregate that is broken or over the caps."""
     places = _places(data)
     return 1 if places is None else len(places)
+
+
+def from_gateway(data: bytes) -> int:
+    """User records of a Kinesis record that carry the gateway's tag: its tags, field 4, have `via` with `gateway`."""
+    if _TAG not in data:
+        return 0
+    body = data[len(_MAGIC) : -_DIGEST]
+    return sum(
+        any(field == _TAGS_FIELD and body[begin:stop] == _TAG for field, begin, stop in _fields(body, start, end))
+        for start, end in _places(data) or ()
+    )
 
 
 def parts_of(data: bytes) -> list[bytes]:

@@ -11,7 +11,9 @@ import psycopg
 from contracts.errors import Misuse
 from contracts.settings import RegionSettings
 
-Kind = Literal["forgotten", "trimmed", "unlisted"]
+Kind = Literal["forgotten", "trimmed", "unlisted", "acknowledged"]
+CHECKS: dict[Kind, str] = {"forgotten": "R0", "acknowledged": "R0", "trimmed": "R1", "unlisted": "R4"}
+"""The check that finds each kind."""
 ALL = "all"
 """Instead of names: every loss that was found."""
 _COLUMNS = "kind, place, records, who, why, accepted_at"
@@ -22,6 +24,7 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
 
     forgotten: the stream holds fewer than the ledger entry that ends at `place`. trimmed: the stream dropped them
     before they were read. unlisted: the ledger has lost the entry of the landing object `place`, which was merged.
+    acknowledged: the gateway acknowledged more than the stream holds.
     """
 
     kind: Kind

@@ -7,10 +7,14 @@ import msgspec
 
 from reconcile.losses import Accepted, Loss
 
-STAGES = ("stream", "forgotten", "landed", "rejected", "suppressed", "history", "duplicates", "device_day", "marts")
+STAGES = (
+    *("acknowledged", "stream", "forgotten", "landed", "rejected", "suppressed", "history", "duplicates"),
+    *("device_day", "marts"),
+)
 """The stages that every reconciliation counts, in user records, in the order in which they travel.
 
-`forgotten` are records that the stream no longer has, that history or landing still have, and whose loss was accepted.
+`acknowledged` are those that the gateway acknowledged; others put records on the stream, too. `forgotten` are records
+that the stream no longer has, that history or landing still have, and whose loss was accepted.
 """
 
 WAITING = ("backlog", "unmerged", "underived", "unloaded")
@@ -20,8 +24,8 @@ WAITING = ("backlog", "unmerged", "underived", "unloaded")
 class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     """The counts of a region, and what disagrees.
 
-    Where `ok`: stream + forgotten = landed + rejected + suppressed, landed = history + duplicates + unmerged,
-    history = device_day + underived, device_day = marts + unloaded.
+    Where `ok`: acknowledged <= stream + backlog, stream + forgotten = landed + rejected + suppressed,
+    landed = history + duplicates + unmerged, history = device_day + underived, device_day = marts + unloaded.
     """
 
     region: str

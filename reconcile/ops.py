@@ -8,6 +8,7 @@ import msgspec
 import psycopg
 
 from contracts.settings import RegionSettings
+from reconcile.acknowledged import read_acknowledged
 from reconcile.beginning import Beginning, read_beginnings
 from reconcile.history import (
     Landed,
@@ -67,6 +68,8 @@ class Ops(msgspec.Struct, frozen=True, kw_only=True):
     accepted: list[AcceptedLoss]
     beginnings: dict[str, Beginning]
     """By shard: what maintenance has removed of its ledger, as sums."""
+    acknowledged: int
+    """User records, by the gateway's processes."""
     sums: dict[str, dict[date, Sums]]
     """By table of TARGETS, and day."""
 
@@ -112,6 +115,7 @@ def read_ops(settings: RegionSettings) -> Ops:
             applied=_applied(postgres),
             accepted=read_accepted(postgres),
             beginnings=beginnings,
+            acknowledged=read_acknowledged(postgres),
             sums={target: _sums(postgres, target, columns) for target, columns in TARGETS.items()},
         )
 

@@ -16,11 +16,12 @@ from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
 from contracts.ledger import LANDED, hour_of
 from contracts.names import DEVICE_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE
 from contracts.settings import RegionSettings
+from reconcile.acknowledged import check_acknowledged
 from reconcile.beginning import expired, while_nothing_is_removed
 from reconcile.days import check_days
 from reconcile.history import Landed, check_history, check_taken_in
 from reconcile.ledger import LedgerState, check_chain, check_sums, read_ledger
-from reconcile.losses import Accepted
+from reconcile.losses import CHECKS, Accepted
 from reconcile.marts import check_marts
 from reconcile.model import STAGES, WAITING, Findings, Reconciliation
 from reconcile.objects import check_objects
@@ -63,7 +64,7 @@ def _reconcile(settings: RegionSettings) -> Reconciliation:
     wholly_merged = {item.key: item.merged == item.rows for item in ops.landed}
     may_be_gone = expired(settings, state.all_entries(), wholly_merged)
     gone = check_objects(settings, store, dynamodb, state, may_be_gone, findings)
-    check_stream(settings, state, findings)
+    check_acknowledged(ops.acknowledged, check_stream(settings, state, findings), findings)
     check_taken_in(state, ops.landed, ops.cursors, findings)
     landed = [item for item in _all_landed(state, ops) if item.key not in gone]
     rows_gone = sum(item.rows for item in gone.values() if item.kind == LANDED)
@@ -73,7 +74,7 @@ def _reconcile(settings: RegionSettings) -> Reconciliation:
     waiting = check_days(settings, history, derived["device_day"], ops, rederived, findings)
     check_marts(derived, ops, waiting | rederived, findings)
     for loss in ops.accepted:
-        findings.note({"forgotten": "R0", "trimmed": "R1", "unlisted": "R4"}[loss.kind], loss.sentence())
+        findings.note(CHECKS[loss.kind], loss.sentence())
 
     result = Reconciliation(
         region=settings.region,

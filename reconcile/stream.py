@@ -15,6 +15,7 @@ from contracts.ledger import LeaseRow, LedgerEntry
 from contracts.names import stream
 from contracts.settings import RegionSettings
 from reconcile import aggregate, packed
+from reconcile.acknowledged import FromGateway
 from reconcile.beginning import Beginning
 from reconcile.ledger import LedgerState, number, place_of
 from reconcile.losses import Loss
@@ -31,15 +32,17 @@ class ShardCount(msgspec.Struct, kw_only=True):
     """In the range of each ledger entry."""
     beyond: int = 0
     """After the lease's position: not read yet."""
+    from_gateway: int = 0
+    """Those that carry the gateway's tag, beyond the position too."""
     oldest: int | None = None
     """Sequence number of the oldest record that the stream still has."""
 
 
-def check_stream(settings: RegionSettings, state: LedgerState, findings: Findings) -> None:
+def check_stream(settings: RegionSettings, state: LedgerState, findings: Findings) -> FromGateway:
     """R0: the user records in each ledger entry's range are those that the entry counts.
 
     Counts the stage `stream` and the `backlog`. Entries whose records the stream's retention has trimmed are counted
-    from the ledger, and a note says so.
+    from the ledger, and a note says so. Returns what the gateway put, as far as the stream has it.
     """
     client = _client(settings)
     name = stream(settings.region)
@@ -68,6 +71,10 @@ def check_stream(settings: RegionSettings, state: LedgerState, findings: Finding
     findings.count("backlog", backlog)
     if backlog:
         findings.note("R0", f"user records on the stream that are not read yet: {backlog:,}; run the consumer")
+    leases = state.leases.values()
+    started_late = any(lease.start_ms or lease.earlier_seq for lease in leases)
+    whole = not (may_be_trimmed or start_ms or state.beginnings or started_late)
+    return FromGateway(records=sum(count.from_gateway for count in counts.values()), whole=whole)
 
 
 def count_shard(
@@ -102,6 +109,7 @@ def count_shard(
             place = bisect_left(ends, sequence)
             data = record["Data"]
             held = packed.user_records(data, unpack) if unpack else aggregate.user_records(data)
+            count.from_gateway += aggregate.from_gateway(data)
             if place == len(ends):
                 count.beyond += held
             else:

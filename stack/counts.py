@@ -16,7 +16,8 @@ _HISTORY = """
 select (select count(*) from registry.device) as devices,
        (select coalesce(sum(inserted), 0) from ops.merge)::bigint as history,
        (select coalesce(sum(duplicates), 0) from ops.merge)::bigint as duplicates,
-       (select coalesce(sum(rows), 0) from ops.applied where target = 'staging')::bigint as staged
+       (select coalesce(sum(rows), 0) from ops.applied where target = 'staging')::bigint as staged,
+       (select coalesce(sum(records), 0) from ops.acknowledged)::bigint as acknowledged
 """
 
 
@@ -61,11 +62,13 @@ def live_counts(site: Site, region: Region) -> dict[str, int | None]:
 
 
 def history_counts(site: Site, region: Region) -> dict[str, int | None]:
-    """Registered devices, rows merged into history, duplicates, and rows staged for the marts. Raises psycopg.Error."""
+    """Registered devices, rows merged into history, duplicates, rows staged for the marts, and records that the gateway
+    acknowledged. Raises psycopg.Error.
+    """
     password = site.secrets.regions[region.name].postgres
     with connect(site, region.name, password, names.fleet_database(region.name)) as connection:
         found = connection.execute(_HISTORY).fetchone()
-    return dict(zip(("devices", "history", "duplicates", "staged"), found or (), strict=False))
+    return dict(zip(("devices", "history", "duplicates", "staged", "acknowledged"), found or (), strict=False))
 
 
 def _entries(site: Site, region: Region) -> Iterator[LedgerEntry]:

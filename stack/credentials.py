@@ -35,6 +35,8 @@ class RegionSecrets(msgspec.Struct, kw_only=True):
     postgres: str = msgspec.field(default_factory=_secret)
     release_key: str = msgspec.field(default_factory=lambda: secrets.token_hex(32))
     aws: Keys | None = None
+    credential_key: str = ""
+    """Key of the HMAC that device tokens are kept as; empty until the next `up` of an older stack."""
 
 
 class WorldSecrets(msgspec.Struct, kw_only=True):
@@ -71,7 +73,8 @@ def load_or_make(layout: Layout, regions: dict[str, Region]) -> Secrets:
     """The stack's secrets, with new ones for every region that has none yet."""
     known = load(layout) or Secrets()
     for name in regions:
-        known.regions.setdefault(name, RegionSecrets())
+        own = known.regions.setdefault(name, RegionSecrets())
+        own.credential_key = own.credential_key or secrets.token_hex(32)
     save(layout.credentials, known)
     return known
 

@@ -59,6 +59,7 @@ def region_environment(state: Path, region: str, environ: Mapping[str, str] | No
         "FLEETLAKE_POSTGRES_DSN": dsn(site, row.name, known.postgres, names.fleet_database(row.name)),
         "FLEETLAKE_PRIVACY_DSN": dsn(site, row.name, known.postgres, names.privacy_database(row.name)),
         "FLEETLAKE_RELEASE_KEY": known.release_key,
+        **({"FLEETLAKE_GATEWAY_CREDENTIAL_KEY": known.credential_key} if known.credential_key else {}),
     }
 
 

@@ -235,6 +235,9 @@ create table if not exists ops.accepted_loss (
     why text not null check (why <> ''),
     accepted_at timestamptz not null default now()
 );
+alter table ops.accepted_loss drop constraint if exists accepted_loss_kind_check;
+alter table ops.accepted_loss add constraint accepted_loss_kind_check
+    check (kind in ('forgotten', 'trimmed', 'unlisted', 'acknowledged'));
 create or replace function ops.keep_accepted_losses() returns trigger language plpgsql as $$
 begin
     raise exception 'ops.accepted_loss is append-only: an accepted loss stays on record';

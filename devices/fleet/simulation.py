@@ -18,7 +18,7 @@ from devices.fleet.noise import Moments, uniform
 from devices.fleet.roster import Vehicle, make_roster
 from devices.fleet.window import check
 from devices.outgoing import Outgoing
-from devices.send import Progress, Sent, iso_ms, send
+from devices.send import Progress, Sent, Sink, iso_ms, send
 from producer import Producer
 
 SLICE_MS, BIG_FLEET_SLICE_MS = 4 * 3_600_000, 3_600_000
@@ -173,10 +173,15 @@ class SimulationReport:
     devices: int
     sent: Sent
     tally: Tally
+    via: str = "stream"
+    gateway: dict[str, Any] | None = None
+    """What the gateway answered, where the records went through it."""
 
     def report(self) -> dict[str, Any]:
         """As `--json` prints it."""
-        return {"region": self.region, "devices": self.devices, **self.sent.report(), **self.tally.report()}
+        head = {"region": self.region, "devices": self.devices, "via": self.via}
+        answered = {} if self.gateway is None else {"gateway": self.gateway}
+        return {**head, **self.sent.report(), **answered, **self.tally.report()}
 
 
 def simulate(
@@ -188,12 +193,30 @@ def simulate(
     aggregated: bool = True,
     progress: Progress = lambda _: None,
 ) -> SimulationReport:
-    """Register the fleets and send their records. rate: times real time; None sends as fast as possible."""
+    """Register the fleets and put their records on the stream. rate: times real time; None is as fast as possible."""
+    register_fleets(simulation, register)
+    with Producer.open(settings, aggregated=aggregated) as producer:
+        return send_simulated(simulation, settings.region, producer, rate=rate, progress=progress)
+
+
+def register_fleets(simulation: Simulation, register: Register) -> None:
+    """Enter the simulated fleets and their vehicles in the registry."""
     roster = simulation.roster
     register(roster.fleets, [vehicle.registered() for vehicle in roster.vehicles])
-    with Producer.open(settings, aggregated=aggregated) as producer:
-        sent = send(simulation.outgoing(), producer, rate=rate, progress=progress)
-    return SimulationReport(settings.region, len(roster.vehicles), sent, simulation.tally)
+
+
+def send_simulated(
+    simulation: Simulation,
+    region: str,
+    sink: Sink,
+    *,
+    rate: float | None,
+    via: str = "stream",
+    progress: Progress = lambda _: None,
+) -> SimulationReport:
+    """Send a simulation's records. via: what the sink speaks."""
+    sent = send(simulation.outgoing(), sink, rate=rate, progress=progress)
+    return SimulationReport(region, len(simulation.roster.vehicles), sent, simulation.tally, via)
 
 
 def _plan(vehicle: Vehicle, calendar: Calendar, day: Any, region: Region, mess: Mess | None) -> _Planned:

@@ -10,6 +10,7 @@ ADMIN = "admin"
 _RULES = (
     "+@read +@write +@connection +@transaction "
     "-@dangerous -@admin -@blocking "
+    "+publish +subscribe +unsubscribe "
     "+eval +evalsha +eval_ro +evalsha_ro +script|load +script|exists +info +memory|usage "
     "-scan -randomkey -dbsize -keys -swapdb -flushdb -flushall"
 )

@@ -37,6 +37,7 @@ def test_a_processed_region_adds_up(scene: Scene) -> None:
     result = reconcile(scene.settings)
     assert result.ok, result.differences
     assert result.stages == {
+        "acknowledged": 0,
         "stream": 646,
         "forgotten": 0,
         "landed": 600,

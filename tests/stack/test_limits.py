@@ -210,6 +210,7 @@ class TestRedis:
         client.geoadd("us:geo:limits", (13.4, 52.5, "a"))
         assert client.eval("return redis.call('GET', KEYS[1])", 1, "us:limits") == b"1"
         assert client.register_script("return redis.call('GET', KEYS[1])")(keys=["us:limits"]) == b"1"
+        assert client.publish("us:gateway", "x") == 0
         with client.pipeline(transaction=True) as pipe:
             assert pipe.get("us:limits").geopos("us:geo:limits", "a").execute()[0] == b"1"
 

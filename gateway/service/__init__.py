@@ -1,0 +1,1 @@
+"""The gateway as a service: processes, signals, pages, and what they tell each other."""

@@ -1,0 +1,107 @@
+"""What a device keeps until it is answered, whatever it speaks."""
+
+import asyncio
+import ssl
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
+"""Before a device connects again, or sends what was refused for now."""
+MOST_RECORDS, MOST_BYTES = 100, 48 * 1024
+"""Records of one message, and their bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the gateway is, and the name on its certificate."""
+
+    host: str
+    port: int
+    server_name: str
+
+
+@dataclass(slots=True)
+class Answers:
+    """What the gateway answered, in user records; messages, and connections that broke or were refused."""
+
+    acknowledged: int = 0
+    messages: int = 0
+    reconnects: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+Message = list[bytes]
+"""Records that are sent together."""
+
+
+class Line:
+    """One device's messages in order. A subclass sends them.
+
+    Promises
+    - A record is dropped only once it is acknowledged, or refused for good. Until then it is sent again, in order.
+    - `settled` is called with the records and bytes of each message that is done with.
+    """
+
+    def __init__(
+        self,
+        device_id: str,
+        endpoint: Endpoint,
+        tls: ssl.SSLContext,
+        answers: Answers,
+        settled: Callable[[int, int], None],
+    ) -> None:
+        self.device_id, self.endpoint, self.tls, self.answers = device_id, endpoint, tls, answers
+        self.waiting: deque[Message] = deque()
+        self.wake = asyncio.Event()
+        self._settled = settled
+
+    def add(self, records: Sequence[bytes]) -> None:
+        """Send these, after those before."""
+        message: Message = []
+        size = 0
+        for record in records:
+            if message and (len(message) >= MOST_RECORDS or size + len(record) > MOST_BYTES):
+                self.waiting.append(message)
+                message, size = [], 0
+            message.append(record)
+            size += len(record)
+        if message:
+            self.waiting.append(message)
+        self.wake.set()
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        failures = 0
+        while True:
+            if not self.waiting:
+                self.wake.clear()
+                await self.wake.wait()
+            if await self.converse():
+                failures = 0
+                continue
+            failures += 1
+            await asyncio.sleep(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 10)))
+
+    async def converse(self) -> bool:
+        """Send what waits; False where it did not get in, or was told to wait: a pause is due."""
+        raise NotImplementedError
+
+    def acknowledged(self, message: Message) -> None:
+        """The gateway has it."""
+        self.answers.messages += 1
+        self.answers.acknowledged += len(message)
+        self._done(message)
+
+    def refused(self, message: Message, reason: str) -> None:
+        """Sending again does not help: record by record, if there are several; else it is given up."""
+        if len(message) > 1:
+            self.waiting.extendleft([record] for record in reversed(message))
+            self.wake.set()
+            return
+        self.answers.messages += 1
+        self.answers.refused[reason] += 1
+        self._done(message)
+
+    def _done(self, message: Message) -> None:
+        self._settled(len(message), sum(map(len, message)))
