@@ -70,7 +70,7 @@ def run() -> list[Row]:
     devices = int(os.environ.get("FLEETLAKE_BENCH_GATEWAY_DEVICES", "400"))
     seconds = float(os.environ.get("FLEETLAKE_BENCH_GATEWAY_S", "10"))
     with stack_of_one_region(SHARDS) as state, _gateway(state) as (settings, process, ports):
-        bench = _Bench(settings, process, ports)
+        bench = _Bench(settings, process, ports, devices)
         plain = uvloop.run(bench.load(seconds, tls=False))
         handshakes_s, handshake_cpu_ms, kb = uvloop.run(bench.connect(devices))
         mtls = uvloop.run(bench.load(seconds, tls=True))
@@ -89,11 +89,12 @@ def run() -> list[Row]:
 class _Bench:
     """A running gateway process, and devices of it."""
 
-    def __init__(self, settings: RegionSettings, process: psutil.Process, ports: dict[str, int]) -> None:
+    def __init__(self, settings: RegionSettings, process: psutil.Process, ports: dict[str, int], devices: int) -> None:
         self._settings, self._process, self._ports = settings, process, ports
         self._folder = folder_of(settings.state, REGION)
         self._authority = fleet_authority(self._folder, FLEET)
-        add(settings, [NewDevice(f"plain-{number}", FLEET) for number in range(TALKING)])
+        names = [f"{kind}-{number}" for kind in ("plain", "talk") for number in range(TALKING)]
+        add(settings, [NewDevice(name, FLEET) for name in (*names, *(f"idle-{number}" for number in range(devices)))])
         self._tokens = [make_token(settings, f"plain-{number}", days=None, replace=False) for number in range(TALKING)]
 
     async def load(self, seconds: float, *, tls: bool) -> _Load:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
@@ -50,7 +50,7 @@ class TimedHandler(RequestHandler):
         waits = self._waiter is not None and not self._waiter.done()
         is_due = self._loop.time() >= self._next_keepalive_close_time
         if self._begun and waits and is_due and self.transport is not None:
-            cast(asyncio.Transport, self.transport).write(_TOO_LATE)
+            self.transport.write(_TOO_LATE)
         super()._process_keepalive()
 
     def handle_error(
