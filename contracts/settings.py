@@ -164,6 +164,7 @@ class LakeSettings(Buckets):
     straggler_wait_h: float = Field(default=6.0, ge=0)
     snapshot_keep_h: float = Field(default=72.0, ge=1)
     """Snapshots of history younger than this can be read and rolled back to."""
+    live_unseen_days: int = Field(default=30, ge=1)
     landing_keep_days: int = Field(default=90, ge=0)
     """Landing and rejected objects older than this go with their ledger entries, once history is proven to have them;
     0 keeps them."""
@@ -246,7 +247,6 @@ class RegionSettings(LakeSettings):
     shard_mb_s: float = Field(default=2.0, ge=0)
     """Megabytes (10^6 bytes) a second and shard beyond a first 10, as Kinesis allows; 0 as above."""
     trail_points: int = Field(default=100, ge=0)
-    live_unseen_days: int = Field(default=30, ge=1)
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
     """The address that metrics and health are served on; 0.0.0.0 is every interface."""
     metrics_port: int = Field(default=0, ge=0, le=65535)

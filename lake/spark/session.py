@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import psutil
-
 from contracts.settings import CATALOG_SCHEMA, AwsService, LakeSettings
 from lake.database import dsn_parts
 from lake.spark.jars import jars
@@ -143,6 +141,8 @@ def local_config(name: str, state: Path, memory: str, *, large: bool = False) ->
 
 
 def _large_memory() -> str:
+    import psutil  # a cluster's sessions have their sizes from the region table, and need none of it
+
     gib = psutil.virtual_memory().total / 2**30 * _MOST_SHARE
     return f"{max(1, min(_LARGE_GIB, int(gib)))}g"
 
