@@ -12,10 +12,11 @@ from contracts.settings import PREFIX, AwsService, LakeSettings, RegionSettings,
 from lake.jobs import DeriveDays, Job, Maintain, MergeLanding
 
 _EVERY_JOB = ("region", "catalog", "lake_bucket", "s3")
+_TRIP_RULES = ("trip_stop_s", "trip_gap_s", "moving_kmh", "trip_least_m", "trip_least_s")
 NEEDED: dict[type[Job], tuple[str, ...]] = {
     MergeLanding: (*_EVERY_JOB, "dynamodb", "straggler_share", "straggler_wait_h"),
-    DeriveDays: (*_EVERY_JOB, "trip_stop_s", "trip_gap_s", "moving_kmh", "trip_least_m", "trip_least_s"),
-    Maintain: (*_EVERY_JOB, "dynamodb", "snapshot_keep_h"),
+    DeriveDays: (*_EVERY_JOB, *_TRIP_RULES, "pack_from_rows"),
+    Maintain: (*_EVERY_JOB, *_TRIP_RULES, "dynamodb", "snapshot_keep_h", "landing_keep_days", "live_unseen_days"),
 }
 """The settings that each kind of job reads, besides the database, which it is told the secret's name of."""
 POSTGRES_SECRET = f"{PREFIX}POSTGRES_SECRET"

@@ -55,6 +55,9 @@ TUNED = {
     "FLEETLAKE_MOVING_KMH": "4.0",
     "FLEETLAKE_TRIP_LEAST_M": "100.0",
     "FLEETLAKE_TRIP_LEAST_S": "100.0",
+    "FLEETLAKE_PACK_FROM_ROWS": "5000",
+    "FLEETLAKE_LANDING_KEEP_DAYS": "60",
+    "FLEETLAKE_LIVE_UNSEEN_DAYS": "20",
 }
 """Settings of the lake other than their defaults."""
 
@@ -74,10 +77,11 @@ def values(settings: type[RegionSettings]) -> dict[str, str]:
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: type(job).__name__)
 def test_a_job_gets_what_it_needs_and_no_other_setting(job: Job) -> None:
     given = job_environment(RegionSettings.load(values(RegionSettings)), job)
+    rules = {name for name in TUNED if "TRIP" in name or "MOVING" in name}
     of_this_job = {
         MergeLanding: {"FLEETLAKE_STRAGGLER_SHARE", "FLEETLAKE_STRAGGLER_WAIT_H"},
-        DeriveDays: {name for name in TUNED if "TRIP" in name or "MOVING" in name},
-        Maintain: {"FLEETLAKE_SNAPSHOT_KEEP_H"},
+        DeriveDays: rules | {"FLEETLAKE_PACK_FROM_ROWS"},
+        Maintain: rules | {name for name in TUNED if "KEEP" in name or "UNSEEN" in name},
     }[type(job)] | {"FLEETLAKE_CATALOG", "FLEETLAKE_LAKE_BUCKET"}
     expected = ALWAYS | {name: TUNED[name] for name in of_this_job}
     if isinstance(job, MergeLanding | Maintain):  # both follow the ledger

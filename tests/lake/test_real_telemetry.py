@@ -55,7 +55,7 @@ def plain_distances(frame: pl.DataFrame) -> pl.DataFrame:
     """km by device and day of Chicago: haversine over consecutive positions, the first row of each time.
 
     Steps at rest are left out: those under 100 m with up to 3 km/h at both ends (of more than a minute: that are
-    under 50 m or as slow).
+    under 50 m or as slow), unless the bus moves off in them: it moves in the step that follows, and the first takes five minutes at most.
     """
     good = frame.filter((pl.col("lat").abs() >= 1e-6) | (pl.col("lon").abs() >= 1e-6))
     one = good.unique(["device_id", "ts"], keep="first", maintain_order=True).sort("device_id", "ts")
@@ -74,7 +74,12 @@ def plain_distances(frame: pl.DataFrame) -> pl.DataFrame:
     clean = pl.col("kmh").max().fill_null(0) <= 150
     brief = (pl.col("s") <= 60) & (pl.col("faster") > 3)
     longer = (pl.col("s") > 60) & (pl.col("step") > 0.05) & (pl.col("kmh") > 3)
-    moved = pl.when((pl.col("step") > 0.1) | brief | longer).then(pl.col("step"))
+    steps = steps.with_columns(moves=(pl.col("step") > 0.1) | brief | longer)
+    goes_on = pl.col("step").shift(-1).over(group).is_not_null()
+    after = (goes_on & (pl.col("speed") * 3.6 > 3)) | pl.col("moves").shift(-1).over(group)
+    moved = pl.when(pl.col("moves") | ((pl.col("s") <= 300) & after)).then(pl.col("step"))
+    steps = steps.with_columns(moved.alias("moved"))
+    moved = pl.col("moved")
     return steps.group_by(group).agg(moved.sum().alias("km"), pl.len().alias("n"), clean.alias("clean"))
 
 
