@@ -55,7 +55,8 @@ def plain_distances(frame: pl.DataFrame) -> pl.DataFrame:
     """km by device and day of Chicago: haversine over consecutive positions, the first row of each time.
 
     Steps at rest are left out: those under 100 m with up to 3 km/h at both ends (of more than a minute: that are
-    under 50 m or as slow), unless the bus moves off in them: it moves in the step that follows, and the first takes five minutes at most.
+    under 50 m or as slow), unless the bus moves off in them: it moves in the step that follows, and the first takes
+    five minutes at most.
     """
     good = frame.filter((pl.col("lat").abs() >= 1e-6) | (pl.col("lon").abs() >= 1e-6))
     one = good.unique(["device_id", "ts"], keep="first", maintain_order=True).sort("device_id", "ts")
