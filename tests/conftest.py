@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import structlog
 
 import stack as embedded
 from contracts.settings import RegionSettings, WorldSettings
@@ -88,6 +89,14 @@ class RunningStack:
     def dagster_environment(self) -> dict[str, str]:
         """FLEETLAKE_DAGSTER_DSN and DAGSTER_HOME."""
         return embedded.dagster_environment(self.state)
+
+
+@pytest.fixture(autouse=True)
+def default_log() -> Iterator[None]:
+    """Each test logs as structlog does by default: what one has configured writes to a file that is closed by then."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
