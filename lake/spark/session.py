@@ -141,9 +141,7 @@ def local_config(name: str, state: Path, memory: str, *, large: bool = False) ->
 
 
 def _large_memory() -> str:
-    import psutil  # a cluster's sessions have their sizes from the region table, and need none of it
-
-    gib = psutil.virtual_memory().total / 2**30 * _MOST_SHARE
+    gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30 * _MOST_SHARE
     return f"{max(1, min(_LARGE_GIB, int(gib)))}g"
 
 
