@@ -79,7 +79,7 @@ def _bounds(entry: ManifestEntry, field: NestedField) -> tuple[datetime, datetim
     high = (entry.data_file.upper_bounds or {}).get(field.field_id)
     if low is None or high is None or not isinstance(field.field_type, PrimitiveType):
         return None
-    first, last = (from_bytes(field.field_type, bound) for bound in (low, high))
+    first, last = (int(from_bytes(field.field_type, bound)) for bound in (low, high))
     return _START + timedelta(microseconds=first), _START + timedelta(microseconds=last)
 
 
