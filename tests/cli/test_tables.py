@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 from rich.table import Table
 
-from cli import bench, consume, process, reconcile, replay, replay_rejected, simulate, status_table, trail
+from cli import bench, consume, process, reconcile, replay, replay_rejected, simulate, status_table, trail_answer
 from cli.demo import show as demo
 from cli.demo.show import SUMS
 from cli.tables import figure, key, open_console, print_table, text
+from lake.trail.model import Trail
 
 SPAN = {"first": "2026-11-20-00:00", "last": "2026-11-23-23:00"}
 
@@ -102,12 +103,21 @@ def _simulate() -> list[str]:
 
 
 def _trail() -> list[str]:
-    row = dict.fromkeys(trail._COLUMNS, -123.456789) | {"ts": datetime(2026, 11, 20, 6, 7, 8, tzinfo=UTC)}
+    row = dict.fromkeys(trail_answer._COLUMNS, -123.456789) | {"ts": datetime(2026, 11, 20, 6, 7, 8, tzinfo=UTC)}
     records = pa.Table.from_pylist([row | {"flags": 1_024, "odometer_km": 1_234_567.8, "engine_on": True}])
-    sources = SimpleNamespace(history=11_220_334, landing=5_678_901, live=1)
-    read: Any = SimpleNamespace(sources=sources, bytes_read=987_654_321, files_read=12_345, seconds=1.25)
-    read.device_id, read.records = "us-a-device-with-a-long-name-0001", records
-    print_table(trail._table(read))
+    sources: Any = SimpleNamespace(history=11_220_334, landing=5_678_901, live=1)
+    start = datetime(2026, 11, 20, tzinfo=UTC)
+    read = Trail(
+        devices=("us-a-device-with-a-long-name-0001",),
+        start=start,
+        end=start + timedelta(days=1),
+        records=records,
+        sources=sources,
+        files_read=12_345,
+        bytes_read=987_654_321,
+        seconds=1.25,
+    )
+    print_table(trail_answer._table(read, None))
     return ["2026-11-20T06:07:08.000Z", "-123.45679", "1234567.8", "1024", "11,220,334", "987,654,321"]
 
 
