@@ -32,7 +32,7 @@ def test_an_export_that_is_replayed_adds_nothing_to_history(form: str, tmp_path:
     fields = [{"device_id": "a", "ts": ARRIVAL_MS - 1000 + place} | row for place, row in enumerate(SENT)]
     once = landed([json.dumps(row).encode() for row in fields])
     trail = Trail(
-        device_id="a", start=DAY - timedelta(days=1), end=DAY, records=once, sources=Sources(), files_read=1,
+        devices=("a",), start=DAY - timedelta(days=1), end=DAY, records=once, sources=Sources(), files_read=1,
         bytes_read=1, seconds=0.1,
     )  # fmt: skip
     path = tmp_path / f"trail.{form}"
