@@ -23,8 +23,8 @@ import psutil
 import uvloop
 
 import stack
+from bench.one_region import REGION, stack_of_one_region
 from bench.rows import Row
-from bench.team import REGION, stack_of_one_region
 from contracts.settings import RegionSettings
 from gateway.admin.devices import NewDevice, add, add_ca, make_token
 from gateway.identity.laptop import device_files, fleet_authority, folder_of, server_files

@@ -23,10 +23,11 @@ from typing import NamedTuple
 
 from bench.faults import RedisLost
 from bench.gates import EXPIRED, SKEWED, ContainerKeys, Gate
+from bench.one_region import REGION, stack_of_one_region
 from bench.resident import Memory, memory_rows
 from bench.rows import Row
 from bench.soaked import Counts, counted
-from bench.team import REGION, Member, Producer, Team, stack_of_one_region, team_on
+from bench.team import Member, Producer, Team, team_on
 
 SHARDS, WORKERS = 4, 2
 SKEW = timedelta(minutes=20)

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
+from bench.one_region import REGION, stack_of_one_region
 from bench.soak import Pace, check, rows_of, soak
-from bench.team import REGION, stack_of_one_region
 
 SECONDS = float(os.environ.get("FLEETLAKE_SOAK_S", "12"))
 
