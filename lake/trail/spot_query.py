@@ -64,10 +64,12 @@ class SpotQuery:
         self._store = object_store(settings)
         self._postgres = Postgres(settings)
         self._history = HistoryTable(settings, self._store, self._postgres)
+        # It is asked twice at most, and the rest of the answer needs its part of the stores' time.
+        live_within_s = min(_LIVE_WITHIN_S, settings.store_timeout_s / 4)
         self._redis = redis.Redis.from_url(
             settings.redis_url.get_secret_value(),
-            socket_timeout=_LIVE_WITHIN_S,
-            socket_connect_timeout=_LIVE_WITHIN_S,
+            socket_timeout=live_within_s,
+            socket_connect_timeout=live_within_s,
             retry=Retry(NoBackoff(), 1),
         )
         self._dynamodb = boto3.Session().client(
