@@ -34,11 +34,16 @@ def ending_with_its_stores(
     questions = {name: ask for name, ask in questions_to(settings).items() if name in stores}
     watch = StoreWatch(questions, settings.region, settings.store_timeout_s, say or _to_stderr, _end_process)
     done = threading.Event()
-    threading.Thread(target=watch.run, args=(done,), daemon=True, name="stores").start()
+    thread = threading.Thread(target=watch.run, args=(done,), daemon=True, name="stores")
+    thread.start()
     try:
         yield
-    finally:
+    except BaseException:
         done.set()
+        raise
+    done.set()
+    thread.join()
+    watch.tell_who_is_back()
 
 
 class StoreWatch:
@@ -68,13 +73,18 @@ class StoreWatch:
             self.look(silent, asked_at)
             pause = _LOOK_EVERY_S
 
+    def tell_who_is_back(self) -> None:
+        """Ask the stores that were silent when the command ended: it can end between two looks."""
+        if self._silent_since:
+            self._tell_who_answers(self._silent())
+
     def look(self, silent: set[str], asked_at: float) -> None:
         """Tell what changed. `silent`: the stores that did not answer when they were asked at `asked_at`."""
+        self._tell_who_answers(silent)
         for name in self._questions:
             if name not in silent:
-                if self._silent_since.pop(name, None) is not None:
-                    self._say(f"{name} of region {self._region} answers again")
-            elif name not in self._silent_since:
+                continue
+            if name not in self._silent_since:
                 self._silent_since[name] = asked_at
                 self._say(f"{name} of region {self._region} does not answer; waiting for {self._timeout_s:.0f} s")
             elif self._clock() - self._silent_since[name] >= self._timeout_s:
@@ -85,6 +95,11 @@ class StoreWatch:
                 )
                 self._end()
                 return
+
+    def _tell_who_answers(self, silent: set[str]) -> None:
+        for name in set(self._silent_since) - silent:
+            del self._silent_since[name]
+            self._say(f"{name} of region {self._region} answers again")
 
     def _silent(self) -> set[str]:
         with ThreadPoolExecutor(max(len(self._questions), 1), thread_name_prefix="ask") as pool:

@@ -51,6 +51,14 @@ def test_a_store_that_answers_again_begins_anew(scene):
     assert scene.said[1] == "S3 of region eu answers again"
 
 
+def test_a_command_that_ends_between_two_looks_still_says_that_its_store_is_back(scene):
+    scene.look(5, "S3", "Postgres")
+
+    scene.watch.tell_who_is_back()
+
+    assert sorted(scene.said[2:]) == ["Postgres of region eu answers again", "S3 of region eu answers again"]
+
+
 def test_stores_are_silent_each_for_itself(scene):
     scene.look(5, "S3")
     scene.look(25, "Postgres")

@@ -1,9 +1,9 @@
 """Rebuilds live state from landing, where it was lost or never built."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import pyarrow as pa
 import structlog
@@ -25,6 +25,8 @@ from ingest.worker.live.landed import HOUR_MS, ObjectGone, landed_rows, long_uns
 from ingest.worker.reading.start import stream_now_ms
 
 _LOOK_S = 2.0
+_OBJECTS_AT_ONCE = 3
+"""Landing objects in memory at once: each is some 10 MB of Parquet."""
 _PAUSES = Backoff(60.0, 21_600.0, factor=4)
 _log = structlog.get_logger()
 
@@ -211,29 +213,27 @@ class LiveStateRebuilder:
 
         The newest first, so that the ledger is read no further back. Which came first makes no difference to the guard.
         """
-        complete = True
-        for shard_id in await self._leases.shards():
-            async for entry in entries_from_the_newest(self._leases, shard_id):
-                # Watermarks only grow, and no object is filed under a later hour than its entry's.
-                if entry.watermark_ms <= now_ms - self._unseen_ms - HOUR_MS:
-                    break
-                complete &= await self._write_objects(entry, now_ms)
-        return complete
+        async with _Writes(self._write) as writes:
+            for shard_id in await self._leases.shards():
+                async for entry in entries_from_the_newest(self._leases, shard_id):
+                    # Watermarks only grow, and no object is filed under a later hour than its entry's.
+                    if entry.watermark_ms <= now_ms - self._unseen_ms - HOUR_MS:
+                        break
+                    await self._begin_writes(writes, entry, now_ms)
+        return writes.complete
 
     async def _write_after(self, positions: Mapping[ShardId, str], now_ms: int) -> bool:
         """Write what landed after these positions, in all shards; False where an object cannot be read."""
-        complete = True
-        for shard_id in await self._leases.shards():
-            async for entry in entries_by_page(self._leases, shard_id, positions.get(shard_id, "")):
-                complete &= await self._write_objects(entry, now_ms)
-        return complete
+        async with _Writes(self._write) as writes:
+            for shard_id in await self._leases.shards():
+                async for entry in entries_by_page(self._leases, shard_id, positions.get(shard_id, "")):
+                    await self._begin_writes(writes, entry, now_ms)
+        return writes.complete
 
-    async def _write_objects(self, entry: LedgerEntry, now_ms: int) -> bool:
-        complete = True
+    async def _begin_writes(self, writes: "_Writes", entry: LedgerEntry, now_ms: int) -> None:
         for landed in entry.objects:
             if landed.kind == LANDED and not long_unseen(landed, now_ms, self._unseen_ms):
-                complete &= await self._write(landed)
-        return complete
+                await writes.begin(landed)
 
     async def _write(self, landed: LandedObject) -> bool:
         try:
@@ -246,3 +246,37 @@ class LiveStateRebuilder:
         for batch in batches:
             await write_around(self._live.write, batch, self._metrics)
         return True
+
+
+class _Writes:
+    """Writes a few landing objects at once: while one is written, the next are read and decoded."""
+
+    def __init__(self, write: Callable[[LandedObject], Awaitable[bool]]) -> None:
+        self._write = write
+        self._tasks = asyncio.TaskGroup()
+        self._places = asyncio.Semaphore(_OBJECTS_AT_ONCE)
+        self.complete = True
+        """Whether each object that was begun and has ended could be read."""
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(self, *raised: Any) -> None:
+        """Wait for all. Raises SinkUnavailable where a write does."""
+        try:
+            await self._tasks.__aexit__(*raised)
+        except* (SinkUnavailable, StreamUnavailable) as group:
+            raise group.exceptions[0] from None
+
+    async def begin(self, landed: LandedObject) -> None:
+        """Write an object as soon as there is a place for it."""
+        await self._places.acquire()
+        self._tasks.create_task(self._one(landed))
+
+    async def _one(self, landed: LandedObject) -> None:
+        try:
+            read = await self._write(landed)
+            self.complete = self.complete and read
+        finally:
+            self._places.release()

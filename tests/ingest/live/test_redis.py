@@ -3,6 +3,8 @@
 import asyncio
 import json
 import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -153,13 +155,16 @@ def test_an_answer_cut_off_halfway_leaves_no_connection_in_use(stack: Any) -> No
     rows = landing_rows([at_munich(f"{run}-{i}") for i in range(3000)])
 
     async def scenario() -> None:
-        cut = _CutAfter(upstream["host"], upstream["port"], 900_000)
+        direct = redis.asyncio.Redis.from_url(url)
+        written = partial(direct.exists, *[f"eu:latest:{run}-{i}" for i in range(3000)])
+        cut = _CutAfter(upstream["host"], upstream["port"], 900_000, once=written)
         server = await asyncio.start_server(cut, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         live = RedisLive(f"redis://{upstream['username']}:{upstream['password']}@127.0.0.1:{port}/0", "eu", timeout_s=5)
         with pytest.raises(SinkUnavailable):
             await live.write(rows)
         cut.limit = None
+        await direct.aclose()
         report = await live.write(rows)
         assert report.devices == 3000
         assert 0 < report.updated < 3000, "the first write was cut off halfway; the second did the rest"
@@ -173,16 +178,13 @@ def _forward(host: str, port: int) -> Any:
     return _CutAfter(host, port, None)
 
 
-_ANSWERED_BYTES = 10_000
-"""More than the answers to one transaction: some devices are written."""
-
-
 class _CutAfter:
-    """A TCP proxy that breaks a connection after so many bytes of its client, once the server has answered some."""
+    """A TCP proxy that breaks a connection after so many bytes of its client, as soon as `once` finds something."""
 
-    def __init__(self, host: str, port: int, limit: int | None) -> None:
-        self._host, self._port, self.limit = host, port, limit
-        self._answered = 0
+    def __init__(
+        self, host: str, port: int, limit: int | None, once: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
+        self._host, self._port, self.limit, self._once = host, port, limit, once
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         up_reader, up_writer = await asyncio.open_connection(self._host, self._port)
@@ -190,8 +192,8 @@ class _CutAfter:
         passed = 0
         while data := await reader.read(65_536):
             passed += len(data)
-            if self.limit is not None and passed > self.limit:
-                while self._answered < _ANSWERED_BYTES:
+            if self._once and self.limit is not None and passed > self.limit:
+                while not await self._once():
                     await asyncio.sleep(0.01)
                 break
             up_writer.write(data)
@@ -202,5 +204,4 @@ class _CutAfter:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
-            self._answered += len(data)
             writer.write(data)
