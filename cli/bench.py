@@ -2,6 +2,7 @@
 
 import ast
 import json
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ from contracts.errors import Misuse
 if TYPE_CHECKING:
     from bench.rows import Row
 
+ROOT = Path(__file__).resolve().parent.parent
 EVERY = "all"
 ALONE = ("soak",)
 """Too long for `all`: run by their names only."""
@@ -43,8 +45,7 @@ def _bench(
 
 def benchmarks() -> list[str]:
     """The modules of bench/ that define `run`, found without importing them."""
-    folder = Path(__file__).resolve().parent.parent / "bench"
-    return sorted(path.stem for path in folder.glob("*.py") if _defines_run(path))
+    return sorted(path.stem for path in (ROOT / "bench").glob("*.py") if _defines_run(path))
 
 
 def of_all() -> list[str]:
@@ -62,6 +63,8 @@ def _run(name: str) -> dict[str, Any]:
 
     from bench.machine import machine
 
+    # Benchmarks use the builders of tests/; a library that is installed may bring a package of that name.
+    sys.path.insert(0, str(ROOT))
     rows: list[Row] = import_module(f"bench.{name}").run()
     return {"name": name, "machine": machine(), "rows": msgspec.to_builtins(rows)}
 
