@@ -1,4 +1,4 @@
-"""Trips, device days and episodes: derived together by one Spark job, business day by business day."""
+"""Trips, device days, episodes and fault days: derived together by one Spark job, business day by business day."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -22,11 +22,11 @@ from assets.spark import SparkJobs
 from assets.tables import report_metadata, table_metadata
 from assets.work import Deriving
 from contracts.columns import Column
-from contracts.derived import DEVICE_DAY, EPISODE, TRIP
-from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, TRIP_TABLE
+from contracts.derived import DEVICE_DAY, EPISODE, FAULT_DAY, TRIP
+from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, FAULT_DAY_TABLE, TRIP_TABLE
 from contracts.regions import Region
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 TABLES: dict[str, tuple[tuple[Column, ...], str, str]] = {
     "trip": (
         TRIP,
@@ -43,13 +43,16 @@ TABLES: dict[str, tuple[tuple[Column, ...], str, str]] = {
         EPISODE_TABLE,
         "What a device did for a while: stops, idling, harsh changes of speed, refuels and drops of the fuel level.",
     ),
+    "fault_day": (
+        FAULT_DAY,
+        FAULT_DAY_TABLE,
+        "Fault codes that each device reported in a business day, when first and when last.",
+    ),
 }
-STAGED = ("trip", "device_day")
-"""Those of the tables that are loaded into Postgres."""
 
 
 def days_assets(region: Region, partitions: DailyPartitionsDefinition) -> AssetsDefinition:
-    """`R/trip`, `R/device_day` and `R/episode`."""
+    """`R/trip`, `R/device_day`, `R/episode` and `R/fault_day`."""
 
     @multi_asset(
         name=f"{region.name}_days",

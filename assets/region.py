@@ -7,7 +7,7 @@ from dagster import AssetCheckKey, AssetChecksDefinition, AssetKey, AssetsDefini
 
 from assets import keys
 from assets.checks import quality_checks, region_checks
-from assets.days import STAGED, TABLES, days_assets
+from assets.days import TABLES, days_assets
 from assets.history import history_asset, history_day_asset
 from assets.landing import landing_spec
 from assets.maintenance import table_health_asset
@@ -43,7 +43,7 @@ def region_assets(region: Region, partitions: RegionPartitions) -> RegionAssets:
     marts = marts_assets(region, partitions.days)
     release = utilisation_day_asset(region, partitions.days)
     quick, slow = region_checks(region), quality_checks(region)
-    staged = [keys.staged(region.name, table) for table in STAGED]
+    staged = [keys.staged(region.name, table) for table in TABLES]
     load = [*staged, *marts.keys]
     return RegionAssets(
         assets=[

@@ -14,7 +14,7 @@ from dagster import (
 )
 
 from assets import keys
-from assets.days import STAGED, TABLES
+from assets.days import TABLES
 from assets.partitions import day_key, days_of_run, own_partitions
 from assets.redaction import without_values
 from assets.tables import same_columns, table_metadata
@@ -22,15 +22,15 @@ from assets.work import Loading
 from contracts.names import fleet_database
 from contracts.regions import Region
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def staging_assets(region: Region, partitions: DailyPartitionsDefinition) -> AssetsDefinition:
-    """`R/staging/trip` and `R/staging/device_day`."""
+    """`R/staging/*`: one for each derived table."""
 
     @multi_asset(
         name=f"{region.name}_staging",
-        specs=[_spec(region, table) for table in STAGED],
+        specs=[_spec(region, table) for table in TABLES],
         partitions_def=partitions,
         backfill_policy=BackfillPolicy.single_run(),
         pool=f"{region.name}_postgres",
@@ -40,7 +40,7 @@ def staging_assets(region: Region, partitions: DailyPartitionsDefinition) -> Ass
         with without_values("load staging"):
             wanted = days_of_run(context, partitions, due=loading.due_loads, known=loading.known_days)
             metadata = {"days": len(wanted), **(loading.load(wanted).metadata() if wanted else {})}
-            staged = {table: loading.staged_rows(table, own_partitions(wanted, partitions)) for table in STAGED}
+            staged = {table: loading.staged_rows(table, own_partitions(wanted, partitions)) for table in TABLES}
         for table, rows_of in staged.items():
             key = keys.staged(region.name, table)
             for day, rows in rows_of.items():

@@ -1,5 +1,5 @@
-"""The derived tables: trips and device days, as Spark writes them, Postgres stages them and marts read them; episodes
-and packed hours, which history has alone.
+"""The derived tables, as Spark writes them, Postgres stages them and marts read them; packed hours, which history has
+alone; and the release.
 """
 
 import pyarrow as pa
@@ -75,7 +75,7 @@ DEVICE_DAY: tuple[Column, ...] = (
     ),
 )
 
-PACKED_FORM = 1
+PACKED_FORM = 2
 """Grows with each change of what a packed hour holds or how: hours of another form are packed anew."""
 MOTION_HOUR: tuple[Column, ...] = (
     Column("device_id", pa.string(), _ID, "The device.", required=True),
@@ -86,6 +86,14 @@ MOTION_HOUR: tuple[Column, ...] = (
         _WHERE,
         "Its usable readings of the hour, packed (lake.derive.motion.packing).",
         required=True,
+    ),
+    Column(
+        "faults",
+        pa.list_(
+            pa.struct([("code", pa.string()), ("first_ts", _I8), ("last_ts", _I8), ("records", _I8)]),
+        ),
+        _HOW,
+        "Its fault codes by quarter of an hour (lake.derive.motion.faults), times in epoch microseconds.",
     ),
 )
 
@@ -115,8 +123,18 @@ EPISODE: tuple[Column, ...] = (
     ),
 )
 
+FAULT_DAY: tuple[Column, ...] = (
+    Column("device_id", pa.string(), _ID, "The device.", required=True),
+    Column("day", pa.date32(), _HOW, "Business day in the region's time zone.", required=True),
+    Column("code", pa.string(), _HOW, "SAE J2012 DTC or J1939 SPN/FMI, as the device sent it.", required=True),
+    _how("first_ts", TIMESTAMP, "First record of the day that has it."),
+    _how("last_ts", TIMESTAMP, "Last record of the day that has it."),
+    _how("records", _I8, "Records of the day that have it."),
+)
+
 TRIP_SCHEMA: pa.Schema = schema_of(TRIP)
 EPISODE_SCHEMA: pa.Schema = schema_of(EPISODE)
+FAULT_DAY_SCHEMA: pa.Schema = schema_of(FAULT_DAY)
 MOTION_HOUR_SCHEMA: pa.Schema = schema_of(MOTION_HOUR)
 DEVICE_DAY_SCHEMA: pa.Schema = schema_of(DEVICE_DAY)
 

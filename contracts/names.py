@@ -9,6 +9,7 @@ HISTORY_TABLE = "history.telemetry"
 TRIP_TABLE = "history.trip"
 DEVICE_DAY_TABLE = "history.device_day"
 EPISODE_TABLE = "history.episode"
+FAULT_DAY_TABLE = "history.fault_day"
 MOTION_HOUR_TABLE = "history.motion_hour"
 SEQUENCE_DIGITS = 56
 """Digits that a Kinesis sequence number is padded to where it is sorted as text."""

@@ -237,7 +237,7 @@ class RegionSettings(LakeSettings):
     flush_rows: int = Field(default=500_000, ge=1)
     flush_mib: int = Field(default=128, ge=1)
     flush_age_s: float = Field(default=60.0, gt=0)
-    buffer_mib: int = Field(default=512, ge=16)
+    buffer_mib: int = Field(default=320, ge=16)
     """Decoded records that one worker may hold, over all shards, before it stops reading."""
     open_hours: int = Field(default=6, ge=1, le=72)
     """Arrival hours that one flush of a shard may hold open; a ledger entry of more might exceed DynamoDB's 400 KB."""

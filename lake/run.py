@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING
 
 from contracts.errors import Misuse
-from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, HISTORY_TABLE, TRIP_TABLE
+from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, FAULT_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE
 from contracts.settings import LakeSettings
 from lake.iceberg.partitions import total_rows
 from lake.iceberg.tables import table
@@ -37,7 +37,7 @@ def run(spark: "SparkSession", settings: LakeSettings, job: Job) -> Report:
         from lake.derive.job import derive_days
 
         counts = derive_days(spark, settings, job.days, again=job.again)
-        written = [TRIP_TABLE, DEVICE_DAY_TABLE, EPISODE_TABLE]
+        written = [TRIP_TABLE, DEVICE_DAY_TABLE, EPISODE_TABLE, FAULT_DAY_TABLE]
     seconds = round(time.monotonic() - began, 3)
     tables = {name: _described(settings, name) for name in written}
     return Report(job=job, region=job.region, seconds=seconds, counts=counts, tables=tables)

@@ -1,4 +1,4 @@
-"""Loads days of history.trip and history.device_day into Postgres staging."""
+"""Loads days of the derived tables into Postgres staging."""
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from psycopg import sql
 from pyarrow import csv
 
 from contracts import names
-from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
+from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, FAULT_DAY_SCHEMA, TRIP_SCHEMA
 from contracts.errors import SchemaMismatch
 from contracts.settings import RegionSettings
 from lake.database import transaction
@@ -27,6 +27,8 @@ DAYS_A_READ = 7
 TABLES: dict[str, tuple[str, pa.Schema]] = {
     "device_day": (names.DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA),
     "trip": (names.TRIP_TABLE, TRIP_SCHEMA),
+    "episode": (names.EPISODE_TABLE, EPISODE_SCHEMA),
+    "fault_day": (names.FAULT_DAY_TABLE, FAULT_DAY_SCHEMA),
 }
 """Staging table to Iceberg table and columns."""
 
@@ -48,7 +50,7 @@ class LoadReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_days(settings: RegionSettings, days: Sequence[date]) -> LoadReport:
-    """Replace each of `days` in staging.trip and staging.device_day by what history has.
+    """Replace each of `days` in each table of staging by what history has.
 
     A day is replaced in one transaction with its ops.applied row, so that a reader sees the whole old day or the
     whole new one; a day without rows is emptied. May be repeated, killed, and run twice at once: the newest

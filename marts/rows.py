@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def staged_rows(settings: RegionSettings, table: str, days: Sequence[date]) -> dict[date, int]:
-    """Rows of staging.`table` (`trip` or `device_day`) on each of `days`; 0 for a day without any."""
+    """Rows of staging.`table` (one of marts.load.TABLES) on each of `days`; 0 for a day without any."""
     with _connect(settings.postgres_dsn.get_secret_value()) as connection:
         return _rows_by_day(connection, sql.Identifier("staging", table), days)
 

@@ -1,4 +1,4 @@
-"""R6: staging and the marts have, day by day, the rows and sums of history.device_day and history.trip."""
+"""R6: staging and the marts have, day by day, the rows and sums of the derived tables of history."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -14,7 +14,12 @@ from reconcile.ops import (
     Sums,
 )
 
-_MARTS = {"device_day": ("device_day", "fleet_day", "data_completeness_day"), "trip": ("trip",)}
+_MARTS = {
+    "device_day": ("device_day", "fleet_day", "data_completeness_day"),
+    "trip": ("trip",),
+    "episode": ("idling_event", "fuel_event"),
+    "fault_day": (),
+}
 """Marts that are made of each derived table's rows."""
 _TOLERANCE = 1e-9
 """Sums of floating-point numbers differ in their last digits with the order of adding."""
@@ -23,16 +28,18 @@ _TOLERANCE = 1e-9
 def check_marts(tables: dict[str, pa.Table], ops: Ops, moving: set[date], findings: Findings) -> None:
     """Counts the stages `marts` and `unloaded`.
 
-    tables: rows of history.device_day and history.trip, by the table's last name. moving: days that wait to be
+    tables: rows of the derived tables of history, by the table's last name. moving: days that wait to be
     derived or were derived meanwhile; their rows in history may already be newer than those that staging should have.
     """
     unloaded, unmarted = ops.unloaded(), ops.unmarted()
     derived = {table: _sums(table, rows) for table, rows in tables.items()}
     for table, of_days in derived.items():
         staging = f"staging.{table}"
-        _compare(f"history.{table}", of_days, staging, ops.sums[staging], moving | unloaded, findings)
+        names = ("rows", *SUMMED[table])
+        _compare(f"history.{table}", of_days, staging, ops.sums[staging], names, moving | unloaded, findings)
         for mart in _MARTS[table]:
-            _compare(staging, ops.sums[staging], f"marts.{mart}", ops.sums[f"marts.{mart}"], unmarted, findings)
+            target = f"marts.{mart}"
+            _compare(staging, ops.sums[staging], target, ops.sums[target], TARGETS[target], unmarted, findings)
     marts = ops.sums["marts.device_day"]
     findings.count("marts", _records(marts, marts.keys()))
     late = moving | unloaded | unmarted
@@ -56,11 +63,17 @@ def _records(sums: dict[date, Sums], days: Iterable[date]) -> int:
 
 
 def _compare(
-    source: str, wanted: dict[date, Sums], target: str, found: dict[date, Sums], waiting: set[date], findings: Findings
+    source: str,
+    wanted: dict[date, Sums],
+    target: str,
+    found: dict[date, Sums],
+    names: Iterable[str],
+    waiting: set[date],
+    findings: Findings,
 ) -> None:
     for day in sorted((wanted.keys() | found.keys()) - waiting):
         one, other = wanted.get(day, {}), found.get(day, {})
-        odd = [name for name in TARGETS[target] if not _same(one.get(name, 0.0), other.get(name, 0.0))]
+        odd = [name for name in names if not _same(one.get(name, 0.0), other.get(name, 0.0))]
         if odd:
             said = _said(odd[0], source, one.get(odd[0], 0.0), target, other.get(odd[0], 0.0))
             findings.differs("R6", f"on {day} {said}; {_remedy(target)}")

@@ -23,14 +23,17 @@ Sums = dict[str, float]
 
 SUMMED: dict[str, tuple[str, ...]] = {
     "device_day": (
-        *("records", "flagged", "late", "engine_s", "moving_s", "idle_s", "off_s", "distance_gps_km"),
+        *("records", "flagged", "late", "engine_s", "moving_s", "idle_s", "off_s", "unknown_s", "distance_gps_km"),
         *("distance_odometer_km", "max_speed_kmh", "fuel_l", "trips"),
     ),
     "trip": ("records", "moving_s", "idle_s", "distance_km", "max_speed_kmh", "fuel_l"),
+    "episode": ("duration_s", "fuel_l"),
+    "fault_day": ("records",),
 }
 """Columns summed a day, by derived table."""
 
 _SAME = {table: {"rows": "count(*)", **{name: f"sum({name})" for name in names}} for table, names in SUMMED.items()}
+_IDLE, _FUEL = "filter (where kind = 'idle')", "filter (where kind in ('refuel', 'fuel_drop'))"
 _DEVICES = {"engine_s": "utilisation_engine_s"} | {
     name: name for name in ("moving_s", "idle_s", "distance_gps_km", "fuel_l", "trips")
 }
@@ -39,8 +42,13 @@ _RECEIVED = {"records": "records_received", "flagged": "records_flagged", "late"
 TARGETS: dict[str, dict[str, str]] = {
     "staging.device_day": _SAME["device_day"],
     "staging.trip": _SAME["trip"],
+    "staging.episode": _SAME["episode"]
+    | {"idling": f"count(*) {_IDLE}", "idling_s": f"sum(duration_s) {_IDLE}", "fuel_events": f"count(*) {_FUEL}"},
+    "staging.fault_day": _SAME["fault_day"],
     "marts.device_day": _SAME["device_day"] | {"flagged": "sum(flagged_records)", "late": "sum(late_records)"},
     "marts.trip": _SAME["trip"],
+    "marts.idling_event": {"idling": "count(*)", "idling_s": "sum(duration_s)"},
+    "marts.fuel_event": {"fuel_events": "count(*)"},
     "marts.fleet_day": {name: f"sum({column})" for name, column in ({"rows": "devices_reporting"} | _DEVICES).items()},
     "marts.data_completeness_day": {
         name: f"sum({column})" for name, column in ({"rows": "devices_received"} | _RECEIVED).items()

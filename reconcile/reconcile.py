@@ -12,9 +12,9 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 
-from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
+from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, FAULT_DAY_SCHEMA, TRIP_SCHEMA
 from contracts.ledger import LANDED, hour_of
-from contracts.names import DEVICE_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE
+from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, FAULT_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE
 from contracts.settings import RegionSettings
 from reconcile.acknowledged import check_acknowledged
 from reconcile.beginning import expired, while_nothing_is_removed
@@ -55,6 +55,8 @@ def _reconcile(settings: RegionSettings) -> Reconciliation:
         derived = {
             "device_day": _rows(source, DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, ("device_id", "day")),
             "trip": _rows(source, TRIP_TABLE, TRIP_SCHEMA, ("day",)),
+            "episode": _rows(source, EPISODE_TABLE, EPISODE_SCHEMA, ("day",)),
+            "fault_day": _rows(source, FAULT_DAY_TABLE, FAULT_DAY_SCHEMA, ("day",)),
         }
     rederived = read_rederived(settings, ops)
     state = read_ledger(dynamodb, settings.region, ops.beginnings)

@@ -32,7 +32,7 @@ create table if not exists registry.device_subject (
     primary key (device_id, subject_id)
 );
 
--- history.trip and history.device_day as loaded, one business day replaced at a time: contracts.derived has the columns.
+-- The derived tables of history as loaded, one business day replaced at a time: contracts.derived has the columns.
 create table if not exists staging.trip (
     trip_id text not null,
     device_id text not null,
@@ -213,6 +213,41 @@ create table if not exists ops.applied (
     applied_at timestamptz not null default now(),
     primary key (target, day)
 );
+-- Staging of an older release has trips and device days alone: a table that is new makes every day due to be loaded again.
+do $$
+begin
+    if to_regclass('staging.fault_day') is null then
+        delete from ops.applied where target = 'staging';
+    end if;
+end
+$$;
+create table if not exists staging.episode (
+    episode_id text not null,
+    device_id text not null,
+    day date not null,
+    kind text not null,
+    start_ts timestamptz not null,
+    end_ts timestamptz not null,
+    ended boolean not null,
+    lat double precision,
+    lon double precision,
+    duration_s double precision not null,
+    fuel_l double precision,
+    value double precision,
+    loaded_at timestamptz not null default now(),
+    primary key (day, episode_id)
+);
+create table if not exists staging.fault_day (
+    device_id text not null,
+    day date not null,
+    code text not null,
+    first_ts timestamptz not null,
+    last_ts timestamptz not null,
+    records bigint not null,
+    loaded_at timestamptz not null default now(),
+    primary key (day, device_id, code)
+);
+create index if not exists fault_day_of_device on staging.fault_day (device_id, code, day);
 -- The one way to write ops.applied, for loads, marts and releases: never backwards, so that of two runs on one day
 -- the newer rows stay recorded. made_at null is now.
 create or replace function ops.mark_applied(

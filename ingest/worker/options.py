@@ -30,7 +30,7 @@ class Options:
     flush_rows: int = 500_000
     flush_bytes: int = 128 * _MIB
     flush_age_s: float = 60.0
-    buffer_bytes: int = 512 * _MIB
+    buffer_bytes: int = 320 * _MIB
     open_hours: int = 6
     lease_ttl_s: float = 10.0
     discover_every_s: float = 10.0

@@ -11,8 +11,8 @@ import structlog
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
-from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, TRIP_SCHEMA
-from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, MOTION_HOUR_TABLE, TRIP_TABLE
+from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, FAULT_DAY_SCHEMA, TRIP_SCHEMA
+from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, FAULT_DAY_TABLE, MOTION_HOUR_TABLE, TRIP_TABLE
 from contracts.settings import LakeSettings
 from lake.derive.batches import ROWS_A_GIB, in_batches
 from lake.derive.changed_days import harvest
@@ -32,6 +32,7 @@ log = structlog.get_logger()
 _SCHEMAS: dict[str, pa.Schema] = {
     TRIP_TABLE: TRIP_SCHEMA,
     EPISODE_TABLE: EPISODE_SCHEMA,
+    FAULT_DAY_TABLE: FAULT_DAY_SCHEMA,
     DEVICE_DAY_TABLE: DEVICE_DAY_SCHEMA,
 }
 
@@ -41,7 +42,7 @@ _FEW_DAYS = 4
 
 
 def derive(rows: DataFrame, rules: TripRules, days: Sequence[date] | None = None) -> dict[str, DataFrame]:
-    """Trips, episodes and device days of these days (all if None), by table, of rows of history. Pure."""
+    """The derived tables of these days (all if None), by name, of rows of history. Pure."""
     return split(to_device_days(rows, rules, days).persist(StorageLevel.MEMORY_AND_DISK))
 
 

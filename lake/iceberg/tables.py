@@ -14,8 +14,21 @@ from pyiceberg.table.sorting import SortField, SortOrder
 from pyiceberg.transforms import BucketTransform, DayTransform, HourTransform, IdentityTransform, Transform
 from pyiceberg.types import NestedField
 
-from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, MOTION_HOUR_SCHEMA, TRIP_SCHEMA
-from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, HISTORY_TABLE, MOTION_HOUR_TABLE, TRIP_TABLE
+from contracts.derived import (
+    DEVICE_DAY_SCHEMA,
+    EPISODE_SCHEMA,
+    FAULT_DAY_SCHEMA,
+    MOTION_HOUR_SCHEMA,
+    TRIP_SCHEMA,
+)
+from contracts.names import (
+    DEVICE_DAY_TABLE,
+    EPISODE_TABLE,
+    FAULT_DAY_TABLE,
+    HISTORY_TABLE,
+    MOTION_HOUR_TABLE,
+    TRIP_TABLE,
+)
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import LakeSettings
 from lake.iceberg.catalog import catalog, creating
@@ -73,6 +86,7 @@ def specs(settings: LakeSettings) -> list[TableSpec]:
         TableSpec(HISTORY_TABLE, LANDING_SCHEMA, by_day_and_device, ("device_id", "ts"), _HISTORY),
         TableSpec(TRIP_TABLE, TRIP_SCHEMA, by_day, ("device_id", "start_ts"), _TRIP),
         TableSpec(EPISODE_TABLE, EPISODE_SCHEMA, by_day, ("device_id", "start_ts"), _TRIP),
+        TableSpec(FAULT_DAY_TABLE, FAULT_DAY_SCHEMA, by_day, ("device_id", "code"), _DEVICE_DAY),
         TableSpec(DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, by_day, ("device_id",), _DEVICE_DAY),
         TableSpec(MOTION_HOUR_TABLE, MOTION_HOUR_SCHEMA, by_hour_and_device, ("device_id",), _COMMON),
     ]

@@ -7,7 +7,14 @@ import structlog
 from pyspark.sql import SparkSession
 
 from contracts.errors import CommitConflict
-from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, HISTORY_TABLE, MOTION_HOUR_TABLE, TRIP_TABLE
+from contracts.names import (
+    DEVICE_DAY_TABLE,
+    EPISODE_TABLE,
+    FAULT_DAY_TABLE,
+    HISTORY_TABLE,
+    MOTION_HOUR_TABLE,
+    TRIP_TABLE,
+)
 from contracts.settings import LakeSettings
 from lake.derive.changed_days import harvest
 from lake.iceberg.conflicts import retry_conflicts
@@ -20,7 +27,7 @@ from lake.merge.intake import watermark
 from lake.merge.spans import day_span, sql_condition
 
 log = structlog.get_logger()
-TABLES = (HISTORY_TABLE, TRIP_TABLE, EPISODE_TABLE, DEVICE_DAY_TABLE, MOTION_HOUR_TABLE)
+TABLES = (HISTORY_TABLE, TRIP_TABLE, EPISODE_TABLE, FAULT_DAY_TABLE, DEVICE_DAY_TABLE, MOTION_HOUR_TABLE)
 TARGET_BYTES = 128 * 2**20
 """Size at which a rewritten day's file is cut."""
 WORTH_A_REWRITE = 2

@@ -138,6 +138,23 @@ def edit_completeness(scene: Scene) -> Callable[[], object]:
     )
 
 
+def edit_staged_episode(scene: Scene) -> Callable[[], object]:
+    change = "update staging.episode set duration_s = duration_s {} 60 where device_id = 'veh-0003'"
+    scene.sql(change.format("+"))
+    return lambda: scene.sql(change.format("-"))
+
+
+def move_staged_fault(scene: Scene) -> Callable[[], object]:
+    scene.sql("update staging.fault_day set day = day + 40 where device_id = 'veh-0003'")
+    return lambda: scene.sql("update staging.fault_day set day = day - 40 where device_id = 'veh-0003'")
+
+
+def edit_idling(scene: Scene) -> Callable[[], object]:
+    change = "update marts.idling_event set duration_s = duration_s {} 60 where device_id = 'veh-0003'"
+    scene.sql(change.format("+"))
+    return lambda: scene.sql(change.format("-"))
+
+
 def drop_staged_row(scene: Scene) -> Callable[[], object]:
     where = "where device_id = 'veh-0003' and day = '2026-11-02'"
     scene.sql(f"create table kept as select * from staging.device_day {where}")

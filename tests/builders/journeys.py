@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from contracts.names import DEVICE_DAY_TABLE, TRIP_TABLE
 from lake.derive.business_days import ONE_DAY
 from lake.derive.job import derive
-from lake.derive.motion.device_days import EPISODES, TRIPS, derive_table
+from lake.derive.motion.device_days import EPISODES, FAULTS, TRIPS, derive_table
 from lake.derive.motion.readings import READ
 from lake.derive.motion.rules import TripRules
 from lake.derive.replace import in_days
@@ -54,13 +54,18 @@ def derived(
 ) -> tuple[list[Row], list[Row]]:
     """Trips and device days of the rows, in order; of these days alone, from no more than they depend on, if given."""
     made = _made(rows, days, rules)
-    plain = [{name: value for name, value in day.items() if name not in (TRIPS, EPISODES)} for day in made]
+    plain = [{name: value for name, value in day.items() if name not in (TRIPS, EPISODES, FAULTS)} for day in made]
     return _sorted(trip for day in made for trip in day[TRIPS]), _sorted(plain)
 
 
 def episodes(rows: Iterable[Row], days: Sequence[date] | None = None, rules: TripRules = RULES) -> list[Row]:
     """Episodes of the rows, by day and start; of these days alone if given."""
     return _sorted(episode for day in _made(rows, days, rules) for episode in day[EPISODES])
+
+
+def faults(rows: Iterable[Row], days: Sequence[date] | None = None, rules: TripRules = RULES) -> list[Row]:
+    """Fault days of the rows, by day and device; of these days alone if given."""
+    return [_naive(fault) for day in _made(rows, days, rules) for fault in day[FAULTS]]
 
 
 def _made(rows: Iterable[Row], days: Sequence[date] | None, rules: TripRules) -> list[Row]:

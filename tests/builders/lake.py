@@ -25,6 +25,7 @@ from contracts.ledger import (
 from contracts.names import (
     DEVICE_DAY_TABLE,
     EPISODE_TABLE,
+    FAULT_DAY_TABLE,
     HISTORY_TABLE,
     MOTION_HOUR_TABLE,
     TRIP_TABLE,
@@ -169,7 +170,7 @@ def for_few_rows(session: "SparkSession") -> "SparkSession":
 
 def empty_lake(settings: RegionSettings) -> None:
     """The region as if nothing had ever landed: no Iceberg table, no ledger, no lease, nothing in ops."""
-    for table in (HISTORY_TABLE, TRIP_TABLE, EPISODE_TABLE, DEVICE_DAY_TABLE, MOTION_HOUR_TABLE):
+    for table in (HISTORY_TABLE, TRIP_TABLE, EPISODE_TABLE, FAULT_DAY_TABLE, DEVICE_DAY_TABLE, MOTION_HOUR_TABLE):
         if catalog(settings).table_exists(table):
             catalog(settings).drop_table(table)
     dynamodb = boto3.resource("dynamodb", **settings.dynamodb.client_kwargs(settings.row.aws_region))

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyiceberg.expressions import AlwaysTrue, EqualTo
 
 from contracts import names
-from contracts.derived import DEVICE_DAY_SCHEMA, TRIP_SCHEMA
+from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, FAULT_DAY_SCHEMA, TRIP_SCHEMA
 from contracts.settings import RegionSettings, WorldSettings
 from lake.iceberg.tables import table
 from marts import dbt
@@ -21,7 +21,12 @@ from marts.applied import mark_applied
 from stack import running_site
 from stack.clients import s3_client
 
-SCHEMAS = {names.TRIP_TABLE: TRIP_SCHEMA, names.DEVICE_DAY_TABLE: DEVICE_DAY_SCHEMA}
+SCHEMAS = {
+    names.TRIP_TABLE: TRIP_SCHEMA,
+    names.DEVICE_DAY_TABLE: DEVICE_DAY_SCHEMA,
+    names.EPISODE_TABLE: EPISODE_SCHEMA,
+    names.FAULT_DAY_TABLE: FAULT_DAY_SCHEMA,
+}
 
 
 def noon(day: date) -> datetime:
@@ -75,15 +80,55 @@ def trip(device_id: str, day: date, **values: Any) -> dict[str, Any]:
     return row | values
 
 
+def episode(device_id: str, day: date, kind: str = "idle", **values: Any) -> dict[str, Any]:
+    """One episode of ten minutes at noon."""
+    row = {
+        "episode_id": f"{device_id}-{kind}-{day}",
+        "device_id": device_id,
+        "day": day,
+        "kind": kind,
+        "start_ts": noon(day),
+        "end_ts": noon(day) + timedelta(minutes=10),
+        "ended": True,
+        "lat": -26.2,
+        "lon": 28.0,
+        "duration_s": 600.0,
+        "fuel_l": 0.3,
+        "value": None,
+    }
+    return row | values
+
+
+def fault_day(device_id: str, day: date, code: str = "P0217", **values: Any) -> dict[str, Any]:
+    """A code that a device reported for an hour from noon on."""
+    row = {
+        "device_id": device_id,
+        "day": day,
+        "code": code,
+        "first_ts": noon(day),
+        "last_ts": noon(day) + timedelta(hours=1),
+        "records": 60,
+    }
+    return row | values
+
+
 def derive(
     settings: RegionSettings,
     day: date,
     sequence: int,
     device_days: Sequence[dict[str, Any]],
     trips: Sequence[dict[str, Any]] = (),
+    episodes: Sequence[dict[str, Any]] = (),
+    faults: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Leave behind what a derivation of `day` at `sequence` leaves: the day's rows in Iceberg, and ops.derived."""
-    for name, rows in ((names.DEVICE_DAY_TABLE, device_days), (names.TRIP_TABLE, trips)):
+    made = {
+        names.DEVICE_DAY_TABLE: device_days,
+        names.TRIP_TABLE: trips,
+        names.EPISODE_TABLE: episodes,
+        names.FAULT_DAY_TABLE: faults,
+    }
+    for name, rows in made.items():
         frame = pa.Table.from_pylist(list(rows), schema=SCHEMAS[name])
         table(settings, name).overwrite(frame, overwrite_filter=EqualTo("day", day.isoformat()))
     with connect(settings) as connection:

@@ -10,7 +10,7 @@ from typing import Any
 from dagster import DagsterRunStatus, Definitions, ResourceDefinition, in_process_executor
 
 from assets import keys
-from assets.days import STAGED, TABLES, days_assets
+from assets.days import TABLES, days_assets
 from assets.history import history_asset, history_day_asset
 from assets.landing import landing_spec
 from assets.partitions import FirstPartitions, region_partitions
@@ -216,7 +216,7 @@ def small_definitions(
 ) -> Definitions:
     """A region without dbt: landing to staging, with the real factories and sensors."""
     partitions = region_partitions(region, first)
-    staged = [keys.staged(region.name, table) for table in STAGED]
+    staged = [keys.staged(region.name, table) for table in TABLES]
     derive = [keys.history_day(region.name), *(keys.derived(region.name, table) for table in TABLES), *staged]
     days, marts = f"{region.name}/days", f"{region.name}/marts"
     merge_spec = SensorSpec(f"{region.name}/landing", [keys.history(region.name)], [], resource="merging")

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from contracts.derived import DEVICE_DAY_SCHEMA
+from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, FAULT_DAY_SCHEMA
 from contracts.kpl import aggregate
 from contracts.ledger import (
     LANDED,
@@ -29,6 +29,8 @@ from contracts.ledger import (
 )
 from contracts.names import (
     DEVICE_DAY_TABLE,
+    EPISODE_TABLE,
+    FAULT_DAY_TABLE,
     bucket,
     landing_key,
     leases_table,
@@ -49,8 +51,10 @@ _IDENTITY = ("device_id", "ts", "record_id")
 _MARTS = """
 create table marts.device_day as
 select device_id, day, records, flagged as flagged_records, late as late_records, engine_s, moving_s, idle_s, off_s,
-       distance_gps_km, distance_odometer_km, max_speed_kmh, fuel_l, trips from staging.device_day;
+       unknown_s, distance_gps_km, distance_odometer_km, max_speed_kmh, fuel_l, trips from staging.device_day;
 create table marts.trip as select * from staging.trip;
+create table marts.idling_event as select * from staging.episode where kind = 'idle';
+create table marts.fuel_event as select * from staging.episode where kind in ('refuel', 'fuel_drop');
 create table marts.fleet_day as
 select right(device_id, 1) as fleet_id, day, count(*) as devices_reporting, sum(engine_s) as utilisation_engine_s,
        sum(moving_s) as moving_s, sum(idle_s) as idle_s, sum(distance_gps_km) as distance_gps_km,
@@ -196,8 +200,9 @@ class Scene:
         assert snapshot is not None
         frame = device_days(telemetry.scan().to_arrow(), self.zone)
         days = sorted(set(frame.column("day").to_pylist()))
-        derived = table(self.settings, DEVICE_DAY_TABLE)
-        derived.overwrite(frame.cast(derived.schema().as_arrow()))
+        for name, made in ((DEVICE_DAY_TABLE, frame), *_happened(frame).items()):
+            derived = table(self.settings, name)
+            derived.overwrite(made.cast(derived.schema().as_arrow()))
         mark = "insert into ops.harvest_cursor values ('history.telemetry', %s, %s) on conflict (table_name) do update "
         mark += "set snapshot_id = excluded.snapshot_id, sequence = excluded.sequence"
         self.sql(mark, [snapshot.snapshot_id, snapshot.sequence_number])
@@ -211,7 +216,8 @@ class Scene:
     def load(self, days: list[date]) -> None:
         """Staging by the product's own load; marts as dbt would make them, in the columns that are summed."""
         load_days(self.settings, days)
-        self.sql("drop table if exists marts.device_day, marts.trip, marts.fleet_day, marts.data_completeness_day")
+        made = ("device_day", "trip", "idling_event", "fuel_event", "fleet_day", "data_completeness_day")
+        self.sql(f"drop table if exists {', '.join(f'marts.{name}' for name in made)}")
         self.sql(_MARTS)
         self.sql(_MARTED)
 
@@ -236,6 +242,22 @@ def device_days(rows: pa.Table, zone: str) -> pa.Table:
     size = grouped.height
     columns = [pa.array(made.get(field.name, [0] * size), field.type) for field in DEVICE_DAY_SCHEMA]
     return pa.table(columns, schema=DEVICE_DAY_SCHEMA)
+
+
+def _happened(days: pa.Table) -> dict[str, pa.Table]:
+    """For each device day an episode of idling, a refuel and a fault code, made up."""
+    episodes, faults = [], []
+    for row in days.select(["device_id", "day", "first_ts", "last_ts"]).to_pylist():
+        times = {"start_ts": row["first_ts"], "end_ts": row["last_ts"], "ended": True}
+        seconds = (row["last_ts"] - row["first_ts"]).total_seconds()
+        for kind in ("idle", "refuel"):
+            one = {"episode_id": f"{row['device_id']}-{kind}-{row['day']}", "kind": kind, "duration_s": seconds}
+            episodes.append({"device_id": row["device_id"], "day": row["day"], **times, **one})
+        faults.append(row | {"code": "P0217", "records": 1})
+    return {
+        EPISODE_TABLE: pa.Table.from_pylist(episodes, schema=EPISODE_SCHEMA),
+        FAULT_DAY_TABLE: pa.Table.from_pylist(faults, schema=FAULT_DAY_SCHEMA),
+    }
 
 
 def live_point(client: Any, region: str, row: dict[str, Any]) -> None:

@@ -15,11 +15,22 @@ from marts.dbt import window_arguments
 from marts.load import load_days
 from reconcile.ops import read_ops
 from stack.environments import bi_dsn
-from tests.builders.marts import derive, device_day, empty, fetch, register, run_dbt, start_dbt, trip
+from tests.builders.marts import (
+    derive,
+    device_day,
+    empty,
+    episode,
+    fault_day,
+    fetch,
+    register,
+    run_dbt,
+    start_dbt,
+    trip,
+)
 
 DAYS = [date(2026, 3, 2) + timedelta(days=n) for n in range(3)]
-DAY_MARTS = ("device_day", "trip", "fleet_day", "data_completeness_day")
-MARTS = (*DAY_MARTS, "dim_device", "dim_calendar")
+DAY_MARTS = ("device_day", "trip", "idling_event", "fuel_event", "fleet_day", "data_completeness_day")
+MARTS = (*DAY_MARTS, "fault_episode", "dim_device", "dim_calendar")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +46,9 @@ def region(stack, folder) -> Iterator[RegionSettings]:
     register(settings, "f1", {"a": "bus", "b": "car", "idle": "car"})
     for day in DAYS:
         rows = [device_day("a", day), device_day("b", day, engine_s=0.0, moving_s=0.0), device_day("stray", day)]
-        derive(settings, day, 1, rows, [trip("a", day), trip("stray", day, fuel_l=None)])
+        trips = [trip("a", day), trip("stray", day, fuel_l=None)]
+        happened = [episode("a", day), episode("a", day, "refuel", value=40.0), episode("b", day, "stop")]
+        derive(settings, day, 1, rows, trips, happened, [fault_day("a", day)])
     load_days(settings, due_loads(settings))
     run_dbt(settings, folder, "build")
     yield settings
@@ -84,7 +97,8 @@ def test_each_mart_adds_up_to_what_staging_has(region):
     """By the sums that `reconcile` compares."""
     sums = read_ops(region).sums
     for mart in DAY_MARTS:
-        staged, found = sums["staging.trip" if mart == "trip" else "staging.device_day"], sums[f"marts.{mart}"]
+        source = {"trip": "trip", "idling_event": "episode", "fuel_event": "episode"}.get(mart, "device_day")
+        staged, found = sums[f"staging.{source}"], sums[f"marts.{mart}"]
         assert found.keys() == staged.keys() == set(DAYS)
         assert all(found[day][name] == pytest.approx(staged[day][name]) for day in DAYS for name in found[day])
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.derived import DEVICE_DAY, DEVICE_TYPES, TRIP, UTILISATION_DAY
+from contracts.derived import DEVICE_DAY, DEVICE_TYPES, EPISODE, FAULT_DAY, TRIP, UTILISATION_DAY
 from contracts.regions import WORLD, load_regions
 from contracts.settings import RegionSettings
 from marts import dbt
@@ -64,7 +64,20 @@ def models(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("name", "marts"),
     [
-        ("us", {"dim_device", "dim_calendar", "device_day", "trip", "fleet_day", "data_completeness_day"}),
+        (
+            "us",
+            {
+                "dim_device",
+                "dim_calendar",
+                "device_day",
+                "trip",
+                "idling_event",
+                "fuel_event",
+                "fault_episode",
+                "fleet_day",
+                "data_completeness_day",
+            },
+        ),
         (WORLD, {"utilisation_day", "daily_total"}),
     ],
 )
@@ -86,7 +99,13 @@ def test_every_mart_has_a_contract_and_a_unit_test(manifests):
 
 @pytest.mark.parametrize(
     ("name", "table", "columns"),
-    [("us", "trip", TRIP), ("us", "device_day", DEVICE_DAY), (WORLD, "utilisation_day", UTILISATION_DAY)],
+    [
+        ("us", "trip", TRIP),
+        ("us", "device_day", DEVICE_DAY),
+        ("us", "episode", EPISODE),
+        ("us", "fault_day", FAULT_DAY),
+        (WORLD, "utilisation_day", UTILISATION_DAY),
+    ],
 )
 def test_sources_and_staging_models_have_the_columns_of_the_contract(manifests, name, table, columns):
     source = manifests[name]["sources"][f"source.fleetlake.staging.{table}"]

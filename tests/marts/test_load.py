@@ -14,7 +14,7 @@ from contracts.derived import DEVICE_DAY, TRIP, UTILISATION_DAY
 from contracts.settings import RegionSettings, WorldSettings
 from marts.applied import due_loads, due_marts, mark_applied, staged_sequences
 from marts.load import load_days
-from tests.builders.marts import connect, derive, device_day, empty, fetch, trip
+from tests.builders.marts import connect, derive, device_day, empty, episode, fault_day, fetch, trip
 
 DAY, NEXT = date(2026, 3, 2), date(2026, 3, 3)
 TABLES = """select table_schema, table_name, column_name, data_type, is_nullable from information_schema.columns
@@ -50,13 +50,17 @@ def test_days_are_due_until_loaded_and_again_when_their_rows_differ(region):
 
 def test_staging_holds_what_history_holds(region):
     rows = [device_day("a", DAY, max_speed_kmh=None, fuel_l=0.1 + 0.2), device_day('b"\n,c', DAY)]
-    derive(region, DAY, 1, rows, [trip("a", DAY, start_lat=None)])
+    faults = [fault_day("a", DAY, "SPN 110/FMI 0")]
+    derive(region, DAY, 1, rows, [trip("a", DAY, start_lat=None)], [episode("a", DAY)], faults)
     report = load_days(region, [DAY])
     names = [column.name for column in DEVICE_DAY]
     staged = fetch(region, f"select {', '.join(names)} from staging.device_day order by device_id")
     assert [dict(zip(names, row, strict=True)) for row in staged] == rows
     assert fetch(region, "select trip_id, start_lat, distance_km from staging.trip") == [(f"a/{DAY}", None, 50.0)]
-    assert (report.rows, report.days, report.skipped) == ({"device_day": 2, "trip": 1}, [DAY], [])
+    assert (report.days, report.skipped) == ([DAY], [])
+    assert report.rows == {"device_day": 2, "trip": 1, "episode": 1, "fault_day": 1}
+    assert fetch(region, "select episode_id, value from staging.episode") == [(f"a-idle-{DAY}", None)]
+    assert fetch(region, "select code, records from staging.fault_day") == [("SPN 110/FMI 0", 60)]
     assert fetch(region, "select sequence, rows from ops.applied where target = 'staging'") == [(1, 2)]
 
 

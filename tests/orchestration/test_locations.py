@@ -69,7 +69,8 @@ def test_dagster_validates_a_location(name, tmp_path):
 def test_a_region_has_the_stages_of_the_design_and_nothing_of_another_region(name):
     keys = {key.to_user_string() for key in graph(name).get_all_asset_keys()}
 
-    stages = ["landing", "history", "history_day", "trip", "device_day", "staging/trip", "staging/device_day"]
+    derived = ["trip", "device_day", "episode", "fault_day"]
+    stages = ["landing", "history", "history_day", *derived, *(f"staging/{table}" for table in derived)]
     marts = ["marts/dim_device", "marts/trip", "marts/device_day", "marts/fleet_day", "release/utilisation_day"]
     assert {f"{name}/{stage}" for stage in stages + marts} <= keys
     assert all(key.startswith(f"{name}/") for key in keys)

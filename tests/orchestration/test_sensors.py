@@ -224,7 +224,7 @@ def test_a_person_s_run_over_the_first_partition_derives_the_older_days_too(begu
     process("eu", begun, instance, lambda _: None)
     spark.jobs.clear()
     job = begun.get_job("__ASSET_JOB").get_subset(
-        asset_selection={AssetKey(["eu", table]) for table in ("trip", "device_day", "episode")}
+        asset_selection={AssetKey(["eu", table]) for table in ("trip", "device_day", "episode", "fault_day")}
     )
     one_day = {f"dagster/asset_partition_range_{end}": DAY.isoformat() for end in ("start", "end")}
 

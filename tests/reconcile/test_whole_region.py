@@ -196,6 +196,9 @@ BREAKS = [
     (breaks.edit_fleet_day, "R6", "in marts.fleet_day"),
     (breaks.edit_completeness, "R6", "in marts.data_completeness_day"),
     (breaks.drop_staged_row, "R6", "on 2026-11-02 history.device_day has"),
+    (breaks.edit_staged_episode, "R6", "the sum of duration_s"),
+    (breaks.move_staged_fault, "R6", "history.fault_day has"),
+    (breaks.edit_idling, "R6", "in marts.idling_event"),
 ]
 
 

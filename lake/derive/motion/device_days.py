@@ -2,27 +2,29 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 
 from contracts.columns import TIMESTAMP
-from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, TRIP_SCHEMA
+from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, FAULT_DAY_SCHEMA, TRIP_SCHEMA
 from lake.derive.business_days import ONE_DAY, midnight, noon, overlapping
 from lake.derive.motion.device_day import Derived, derive_device_day
 from lake.derive.motion.episodes import KINDS, Episode
+from lake.derive.motion.faults import SeenFault, of_day, seen_faults
 from lake.derive.motion.moments import Moments, merge_moments
 from lake.derive.motion.readings import Readings, device_starts, in_order, usable
 from lake.derive.motion.rules import TripRules
 from lake.derive.motion.trips import DayBounds, Trip
 
-TRIPS, EPISODES = "trip_rows", "episode_rows"
-MADE_SCHEMA: pa.Schema = DEVICE_DAY_SCHEMA.append(pa.field(TRIPS, pa.list_(pa.struct(list(TRIP_SCHEMA))))).append(
-    pa.field(EPISODES, pa.list_(pa.struct(list(EPISODE_SCHEMA))))
+TRIPS, EPISODES, FAULTS = "trip_rows", "episode_rows", "fault_rows"
+_OF_A_DAY = {TRIPS: TRIP_SCHEMA, EPISODES: EPISODE_SCHEMA, FAULTS: FAULT_DAY_SCHEMA}
+MADE_SCHEMA: pa.Schema = pa.schema(
+    [*DEVICE_DAY_SCHEMA, *(pa.field(name, pa.list_(pa.struct(list(of)))) for name, of in _OF_A_DAY.items())]
 )
-"""What a derivation makes: device days, each with the trips and episodes that belong to it."""
+"""What a derivation makes: device days, each with the trips, episodes and fault days that belong to it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Row = dict[str, Any]
@@ -30,6 +32,15 @@ _ROUNDED = {"distance_km": 6, "distance_gps_km": 6, "distance_odometer_km": 6, "
 _SECONDS = ("engine_s", "moving_s", "idle_s", "off_s", "unknown_s")
 _ROUNDED |= dict.fromkeys((*_SECONDS, "duration_s", "value"), 3)
 """Decimals kept: to the millimetre and the millisecond."""
+
+
+class DeviceReadings(NamedTuple):
+    """What a derivation knows of one device."""
+
+    device_id: str
+    moments: Moments
+    faults: list[SeenFault]
+    """By quarter of an hour, in any order."""
 
 
 class Calendar:
@@ -60,27 +71,31 @@ def derive_table(rows: pa.Table, rules: TripRules, days: Sequence[date] | None =
 
 def derive_ordered(rows: pa.Table, calendar: Calendar, rules: TripRules) -> pa.Table:
     """The same of rows in order: whole devices, one after the other."""
-    return derive_moments(device_moments(rows), calendar, rules)
+    return derive_devices(device_readings(rows), calendar, rules)
 
 
-def derive_moments(devices: Iterable[tuple[str, Moments]], calendar: Calendar, rules: TripRules) -> pa.Table:
-    """The same of each device's moments."""
+def derive_devices(devices: Iterable[DeviceReadings], calendar: Calendar, rules: TripRules) -> pa.Table:
+    """The same of what is known of each device."""
     limits = rules.limits
     made: list[_Row] = []
-    for device, moments in devices:
+    for device_id, moments, faults in devices:
         for place, low, first, after, high in _slices(moments, calendar):
-            around = Moments(*(column[low:high] for column in moments))
-            derived = derive_device_day(around, first - low, after - low, calendar.bounds[place], limits)
-            made.append(_device_day(device, calendar.days[place], derived, around))
+            around, bounds = Moments(*(column[low:high] for column in moments)), calendar.bounds[place]
+            derived = derive_device_day(around, first - low, after - low, bounds, limits)
+            row = _device_day(device_id, calendar.days[place], derived, around)
+            row[FAULTS] = [_fault(device_id, calendar.days[place], fault) for fault in of_day(faults, bounds)]
+            made.append(row)
     return pa.Table.from_pylist(made, schema=MADE_SCHEMA)
 
 
-def device_moments(rows: pa.Table) -> Iterator[tuple[str, Moments]]:
-    """Each device of rows in order, and its moments."""
+def device_readings(rows: pa.Table) -> Iterator[DeviceReadings]:
+    """Each device of rows in order."""
     readings, starts = usable(rows), device_starts(rows)
+    faults = seen_faults(rows, readings.again)
     for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        device_id = rows["device_id"][start].as_py()
         moments = merge_moments(Readings(*(column[start:end] for column in readings)))
-        yield rows["device_id"][start].as_py(), moments
+        yield DeviceReadings(device_id, moments, faults.get(device_id, []))
 
 
 def days_with_rows(rows: pa.Table, rules: TripRules) -> list[date]:
@@ -130,6 +145,11 @@ def _episode(device: str, day: date, episode: Episode, around: Moments) -> _Row:
     row |= {"lat": around.lat[episode.place], "lon": around.lon[episode.place]} if episode.place >= 0 else {}
     seconds = (end - start) / 1e6
     return row | _rounded({"duration_s": seconds, "fuel_l": episode.fuel_l, "value": episode.value})
+
+
+def _fault(device: str, day: date, fault: SeenFault) -> _Row:
+    row = {"device_id": device, "day": day, **fault._asdict()}
+    return row | {name: _instant(row[name]) for name in ("first_ts", "last_ts")}
 
 
 def _rounded(values: dict[str, Any]) -> _Row:

@@ -27,6 +27,7 @@ READ: tuple[str, ...] = (
     "engine_on",
     "fuel_rate_lph",
     "fuel_pct",
+    "fault_codes",
 )
 """The columns of history that derivations read."""
 

@@ -9,20 +9,28 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as fn
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, MOTION_HOUR_SCHEMA, TRIP_SCHEMA
-from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, TRIP_TABLE
+from contracts.derived import (
+    DEVICE_DAY_SCHEMA,
+    EPISODE_SCHEMA,
+    FAULT_DAY_SCHEMA,
+    MOTION_HOUR_SCHEMA,
+    TRIP_SCHEMA,
+)
+from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, FAULT_DAY_TABLE, TRIP_TABLE
 from lake.derive.motion.device_days import (
     EPISODES,
+    FAULTS,
     MADE_SCHEMA,
     TRIPS,
     Calendar,
+    DeviceReadings,
     days_with_rows,
-    derive_moments,
+    derive_devices,
     derive_ordered,
-    device_moments,
+    device_readings,
 )
-from lake.derive.motion.moments import Moments
-from lake.derive.motion.packing import hours_of, pack, unpack
+from lake.derive.motion.faults import as_rows, from_rows, within
+from lake.derive.motion.packing import HOUR_US, hours_of, pack, unpack
 from lake.derive.motion.readings import READ, device_starts, require
 from lake.derive.motion.rules import TripRules
 
@@ -33,7 +41,7 @@ _HOURS_AT_ONCE = 2_000
 
 
 def to_device_days(rows: DataFrame, rules: TripRules, days: Sequence[date] | None = None) -> DataFrame:
-    """Device days with their trips and episodes, in the columns of MADE_SCHEMA.
+    """Device days with their trips, episodes and fault days, in the columns of MADE_SCHEMA.
 
     rows: the columns READ of history, any order. days: those to make, all that have a row if None.
     Raises SchemaMismatch where a column is missing.
@@ -53,8 +61,13 @@ def to_motion_hours(rows: DataFrame) -> DataFrame:
     def packed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for whole in whole_devices(batches):
             made = [
-                {"device_id": device, "hour": hour_us, "moments": pack(hour_us, of_hour)}
-                for device, moments in device_moments(whole)
+                {
+                    "device_id": device_id,
+                    "hour": hour_us,
+                    "moments": pack(hour_us, of_hour),
+                    "faults": as_rows(within(faults, hour_us, hour_us + HOUR_US)),
+                }
+                for device_id, moments, faults in device_readings(whole)
                 for hour_us, of_hour in hours_of(moments)
             ]
             yield from pa.Table.from_pylist(made, schema=MOTION_HOUR_SCHEMA).to_batches()
@@ -69,15 +82,17 @@ def hours_to_device_days(hours: DataFrame, rules: TripRules, days: Sequence[date
     def made(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         calendar = Calendar(days, rules)
         for whole in whole_devices(batches, _HOURS_AT_ONCE):
-            yield from derive_moments(_unpacked(whole), calendar, rules).to_batches()
+            yield from derive_devices(_unpacked(whole), calendar, rules).to_batches()
 
     return ordered.mapInArrow(made, from_arrow_schema(MADE_SCHEMA))
 
 
-def _unpacked(hours: pa.Table) -> Iterator[tuple[str, Moments]]:
+def _unpacked(hours: pa.Table) -> Iterator[DeviceReadings]:
     starts = device_starts(hours).tolist()
     for start, end in pairwise(starts):
-        yield hours["device_id"][start].as_py(), unpack(hours["moments"].slice(start, end - start).to_pylist())
+        own = hours.slice(start, end - start)
+        moments, faults = unpack(own["moments"].to_pylist()), from_rows(own["faults"].to_pylist())
+        yield DeviceReadings(hours["device_id"][start].as_py(), moments, faults)
 
 
 def _by_device(rows: DataFrame) -> DataFrame:
@@ -88,7 +103,11 @@ def _by_device(rows: DataFrame) -> DataFrame:
 
 def split(made: DataFrame) -> dict[str, DataFrame]:
     """The derived tables, by name, of what `to_device_days` made."""
-    lists = ((TRIP_TABLE, TRIPS, TRIP_SCHEMA), (EPISODE_TABLE, EPISODES, EPISODE_SCHEMA))
+    lists = (
+        (TRIP_TABLE, TRIPS, TRIP_SCHEMA),
+        (EPISODE_TABLE, EPISODES, EPISODE_SCHEMA),
+        (FAULT_DAY_TABLE, FAULTS, FAULT_DAY_SCHEMA),
+    )
     listed = {
         name: made.select(fn.explode(column).alias("row")).select("row.*").select(*schema.names)
         for name, column, schema in lists

@@ -4,7 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 
-from contracts.derived import DEVICE_DAY_SCHEMA, EPISODE_SCHEMA, MOTION_HOUR_SCHEMA, TRIP_SCHEMA
+from contracts.derived import (
+    DEVICE_DAY_SCHEMA,
+    EPISODE_SCHEMA,
+    FAULT_DAY_SCHEMA,
+    MOTION_HOUR_SCHEMA,
+    TRIP_SCHEMA,
+)
 from contracts.record import LANDING_SCHEMA
 from lake.iceberg import catalog as catalogs
 from lake.iceberg.tables import ensure_tables, history, table
@@ -23,6 +29,7 @@ def test_tables_have_the_contracts_columns(landing):
         ("history.telemetry", LANDING_SCHEMA),
         ("history.trip", TRIP_SCHEMA),
         ("history.episode", EPISODE_SCHEMA),
+        ("history.fault_day", FAULT_DAY_SCHEMA),
         ("history.device_day", DEVICE_DAY_SCHEMA),
         ("history.motion_hour", MOTION_HOUR_SCHEMA),
     ):

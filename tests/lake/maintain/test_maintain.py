@@ -115,6 +115,7 @@ def test_health_is_kept_for_each_table(spark, landing):
         "history.telemetry",
         "history.trip",
         "history.episode",
+        "history.fault_day",
         "history.device_day",
         "history.motion_hour",
     }

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, HISTORY_TABLE, TRIP_TABLE
+from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, FAULT_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE
 from contracts.settings import RegionSettings
 from lake.iceberg.catalog import catalog
 from lake.job_environment import job_environment
@@ -22,7 +22,7 @@ from tests.builders.stack import eventually, state_parent
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 MERGE, DERIVE = MergeLanding("us", [NOON]), DeriveDays("us", [NOON.date()], again=True)
 ROWS = [row for device in "abc" for row in drive(device, NOON, 300)]
-TABLES = (HISTORY_TABLE, TRIP_TABLE, EPISODE_TABLE, DEVICE_DAY_TABLE)
+TABLES = (HISTORY_TABLE, TRIP_TABLE, EPISODE_TABLE, FAULT_DAY_TABLE, DEVICE_DAY_TABLE)
 Rows = dict[str, list[str]]
 
 

@@ -1,0 +1,16 @@
+with source as (
+    select * from {{ source('staging', 'fault_day') }}
+),
+
+renamed as (
+    select
+        device_id,
+        day,
+        code,
+        first_ts,
+        last_ts,
+        records
+    from source
+)
+
+select * from renamed
