@@ -29,6 +29,10 @@ class BadPacking(BadAggregate):
     """A compressed record does not decompress, or becomes too large."""
 
 
+class UnpackedTooLarge(BadPacking):
+    """A compressed record becomes too large."""
+
+
 def users_in(data: bytes, packings: Iterable[str] = ()) -> Sequence[bytes]:
     """The user records of a Kinesis record, in their order. Raises BadAggregate where it has to be taken whole."""
     parts = deaggregate(data) if is_aggregate(data) else [data]
@@ -43,9 +47,12 @@ def users_in(data: bytes, packings: Iterable[str] = ()) -> Sequence[bytes]:
     return users
 
 
-def decompressed(data: bytes, packings: Iterable[str]) -> bytes:
-    """The bytes within, where they are compressed in a way that is unpacked; else the bytes. Raises BadPacking."""
-    limit = min(MAX_UNPACKED_BYTES, max(_SMALL, MAX_GROWTH * len(data)))
+def decompressed(data: bytes, packings: Iterable[str], most: int = MAX_UNPACKED_BYTES) -> bytes:
+    """The bytes within, where they are compressed in a way that is unpacked; else the bytes. Raises BadPacking.
+
+    No more than `most` bytes are unpacked, whatever is within.
+    """
+    limit = min(most, max(_SMALL, MAX_GROWTH * len(data)))
     if GZIP in packings and data.startswith(MAGICS[GZIP]):
         return _gunzipped(data, limit)
     if ZSTD in packings and data.startswith(MAGICS[ZSTD]):
@@ -91,5 +98,5 @@ def _gunzipped(data: bytes, limit: int) -> bytes:
 
 def _bounded(out: bytes, limit: int, kind: str) -> bytes:
     if len(out) > limit:
-        raise BadPacking(f"{kind}: unpacked it exceeds {limit} bytes")
+        raise UnpackedTooLarge(f"{kind}: unpacked it exceeds {limit} bytes")
     return out

@@ -9,11 +9,11 @@ from typing import Any, cast
 from gateway.connections.gate import Gate
 from gateway.connections.sessions import Sessions
 from gateway.identity.model import Identity
+from gateway.mqtt.inbound import Delivery
 from gateway.mqtt.packets import Connect
 from gateway.mqtt.reasons import Reason
 from gateway.mqtt.session import (
     ConnectReceived,
-    Delivery,
     Ended,
     MessageReceived,
     ServerSession,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -18,19 +19,28 @@ SERVER = "fleetlake"
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectionEvents:
+    """Called as a connection begins and ends, and with status and source where a request was refused unread."""
+
+    opened: Callable[[], None]
+    closed: Callable[[], None]
+    refused: Callable[[int, str], None]
+
+
 class TimedHandler(RequestHandler):
     """One HTTP connection: a request's head has to arrive within the keep-alive time, or is answered 408."""
 
-    def __init__(self, *args: Any, closed: Callable[[], None], opened: Callable[[], None], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, events: ConnectionEvents, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._closed, self._opened = closed, opened
+        self._events = events
         self._is_open = self._begun = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The handshake is done."""
         super().connection_made(transport)
         self._is_open = True
-        self._opened()
+        self._events.opened()
 
     def data_received(self, data: bytes) -> None:
         """Part of a head, or of a body."""
@@ -44,12 +54,13 @@ class TimedHandler(RequestHandler):
         super().connection_lost(exc)
         if self._is_open:
             self._is_open = False
-            self._closed()
+            self._events.closed()
 
     def _process_keepalive(self) -> None:
         waits = self._waiter is not None and not self._waiter.done()
         is_due = self._loop.time() >= self._next_keepalive_close_time
         if self._begun and waits and is_due and self.transport is not None:
+            self._events.refused(408, self._source())
             self.transport.write(_TOO_LATE)
         super()._process_keepalive()
 
@@ -61,18 +72,23 @@ class TimedHandler(RequestHandler):
             status = 414 if exc.args[1:2] == (MAX_LINE,) else 431
         if status >= 500 and exc is not None:  # noqa: PLR2004
             self.log_exception("gateway.http_failed", exc_info=exc)
+        self._events.refused(status, self._source())
         response = web.Response(status=status, text=f"{status}\n", headers={"Server": SERVER})
         response.force_close()
         return response
+
+    def _source(self) -> str:
+        peer = self.transport.get_extra_info("peername") if self.transport is not None else None
+        return str(peer[0]) if peer else ""
 
 
 class HttpServer(web.Server):
     """Makes a TimedHandler a connection."""
 
-    def __init__(self, handler: Any, *, closed: Callable[[], None], opened: Callable[[], None], **kwargs: Any) -> None:
+    def __init__(self, handler: Any, events: ConnectionEvents, **kwargs: Any) -> None:
         super().__init__(handler, **kwargs)
-        self._closed, self._opened = closed, opened
+        self._events = events
 
     def __call__(self) -> RequestHandler:
         """A protocol for a new connection."""
-        return TimedHandler(self, loop=self._loop, closed=self._closed, opened=self._opened, **self._kwargs)
+        return TimedHandler(self, loop=self._loop, events=self._events, **self._kwargs)

@@ -3,7 +3,8 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import ceil
 from typing import Any
 
@@ -12,9 +13,9 @@ from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from contracts.names import GZIP, ZSTD
-from contracts.packing import MAGICS, BadPacking, decompressed
+from contracts.packing import MAGICS, BadPacking, UnpackedTooLarge, decompressed
 from gateway.connections.gate import Gate
-from gateway.http.protocol import MAX_FIELD, MAX_HEADERS, MAX_LINE, SERVER, HttpServer
+from gateway.http.protocol import MAX_FIELD, MAX_HEADERS, MAX_LINE, SERVER, ConnectionEvents, HttpServer
 from gateway.identity.model import Identity
 from gateway.intake.payload import check_record, records_of
 from gateway.refusals import Refusal, Refused
@@ -45,8 +46,7 @@ class Telemetry:
 
         return HttpServer(
             self.handle,
-            closed=closed,
-            opened=connections.inc,
+            ConnectionEvents(opened=connections.inc, closed=closed, refused=self._unread),
             access_log=None,
             keepalive_timeout=self._settings.request_time_s,
             lingering_time=0,
@@ -59,8 +59,10 @@ class Telemetry:
     async def handle(self, request: BaseRequest) -> web.StreamResponse:
         """One request's response."""
         if request.path != PATH:
+            self._unread(404, str(request.remote or ""))
             return _said(404, "not_found", f"there is {PATH}, for POST")
         if request.method != "POST":
+            self._unread(405, str(request.remote or ""))
             return _said(405, "method_not_allowed", f"{PATH} takes POST", Allow="POST")
         try:
             return await self._post(request)
@@ -68,16 +70,14 @@ class Telemetry:
             return _refused(refused)
 
     async def _post(self, request: BaseRequest) -> web.StreamResponse:
-        encoding = _checked_headers(request)
+        with self._noted(None, str(request.remote or "")):
+            encoding = _checked_headers(request)
         identity = await self._identify(request)
-        if self._gate.intake.full:
-            raise Refused(Refusal.BUSY, "the process holds as much as it may; send again in a second")
-        if (request.content_length or 0) > self._most:
-            raise Refused(Refusal.TOO_LARGE, f"the body exceeds {self._most} bytes")
         try:
-            async with asyncio.timeout(self._settings.request_time_s):
+            with self._noted(identity):
                 body = await self._body(request)
         except TimeoutError:
+            self._unread(408, str(request.remote or ""))
             return _said(408, "request_timeout", "the body did not arrive in time", Connection="close")
         wait_s = self._gate.limits.message_wait_s(identity, len(body))
         if wait_s:
@@ -85,7 +85,9 @@ class Telemetry:
             self._note(refused, identity)
             return _refused(refused, retry_after_s=wait_s)
         self._gate.metrics.message(PROTOCOL, len(body))
-        return await self._put(identity, _unpacked(body, encoding, self._most))
+        with self._noted(identity):
+            records = records_of(_unpacked(body, encoding, self._most))
+        return await self._put(identity, records)
 
     async def _identify(self, request: BaseRequest) -> Identity:
         name, secret = _credential(request.headers.get("Authorization", ""))
@@ -98,6 +100,15 @@ class Telemetry:
         )
 
     async def _body(self, request: BaseRequest) -> bytes:
+        """The body, within its time and size. Raises TimeoutError, Refused."""
+        if self._gate.intake.full:
+            raise Refused(Refusal.BUSY, "the process holds as much as it may; send again in a second")
+        if (request.content_length or 0) > self._most:
+            raise Refused(Refusal.TOO_LARGE, f"the body exceeds {self._most} bytes")
+        async with asyncio.timeout(self._settings.request_time_s):
+            return await self._read(request)
+
+    async def _read(self, request: BaseRequest) -> bytes:
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
@@ -108,14 +119,9 @@ class Telemetry:
                 raise Refused(Refusal.TOO_LARGE, f"the body exceeds {self._most} bytes")
         return bytes(body)
 
-    async def _put(self, identity: Identity, body: bytes) -> web.StreamResponse:
+    async def _put(self, identity: Identity, records: Sequence[bytes]) -> web.StreamResponse:
         """Put what may be put; the answer says which records were not."""
-        try:
-            records = records_of(body)
-            good, refused = _checked(records, identity)
-        except Refused as whole:
-            self._note(whole, identity)
-            raise
+        good, refused = _checked(records, identity)
         for _, one in refused:
             self._note(one, identity)
         if not good:
@@ -137,6 +143,22 @@ class Telemetry:
         refused = await done
         if refused is not None:
             raise refused
+
+    def _unread(self, status: int, source: str) -> None:
+        """Count, and say within bounds, that a request was refused before anybody looked at its records."""
+        label = f"http_{status}"
+        self._gate.metrics.refused.labels(label).inc()
+        self._gate.refusals.line("gateway.refused", label, protocol=PROTOCOL, source=source)
+
+    @contextmanager
+    def _noted(self, identity: Identity | None, source: str = "") -> Iterator[None]:
+        """A refusal of the request within is counted, said, and kept for the device where it is known."""
+        try:
+            yield
+        except Refused as refused:
+            device_id = None if identity is None else identity.device_id
+            self._gate.refusals.note(refused, PROTOCOL, device_id, source)
+            raise
 
     def _note(self, refused: Refused, identity: Identity) -> None:
         self._gate.refusals.note(refused, PROTOCOL, identity.device_id)
@@ -174,12 +196,11 @@ def _unpacked(body: bytes, encoding: str, most: int) -> bytes:
     if not body.startswith(MAGICS[encoding]):
         raise Refused(Refusal.BAD_PAYLOAD, f"the body is not {encoding}")
     try:
-        found = decompressed(body, (encoding,))
+        return decompressed(body, (encoding,), most)
+    except UnpackedTooLarge as error:
+        raise Refused(Refusal.TOO_LARGE, f"the body is too large: {error}") from None
     except BadPacking as error:
         raise Refused(Refusal.BAD_PAYLOAD, f"the body does not decompress: {error}") from None
-    if len(found) > most:
-        raise Refused(Refusal.TOO_LARGE, f"the decompressed body exceeds {most} bytes")
-    return found
 
 
 def _checked(records: Sequence[bytes], identity: Identity) -> tuple[list[bytes], list[tuple[int, Refused]]]:

@@ -26,6 +26,7 @@ MAX_QOS = 2
 _RESERVED_FLAGS = {Kind.PUBREL: 2, Kind.SUBSCRIBE: 2, Kind.UNSUBSCRIBE: 2}
 """Flags that a packet's first byte must have (2.1.3); 0 for all others but PUBLISH."""
 _CLEAN, _WILL, _WILL_RETAIN, _PASSWORD, _USER_NAME = 0x02, 0x04, 0x20, 0x40, 0x80
+_NO_LOCAL = 0x04
 _V5_ONLY = (Kind.AUTH,)
 
 
@@ -53,9 +54,7 @@ def _publish(flags: int, reader: Reader, version: Version) -> Publish:
         raise malformed("there is no QoS 3")
     if flags & 8 and not qos:
         raise malformed("a PUBLISH of QoS 0 is marked as sent again")
-    topic = reader.text()
-    if "+" in topic or "#" in topic:
-        raise MqttError(Reason.TOPIC_NAME_INVALID, "a topic name holds a wildcard")
+    topic = _topic_name(reader)
     packet_id = _packet_id(reader) if qos else 0
     properties = read_properties(reader, Kind.PUBLISH) if version is Version.V5 else {}
     return Publish(topic, reader.rest(), qos, packet_id, bool(flags & 1), bool(flags & 8), properties)
@@ -96,7 +95,10 @@ def _will(reader: Reader, flags: int, version: Version) -> Will | None:
     if qos > MAX_QOS:
         raise malformed("there is no QoS 3")
     properties = _properties(reader, Kind.WILL, version)
-    return Will(reader.text(), reader.binary(), qos, bool(flags & _WILL_RETAIN), properties)
+    topic = _topic_name(reader)
+    if not topic:
+        raise MqttError(Reason.TOPIC_NAME_INVALID, "the will's topic name is empty")
+    return Will(topic, reader.binary(), qos, bool(flags & _WILL_RETAIN), properties)
 
 
 def _connack(reader: Reader, kind: Kind, version: Version) -> ConnAck:
@@ -125,6 +127,8 @@ def _subscribe(reader: Reader, kind: Kind, version: Version) -> Subscribe:
         topic, options = reader.text(), reader.byte()
         if options & 3 > MAX_QOS or options >> (6 if version is Version.V5 else 2) or options >> 4 & 3 > MAX_QOS:
             raise malformed(f"subscription options {options}")
+        if options & _NO_LOCAL and topic.startswith("$share/"):
+            raise protocol_error("a shared subscription with No Local")
         filters.append((topic, options))
     if not filters:
         raise protocol_error("a SUBSCRIBE without filters")
@@ -162,6 +166,13 @@ def _auth(reader: Reader, kind: Kind, _: Version) -> Auth:
     if not reader.left:
         return Auth()
     return Auth(reader.byte(), read_properties(reader, kind) if reader.left else {})
+
+
+def _topic_name(reader: Reader) -> str:
+    topic = reader.text()
+    if "+" in topic or "#" in topic:
+        raise MqttError(Reason.TOPIC_NAME_INVALID, "a topic name holds a wildcard")
+    return topic
 
 
 def _packet_id(reader: Reader) -> int:

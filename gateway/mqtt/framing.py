@@ -32,6 +32,11 @@ class Framer:
         """Bytes that are not read yet."""
         return len(self._buffer) - self._at
 
+    @property
+    def next_first(self) -> int | None:
+        """The first byte of the next packet, whole or not; None where nothing is buffered."""
+        return self._buffer[self._at] if self.buffered else None
+
     def feed(self, data: bytes) -> None:
         """Add received bytes."""
         self._buffer = self._buffer[self._at :] + data if self.buffered else data

@@ -109,11 +109,15 @@ def _positive(value: int) -> bool:
     return value > 0
 
 
+def _no_wildcard(value: str) -> bool:
+    return "+" not in value and "#" not in value
+
+
 PROPERTIES: dict[Property, _Form] = {
     Property.PAYLOAD_FORMAT: _form("byte", Kind.PUBLISH, Kind.WILL, is_valid=_flag),
     Property.MESSAGE_EXPIRY: _form("four", Kind.PUBLISH, Kind.WILL),
     Property.CONTENT_TYPE: _form("text", Kind.PUBLISH, Kind.WILL),
-    Property.RESPONSE_TOPIC: _form("text", Kind.PUBLISH, Kind.WILL),
+    Property.RESPONSE_TOPIC: _form("text", Kind.PUBLISH, Kind.WILL, is_valid=_no_wildcard),
     Property.CORRELATION_DATA: _form("binary", Kind.PUBLISH, Kind.WILL),
     Property.SUBSCRIPTION_IDENTIFIER: _form("length", Kind.SUBSCRIBE, is_valid=_positive),
     Property.SESSION_EXPIRY: _form("four", *_OPEN, Kind.DISCONNECT),

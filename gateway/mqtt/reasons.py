@@ -44,10 +44,18 @@ class Reason(IntEnum):
         return self.name.lower()
 
 
+ACK_REASONS = frozenset(
+    {
+        *(Reason.SUCCESS, Reason.UNSPECIFIED_ERROR, Reason.IMPLEMENTATION_SPECIFIC_ERROR, Reason.NOT_AUTHORIZED),
+        *(Reason.TOPIC_NAME_INVALID, Reason.QUOTA_EXCEEDED, Reason.PAYLOAD_FORMAT_INVALID),
+    }
+)
+"""What PUBACK and PUBREC may say (3.4.2.1); all else is said as 0x83, with its words."""
 RETURN_CODES = {
     Reason.SUCCESS: 0,
     Reason.UNSUPPORTED_PROTOCOL_VERSION: 1,
     Reason.CLIENT_IDENTIFIER_NOT_VALID: 2,
+    Reason.UNSPECIFIED_ERROR: 3,
     Reason.SERVER_UNAVAILABLE: 3,
     Reason.SERVER_BUSY: 3,
     Reason.SERVER_SHUTTING_DOWN: 3,

@@ -6,7 +6,6 @@ session.accept(...), session.settle(delivery, ...), session.end(...)
 transport.write(session.data_to_send())
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -15,6 +14,7 @@ from typing import Any
 from gateway.mqtt.decode import decode
 from gateway.mqtt.encode import encode
 from gateway.mqtt.framing import Framer
+from gateway.mqtt.inbound import Delivery, Inbound
 from gateway.mqtt.packets import (
     Ack,
     Auth,
@@ -30,10 +30,8 @@ from gateway.mqtt.packets import (
     Version,
 )
 from gateway.mqtt.properties import Kind, Properties, Property
-from gateway.mqtt.reasons import MqttError, Reason, protocol_error
+from gateway.mqtt.reasons import ACK_REASONS, MqttError, Reason, protocol_error
 
-MOST_UNRELEASED = 1_000
-"""Messages of QoS 2 whose PUBREL may be outstanding."""
 _CONNECT = Kind.CONNECT << 4
 _FAILURE_3_1_1 = 0x80
 """SUBACK of a refused filter in 3.1.1 (3.9.3)."""
@@ -59,19 +57,6 @@ class State(Enum):
     AUTHENTICATING = auto()
     CONNECTED = auto()
     ENDED = auto()
-
-
-@dataclass(slots=True, eq=False)
-class Delivery:
-    """One received message, until it is settled."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    packet_id: int
-    outcome: Reason | None = None
-    """None until it is settled."""
-    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +91,7 @@ class ServerSession:
     Promises
     - Whatever bytes come, nothing is raised but what the caller did wrong; a broken rule makes `Ended`.
     - PUBACK and PUBREC leave in the order of their PUBLISH (4.6), each only after its delivery was settled.
-    - No more deliveries are open than the receive maximum: further packets wait in the buffer (`window_full`), so
+    - No more deliveries are open than the receive maximum: a further PUBLISH waits in the buffer (`window_full`), so
       that a client that ignores it is slowed, not cut.
     """
 
@@ -117,24 +102,28 @@ class ServerSession:
         self._limits = limits
         self._framer = Framer(limits.packet_bytes)
         self._out: list[bytes] = []
-        self._open = 0
-        self._unanswered: deque[Delivery] = deque()
-        self._unreleased: set[int] = set()
-        self._aliases: dict[int, str] = {}
+        self._inbound = Inbound(limits.receive_maximum, limits.topic_aliases)
         self._client_packet_bytes = 0
+        self._asked_expiry_s = 0
         self._tells_reasons = True
         self._names_keep_alive = False
         self._ended: Ended | None = None
 
     @property
     def window_full(self) -> bool:
-        """Whether the client has to wait for answers; do not read on."""
-        return self._open >= self._limits.receive_maximum
+        """Whether a message is there that has to wait for answers to earlier ones; do not read on.
+
+        All other packets are handled while as many messages are open as may be (4.9).
+        """
+        if not self._inbound.is_full:
+            return False
+        first = self._framer.next_first
+        return first is not None and first >> 4 == Kind.PUBLISH
 
     @property
     def open_deliveries(self) -> int:
         """Messages that are not settled."""
-        return self._open
+        return self._inbound.open
 
     def receive_data(self, data: bytes) -> None:
         """Take received bytes."""
@@ -189,18 +178,13 @@ class ServerSession:
         """Say what became of a message. In 3.1.1, which has no refusal of a message, a refusal ends the session."""
         if delivery.outcome is not None:
             return
-        delivery.outcome, delivery.text = outcome, text
-        self._open -= 1
+        self._inbound.settle(delivery, outcome, text)
         if self.state is not State.CONNECTED:
             return
         if outcome and self.version is Version.V3_1_1:
             self._end(outcome, text)
-            return
-        if delivery.qos == 1 and len(self._unanswered) == 1:
-            self._unanswered.clear()
-            self._answer(delivery)
-        elif delivery.qos:
-            self._answer_in_order()
+        else:
+            self._answer_what_is_due()
 
     def end(self, reason: Reason, text: str = "") -> None:
         """End the session from this side. A client of 5 is told why."""
@@ -226,6 +210,7 @@ class ServerSession:
         self.state = State.AUTHENTICATING
         self._tells_reasons = packet.properties.get(Property.REQUEST_PROBLEM_INFORMATION, 1) == 1
         self._client_packet_bytes = packet.properties.get(Property.MAXIMUM_PACKET_SIZE, 0)
+        self._asked_expiry_s = packet.properties.get(Property.SESSION_EXPIRY, 0)
         self._check(packet)
         longest = self._limits.longest_keep_alive_s
         asked = packet.keep_alive_s or longest
@@ -267,45 +252,16 @@ class ServerSession:
         return offer
 
     def _publish(self, packet: Publish) -> Event | None:
-        if self.version is Version.V5:
-            self._check_publish(packet)
-        if packet.qos == 2 and packet.packet_id in self._unreleased:  # noqa: PLR2004
-            # Sent again before its PUBREL: it is on the stream already (3.1.1: 4.3.3).
-            self._send(Ack(Kind.PUBREC, packet.packet_id))
-            return None
-        if not packet.topic:
-            raise MqttError(Reason.TOPIC_NAME_INVALID, "the topic name is empty")
-        delivery = Delivery(packet.topic, packet.payload, packet.qos, packet.packet_id)
-        self._open += 1
-        if packet.qos:
-            self._unanswered.append(delivery)
-        return MessageReceived(delivery)
-
-    def _check_publish(self, packet: Publish) -> None:
-        """What 5 forbids, with the topic put in place of its alias (3.3.2.3.4)."""
-        if packet.retain:
-            raise MqttError(Reason.RETAIN_NOT_SUPPORTED, "nothing is retained here")
-        if packet.qos > 1:
-            raise MqttError(Reason.QOS_NOT_SUPPORTED, "QoS 2 is not offered")
-        alias = packet.properties.get(Property.TOPIC_ALIAS)
-        if alias is None:
-            if not packet.topic:
-                raise protocol_error("neither topic nor alias")
-            return
-        if not 0 < alias <= self._limits.topic_aliases:
-            raise MqttError(Reason.TOPIC_ALIAS_INVALID, f"topic alias {alias}")
-        if packet.topic:
-            self._aliases[alias] = packet.topic
-        elif alias in self._aliases:
-            packet.topic = self._aliases[alias]
-        else:
-            raise protocol_error(f"topic alias {alias} has no topic yet")
+        delivery = self._inbound.receive(packet, self.version)
+        if delivery is not None:
+            return MessageReceived(delivery)
+        self._answer_what_is_due()
+        return None
 
     def _release(self, packet: Ack) -> None:
         if packet.kind is not Kind.PUBREL:
             raise protocol_error(f"a {packet.kind.name} for a message that was never sent")
-        known = packet.packet_id in self._unreleased
-        self._unreleased.discard(packet.packet_id)
+        known = self._inbound.release(packet.packet_id)
         reason = Reason.SUCCESS if known else Reason.PACKET_IDENTIFIER_NOT_FOUND
         self._send(Ack(Kind.PUBCOMP, packet.packet_id, reason))
 
@@ -323,28 +279,26 @@ class ServerSession:
         self._out.append(_PINGRESP)
 
     def _goodbye(self, packet: Disconnect) -> Ended:
+        if packet.properties.get(Property.SESSION_EXPIRY) and not self._asked_expiry_s:
+            # 3.14.2.2.2: what CONNECT did not ask for cannot begin with the end.
+            raise protocol_error("a session expiry interval, where CONNECT had none")
         self.state = State.ENDED
         return Ended(Reason.SUCCESS, f"the client ended with 0x{packet.reason:02X}", by_client=True)
 
     def _again(self, _: Packet) -> None:
         raise protocol_error("a second CONNECT, or AUTH without a method")
 
-    def _answer_in_order(self) -> None:
-        while self._unanswered and self._unanswered[0].outcome is not None:
-            self._answer(self._unanswered.popleft())
-
-    def _answer(self, delivery: Delivery) -> None:
-        reason = delivery.outcome or Reason.SUCCESS
-        if delivery.qos == 1:
-            made = None if reason else _PUBACK.get(delivery.packet_id)
+    def _answer_what_is_due(self) -> None:
+        for delivery in self._inbound.due():
+            reason = delivery.outcome or Reason.SUCCESS
+            made = _PUBACK.get(delivery.packet_id) if delivery.qos == 1 and not reason else None
             if made is not None:
                 self._out.append(made)
-                return
-            self._send(Ack(Kind.PUBACK, delivery.packet_id, reason, self._explained(delivery.text)))
-            return
-        self._unreleased.add(delivery.packet_id)
-        self._send(Ack(Kind.PUBREC, delivery.packet_id))
-        if len(self._unreleased) > MOST_UNRELEASED:
+                continue
+            kind = Kind.PUBACK if delivery.qos == 1 else Kind.PUBREC
+            code = reason if reason in ACK_REASONS else Reason.IMPLEMENTATION_SPECIFIC_ERROR
+            self._send(Ack(kind, delivery.packet_id, code, self._explained(delivery.text)))
+        if self._inbound.unreleased_too_many:
             self._end(Reason.QUOTA_EXCEEDED, "too many messages of QoS 2 wait for their PUBREL")
 
     def _explained(self, text: str) -> Properties:

@@ -25,7 +25,8 @@ from gateway.mqtt.properties import PROPERTIES, Kind, Property
 from gateway.mqtt.reasons import REASONS_OF_RETURN_CODES, Reason
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
-TOPIC = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0+#"), max_size=20)
+_NAMES = st.characters(exclude_categories=["Cs"], exclude_characters="\0+#")
+TOPIC = st.text(_NAMES, max_size=20)
 DATA = st.binary(max_size=40)
 PACKET_ID = st.integers(1, 65_535)
 QOS = st.integers(0, 2)
@@ -41,11 +42,12 @@ _VALUES: dict[Property, st.SearchStrategy[Any]] = {
     Property.TOPIC_ALIAS_MAXIMUM: st.integers(0, 65_535),
     Property.TOPIC_ALIAS: _SMALL,
     Property.CORRELATION_DATA: DATA,
+    Property.RESPONSE_TOPIC: TOPIC,
     Property.AUTHENTICATION_DATA: DATA,
     Property.USER_PROPERTY: st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=3),
     **dict.fromkeys(
         (
-            *(Property.CONTENT_TYPE, Property.RESPONSE_TOPIC, Property.ASSIGNED_CLIENT_ID, Property.REASON_STRING),
+            *(Property.CONTENT_TYPE, Property.ASSIGNED_CLIENT_ID, Property.REASON_STRING),
             *(Property.AUTHENTICATION_METHOD, Property.RESPONSE_INFORMATION, Property.SERVER_REFERENCE),
         ),
         TEXT,
@@ -64,7 +66,9 @@ def properties(kind: Kind, version: Version) -> st.SearchStrategy[dict[Property,
 
 @st.composite
 def connects(draw: st.DrawFn, version: Version) -> Connect:
-    will = st.builds(Will, TOPIC, DATA, QOS, st.booleans(), properties(Kind.WILL, version))
+    will = st.builds(
+        Will, st.text(_NAMES, min_size=1, max_size=20), DATA, QOS, st.booleans(), properties(Kind.WILL, version)
+    )
     user = draw(st.none() | TEXT)
     password = draw(st.none() | DATA) if user is not None or version is Version.V5 else None
     return Connect(

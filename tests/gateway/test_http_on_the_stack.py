@@ -96,7 +96,7 @@ def test_each_refusal_has_its_status(ground: Ground) -> None:
     assert status(Content_Encoding="br") == 415
     assert status(Content_Encoding="gzip") == 400
     assert status(b" " * (1 << 20) + record) == 413
-    assert status(gzip.compress(b" " * (30 << 20)), Content_Encoding="gzip") in (400, 413)
+    assert status(gzip.compress(b" " * (30 << 20)), Content_Encoding="gzip") == 413
     assert send(ground, "strict", token, record)[0] == 202
 
 

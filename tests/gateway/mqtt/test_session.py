@@ -1,20 +1,16 @@
 """The server's side of a connection: who may come in, in which order answers leave, and how a session ends."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.mqtt.client import ClientSession
-from gateway.mqtt.decode import decode
 from gateway.mqtt.encode import encode
-from gateway.mqtt.framing import Framer
+from gateway.mqtt.inbound import MOST_UNRELEASED, Delivery
 from gateway.mqtt.packets import (
     Ack,
     ConnAck,
     Disconnect,
-    Packet,
     Ping,
     Subscribe,
     Subscribed,
@@ -25,42 +21,17 @@ from gateway.mqtt.packets import (
 from gateway.mqtt.properties import Kind, Property
 from gateway.mqtt.reasons import Reason
 from gateway.mqtt.session import (
-    MOST_UNRELEASED,
     ConnectReceived,
-    Delivery,
     Ended,
     MessageReceived,
     ServerSession,
     SessionLimits,
 )
 from tests.builders.mqtt import connect, packets, publish
+from tests.builders.mqtt_session import connected, deliveries, events, sent
 
 BOTH = pytest.mark.parametrize("version", list(Version), ids=["3.1.1", "5"])
 OLD, NEW = Version.V3_1_1, Version.V5
-
-
-def connected(version: Version = NEW, limits: SessionLimits | None = None, **fields: Any) -> ServerSession:
-    session = ServerSession(limits or SessionLimits())
-    session.receive_data(connect(version, **fields))
-    assert isinstance(session.next_event(), ConnectReceived)
-    session.accept()
-    assert isinstance(sent(session)[0], ConnAck)
-    return session
-
-
-def sent(session: ServerSession) -> list[Packet]:
-    framer = Framer(1 << 20)
-    framer.feed(session.data_to_send())
-    return [decode(frame, session.version) for frame in iter(framer.next, None)]
-
-
-def events(session: ServerSession, data: bytes = b"") -> list[Any]:
-    session.receive_data(data)
-    return list(iter(session.next_event, None))
-
-
-def deliveries(session: ServerSession, data: bytes) -> list[Delivery]:
-    return [event.delivery for event in events(session, data) if isinstance(event, MessageReceived)]
 
 
 @BOTH
