@@ -3,6 +3,9 @@
 FLEETLAKE_BENCH_GATEWAY_DEVICES (400) connect; FLEETLAKE_BENCH_GATEWAY_S (10) is how long each load runs. The load comes
 from this process, on the same machine; what is measured is the gateway process's own CPU time and memory, from /proc.
 Every message waits for PutRecords on the embedded Kinesis, so messages/s are the stack's as much as the gateway's.
+
+Then devices are revoked, all connections break at once, and all around the gateway does: FLEETLAKE_BENCH_GATEWAY_PARTS
+(cost,revocation,storm,fire) chooses; each part's settings are in its module in bench/access/.
 """
 
 import asyncio
@@ -23,8 +26,12 @@ import psutil
 import uvloop
 
 import stack
+from bench.access.fire import fire_rows
+from bench.access.revocation import revocation_rows
+from bench.access.storm import storm_rows
 from bench.one_region import REGION, stack_of_one_region
 from bench.rows import Row
+from contracts.errors import Misuse
 from contracts.settings import RegionSettings
 from gateway.admin.devices import NewDevice, add, add_ca, make_token
 from gateway.identity.laptop import device_files, fleet_authority, folder_of, server_files
@@ -66,10 +73,22 @@ class _Load:
 
 
 def run() -> list[Row]:
+    """The parts that are chosen, each on a stack of its own; raises where a promise is broken."""
+    parts = {"cost": _cost, "revocation": revocation_rows, "storm": storm_rows, "fire": fire_rows}
+    rows: list[Row] = []
+    for name in os.environ.get("FLEETLAKE_BENCH_GATEWAY_PARTS", ",".join(parts)).split(","):
+        if name not in parts:
+            raise Misuse(f"FLEETLAKE_BENCH_GATEWAY_PARTS: there is no part {name!r}; there are {', '.join(parts)}")
+        with stack_of_one_region(SHARDS) as state:
+            rows += parts[name](state)
+    return rows
+
+
+def _cost(state: Path) -> list[Row]:
     """One process, plain and with client certificates; raises where a message is refused."""
     devices = int(os.environ.get("FLEETLAKE_BENCH_GATEWAY_DEVICES", "400"))
     seconds = float(os.environ.get("FLEETLAKE_BENCH_GATEWAY_S", "10"))
-    with stack_of_one_region(SHARDS) as state, _gateway(state) as (settings, process, ports):
+    with _gateway(state) as (settings, process, ports):
         bench = _Bench(settings, process, ports, devices)
         plain = uvloop.run(bench.load(seconds, tls=False))
         handshakes_s, handshake_cpu_ms, kb = uvloop.run(bench.connect(devices))

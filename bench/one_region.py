@@ -23,8 +23,8 @@ def stack_of_one_region(shards: int = 1, buckets: int = 2) -> Iterator[Path]:
     """A stack with one region; yields its state folder. buckets: of history's partitions."""
     with tempfile.TemporaryDirectory(prefix="fleetlake-bench-") as folder:
         state = Path(folder)
-        stack.up(state, region_file(state, shards=shards, buckets=buckets))
         try:
+            stack.up(state, region_file(state, shards=shards, buckets=buckets))
             yield state
         finally:
             stack.down(state)

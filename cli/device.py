@@ -90,9 +90,26 @@ def _list(
 
 
 @device.command("revoke")
-def _revoke(device_ids: _Devices, region: _Region, as_json: _Json = False) -> None:
-    """Revoke devices' access: live sessions end at once, new ones are refused."""
-    _set_access(region, device_ids, "revoked", as_json=as_json)
+def _revoke(
+    device_ids: _Devices,
+    region: _Region,
+    certificate: Annotated[
+        str | None, typer.Option(help="Only this certificate of the device: its SHA-256 or serial number, in hex.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Revoke devices' access, or one certificate: live sessions end at once, new ones are refused."""
+    if certificate is None:
+        _set_access(region, device_ids, "revoked", as_json=as_json)
+        return
+    if len(device_ids) != 1:
+        raise Misuse("--certificate is of one device")
+    settings = _settings(region)
+    from gateway.admin.devices import revoke_certificate
+
+    name = revoke_certificate(settings, device_ids[0], certificate)
+    _tell(settings, device_ids)
+    _print({"device_id": device_ids[0], "certificate": name}, as_json=as_json)
 
 
 @device.command("activate")

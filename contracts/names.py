@@ -124,6 +124,16 @@ def redis_access_channel(region: str) -> str:
     return f"{region}:gateway"
 
 
+def redis_access_device(region: str, device_id: str) -> str:
+    """What the registry said of a device's access, for the gateway's processes while Postgres is away."""
+    return f"{region}:gateway:device:{device_id}"
+
+
+def redis_access_cas(region: str) -> str:
+    """The fleet CAs, for the same."""
+    return f"{region}:gateway:cas"
+
+
 def padded_sequence(sequence_number: str) -> str:
     """A sequence number that sorts as text the way it does as an integer."""
     return sequence_number.zfill(SEQUENCE_DIGITS)

@@ -34,6 +34,14 @@ create table if not exists registry.device_key (
     revoked_at timestamptz
 );
 create index if not exists device_key_of_device on registry.device_key (device_id);
+-- Client certificates that are revoked before their end, while their device goes on with others: by the SHA-256 of the
+-- certificate's DER, or its serial number, both in hex.
+create table if not exists registry.revoked_certificate (
+    device_id text not null references registry.device,
+    certificate text not null,
+    revoked_at timestamptz not null default now(),
+    primary key (device_id, certificate)
+);
 -- Devices that a concentrator may speak for, besides itself.
 create table if not exists registry.speaks_for (
     concentrator text not null references registry.device,

@@ -25,6 +25,8 @@ from gateway.identity.tokens import new_token, token_hash
 COLUMNS = ("device_id", "fleet_id", "type", "make", "model", "fuel")
 """Columns of a file of devices; the first two are required."""
 _DEVICE_ID = re.compile(DEVICE_ID_PATTERN)
+_HEX = re.compile("[0-9a-f]{1,64}")
+_SHA256_DIGITS = 64
 _DEVICE = """
 insert into registry.device (device_id, fleet_id, type, make, model, fuel) values (%s, %s, %s, %s, %s, %s)
 on conflict (device_id) do update set (fleet_id, type, make, model, fuel)
@@ -100,6 +102,24 @@ def set_access(settings: RegionSettings, device_ids: Sequence[str], access: Acce
         )
         _check_known(device_ids, [row[0] for row in cursor.fetchall()], settings)
         audit(cursor, "revoke" if access is Access.REVOKED else "activate", device_ids)
+
+
+def revoke_certificate(settings: RegionSettings, device_id: str, certificate: str) -> str:
+    """Revoke one certificate of a device, by its SHA-256 or serial number in hex; how it is written down.
+
+    The device goes on with its other certificates, so that a new one can follow an old one.
+    """
+    name = certificate.replace(":", "").lower().removeprefix("0x")
+    if not _HEX.fullmatch(name):
+        raise Misuse(f"{certificate!r} is neither the SHA-256 of a certificate nor its serial number, in hex")
+    name = name if len(name) == _SHA256_DIGITS else name.lstrip("0")
+    with registry(settings) as connection, connection.cursor() as cursor:
+        cursor.execute("select device_id from registry.device where device_id = %s", [device_id])
+        _check_known([device_id], [row[0] for row in cursor.fetchall()], settings)
+        insert = "insert into registry.revoked_certificate (device_id, certificate) values (%s, %s)"
+        cursor.execute(f"{insert} on conflict do nothing", [device_id, name])
+        audit(cursor, "revoke-certificate", [device_id], name)
+    return name
 
 
 def make_token(settings: RegionSettings, device_id: str, *, days: float | None, replace: bool) -> str:

@@ -50,7 +50,11 @@ class Authenticator:
         device = await self._known(presented.device_id) or await self._provision(presented, ca)
         if device.fleet_id != ca.fleet_id:
             raise Refused(Refusal.UNKNOWN_CA, f"the certificate's CA is of fleet {ca.fleet_id}, the device is not")
-        return Identity(_allowed(device), ca_id=ca.ca_id, expires_at=presented.expires_at)
+        identity = Identity(
+            _allowed(device), ca_id=ca.ca_id, certificate=presented.names, expires_at=presented.expires_at
+        )
+        _check_certificate(identity, device)
+        return identity
 
     async def again(self, identity: Identity) -> Identity:
         """The identity as of now, for a session that lives. Raises Refused where its device or credential is gone."""
@@ -59,6 +63,7 @@ class Authenticator:
             raise Refused(Refusal.UNKNOWN_DEVICE, "the device was removed from the registry")
         if identity.token is not None and identity.token not in device.tokens:
             raise Refused(Refusal.REVOKED, "the session's token was revoked")
+        _check_certificate(identity, device)
         if identity.by_key and not device.keys:
             raise Refused(Refusal.REVOKED, "the key of the session's JWT was revoked")
         if identity.ca_id is not None and all(ca.ca_id != identity.ca_id for ca in self._directory.cas):
@@ -94,6 +99,11 @@ def _allowed(device: KnownDevice) -> KnownDevice:
     if device.access is Access.PENDING:
         raise Refused(Refusal.PENDING, "the device waits to be let in: fleetlake device activate")
     return device
+
+
+def _check_certificate(identity: Identity, device: KnownDevice) -> None:
+    if not identity.certificate.isdisjoint(device.revoked):
+        raise Refused(Refusal.REVOKED, "the device's certificate is revoked; another one is due")
 
 
 def _over(token: Token, now: datetime) -> bool:

@@ -18,11 +18,13 @@ MOST_REMEMBERED = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What a certificate says: the device, who issued it, and until when it holds."""
+    """What a certificate says: the device, who issued it, until when it holds; and its names when it is revoked."""
 
     device_id: str
     ca_id: str
     expires_at: datetime
+    names: frozenset[str] = frozenset()
+    """SHA-256 of its DER, and its serial number, in hex."""
 
 
 class Certificates:
@@ -54,7 +56,8 @@ class Certificates:
             raise Refused(Refusal.BAD_CREDENTIAL, "the certificate's subject has no common name, or several")
         for ca in cas:
             if self._issued(certificate, ca):
-                return Presented(str(names[0].value), ca.ca_id, certificate.not_valid_after_utc)
+                called = frozenset({sha256(der).hexdigest(), f"{certificate.serial_number:x}"})
+                return Presented(str(names[0].value), ca.ca_id, certificate.not_valid_after_utc, called)
         raise Refused(Refusal.UNKNOWN_CA, "no fleet CA of this region issued the certificate")
 
     def _issued(self, certificate: x509.Certificate, ca: FleetCa) -> bool:

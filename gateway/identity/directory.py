@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from contracts.errors import StoreUnavailable
 from gateway.identity.model import FleetCa, KnownDevice
 from gateway.identity.registry import Registry
+from gateway.identity.shared import SharedMemory
 
 MOST_DEVICES = 200_000
 """Devices that one process remembers."""
@@ -26,15 +27,24 @@ class Directory:
     """Devices by id, read from the registry in batches.
 
     Promises
-    - An answer is at most `age_s` old, or at most `stale_s` while the registry does not answer.
+    - An answer is at most `age_s` old, or at most `stale_s` while the registry does not answer; then what another
+      process remembers counts too.
     - `forget` makes the next question ask the registry; so does an unknown device, always.
     - Questions that come while a query runs share the next one, so that a storm asks in batches.
     """
 
-    def __init__(self, registry: Registry, *, age_s: float, stale_s: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        age_s: float,
+        stale_s: float,
+        clock: Callable[[], float],
+        shared: SharedMemory | None = None,
+    ) -> None:
         self.away = False
         """Whether the registry did not answer the last question."""
-        self._registry = registry
+        self._registry, self._shared = registry, shared
         self._age_s, self._stale_s = age_s, stale_s
         self._clock = clock
         self._known: OrderedDict[str, _Remembered] = OrderedDict()
@@ -54,7 +64,13 @@ class Directory:
             found = await self._registry.cas()
         except StoreUnavailable:
             self._failed()
-            raise
+            remembered = await self._shared.cas() if self._shared is not None and not self._cas else None
+            if remembered is None:
+                raise
+            found = remembered
+        else:
+            if self._shared is not None:
+                self._shared.keep_cas(found)
         changed = found != self._cas
         self._cas = found
         return changed
@@ -77,8 +93,20 @@ class Directory:
         except StoreUnavailable:
             if remembered is not None and remembered.device and self._clock() - remembered.read_s < self._stale_s:
                 return remembered.device
-            raise
+            device = await self._find_shared(device_id)
+            if device is None:
+                raise
+            return device
         return self._known[device_id].device
+
+    async def _find_shared(self, device_id: str) -> KnownDevice | None:
+        """What another process remembers of the device."""
+        found = None if self._shared is None else await self._shared.find(device_id)
+        if found is None:
+            return None
+        device, age_s = found
+        self._remember(device_id, _Remembered(device, self._clock() - max(age_s, self._age_s)))
+        return device
 
     async def _ask(self, device_id: str) -> None:
         future = self._asked.get(device_id)
@@ -109,6 +137,8 @@ class Directory:
                 future.set_exception(StoreUnavailable(str(error)))
             return
         self.away = False
+        if self._shared is not None:
+            self._shared.keep(found)
         for device_id, future in batch.items():
             self._remember(device_id, _Remembered(found.get(device_id), asked_s))
             future.set_result(None)

@@ -31,6 +31,8 @@ class KnownDevice:
     tokens: tuple[Token, ...] = ()
     keys: tuple[str, ...] = ()
     """Public keys of its JWTs, PEM."""
+    revoked: frozenset[str] = frozenset()
+    """Its certificates that are revoked, by SHA-256 or serial number."""
     speaks_for: frozenset[str] = frozenset()
     messages_s: float | None = None
     fleet_messages_s: float | None = None
@@ -53,6 +55,8 @@ class Identity:
     device: KnownDevice
     ca_id: str | None = None
     token: Token | None = None
+    certificate: frozenset[str] = frozenset()
+    """SHA-256 and serial number of its certificate, in hex."""
     by_key: bool = False
     """Whether a JWT spoke for it."""
     expires_at: datetime | None = None

@@ -19,6 +19,7 @@ select d.device_id, d.fleet_id, d.access, d.messages_s, f.messages_s,
       where t.device_id = d.device_id and t.revoked_at is null),
     (select array_agg(k.public_key order by k.key_id) from registry.device_key k
       where k.device_id = d.device_id and k.revoked_at is null),
+    (select array_agg(c.certificate) from registry.revoked_certificate c where c.device_id = d.device_id),
     (select array_agg(s.device_id) from registry.speaks_for s where s.concentrator = d.device_id)
 from registry.device d join registry.fleet f using (fleet_id) where d.device_id = any(%s)
 """
@@ -130,7 +131,7 @@ class PostgresRegistry:
 
 
 def _device(row: tuple[Any, ...]) -> KnownDevice:
-    device_id, fleet_id, access, messages_s, fleet_messages_s, hashes, expiries, keys, speaks_for = row
+    device_id, fleet_id, access, messages_s, fleet_messages_s, hashes, expiries, keys, revoked, speaks_for = row
     tokens = tuple(Token(bytes(hash_), expires) for hash_, expires in zip(hashes or [], expiries or [], strict=True))
     return KnownDevice(
         device_id=device_id,
@@ -138,6 +139,7 @@ def _device(row: tuple[Any, ...]) -> KnownDevice:
         access=Access(access),
         tokens=tokens,
         keys=tuple(keys or ()),
+        revoked=frozenset(revoked or ()),
         speaks_for=frozenset(speaks_for or ()),
         messages_s=messages_s,
         fleet_messages_s=fleet_messages_s,

@@ -8,7 +8,7 @@ import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from contracts.names import redis_access_channel
+from contracts.names import redis_access_cas, redis_access_channel, redis_access_device
 
 _AGAIN_S = 1.0
 _SILENT_S = 5.0
@@ -82,10 +82,17 @@ class Hub:
 
 
 def tell(url: str, region: str, devices: Sequence[str], *, cas: bool = False) -> bool:
-    """Tell the gateway's processes that access changed; False where Redis does not answer, and they find out by age."""
+    """Tell the gateway's processes that access changed, and have Redis forget what it was.
+
+    False where Redis does not answer: they find out by age.
+    """
     client = redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2)
     notice = Notice(access=list(devices), cas=cas)
+    stale = [redis_access_device(region, device_id) for device_id in devices]
+    stale += [redis_access_cas(region)] if cas else []
     try:
+        if stale:
+            client.delete(*stale)
         client.publish(redis_access_channel(region), msgspec.json.encode(notice))
     except RedisError:
         return False

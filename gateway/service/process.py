@@ -31,6 +31,7 @@ from gateway.http.telemetry import Telemetry
 from gateway.identity.authenticate import Authenticator
 from gateway.identity.directory import Directory
 from gateway.identity.registry import PostgresRegistry
+from gateway.identity.shared import SharedMemory
 from gateway.intake.intake import Intake
 from gateway.limits.limits import Limits
 from gateway.metrics import Metrics
@@ -84,16 +85,18 @@ class GatewayProcess:
         rules = ReceiptRules(linger_s=own.linger_ms / 1000, give_up_s=own.put_time_s)
         self._producer = ReceiptProducer.open(settings, GATEWAY_TAG, rules)
         self._registry = PostgresRegistry(settings.postgres_dsn.get_secret_value())
+        secret, stale_s = own.credential_key.get_secret_value(), own.identity_stale_h * 3600
+        redis_url = settings.redis_url.get_secret_value()
+        self._shared = SharedMemory(redis_url, settings.region, secret, stale_s=stale_s)
         self._directory = Directory(
-            self._registry, age_s=own.identity_age_s, stale_s=own.identity_stale_h * 3600, clock=time.monotonic
+            self._registry, age_s=own.identity_age_s, stale_s=stale_s, clock=time.monotonic, shared=self._shared
         )
         limits, refusals = Limits(own, time.monotonic), RefusalLog(self.metrics, time.monotonic)
-        secret = own.credential_key.get_secret_value()
         authenticator = Authenticator(self._registry, self._directory, secret, settings.region)
         intake = Intake(self._producer, own.unacknowledged_mib * _MIB, self.metrics)
         self._gate = Gate(authenticator, limits, intake, self.metrics, refusals)
         self._sessions = Sessions(authenticator)
-        self._hub = Hub(settings.redis_url.get_secret_value(), settings.region, process, self._hear)
+        self._hub = Hub(redis_url, settings.region, process, self._hear)
         self._sessions.announce = self._hub.announce
         self._checks: set[asyncio.Task[None]] = set()
         self.metrics.held_limit.set(own.unacknowledged_mib * _MIB)
@@ -123,6 +126,7 @@ class GatewayProcess:
             await self._last_words()
             await pages.stop()
             await self._registry.close()
+            await self._shared.close()
             self._producer.close()
         return ProcessReport(
             acknowledged=self._gate.intake.acknowledged,

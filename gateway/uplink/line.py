@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ Message = list[bytes]
 """Records that are sent together."""
 
 
-class Line:
+class Line(ABC):
     """One device's messages in order. A subclass sends them.
 
     Promises
@@ -83,9 +84,9 @@ class Line:
             failures += 1
             await asyncio.sleep(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 10)))
 
+    @abstractmethod
     async def converse(self) -> bool:
         """Send what waits; False where it did not get in, or was told to wait: a pause is due."""
-        raise NotImplementedError
 
     def acknowledged(self, message: Message) -> None:
         """The gateway has it."""

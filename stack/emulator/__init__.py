@@ -1,1 +1,1 @@
-"""ministack with snapshots that survive a crash, GetRecords authorized as on AWS, and expiry that stays fast."""
+"""ministack with snapshots and a log of puts that survive a crash, GetRecords authorized as on AWS, and fast expiry."""

@@ -2,7 +2,8 @@
 
 ministack saves its state only on a clean exit, so a crash would lose every record, lease and ledger entry since the
 last start. Here a forked child writes the server's memory as of one moment between two requests, as Redis does: the
-server continues meanwhile, streams and ledger are from the same moment, and a crash loses seconds.
+server continues meanwhile, and streams and ledger are from the same moment. A crash takes the ledger and the leases
+back by seconds; what was put on the streams since then is in a log (put_log.py).
 """
 
 import asyncio
@@ -18,6 +19,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
+
+from stack.emulator.put_log import PutLog
 
 _READS = ("Get", "List", "Describe", "Query", "Scan", "BatchGet", "TransactGet")
 _PAUSE_S = 1.0
@@ -41,13 +44,16 @@ class Snapshots:
         self._ministack, self._persistence = ministack, persistence
         self._current = Path(persistence.STATE_DIR)
         self._changes = 0
+        self._log = PutLog(self._current.parent)
+        self._child: int | None = None
 
     def install(self) -> None:
         """Make ministack write snapshots while it serves, and one on exit instead of its own way of saving."""
         for left in self._current.parent.glob("snapshot-*"):
             if left != self._newest():
                 shutil.rmtree(left, ignore_errors=True)
-        self._ministack.save_all = self._write
+        self._ministack.save_all = self._write_last
+        self._log.install()
         self._ministack.app = self._counting(self._ministack.app)
 
     def _counting(self, serve: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
@@ -70,12 +76,15 @@ class Snapshots:
             if self._changes == written:
                 continue
             written = self._changes
-            _, _, used = await asyncio.to_thread(os.wait4, self._fork_and_write(), 0)
+            self._child = self._fork_and_write()
+            _, _, used = await asyncio.to_thread(os.wait4, self._child, 0)
+            self._child = None
             pause_s = max(_PAUSE_S, (used.ru_utime + used.ru_stime) / _SHARE_OF_CPU)
 
     def _fork_and_write(self) -> int:
         """Fork between two requests (handlers do not yield), so that the child never sees half of a request."""
         server = os.getpid()
+        self._log.cut()
         child = os.fork()
         if child:
             return child
@@ -86,6 +95,14 @@ class Snapshots:
             self._write(self._ministack._build_persistence_save_dict())
             code = 0
         os._exit(code)
+
+    def _write_last(self, services: Mapping[str, Callable[[], Any]]) -> None:
+        """At the end, when nothing is put any more. A child that still writes would replace it by an older one."""
+        if self._child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._child, signal.SIGKILL)
+        self._log.cut()
+        self._write(services)
 
     def _write(self, services: Mapping[str, Callable[[], Any]]) -> None:
         folder = self._current.parent / f"snapshot-{time.time_ns()}"
@@ -99,6 +116,7 @@ class Snapshots:
         link = folder.with_name(f"link-{folder.name}")
         link.symlink_to(folder.name)
         link.replace(self._current)
+        self._log.drop()
         if previous is not None:
             shutil.rmtree(previous, ignore_errors=True)
 

@@ -54,7 +54,7 @@ class GatewayProcess:
 
     def ready(self) -> "GatewayProcess":
         """Wait until every process listens."""
-        wait_until(lambda: len(self.started()) >= self.workers, 60, lambda: str(self.log[-5:]))
+        wait_until(lambda: len(self.started()) >= self.workers, 240, lambda: str(self.log[-5:]))
         return self
 
     def started(self) -> list[dict[str, Any]]:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from tests.builders.command import fleetlake, reported
 from tests.builders.consumer_process import wait_until
@@ -37,6 +39,32 @@ def test_a_certificate_is_issued_and_its_ca_removed(ground: Ground, tmp_path: Pa
     assert client.publish(topic("cmd-2"), telemetry("cmd-2")).reason == 0
     reported(ground.state, "device", "ca", *EU, "--remove", ca["ca_id"])
     assert client.ended() == 0x98
+
+
+@pytest.mark.parametrize("by", ["fingerprint", "serial"])
+def test_one_certificate_is_revoked_and_the_device_goes_on_with_another(
+    ground: Ground, tmp_path: Path, by: str
+) -> None:
+    name = f"cmd-{by}"
+    reported(ground.state, "device", "ca", *EU, "--fleet", "rotated")
+    made = [
+        reported(ground.state, "device", "add", name, *EU, "--fleet", "rotated", "--certificate", str(tmp_path / place))
+        for place in ("old", "new")
+    ]
+    contexts = [client_tls(ground.gateway, Path(one["certificate"]), Path(one["key"])) for one in made]
+    old = MqttClient(ground.gateway.port("mqtt"), contexts[0])
+    assert old.connect(name) == 0
+    certificate = x509.load_pem_x509_certificate(Path(made[0]["certificate"]).read_bytes())
+    fingerprint = certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+    word = fingerprint if by == "fingerprint" else f"{certificate.serial_number:040X}"
+    reported(ground.state, "device", "revoke", name, *EU, "--certificate", word)
+    assert old.ended() == 0x98
+    assert MqttClient(ground.gateway.port("mqtt"), contexts[0]).connect(name) == 0x87
+    new = MqttClient(ground.gateway.port("mqtt"), contexts[1])
+    assert new.connect(name) == 0
+    assert new.publish(topic(name), telemetry(name)).reason == 0
+    refused = fleetlake(ground.state, "device", "revoke", name, *EU, "--certificate", "no hex")
+    assert (refused.returncode, "neither the SHA-256" in refused.stderr) == (2, True)
 
 
 def test_a_file_of_devices_is_entered_whole_or_not_at_all(ground: Ground, tmp_path: Path) -> None:
