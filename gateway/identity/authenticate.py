@@ -28,7 +28,15 @@ class Authenticator:
 
     async def by_token(self, user_name: str, password: bytes) -> Identity:
         """The device of that name, where the password is one of its tokens, or a JWT by one of its keys."""
-        device = await self._known(user_name)
+        try:
+            return self._proven(user_name, await self._known(user_name), password)
+        except Refused as refused:
+            if refused.refusal is not Refusal.BAD_CREDENTIAL:
+                raise
+        # A credential that was made a moment ago is not remembered yet.
+        return self._proven(user_name, await self._known(user_name, anew=True), password)
+
+    def _proven(self, user_name: str, device: KnownDevice | None, password: bytes) -> Identity:
         if device is None:
             # The answer is that of a wrong token: nobody learns which devices there are.
             raise Refused(Refusal.BAD_CREDENTIAL, "the token is not one of this device's")
@@ -72,11 +80,11 @@ class Authenticator:
             raise Refused(Refusal.BAD_CREDENTIAL, "the session's credential has expired")
         return replace(identity, device=_allowed(device))
 
-    async def _known(self, device_id: str) -> KnownDevice | None:
+    async def _known(self, device_id: str, *, anew: bool = False) -> KnownDevice | None:
         if not _DEVICE_ID.fullmatch(device_id):
             raise Refused(Refusal.BAD_CREDENTIAL, "the name is no device id")
         try:
-            return await self._directory.find(device_id)
+            return await self._directory.find(device_id, anew=anew)
         except StoreUnavailable:
             raise Refused(Refusal.REGISTRY_AWAY, "the registry is away; try again later") from None
 

@@ -81,10 +81,14 @@ class Directory:
             if device_id in self._known:
                 self._known[device_id].read_s = min(self._known[device_id].read_s, self._clock() - self._age_s)
 
-    async def find(self, device_id: str) -> KnownDevice | None:
-        """The device, or None where the registry has none. Raises StoreUnavailable where nothing is known of it."""
+    async def find(self, device_id: str, *, anew: bool = False) -> KnownDevice | None:
+        """The device, or None where the registry has none. Raises StoreUnavailable where nothing is known of it.
+
+        anew: as the registry has it now; as remembered where the registry does not answer.
+        """
         remembered = self._known.get(device_id)
-        if remembered is not None and remembered.device and self._clock() - remembered.read_s < self._age_s:
+        fresh = remembered is not None and self._clock() - remembered.read_s < self._age_s
+        if remembered is not None and remembered.device and fresh and not anew:
             return remembered.device
         try:
             if self.away and self._clock() - self._failed_s < ASK_AGAIN_S:

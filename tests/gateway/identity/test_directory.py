@@ -56,6 +56,15 @@ def test_an_answer_is_used_for_its_age_and_then_asked_again() -> None:
     assert len(scene.registry.queries) == 2
 
 
+def test_a_device_that_is_asked_for_anew_is_read_again_and_stays_known_while_the_registry_is_away() -> None:
+    scene = Scene("d")
+    scene.find("d")
+    asyncio.run(scene.directory.find("d", anew=True))
+    assert len(scene.registry.queries) == 2
+    scene.registry.away = True
+    assert asyncio.run(scene.directory.find("d", anew=True)).device_id == "d"
+
+
 def test_a_known_device_is_known_while_the_registry_is_away_for_a_bounded_time() -> None:
     scene = Scene("d")
     scene.find("d")
