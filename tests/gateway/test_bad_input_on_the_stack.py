@@ -135,6 +135,7 @@ def test_a_device_that_falls_silent_is_ended_after_its_keep_alive(gateway: Gatew
         (b"nonsense\r\n\r\n", 400),
         (b"POST /v1/telemetry HTTP/1.1\r\nHost: a\r\n", 408),
     ],
+    ids=lambda value: str(value) if isinstance(value, int) else "head",
 )
 def test_a_request_that_is_refused_unread(gateway: GatewayProcess, head: bytes, status: int) -> None:
     with counted(gateway, f'refused_total{{reason="http_{status}"}}', "gateway.refused", f"http_{status}"):
@@ -151,6 +152,7 @@ def test_a_request_that_is_refused_unread(gateway: GatewayProcess, head: bytes, 
         (b"{}", {"Content_Encoding": "br"}, "bad_type", 415),
         (telemetry("other"), {}, "other_device", 403),
     ],
+    ids=["too large", "unknown encoding", "another device"],
 )
 def test_a_request_that_may_not_come(
     gateway: GatewayProcess, ground: Ground, body: bytes, headers: dict[str, str], label: str, status: int
