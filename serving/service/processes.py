@@ -1,0 +1,85 @@
+"""The service's processes: they share one port, those that die are started again, and all drain together."""
+
+import errno
+import os
+import shutil
+import socket
+import tempfile
+
+import structlog
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from contracts.errors import Misuse, PortTaken
+from contracts.settings import RegionSettings
+from serving.metrics import FOLDER
+from serving.service.logs import log_to_stderr
+
+_BACKLOG = 2_048
+_KEEP_ALIVE_S = 75
+_log = structlog.get_logger()
+
+
+def serve(settings: RegionSettings, processes: int) -> None:
+    """Serve until SIGTERM or SIGINT. Raises BadSettings, PortTaken, and Misuse for an address of another machine."""
+    log_to_stderr()
+    _check(settings)
+    with _listening(settings) as listening:
+        host, port = listening.getsockname()[:2]
+        _log.info(
+            "serving.listening", region=settings.region, port=port, url=f"http://{host}:{port}", processes=processes
+        )
+        config = uvicorn.Config(
+            "serving.service.app:application",
+            factory=True,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            date_header=True,
+            proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=max(1, round(settings.serving.drain_s)),
+            workers=processes,
+            h11_max_incomplete_event_size=65_536,
+        )
+        if processes == 1:
+            uvicorn.Server(config).run(sockets=[listening])
+            return
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix="fleetlake-serving-")
+        try:
+            Multiprocess(config, uvicorn.Server(config).run, [listening]).run()
+        finally:
+            shutil.rmtree(os.environ.pop(FOLDER), ignore_errors=True)
+
+
+def _check(settings: RegionSettings) -> None:
+    """Raises BadSettings before any process starts."""
+    from contracts.errors import BadSettings
+
+    if settings.serving.jwks is None:
+        raise BadSettings("FLEETLAKE_SERVING_JWKS: name the key set whose tokens are believed (see docs/settings.md)")
+
+
+def _listening(settings: RegionSettings) -> socket.socket:
+    own = settings.serving
+    made = socket.socket(socket.AF_INET6 if ":" in own.host else socket.AF_INET, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((own.host, own.port))
+        made.listen(_BACKLOG)
+    except socket.gaierror:
+        made.close()
+        raise Misuse(f"FLEETLAKE_SERVING_HOST: {own.host!r} is not an address of this machine") from None
+    except OSError as error:
+        made.close()
+        if error.errno != errno.EADDRINUSE:
+            raise Misuse(f"FLEETLAKE_SERVING_HOST: {own.host!r} cannot be listened on ({error.strerror})") from None
+        raise PortTaken(
+            f"port {own.port} is in use; set FLEETLAKE_SERVING_PORT to another, or 0 for a free one"
+        ) from None
+    made.set_inheritable(True)
+    return made

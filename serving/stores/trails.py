@@ -1,0 +1,62 @@
+"""A device's past: the lake's spot query, unchanged, in threads of its own."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from contracts.errors import BadCursor, Misuse, TooMuchToRead
+from contracts.settings import RegionSettings
+from serving.problems import BadRequest, TooMuch
+from serving.stores.away import naming_the_store
+
+if TYPE_CHECKING:
+    from lake.trail import SpotQuery, Trail
+
+THREADS = 8
+_LONGEST_SILENCE_S = 10.0
+_T = TypeVar("_T")
+
+
+class Trails:
+    """Spot queries over connections that are kept."""
+
+    def __init__(self, settings: RegionSettings) -> None:
+        silence_s = min(settings.store_timeout_s, _LONGEST_SILENCE_S)
+        self._settings = settings.model_copy(update={"store_timeout_s": silence_s})
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="past")
+        self._query: SpotQuery | None = None
+
+    async def open(self) -> None:
+        """Import what spot queries need, and prepare the clients: no store is asked."""
+        self._query = await self.apart(self._opened)
+
+    async def close(self) -> None:
+        """End the queries."""
+        if self._query is not None:
+            self._query.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def trail(
+        self, device_id: str, start: datetime, end: datetime, after: str | None = None, limit: int | None = None
+    ) -> "Trail":
+        """Records with start <= ts < end, or a page of them. Raises BadRequest, TooMuch, StoreAway."""
+        query = self._query
+        assert query is not None  # noqa: S101 - opened with the service
+        with naming_the_store():
+            try:
+                return await self.apart(lambda: query.trails([device_id], start, end, after=after, limit=limit))
+            except TooMuchToRead as error:
+                raise TooMuch(f"{error}; ask for less time, or for a page by `limit`") from error
+            except (BadCursor, Misuse) as error:
+                raise BadRequest(str(error)) from error
+
+    async def apart(self, work: Callable[[], _T]) -> _T:
+        """The work, in one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _opened(self) -> "SpotQuery":
+        from lake.trail import SpotQuery
+
+        return SpotQuery(self._settings)
