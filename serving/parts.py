@@ -62,7 +62,8 @@ class Parts:
     async def open(self) -> None:
         """Begin. The keys have to be there; stores may be away."""
         await self.keys.open()
-        await asyncio.gather(self.postgres.open(), self.privacy.open(), self.trails.open(), self._read_directory())
+        self.trails.open()
+        await asyncio.gather(self.postgres.open(), self.privacy.open(), self._read_directory())
         self._tasks = [asyncio.create_task(chore()) for chore in (self.feed.run, self.pusher.run, self._chores)]
 
     async def close(self) -> None:

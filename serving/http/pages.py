@@ -12,7 +12,7 @@ import pyarrow as pa
 _TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".json": "application/json", ".svg": "image/svg+xml"}
 _TEXT = ("text/", "application/json", "image/svg+xml")
 FIRST_PAGE = "index.html"
-_LEVEL = 9
+_LEVEL = 6
 
 
 class Page(NamedTuple):

@@ -26,24 +26,24 @@ class Trails:
         silence_s = min(settings.store_timeout_s, _LONGEST_SILENCE_S)
         self._settings = settings.model_copy(update={"store_timeout_s": silence_s})
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="past")
-        self._query: SpotQuery | None = None
+        self._query: asyncio.Future[SpotQuery] | None = None
 
-    async def open(self) -> None:
-        """Import what spot queries need, and prepare the clients: no store is asked."""
-        self._query = await self.apart(self._opened)
+    def open(self) -> None:
+        """Begin to import what spot queries need, which takes seconds, and to prepare the clients; no store is asked."""
+        self._query = asyncio.get_running_loop().run_in_executor(self._threads, self._opened)
 
     async def close(self) -> None:
         """End the queries."""
         if self._query is not None:
-            self._query.close()
+            (await self._query).close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def trail(
         self, device_id: str, start: datetime, end: datetime, after: str | None = None, limit: int | None = None
     ) -> "Trail":
         """Records with start <= ts < end, or a page of them. Raises BadRequest, TooMuch, StoreAway."""
-        query = self._query
-        assert query is not None  # noqa: S101 - opened with the service
+        assert self._query is not None  # noqa: S101 - opened with the service
+        query = await self._query
         with naming_the_store():
             try:
                 return await self.apart(lambda: query.trails([device_id], start, end, after=after, limit=limit))

@@ -7,11 +7,36 @@ const THEMES = {
 export async function ground() {
   const world = await (await fetch(new URL("../vendor/world-atlas/countries-50m.json", import.meta.url))).json();
   const { topojson } = window;
+  const borders = topojson.mesh(world, world.objects.countries, (a, b) => a !== b);
   return {
-    land: topojson.feature(world, world.objects.land),
-    borders: { type: "Feature", properties: {}, geometry: topojson.mesh(world, world.objects.countries, (a, b) => a !== b) },
+    land: { type: "FeatureCollection", features: topojson.feature(world, world.objects.land).features.map(unwrapped) },
+    borders: { type: "Feature", properties: {}, geometry: { ...borders, coordinates: borders.coordinates.map(unrolled) } },
     names: { type: "FeatureCollection", features: world.objects.countries.geometries.map((one) => named(topojson, world, one)).filter(Boolean) },
   };
+}
+
+/** A shape whose rings do not jump at 180 degrees: they go on beyond it, and the map draws that part where it belongs. */
+function unwrapped(shape) {
+  const polygons = shape.geometry.type === "Polygon" ? [shape.geometry.coordinates] : shape.geometry.coordinates;
+  return { ...shape, geometry: { type: "MultiPolygon", coordinates: polygons.map((rings) => rings.map(closed)) } };
+}
+
+function unrolled(line) {
+  let turns = 0;
+  return line.map(([lon, lat], number) => {
+    const step = number ? lon - line[number - 1][0] : 0;
+    if (Math.abs(step) > 180) turns -= Math.sign(step);
+    return [lon + 360 * turns, lat];
+  });
+}
+
+/** A ring that goes round a pole is closed along it. */
+function closed(ring) {
+  const made = unrolled(ring);
+  const [first, last] = [made[0], made.at(-1)];
+  if (Math.abs(last[0] - first[0]) < 180) return made;
+  const pole = first[1] < 0 ? -90 : 90;
+  return [...made, [last[0], pole], [first[0], pole], first];
 }
 
 /** A country's name in the middle of its largest part. */
@@ -19,7 +44,8 @@ function named(topojson, world, country) {
   const shape = topojson.feature(world, country);
   const parts = shape.geometry.type === "Polygon" ? [shape.geometry.coordinates] : shape.geometry.coordinates;
   let largest = null;
-  for (const [ring] of parts) {
+  for (const [whole] of parts) {
+    const ring = unrolled(whole);
     const size = Math.abs(area(ring));
     if (!largest || size > largest.size) largest = { ring, size };
   }
