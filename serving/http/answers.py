@@ -28,7 +28,7 @@ def of_validation(request: _Request, error: ValidationException) -> Response[byt
     """A parameter that is missing or out of bounds; its value is not repeated."""
     extra = error.extra if isinstance(error.extra, list) else []
     said = [f"{one.get('key', 'a parameter')}: {one.get('message', 'is wrong')}" for one in extra]
-    detail = "; ".join(said) or "a parameter is wrong"
+    detail = "; ".join(said) or error.detail.partition(" for path")[0]
     return _answer(request, BadRequest.status, BadRequest.kind, BadRequest.title, detail)
 
 

@@ -74,6 +74,21 @@ function middle(ring) {
   return sum ? [x / (3 * sum), y / (3 * sum)] : ring[0];
 }
 
+const NEAR_ZOOM = 6;
+
+/** Meridians and parallels of the view, where nothing else on the ground says how large it is. */
+export function graticule(zoom, west, south, east, north) {
+  if (zoom < NEAR_ZOOM) return { type: "FeatureCollection", features: [] };
+  const step = [2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002].find((one) => (one / 360) * 512 * 2 ** zoom < 260) ?? 0.001;
+  const lines = [];
+  const add = (degrees, names, coordinates) => lines.push({
+    type: "Feature", properties: { degrees: `${Math.abs(Number(degrees.toFixed(3)))}° ${degrees < 0 ? names[1] : names[0]}` }, geometry: { type: "LineString", coordinates },
+  });
+  for (let lon = Math.floor(west / step) * step; lon < east + step; lon += step) add(lon, "EW", [[lon, south - step], [lon, north + step]]);
+  for (let lat = Math.floor(south / step) * step; lat < north + step; lat += step) add(lat, "NS", [[west - step, lat], [east + step, lat]]);
+  return { type: "FeatureCollection", features: lines };
+}
+
 export function style(data, theme) {
   const colour = THEMES[theme];
   const names = (rank, minzoom) => ({
@@ -92,11 +107,14 @@ export function style(data, theme) {
       land: { type: "geojson", data: data.land },
       borders: { type: "geojson", data: data.borders },
       names: { type: "geojson", data: data.names },
+      graticule: { type: "geojson", data: { type: "FeatureCollection", features: [] } },
     },
     layers: [
       { id: "sea", type: "background", paint: { "background-color": colour.sea } },
       { id: "land", type: "fill", source: "land", paint: { "fill-color": colour.land } },
       { id: "coast", type: "line", source: "land", paint: { "line-color": colour.coast, "line-width": 0.7 } },
+      { id: "graticule", type: "line", source: "graticule", paint: { "line-color": colour.border, "line-width": 0.6, "line-opacity": 0.75 } },
+      { id: "graticule-degrees", type: "symbol", source: "graticule", layout: { "symbol-placement": "line", "symbol-spacing": 420, "text-field": ["get", "degrees"], "text-size": 10 }, paint: { "text-color": colour.name, "text-halo-color": colour.halo, "text-halo-width": 1.2 } },
       { id: "borders", type: "line", source: "borders", paint: { "line-color": colour.border, "line-width": ["interpolate", ["linear"], ["zoom"], 2, 0.6, 8, 1.6] } },
       names(0, 1.5),
       names(1, 3),

@@ -194,7 +194,7 @@ class Page {
     this.map.set("trail", features);
     const item = this.items.get(this.picked);
     const places = points.length ? points.map((point) => [point.lon, point.lat]) : item?.lat != null ? [[item.lon, item.lat]] : [];
-    this.map.fit(places, this.padding());
+    this.map.fit(places, this.padding(), 13);
   }
 
   trip(points, ms) {

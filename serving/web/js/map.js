@@ -1,6 +1,6 @@
 // The map: devices, clusters, counted cells, a day's trail and its replay.
 import * as maplibregl from "../vendor/maplibre-gl/maplibre-gl.mjs";
-import { ground, style } from "./basemap.js";
+import { graticule, ground, style } from "./basemap.js";
 import { icons } from "./icons.js";
 import { COLOURS } from "./status.js";
 import { number, text } from "./words.js";
@@ -33,12 +33,20 @@ export class FleetMap {
     this.map.addControl(new maplibregl.AttributionControl({ compact: true, customAttribution: "Natural Earth" }), "bottom-right");
     await new Promise((resolve) => this.map.once("load", resolve));
     this.dress();
-    this.map.on("moveend", () => this.told.moved(this.view()));
+    this.map.on("moveend", () => {
+      this.rule();
+      this.told.moved(this.view());
+    });
     this.map.on("click", (event) => this.click(event));
     for (const layer of ["devices", "clusters", "cells"]) {
       this.map.on("mouseenter", layer, () => (this.map.getCanvas().style.cursor = "pointer"));
       this.map.on("mouseleave", layer, () => (this.map.getCanvas().style.cursor = ""));
     }
+  }
+
+  rule() {
+    const bounds = this.map.getBounds();
+    this.map.getSource("graticule")?.setData(graticule(this.map.getZoom(), bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()));
   }
 
   view() {
@@ -62,6 +70,7 @@ export class FleetMap {
   }
 
   dress() {
+    this.rule();
     const dark = this.theme === "dark";
     for (const [name, image] of Object.entries(icons(dark))) {
       if (!this.map.hasImage(name)) this.map.addImage(name, image, { pixelRatio: 2 });
@@ -78,7 +87,7 @@ export class FleetMap {
     const single = ["!", ["has", "point_count"]];
     const bubble = (count) => ({
       "circle-color": dark ? "#1c6fb8" : "#0b66c3",
-      "circle-opacity": 0.88,
+      "circle-opacity": 0.9,
       "circle-radius": ["interpolate", ["linear"], ["log10", count], 0, 11, 1, 15, 2, 20, 3, 27, 5, 40],
       "circle-stroke-width": 3,
       "circle-stroke-color": halo,

@@ -1,7 +1,7 @@
 // One device: what it says now, with units and age, and its day.
 import { lines, load } from "./day.js";
 import { stateOf } from "./status.js";
-import { addDays, age, clock, dayOf, duration, element, longDay, number, reading, text } from "./words.js";
+import { addDays, age, clock, dayOf, duration, element, longDay, number, reading, signed, text } from "./words.js";
 
 const FIRST = ["speed_kmh", "fuel_pct", "odometer_km", "heading_deg", "engine_rpm", "coolant_c", "engine_load_pct", "fuel_rate_lph", "altitude_m", "engine_hours_h", "fuel_used_l", "idle_fuel_used_l", "driver_id"];
 const FILES = ["csv", "gpx", "geojson", "parquet"];
@@ -43,7 +43,6 @@ export class Panel {
   }
 
   build() {
-    const button = (className, words, sign, act) => element("button", { type: "button", className, textContent: sign, title: words, ariaLabel: words, onclick: act });
     this.subtitle = element("p", { className: "quiet" });
     this.chip = element("span", { className: "chip" });
     this.heard = element("span", { className: "quiet" });
@@ -57,12 +56,12 @@ export class Panel {
     this.box.setAttribute("aria-label", this.item.device_id);
     this.box.replaceChildren(
       element("header", {}, element("div", {}, element("h2", { textContent: this.item.device_id }), this.subtitle),
-        button("icon", text("follow"), "⌖", () => this.told.zoom(this.item)),
-        button("icon", text("share"), "⧉", () => this.share()),
-        button("icon", text("close"), "✕", () => this.close())),
+        signed("follow", text("follow"), () => this.told.zoom(this.item)),
+        signed("share", text("share"), () => this.share()),
+        signed("close", text("close"), () => this.close())),
       element("div", { className: "scroll" },
         element("p", { className: "state" }, this.chip, this.heard), this.faults, this.grid,
-        element("div", { className: "day" }, button("icon", text("before"), "‹", () => this.turn(-1)), this.heading, button("icon", text("after"), "›", () => this.turn(1))),
+        element("div", { className: "day" }, signed("before", text("before"), () => this.turn(-1)), this.heading, signed("after", text("after"), () => this.turn(1))),
         this.figures, this.trips, this.files));
   }
 

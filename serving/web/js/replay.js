@@ -1,7 +1,7 @@
 // A day again, by time: a moment, its speed of play, and the plot of speeds that one drags along.
 import { whereAt } from "./day.js";
 import { COLOURS } from "./status.js";
-import { clock, element, number, text } from "./words.js";
+import { clock, element, number, sign, signed, text } from "./words.js";
 
 const RATES = [1, 10, 60, 300, 900];
 
@@ -44,7 +44,7 @@ export class Replay {
     this.slider = element("input", { type: "range", min: 0, max: this.to - this.from, step: 1000, ariaLabel: text("time"), oninput: () => this.seek(this.from + Number(this.slider.value)) });
     this.plot = element("canvas", { height: 36, attributes: { "aria-hidden": "true" } });
     this.told_ = element("output", {});
-    const close = element("button", { type: "button", className: "icon", textContent: "✕", title: text("closeReplay"), ariaLabel: text("closeReplay"), onclick: () => this.close() });
+    const close = signed("close", text("closeReplay"), () => this.close());
     this.box.replaceChildren(this.button, element("div", { className: "track" }, this.plot, this.slider), this.told_, this.rates, close);
     requestAnimationFrame(() => this.draw());
   }
@@ -76,8 +76,12 @@ export class Replay {
     this.slider.value = this.ms - this.from;
     this.slider.setAttribute("aria-valuetext", clock(this.ms, true));
     this.told_.textContent = `${clock(this.ms, true)}  ${place.speed == null ? "" : `${number(place.speed)} km/h`}`;
-    this.button.textContent = this.playing ? "❚❚" : "▶";
-    this.button.title = this.button.ariaLabel = text(this.playing ? "pause" : "play");
+    if (this.shown !== this.playing || !this.button.firstChild) {
+      this.shown = this.playing;
+      const name = this.playing ? "pause" : "play";
+      this.button.replaceChildren(sign(name));
+      this.button.title = this.button.ariaLabel = text(name);
+    }
     this.told.at(place, this.ms);
   }
 

@@ -1,6 +1,6 @@
 // The list beside the map: regions, counts by state, search, fleets, devices.
 import { STATES, isStale, stateOf } from "./status.js";
-import { age, element, number, text } from "./words.js";
+import { age, element, number, sign, text } from "./words.js";
 
 const SHOWN = 200;
 const RANK = { moving: 0, idle: 1, off: 2, silent: 3 };
@@ -27,9 +27,9 @@ export class Side {
     fleet.onchange = () => this.filter(() => (this.fleet = fleet.value));
     at("list").ariaLabel = text("list");
     at("regions").ariaLabel = text("regions");
-    this.button("theme", "theme", "◐", () => this.told.themed());
-    this.button("leave", "leave", "⎋", () => this.told.left());
-    this.button("grip", "grip", "", () => document.body.classList.toggle("folded"));
+    this.button("theme", () => this.told.themed());
+    this.button("leave", () => this.told.left());
+    this.button("grip", () => document.body.classList.toggle("folded"));
     at("list").onkeydown = (event) => this.keys(event);
     at("tiles").replaceChildren(...STATES.map((state) => this.tile(state)));
     document.addEventListener("keydown", (event) => {
@@ -40,8 +40,9 @@ export class Side {
     });
   }
 
-  button(id, name, sign, act) {
-    Object.assign(at(id), { textContent: sign, title: text(name), ariaLabel: text(name), onclick: act });
+  button(id, act) {
+    Object.assign(at(id), { title: text(id), ariaLabel: text(id), onclick: act });
+    if (id !== "grip") at(id).append(sign(id));
   }
 
   tile(state) {
