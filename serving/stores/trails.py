@@ -29,7 +29,7 @@ class Trails:
         self._query: asyncio.Future[SpotQuery] | None = None
 
     def open(self) -> None:
-        """Begin to import what spot queries need, which takes seconds, and to prepare the clients; no store is asked."""
+        """Begin to import what spot queries need, which takes seconds, and to make clients; no store is asked."""
         self._query = asyncio.get_running_loop().run_in_executor(self._threads, self._opened)
 
     async def close(self) -> None:
