@@ -96,7 +96,8 @@ def _fill_fleet(connection: "psycopg.Connection[Any]", fleet: str) -> None:
     )
     for device in devices_of(fleet):
         connection.execute(
-            "insert into registry.device (device_id, fleet_id, make, model, type) values (%s, %s, 'Make', 'Model', 'car')",
+            "insert into registry.device (device_id, fleet_id, make, model, type)"
+            " values (%s, %s, 'Make', 'Model', 'car')",
             (device, fleet),
         )
         end = DRIVE_AT + timedelta(seconds=10 * POINTS)
@@ -105,7 +106,8 @@ def _fill_fleet(connection: "psycopg.Connection[Any]", fleet: str) -> None:
             (trip_of(device), device, DAY.date(), DRIVE_AT, end),
         )
         connection.execute(
-            "insert into marts.device_day values (%s, %s, 600, 0, 0, %s, %s, 6000, 5990, 10, 0, 0, 60, 60, 36, 4.5, 1, true)",
+            "insert into marts.device_day"
+            " values (%s, %s, 600, 0, 0, %s, %s, 6000, 5990, 10, 0, 0, 60, 60, 36, 4.5, 1, true)",
             (device, DAY.date(), DRIVE_AT, end),
         )
 

@@ -91,7 +91,9 @@ export class Replay {
     Object.assign(this.plot, { width: width * ratio, height: height * ratio });
     const at = this.plot.getContext("2d");
     at.scale(ratio, ratio);
-    const top = Math.max(30, ...this.points.map((point) => point.speed ?? 0));
+    // One odd speed must not flatten all others.
+    const speeds = this.points.map((point) => point.speed ?? 0).sort((a, b) => a - b);
+    const top = Math.max(30, speeds[Math.floor(speeds.length * 0.98)]);
     at.fillStyle = COLOURS.moving;
     at.globalAlpha = 0.45;
     for (let i = 1; i < this.points.length; i++) {
@@ -99,7 +101,7 @@ export class Replay {
       if (to.ms - from.ms > 3_600_000 || !from.speed) continue;
       const x = ((from.ms - this.from) / (this.to - this.from || 1)) * width;
       const wide = Math.max(1, ((to.ms - from.ms) / (this.to - this.from || 1)) * width);
-      const high = (from.speed / top) * (height - 4);
+      const high = Math.min(1, from.speed / top) * (height - 4);
       at.fillRect(x, height - high, wide, high);
     }
   }
