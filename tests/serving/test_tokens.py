@@ -107,7 +107,7 @@ def test_a_token_of_another_region_is_refused(tmp_path: Path) -> None:
 
 def test_no_other_key_and_no_symmetric_one_is_believed(tmp_path: Path) -> None:
     stranger = OKPKey.generate_key("Ed25519", auto_kid=True)
-    secret = OctKey.import_key(json.dumps(KEY.as_dict(private=False)))
+    secret = OctKey.import_key(json.dumps(KEY.as_dict(private=False)), {"kid": KEY.kid})
     unsigned = ".".join([*signed().split(".")[:2], ""])
     for token in (signed(stranger), signed(secret, "HS256"), unsigned, "x.y.z", "", "a" * 9_000):
         with pytest.raises(NotAuthenticated):
@@ -127,7 +127,7 @@ def provider(keys: list[Any]) -> Iterator[tuple[str, list[int]]]:
     asked: list[int] = []
 
     class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+        def do_GET(self) -> None:
             asked.append(1)
             body = json.dumps({"keys": [key.as_dict(private=False) for key in keys]}).encode()
             self.send_response(200)
