@@ -163,6 +163,10 @@ class Service:
         wait_until(self._is_ready, 120, lambda: str(self.log[-5:]))
         return self
 
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log lines of that event."""
+        return [line for line in list(self.log) if line.get("event") == name]
+
     def token(self, *fleets: str, role: Role = Role.viewer, regions: Sequence[str] = (), hours: float = 1.0) -> str:
         """A token of these fleets."""
         return self.signed(*fleets, role=role, regions=regions, hours=hours)[0]

@@ -1,4 +1,4 @@
-"""Each store away in turn: what needs it is 503 and says so, the rest works, and it recovers by itself. SIGTERM drains."""
+"""Each store away in turn: what needs it is 503 and says so, the rest works and it recovers; SIGTERM drains."""
 
 import contextlib
 import signal
@@ -113,7 +113,7 @@ def test_at_sigterm_streams_end_and_the_process_with_them(serving_state: Path) -
             assert service.end() == 0
             assert "event: end" in list(lines)
         assert time.monotonic() - began < 15
-        assert [line for line in service.log if line["event"] == "serving.ended"]
+        assert service.events("serving.ended")
     finally:
         service.kill()
 
@@ -122,7 +122,7 @@ def test_processes_share_the_port_and_their_figures(serving_state: Path) -> None
     service = Service(serving_state, "eu").start(workers=2)
     try:
         wait_until(
-            lambda: len([1 for line in service.log if line["event"] == "serving.started"]) == 2,
+            lambda: len(service.events("serving.started")) == 2,
             120,
             lambda: str(service.log),
         )

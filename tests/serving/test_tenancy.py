@@ -85,13 +85,15 @@ def test_no_answer_names_a_device_of_another_fleet(served: Served) -> None:
 
 
 def test_a_stream_names_no_device_of_another_fleet(served: Served) -> None:
-    with served.eu.client(served.eu.token(ACME)) as client:
-        with client.stream("GET", STREAM, headers={"Last-Event-ID": "0-0"}) as answer:
-            text = ""
-            for line in answer.iter_lines():
-                text += line
-                if line.startswith("data:") and "items" in line:
-                    break
+    text = ""
+    with (
+        served.eu.client(served.eu.token(ACME)) as client,
+        client.stream("GET", STREAM, headers={"Last-Event-ID": "0-0"}) as answer,
+    ):
+        for line in answer.iter_lines():
+            text += line
+            if line.startswith("data:") and "items" in line:
+                break
     assert ACME in text
     assert ZETA not in text
 
