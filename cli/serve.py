@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,9 +20,7 @@ from cli.environment import (
 )
 from contracts.errors import Misuse
 from contracts.ports import HOST, free_port, is_free
-
-if TYPE_CHECKING:
-    from contracts.settings import RegionSettings
+from contracts.regions import WORLD
 
 _FIRST_PORT = "8900"
 _REVOKED_S = 2 * 86_400.0
@@ -37,7 +35,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _serve(
-    region: Annotated[str, typer.Option(help="A region of regions.toml, or 'all': each on a port of its own.")],
+    region: Annotated[
+        str, typer.Option(help="A region of regions.toml, 'world', or 'all' regions, each on a port of its own.")
+    ],
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port.")] = 1,
 ) -> None:
     """Serve /v1 and the live map at /map/. Also /healthz, /readyz and /metrics; logs go to stderr; SIGTERM drains."""
@@ -45,14 +45,15 @@ def _serve(
         _serve_all(workers)
         return
     enter_region(region)
-    from contracts.settings import RegionSettings
+    from contracts.settings import RegionSettings, WorldSettings
     from serving.service.processes import serve
 
-    serve(_with_keys(RegionSettings.load()), workers)
+    _believe_this_machine()
+    serve(WorldSettings.load() if region == WORLD else RegionSettings.load(), workers)
 
 
 def _token(
-    region: Annotated[str, typer.Option(help="A region of regions.toml, or 'all'.")],
+    region: Annotated[str, typer.Option(help="A region of regions.toml, 'all', or 'world'.")],
     fleet: Annotated[list[str] | None, typer.Option(help="A fleet that the token sees; repeat it for more.")] = None,
     all_fleets: Annotated[bool, typer.Option("--all-fleets", help="Every fleet of the region.")] = False,
     role: Annotated[str, typer.Option(help="viewer, operator or privacy.")] = "viewer",
@@ -62,8 +63,10 @@ def _token(
     as_json: Annotated[bool, typer.Option("--json", help="Print the token with its id as JSON.")] = False,
 ) -> None:
     """Sign a token with the key of this machine's stack, for trying the API out; or revoke any token by its id."""
-    regions = each_region(region)
+    regions = [WORLD] if region == WORLD else each_region(region)
     if revoke is not None:
+        if region == WORLD:
+            raise Misuse("tokens are revoked in the Redis of the regions that they name; name one, or all")
         _revoke(regions, revoke)
         return
     if not stack_is_local():
@@ -91,16 +94,15 @@ def _audience() -> str:
     return os.environ.get(f"{_PREFIX}AUDIENCE", "fleetlake")
 
 
-def _with_keys(settings: "RegionSettings") -> "RegionSettings":
-    """The settings; on an embedded stack, where none names a key set, with that of this machine."""
-    if settings.serving.jwks is not None or not stack_is_local():
-        return settings
+def _believe_this_machine() -> None:
+    """On an embedded stack, where the settings name no key set, believe the tokens of this machine."""
+    name = f"{_PREFIX}JWKS"
+    if name in os.environ or not stack_is_local():
+        return
     from serving.access.laptop import key_set
 
-    file = str(key_set(settings.state))
     # The processes of the service read their settings from the environment.
-    os.environ[f"{_PREFIX}JWKS"] = file
-    return settings.model_copy(update={"serving": settings.serving.model_copy(update={"jwks": file})})
+    os.environ[name] = str(key_set(state_folder()))
 
 
 def _serve_all(workers: int) -> None:

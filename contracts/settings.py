@@ -288,6 +288,7 @@ class WorldSettings(_FromMapping):
     exchange_bucket: _Bucket = names.EXCHANGE_BUCKET
     s3: AwsService = AwsService()
     postgres_dsn: SecretStr
+    serving: ServingSettings = ServingSettings()
 
 
 class _MappingSource(EnvSettingsSource):

@@ -73,6 +73,10 @@ class Parts:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(self.postgres.close(), self.privacy.close(), self.trails.close(), self.redis.aclose())
 
+    def end(self) -> None:
+        """The process drains: streams end."""
+        self.pusher.end()
+
     async def stores(self) -> dict[str, bool]:
         """Whether each store answers now."""
         redis, postgres, s3 = await asyncio.gather(self._redis_answers(), self._postgres_answers(), self._s3_answers())

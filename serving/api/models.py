@@ -206,3 +206,24 @@ class ReadingPage(msgspec.Struct, kw_only=True):
 
     items: list[Reading]
     next: str | None
+
+
+class WorldDay(msgspec.Struct, kw_only=True):
+    """A region's business day, as it was released."""
+
+    region: str
+    day: date
+    device_type: str
+    cohort: int
+    devices: int
+    records: float
+    engine_h: float
+    moving_h: float
+    distance_km: float
+
+
+class WorldDayPage(msgspec.Struct, kw_only=True):
+    """Released days, by day and region."""
+
+    items: list[WorldDay]
+    next: str | None

@@ -135,10 +135,6 @@ class LiveTable:
             self._views.popitem(last=False)
         return made
 
-    def alive(self, rows: Rows) -> Rows:
-        """Those of the rows that have live state."""
-        return np.fromiter((row for row in rows.tolist() if self.items[row]), np.int64)
-
     def in_box(self, rows: Rows, box: Box) -> Rows:
         """Those of the rows whose position is in the box."""
         lat, lon = self.lat[rows], self.lon[rows]

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import FrameType
 from typing import Any
@@ -17,9 +17,10 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
+from contracts.regions import WORLD
 from contracts.serving_settings import ServingSettings
-from contracts.settings import RegionSettings
-from serving.api import devices, fleets, live, operations, readings, site, trail, trips
+from contracts.settings import RegionSettings, WorldSettings
+from serving.api import devices, fleets, live, operations, readings, site, trail, trips, world
 from serving.api.asking import authenticated, reads_audit, reads_data
 from serving.http.answers import of_any, of_http, of_problem, of_validation
 from serving.http.envelope import Envelope
@@ -27,6 +28,7 @@ from serving.http.pages import pages
 from serving.parts import Parts
 from serving.problems import Problem
 from serving.service.logs import log_to_stderr
+from serving.world_parts import WorldParts
 
 VERSION = "1"
 _DATA = (
@@ -50,16 +52,32 @@ _log = structlog.get_logger()
 def application() -> Envelope:
     """The application of the process's environment."""
     log_to_stderr()
+    if os.environ.get("FLEETLAKE_REGION") == WORLD:
+        return build_world(WorldSettings.load())
     return build(RegionSettings.load())
 
 
 def build(settings: RegionSettings) -> Envelope:
-    """The application, whose parts begin and end with it."""
-    own = settings.serving
+    """The application of a region, whose parts begin and end with it."""
+    handlers = [_api(), operations.healthz, operations.readyz, operations.metrics, *_site()]
+    return _app(settings.serving, settings.region, handlers, "parts", lambda: Parts(settings))
+
+
+def build_world(settings: WorldSettings) -> Envelope:
+    """The application of the world: released aggregates, and no store of a region."""
+    api = Router("/v1", route_handlers=[world.list_world_days], guards=[authenticated], security=[{"token": []}])
+    handlers = [api, operations.healthz, world.world_readyz, operations.metrics]
+    return _app(settings.serving, settings.region, handlers, "world", lambda: WorldParts(settings))
+
+
+def _app(
+    own: ServingSettings, region: str, handlers: list[Any], name: str, make: Callable[[], Parts | WorldParts]
+) -> Envelope:
+    """handlers get what `make` returns by that name."""
     app = Litestar(
-        route_handlers=[_api(), operations.healthz, operations.readyz, operations.metrics, *_site()],
-        lifespan=[_lifespan(settings)],
-        dependencies={"parts": Provide(_parts, sync_to_thread=False)},
+        route_handlers=handlers,
+        lifespan=[_lifespan(region, make)],
+        dependencies={name: Provide(_parts, sync_to_thread=False)},
         exception_handlers={
             Problem: of_problem,
             ValidationException: of_validation,
@@ -72,7 +90,7 @@ def build(settings: RegionSettings) -> Envelope:
             allow_headers=["Authorization", "Last-Event-ID", "If-None-Match"],
             expose_headers=list(_EXPOSED),
         ),
-        openapi_config=_openapi(settings.region),
+        openapi_config=_openapi(region),
         logging_config=None,
         debug=False,
     )
@@ -89,36 +107,35 @@ def _site() -> tuple[Any, ...]:
     return site.front, site.config, site.page
 
 
-def _parts(state: State) -> Parts:
-    parts: Parts = state.parts
-    return parts
+def _parts(state: State) -> Any:
+    return state.parts
 
 
-def _lifespan(settings: RegionSettings) -> Any:
+def _lifespan(region: str, make: Callable[[], Parts | WorldParts]) -> Any:
     @asynccontextmanager
     async def life(app: Litestar) -> AsyncIterator[None]:
         app.state.pages = pages()
-        parts = Parts(settings)
+        parts = make()
         await parts.open()
         app.state.parts = parts
         _drain_at_signals(parts)
-        _log.info("serving.started", region=settings.region, pid=os.getpid())
+        _log.info("serving.started", region=region, pid=os.getpid())
         try:
             yield
         finally:
             await parts.close()
-            _log.info("serving.ended", region=settings.region, pid=os.getpid())
+            _log.info("serving.ended", region=region, pid=os.getpid())
 
     return life
 
 
-def _drain_at_signals(parts: Parts) -> None:
+def _drain_at_signals(parts: Parts | WorldParts) -> None:
     """Streams end at the first signal; the server waits for what is under way."""
     for number in (signal.SIGTERM, signal.SIGINT):
         before = signal.getsignal(number)
 
         def handle(received: int, frame: FrameType | None, before: Any = before) -> None:
-            parts.pusher.end()
+            parts.end()
             if callable(before):
                 before(received, frame)
 

@@ -10,8 +10,8 @@ import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from contracts.errors import Misuse, PortTaken
-from contracts.settings import RegionSettings
+from contracts.errors import BadSettings, Misuse, PortTaken
+from contracts.settings import RegionSettings, WorldSettings
 from serving.metrics import FOLDER
 from serving.service.logs import log_to_stderr
 
@@ -20,7 +20,7 @@ _KEEP_ALIVE_S = 75
 _log = structlog.get_logger()
 
 
-def serve(settings: RegionSettings, processes: int) -> None:
+def serve(settings: RegionSettings | WorldSettings, processes: int) -> None:
     """Serve until SIGTERM or SIGINT. Raises BadSettings, PortTaken, and Misuse for an address of another machine."""
     log_to_stderr()
     _check(settings)
@@ -56,15 +56,13 @@ def serve(settings: RegionSettings, processes: int) -> None:
             shutil.rmtree(os.environ.pop(FOLDER), ignore_errors=True)
 
 
-def _check(settings: RegionSettings) -> None:
+def _check(settings: RegionSettings | WorldSettings) -> None:
     """Raises BadSettings before any process starts."""
-    from contracts.errors import BadSettings
-
     if settings.serving.jwks is None:
         raise BadSettings("FLEETLAKE_SERVING_JWKS: name the key set whose tokens are believed (see docs/settings.md)")
 
 
-def _listening(settings: RegionSettings) -> socket.socket:
+def _listening(settings: RegionSettings | WorldSettings) -> socket.socket:
     own = settings.serving
     made = socket.socket(socket.AF_INET6 if ":" in own.host else socket.AF_INET, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

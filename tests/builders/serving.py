@@ -18,7 +18,7 @@ import psycopg
 
 import stack as embedded
 from contracts.ports import free_port
-from contracts.settings import RegionSettings
+from contracts.settings import RegionSettings, WorldSettings
 from ingest.live import RedisLive
 from serving.access.caller import Role
 from serving.access.laptop import key_set, sign
@@ -88,6 +88,21 @@ def fill_region(settings: RegionSettings) -> None:
     write_live(settings, live)
 
 
+def fill_world(settings: WorldSettings) -> None:
+    """What three regions released of two days."""
+    with psycopg.connect(settings.postgres_dsn.get_secret_value(), autocommit=True) as connection:
+        connection.execute(
+            "create table if not exists marts.utilisation_day (region text, day date, device_type text, cohort bigint,"
+            " devices bigint, records float, engine_h float, moving_h float, distance_km float)"
+        )
+        for region in ("eu", "us", "af"):
+            for day in (DAY, DAY + timedelta(days=1)):
+                connection.execute(
+                    "insert into marts.utilisation_day values (%s, %s, 'all', 20, 20, 1000, 80, 60, 5000)",
+                    (region, day.date()),
+                )
+
+
 def _fill_fleet(connection: "psycopg.Connection[Any]", fleet: str) -> None:
     connection.execute("insert into registry.fleet (fleet_id, name) values (%s, %s)", (fleet, f"Fleet {fleet}"))
     connection.execute(
@@ -132,13 +147,20 @@ def write_live(settings: RegionSettings, rows: Sequence[Mapping[str, Any]]) -> N
     asyncio.run(write())
 
 
+def _environment(state: Path, region: str) -> dict[str, str]:
+    if region == "world":
+        return embedded.world_environment(state, {})
+    return embedded.region_environment(state, region, {})
+
+
 class Service:
     """A region's service; its log is a list of events that grows."""
 
     def __init__(self, state: Path, region: str) -> None:
         self.state, self.region = state, region
-        self.environment = embedded.region_environment(state, region, {})
-        self.settings = RegionSettings.load(self.environment)
+        self.environment = _environment(state, region)
+        if region != "world":
+            self.settings = RegionSettings.load(self.environment)
         self.port = free_port()
         self.origin = f"http://127.0.0.1:{self.port}"
         self.log: list[dict[str, Any]] = []

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import stack as embedded
-from contracts.settings import RegionSettings
-from tests.builders.serving import Service, fill_region
+from contracts.settings import RegionSettings, WorldSettings
+from tests.builders.serving import Service, fill_region, fill_world
 from tests.builders.stack import TWO_REGIONS
 
 
@@ -33,6 +33,7 @@ def serving_state() -> Iterator[Path]:
         embedded.up(state, regions)
         for region in ("eu", "us"):
             fill_region(RegionSettings.load(embedded.region_environment(state, region, {})))
+        fill_world(WorldSettings.load(embedded.world_environment(state, {})))
         yield state
     finally:
         embedded.down(state)
