@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from lake.trail import SpotQuery, Trail
 
 THREADS = 8
-_LONGEST_SILENCE_S = 10.0
 _T = TypeVar("_T")
 
 
@@ -23,8 +22,7 @@ class Trails:
     """Spot queries over connections that are kept."""
 
     def __init__(self, settings: RegionSettings) -> None:
-        silence_s = min(settings.store_timeout_s, _LONGEST_SILENCE_S)
-        self._settings = settings.model_copy(update={"store_timeout_s": silence_s})
+        self._settings = settings
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="past")
         self._query: asyncio.Future[SpotQuery] | None = None
 

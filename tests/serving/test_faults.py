@@ -31,7 +31,7 @@ def service(serving_state: Path) -> Iterator[Service]:
     """A service of its own, which gives up soon."""
     made = Service(serving_state, "eu")
     try:
-        yield made.start(store_timeout_s=1, environment={"FLEETLAKE_STORE_TIMEOUT_S": "4"}).ready()
+        yield made.start(store_timeout_s=1, environment={"FLEETLAKE_STORE_TIMEOUT_S": "8"}).ready()
     finally:
         made.kill()
 

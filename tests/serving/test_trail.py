@@ -11,6 +11,9 @@ import gpxpy
 import polars as pl
 import pytest
 
+from lake.trail import Trail, trail
+from lake.trail.formats import FORMATS, parquet
+from lake.trail.times import time_range
 from tests.builders.serving import DAY, POINTS, devices_of, fleets_of
 from tests.serving.conftest import Served
 
@@ -30,9 +33,16 @@ def command(served: Served, form: str) -> bytes:
         cwd=PROJECT,
         capture_output=True,
         check=True,
-        timeout=180,
+        timeout=300,
     )
     return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def answer(served: Served) -> Trail:
+    """What the spot query tells that the command writes."""
+    start, end = time_range(ON_DAY["from"], ON_DAY["to"], served.eu.settings.row.zone)
+    return trail(served.eu.settings, DEVICE, start, end)
 
 
 def through_api(served: Served, form: str, **query: object) -> bytes:
@@ -44,15 +54,17 @@ def through_api(served: Served, form: str, **query: object) -> bytes:
     return answer.content
 
 
+def test_the_records_are_those_that_the_command_prints_byte_for_byte(served: Served) -> None:
+    assert through_api(served, "jsonl") == command(served, "jsonl")
+
+
 @pytest.mark.parametrize("form", ["jsonl", "csv", "geojson", "gpx"])
-def test_the_texts_are_the_commands_byte_for_byte(served: Served, form: str) -> None:
-    assert through_api(served, form) == command(served, form)
+def test_the_texts_are_the_spot_querys_byte_for_byte(served: Served, answer: Trail, form: str) -> None:
+    assert through_api(served, form) == FORMATS[form](answer)
 
 
-def test_parquet_has_the_commands_rows(served: Served) -> None:
-    one, other = (
-        pl.read_parquet(io.BytesIO(body)) for body in (through_api(served, "parquet"), command(served, "parquet"))
-    )
+def test_parquet_has_the_spot_querys_rows(served: Served, answer: Trail) -> None:
+    one, other = (pl.read_parquet(io.BytesIO(body)) for body in (through_api(served, "parquet"), parquet(answer)))
     assert one.height == POINTS
     assert one.equals(other)
 
