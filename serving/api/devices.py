@@ -40,7 +40,7 @@ async def list_devices(
         "all": "*" in fleets,
         "fleets": list(fleets),
         "after": after or "",
-        "named": None if status is None else _in_state(parts, fleets, status, after),
+        "named": None if status is None else _in_state(parts, fleets, status, after, limit + 1 if q is None else None),
         "part": None if q is None else f"%{_literally(q)}%",
         "limit": limit + 1,
     }
@@ -59,12 +59,13 @@ async def get_device(request: Request[Any, Any, Any], parts: Parts, device_id: D
     return DeviceDetail(device=_with_state(parts, device), newest=newest)
 
 
-def _in_state(parts: Parts, fleets: Sequence[str], status: State, after: str | None) -> list[str]:
-    """Ids of devices that were in that state when they were heard last."""
+def _in_state(parts: Parts, fleets: Sequence[str], status: State, after: str | None, most: int | None) -> list[str]:
+    """Ids of registered devices that were heard last in that state; `most` are enough where nothing else narrows."""
     table = parts.feed.table
     view = table.view(fleets)
     rows = table.in_state(view.rows[view.after(after) :], status)
-    return [table.ids[row] for row in rows.tolist()]
+    registered = rows[table.fleet[rows] >= 0]
+    return [table.ids[row] for row in registered[:most].tolist()]
 
 
 def _with_state(parts: Parts, device: Device) -> Device:
