@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg import AsyncConnection
-from psycopg.errors import UndefinedTable
+from psycopg.errors import DataError, UndefinedTable
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from contracts.outages import POSTGRES
+from serving.problems import BadRequest
 from serving.stores.away import naming_the_store
 
 _MOST_CONNECTIONS = 8
@@ -66,5 +67,8 @@ class Postgres:
     async def _asked(self, question: str, values: Values) -> list[Row]:
         with naming_the_store(POSTGRES):
             async with asyncio.timeout(2 * self._timeout_s), self._pool.connection() as connection:
-                cursor = await connection.execute(question, values)  # type: ignore[call-overload]
+                try:
+                    cursor = await connection.execute(question, values)  # type: ignore[call-overload]
+                except DataError as error:
+                    raise BadRequest("a parameter has a character or a number that no stored value can have") from error
                 return [] if cursor.description is None else await cursor.fetchall()

@@ -96,6 +96,7 @@ def test_trips_days_and_fleets_come_from_the_marts(served: Served) -> None:
         ("/v1/devices/eu-acme-car-00/trail?from=2026-11-02&to=2026-11-02&after=x", "is no cursor"),
         ("/v1/devices/eu-acme-car-00/trips?from=2026-11-02", "to"),
         ("/v1/devices/a%20b", "device_id"),
+        ("/v1/devices?q=a%00b", "no stored value can have"),
     ],
 )
 def test_what_is_out_of_bounds_is_a_problem_that_says_what_to_do(served: Served, path: str, said: str) -> None:
