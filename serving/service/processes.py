@@ -3,8 +3,11 @@
 import errno
 import os
 import shutil
+import signal
 import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 import uvicorn
@@ -47,13 +50,26 @@ def serve(settings: RegionSettings | WorldSettings, processes: int) -> None:
             h11_max_incomplete_event_size=65_536,
         )
         if processes == 1:
-            uvicorn.Server(config).run(sockets=[listening])
+            with _ending_well():
+                uvicorn.Server(config).run(sockets=[listening])
             return
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="fleetlake-serving-")
         try:
             Multiprocess(config, uvicorn.Server(config).run, [listening]).run()
         finally:
             shutil.rmtree(os.environ.pop(FOLDER), ignore_errors=True)
+
+
+@contextmanager
+def _ending_well() -> Iterator[None]:
+    """While inside, a signal that uvicorn raises again once it has drained ends nothing: the process ends with 0."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda *_: None) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _check(settings: RegionSettings | WorldSettings) -> None:
