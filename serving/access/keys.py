@@ -4,8 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import msgspec
 import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -71,9 +73,7 @@ class Keys:
             return await answer.content.read(_MOST_BYTES)
 
 
-def _decoded(document: bytes) -> dict[str, list[dict[str, str]]]:
-    import msgspec
-
+def _decoded(document: bytes) -> Any:
     found = msgspec.json.decode(document, type=dict[str, list[dict[str, object]]], strict=False)
     # Only keys that sign: a set may have others, and a symmetric one in it must never verify.
     usable = [key for key in found["keys"] if key.get("kty") in ("EC", "OKP", "RSA") and key.get("use", "sig") == "sig"]

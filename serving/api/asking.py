@@ -1,9 +1,10 @@
 """What every handler needs of a request: who asks, for whose device, and for which page."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
+from litestar import Response
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State as AppState
 from litestar.handlers import BaseRouteHandler
@@ -86,6 +87,13 @@ async def own_device(parts: Parts, caller: Caller, device_id: str) -> str | None
     if caller.sees_all and device_id in parts.feed.table:
         return None
     raise NotFound("no such device among those of the token's fleets")
+
+
+def encoded(
+    body: bytes, _: type[_T], media: str = "application/json", headers: dict[str, str] | None = None
+) -> Response[_T]:
+    """An answer of that kind, for the document, which was encoded already."""
+    return Response(cast(_T, body), media_type=media, headers=headers)
 
 
 def page_of(rows: list[dict[str, Any]], limit: int, kind: type[_T], key: str) -> tuple[list[_T], str | None]:

@@ -8,7 +8,7 @@ from litestar import Request, Response, get
 from litestar.params import Parameter
 
 from serving.access.caller import Caller
-from serving.api.asking import MOST_ITEMS, After, FleetFilter, Limit, caller_of, fleets_of
+from serving.api.asking import MOST_ITEMS, After, FleetFilter, Limit, caller_of, encoded, fleets_of
 from serving.api.models import CellPage, LivePage, NewestPage
 from serving.http.events import EventStream
 from serving.live.cells import MOST_ZOOM, Cell, cells
@@ -20,7 +20,6 @@ from serving.parts import Parts
 from serving.problems import BadRequest, StoreAway
 
 MOST_RADIUS_M = 500_000.0
-_JSON = "application/json"
 _PLACE = 2
 _BOX = 4
 _LIMITS = (180.0, 90.0)
@@ -53,7 +52,7 @@ async def list_live(
     feed = _current(parts)
     rows, total, following = _chosen(feed, caller_of(request), fleet, bbox, near, radius_m, status, after, limit)
     items = b",".join(feed.items[row] for row in rows.tolist() if feed.items[row])
-    return Response(_page(items, total, following, parts.feed.version), media_type=_JSON)
+    return encoded(_page(items, total, following, parts.feed.version), LivePage)
 
 
 @get("/live/records", tags=["live"])
@@ -72,7 +71,7 @@ async def list_newest(
     feed = _current(parts)
     rows, total, following = _chosen(feed, caller_of(request), fleet, bbox, near, radius_m, status, after, limit)
     found = await parts.records.newest([feed.ids[row] for row in rows.tolist()])
-    return Response(_page(b",".join(filter(None, found)), total, following), media_type=_JSON)
+    return encoded(_page(b",".join(filter(None, found)), total, following), NewestPage)
 
 
 @get("/live/cells", tags=["live"])

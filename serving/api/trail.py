@@ -11,7 +11,7 @@ from litestar import Request, Response, get
 from litestar.params import Parameter
 
 from contracts.record import CONTRACT
-from serving.api.asking import After, DeviceId, First, Last, caller_of, own_device
+from serving.api.asking import After, DeviceId, First, Last, caller_of, encoded, own_device
 from serving.api.models import TrailPage
 from serving.api.times import span
 from serving.parts import Parts
@@ -85,7 +85,7 @@ async def get_trail(
         return _written(thinned, form, names), thinned
 
     body, shown = await parts.trails.apart(written)
-    return Response(body, media_type=_MEDIA[form], headers=_headers(request, device_id, form, shown))
+    return encoded(body, TrailPage, _MEDIA[form], _headers(request, device_id, form, shown))
 
 
 def _chosen(columns: str | None, form: Form) -> list[str] | None:
