@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,9 @@ def write_live(settings: RegionSettings, rows: Sequence[Mapping[str, Any]]) -> N
         finally:
             await live.close()
 
-    asyncio.run(write())
+    # In a thread of its own: a test that drives a browser has a loop in this one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(write())).result()
 
 
 def _environment(state: Path, region: str) -> dict[str, str]:
