@@ -26,4 +26,4 @@ def day_of(text: str, name: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise BadRequest(f"{name} {text!r} is no day; write it as 2026-11-01") from None
+        raise BadRequest(f"{name}: this is no day; write it as 2026-11-01") from None

