@@ -143,11 +143,13 @@ class LiveTable:
             inside &= (lon >= box.west) & (lon <= box.east)
         else:
             inside &= (lon >= box.west) | (lon <= box.east)
-        return rows[inside]
+        found: Rows = rows[inside]
+        return found
 
     def in_state(self, rows: Rows, state: State) -> Rows:
         """Those of the rows that were in that state when they were heard last."""
-        return rows[self.state[rows] == _STATE_NUMBER[state]]
+        found: Rows = rows[self.state[rows] == _STATE_NUMBER[state]]
+        return found
 
     def near(self, rows: Rows, lat: float, lon: float, radius_m: float, most: int) -> tuple[Rows, np.ndarray]:
         """Up to `most` of the rows within the radius, the nearest first, and how far each is in metres."""
@@ -165,7 +167,8 @@ class LiveTable:
 
     def since(self, rows: Rows, version: int) -> Rows:
         """Those of the rows that changed after that version."""
-        return rows[self.changed[rows] > version]
+        found: Rows = rows[self.changed[rows] > version]
+        return found
 
     def _row(self, device_id: str) -> int:
         row = self._index.get(device_id)
