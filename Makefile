@@ -43,6 +43,10 @@ demo: .venv/installed ## The whole system on this machine with simulated fleets,
 ui: .venv/installed ## Dagster's web server and daemon on the same state
 	@$(BIN)/fleetlake ui
 
+.PHONY: map
+map: .venv/installed ## The live map of all regions, on the same state
+	@$(BIN)/fleetlake serve --region all
+
 .PHONY: up down status
 up: .venv/installed ## Start the embedded stack
 	@$(BIN)/fleetlake up

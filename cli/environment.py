@@ -83,16 +83,22 @@ def each_region(name_or_all: str) -> list[str]:
 
 
 def run_in_each_region(
-    regions: Sequence[str], arguments: Sequence[str] | None = None, *, capture: bool = False
+    regions: Sequence[str],
+    arguments: Sequence[str] | None = None,
+    *,
+    capture: bool = False,
+    tuning: Mapping[str, Mapping[str, str]] | None = None,
 ) -> list[RegionRun]:
     """Run a fleetlake command for each region, in parallel processes.
 
     arguments: the command and its options without --region; by default those of this process.
+    tuning: settings of each region's process, beside its environment.
     Output is printed line by line with the region in front; with `capture` standard output is returned instead.
     SIGTERM and Ctrl-C terminate the processes, and their last output is still returned.
     """
     words = _without_region(sys.argv[1:]) if arguments is None else list(arguments)
-    environments = {region: process_environment(region) for region in regions}
+    own = tuning or {}
+    environments = {region: {**process_environment(region), **own.get(region, {})} for region in regions}
     with ChildProcesses() as children:
         readers = [
             _OutputReader(region, children.start(words, region, environments[region]), capture=capture)

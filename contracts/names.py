@@ -119,6 +119,16 @@ def redis_writes(region: str, writer: str) -> str:
     return f"{region}:writes:{writer}"
 
 
+def redis_changed(region: str) -> str:
+    """Stream of the devices whose live state changed, an entry a write; capped, so readers may find a gap."""
+    return f"{region}:changed"
+
+
+def redis_denied(region: str) -> str:
+    """Sorted set of tokens of the read API that were revoked, by the time (s) at which they end anyway."""
+    return f"{region}:denied"
+
+
 def redis_access_channel(region: str) -> str:
     """Channel on which the gateway's processes hear of revoked devices and of sessions taken over."""
     return f"{region}:gateway"

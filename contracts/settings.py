@@ -18,6 +18,7 @@ from contracts import names
 from contracts.errors import BadSettings
 from contracts.gateway_settings import GatewaySettings
 from contracts.regions import Region, find_region, load_regions
+from contracts.serving_settings import ServingSettings
 
 PREFIX = "FLEETLAKE_"
 _Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
@@ -224,6 +225,7 @@ class RegionSettings(LakeSettings):
     """Key of the HMAC that contributors to a release are remembered by."""
     emr: EmrServerless = EmrServerless()
     gateway: GatewaySettings = GatewaySettings()
+    serving: ServingSettings = ServingSettings()
 
     reading: Literal["polling", "fan-out"] = "polling"
     """How shards are read: GetRecords, or enhanced fan-out as the registered consumer `fan_out_consumer`."""
@@ -247,6 +249,8 @@ class RegionSettings(LakeSettings):
     shard_mb_s: float = Field(default=2.0, ge=0)
     """Megabytes (10^6 bytes) a second and shard beyond a first 10, as Kinesis allows; 0 as above."""
     trail_points: int = Field(default=100, ge=0)
+    live_changes: int = Field(default=1_000, ge=0)
+    """Entries that the stream R:changed keeps, one a write of at most 500 devices; 0 does not write it."""
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
     """The address that metrics and health are served on; 0.0.0.0 is every interface."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
@@ -284,6 +288,7 @@ class WorldSettings(_FromMapping):
     exchange_bucket: _Bucket = names.EXCHANGE_BUCKET
     s3: AwsService = AwsService()
     postgres_dsn: SecretStr
+    serving: ServingSettings = ServingSettings()
 
 
 class _MappingSource(EnvSettingsSource):

@@ -20,3 +20,16 @@ create table if not exists privacy.suppression (
     device_hmac bytea not null unique,
     since timestamptz not null default now()
 );
+-- Who read which device's past through the API: the device as HMAC under the region's key. Rows are added, never changed.
+create table if not exists privacy.past_read (
+    id bigint generated always as identity primary key,
+    read_at timestamptz not null default now(),
+    subject text not null,
+    token_id text not null,
+    role text not null,
+    device_hmac bytea not null,
+    what text not null,
+    from_ts timestamptz,
+    to_ts timestamptz
+);
+create index if not exists past_read_of_device on privacy.past_read (device_hmac, id);

@@ -1,10 +1,11 @@
 """Live state in Redis, written by transactions that end with a script, so that no device goes back to an older record.
 
 Keys, with R the region: `R:latest:{device}` (JSON of values.latest_struct), `R:trail:{device}` (sorted set by time,
-members are JSON of values.Point), `R:geo`, `R:seen` (sorted set by arrival), `R:epoch`, `R:rebuilds`, and
-`R:writes:{writer}` (a counter). A server that restarts without its last writes has a lower counter than the writer
-expects: the script then deletes `R:epoch`, and live state is rebuilt. The order keys that the script compares are the
-first two fields of the JSON, of fixed width, so they cannot be lost without the value that they belong to.
+members are JSON of values.Point), `R:geo`, `R:seen` (sorted set by arrival), `R:changed` (capped stream: the ids that
+each write changed, for those who follow), `R:epoch`, `R:rebuilds`, and `R:writes:{writer}` (a counter). A server that
+restarts without its last writes has a lower counter than the writer expects: the script then deletes `R:epoch`, and
+live state is rebuilt. The order keys that the script compares are the first two fields of the JSON, of fixed width, so
+they cannot be lost without the value that they belong to.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from redis.exceptions import NoPermissionError, NoScriptError, RedisError
 
 from contracts.errors import RecordsRefused, SinkUnavailable
 from contracts.names import (
+    redis_changed,
     redis_epoch,
     redis_geo,
     redis_latest,
@@ -53,6 +55,8 @@ _BYTES_AT_ONCE = 64 * 1024 * 1024
 _SWEPT_AT_ONCE = 500
 _DAY_MS = 86_400_000
 _REBUILT_WITHIN_S = 7 * 86_400
+CHANGES = 1_000
+"""Entries that the stream of changes keeps: some seconds of a full load, and 8 MB."""
 _LOOK_EVERY_S = 60.0
 """How often the server is asked whether it is still fit: its settings can be changed at any time."""
 
@@ -71,10 +75,13 @@ class RedisLive:
         *,
         trail_points: int = 100,
         unseen_days: int = 30,
+        changes: int = CHANGES,
         timeout_s: float = 10,
         login: Callable[[], Login] | None = None,
     ) -> None:
-        """login: gives user and password for each new connection, in place of those in `url`."""
+        """changes: entries that `R:changed` keeps, 0 for none. login: gives user and password for each new connection,
+        in place of those in `url`.
+        """
         by_login = {} if login is None else {"credential_provider": AskedFor(login)}
         # RESP2: a connection carries nothing but replies.
         pool = ConnectionPool.from_url(
@@ -95,7 +102,7 @@ class RedisLive:
         self._sha: bytes | None = None
         self._fit_until_s = 0.0
         self._said: str | None = None
-        self._writer = Writer(uuid4().hex)
+        self._writer = Writer(uuid4().hex, changes=changes)
 
     @classmethod
     def of(cls, settings: RegionSettings) -> "RedisLive":
@@ -108,6 +115,7 @@ class RedisLive:
             login=None if cache is None else elasticache_login(user, cache, settings.row.aws_region),
             trail_points=settings.trail_points,
             unseen_days=settings.live_unseen_days,
+            changes=settings.live_changes,
         )
 
     async def check(self, before: str = "check") -> None:
@@ -245,12 +253,11 @@ class RedisLive:
         await self._pool.disconnect()
 
     async def _forget(self, device_ids: Sequence[str], cutoff: str) -> int:
-        keys = [redis_geo(self._region), redis_seen(self._region)]
+        keys = [redis_geo(self._region), redis_seen(self._region), redis_changed(self._region)]
         for device_id in device_ids:
             keys += [redis_latest(self._region, device_id), redis_trail(self._region, device_id)]
-        return int(
-            await self._guarded("write", lambda: self._redis.eval(_FORGET, len(keys), *keys, cutoff, *device_ids))
-        )
+        arguments = [cutoff, str(self._writer.changes), *device_ids]
+        return int(await self._guarded("write", lambda: self._redis.eval(_FORGET, len(keys), *keys, *arguments)))
 
     async def _send(self, ready: EncodedRows) -> list[Reply]:
         if self._sha is None:

@@ -8,7 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts.names import redis_epoch, redis_geo, redis_latest, redis_rebuilds, redis_seen, redis_trail, redis_writes
+from contracts.names import (
+    redis_changed,
+    redis_epoch,
+    redis_geo,
+    redis_latest,
+    redis_rebuilds,
+    redis_seen,
+    redis_trail,
+    redis_writes,
+)
 from ingest.live.points import point_frames
 from ingest.live.selection import Selection
 from ingest.live.timetext import MS_DIGITS, fixed_texts, ms_digits
@@ -16,7 +25,7 @@ from ingest.live.values import latest_values
 
 MAX_ITEMS = 500
 """Devices and points in one transaction: it blocks the server, so it should take a few milliseconds at most."""
-_FIXED_ARGUMENTS = 3
+_FIXED_ARGUMENTS = 4
 _ARGUMENTS_A_DEVICE = 4
 _BEGIN, _COMMIT = b"*1\r\n$5\r\nMULTI\r\n", b"*1\r\n$4\r\nEXEC\r\n"
 _END = pa.scalar(b"\r\n")
@@ -33,6 +42,8 @@ class Writer:
 
     name: str
     acknowledged: int = 0
+    changes: int = 0
+    """Entries that the stream of changes keeps; 0 does not write it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,7 @@ class EncodedRows:
                 _bulk(b"%d" % len(redis_latest(self.region, ""))),
                 _bulk(b"%d" % writer.acknowledged),
                 _bulk(self.own[start:stop]),
+                _bulk(b"%d" % writer.changes),
                 *(_bytes_of(column, start, stop) for column in self.arguments),
             ]
             trails = _bytes_of(self.trails, first_trail, last_trail)
@@ -79,7 +91,7 @@ class EncodedRows:
     def _head(self, sha: bytes, writer: str, devices: int) -> bytes:
         region = self.region
         keys = [redis_geo(region), redis_seen(region), redis_epoch(region), redis_rebuilds(region)]
-        keys.append(redis_writes(region, writer))
+        keys += [redis_writes(region, writer), redis_changed(region)]
         key_count = len(keys) + devices
         parts = 3 + key_count + _FIXED_ARGUMENTS + _ARGUMENTS_A_DEVICE * devices
         fixed = b"".join(_bulk(key.encode()) for key in keys)

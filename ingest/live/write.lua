@@ -1,8 +1,8 @@
 -- Takes in the newest records of n devices. See ingest/live/redis.py for the layout of a value.
--- KEYS: geo, seen, epoch, rebuilds, writes of this writer, latest of each device.
+-- KEYS: geo, seen, epoch, rebuilds, writes of this writer, stream of changes, latest of each device.
 -- ARGV: length of a latest key's prefix, writes of this writer that were acknowledged, one byte per device: "1" if the
---       record is its newest position too; then n values; n latest arrivals (ms); n pairs of longitude and latitude of the
---       newest good position (empty: none).
+--       record is its newest position too; entries that the stream of changes keeps (0: it is not written); then n values;
+--       n latest arrivals (ms); n pairs of longitude and latitude of the newest good position (empty: none).
 -- Returns: devices whose latest changed, writes of this writer, this one included.
 -- A server that crashed may restart without its last writes. If acknowledged writes are missing, the epoch is deleted,
 -- and so are the notes of rebuilds, which may have lost some of theirs.
@@ -12,7 +12,7 @@ local ORDER_FROM, ORDER_TO = 11, 100
 local PLACE_FROM, PLACE_TO = 121, 210
 local OWN_PLACE = 49
 
-local FIXED_KEYS, FIXED_ARGUMENTS = 5, 3
+local FIXED_KEYS, FIXED_ARGUMENTS = 6, 4
 local KEEP_WRITES_S = 30 * 86400
 
 local call, sub, byte = redis.call, string.sub, string.byte
@@ -25,7 +25,7 @@ if writes <= acknowledged then
 end
 call('SET', KEYS[5], writes, 'EX', KEEP_WRITES_S)
 local held = call('MGET', unpack(KEYS, FIXED_KEYS + 1))
-local set, sets, geo, geos, seen, updated = {}, 0, {}, 0, {}, 0
+local set, sets, geo, geos, seen, updated, ids = {}, 0, {}, 0, {}, 0, {}
 
 for i = 1, n do
     local key, value, old = KEYS[FIXED_KEYS + i], ARGV[FIXED_ARGUMENTS + i], held[i] or ''
@@ -49,6 +49,7 @@ for i = 1, n do
     if changed then
         set[sets + 1], set[sets + 2] = key, changed
         sets = sets + 2
+        ids[sets / 2] = id
     end
     if moved then
         geo[geos + 1], geo[geos + 2], geo[geos + 3] = ARGV[places + 2 * i - 1], ARGV[places + 2 * i], id
@@ -59,5 +60,8 @@ end
 -- Values last: a place that is refused leaves the guard as it was, so those beside it can be written again.
 if geos > 0 then call('GEOADD', KEYS[1], unpack(geo)) end
 call('ZADD', KEYS[2], 'GT', unpack(seen))
-if sets > 0 then call('MSET', unpack(set)) end
+if sets > 0 then
+    call('MSET', unpack(set))
+    if ARGV[4] ~= '0' then call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[4], '*', 'ids', table.concat(ids, ' ')) end
+end
 return {updated, writes}

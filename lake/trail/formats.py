@@ -24,11 +24,12 @@ _GPX = "http://www.topografix.com/GPX/1/1"
 def contract_records(trail: Trail) -> Iterator[dict[str, Any]]:
     """Each record in contract fields, as it could be sent: fields without a value are left out, ts is RFC 3339.
 
-    A record without an event id has one that stands for its record_id, so that it is the same record when it is sent.
+    A record without an event id has one that stands for its record_id, so that it is the same record when it is sent. A
+    point that only live state knows has neither.
     """
     for row in trail.records.select([*_FIELDS, "record_id"]).to_pylist(maps_as_pydicts="strict"):
         identity = row.pop("record_id")
-        if row["event_id"] is None:
+        if row["event_id"] is None and identity is not None:
             row["event_id"] = exported_event_id(identity)
         yield {name: _plain(value) for name, value in row.items() if value is not None}
 

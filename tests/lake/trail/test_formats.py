@@ -142,3 +142,14 @@ def test_a_ferry_across_180_degrees_is_a_multi_line(trail: Trail) -> None:
     geometry = json.loads(FORMATS["geojson"](trail_of(rows)))["features"][0]["geometry"]
     assert geometry["type"] == "MultiLineString"
     assert geometry["coordinates"] == [[[179.5, -16.8], [180.0, -16.8]], [[-180.0, -16.8], [-179.5, -16.8]]]
+
+
+def test_a_point_that_only_live_state_knows_is_written_without_an_identity() -> None:
+    rows = Rows().make(devices=1, each=2)
+    nobody = pa.array([None, None], pa.string())
+    for name in ("event_id", "record_id"):
+        at = rows.schema.get_field_index(name)
+        rows = rows.set_column(at, pa.field(name, pa.string()), nobody)
+    for name in ("jsonl", "csv"):
+        assert FORMATS[name](trail_of(rows))
+    assert all("event_id" not in json.loads(line) for line in FORMATS["jsonl"](trail_of(rows)).splitlines())

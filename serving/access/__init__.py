@@ -1,0 +1,1 @@
+"""Who asks: tokens, the keys that are believed, revoked tokens, and rates."""

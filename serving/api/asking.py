@@ -1,0 +1,103 @@
+"""What every handler needs of a request: who asks, for whose device, and for which page."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar, cast
+
+import msgspec
+from litestar import Response
+from litestar.connection import ASGIConnection
+from litestar.datastructures import State as AppState
+from litestar.handlers import BaseRouteHandler
+from litestar.params import Parameter
+
+from contracts.record import DEVICE_ID_PATTERN
+from serving.access.caller import Caller, Role
+from serving.parts import Parts
+from serving.problems import Forbidden, NotAuthenticated, NotFound
+
+MOST_ITEMS = 1_000
+"""The largest page of a list."""
+_BEARER = "bearer "
+_OF_FLEETS = "select fleet_id from registry.device where device_id = %s and (%s or fleet_id = any(%s))"
+
+DeviceId = Annotated[str, Parameter(pattern=DEVICE_ID_PATTERN, description="The device's id.")]
+Limit = Annotated[int, Parameter(ge=1, le=MOST_ITEMS, description="At most so many items.")]
+FleetFilter = Annotated[
+    str | None, Parameter(max_length=128, description="Devices of this fleet only; it has to be one of the token's.")
+]
+After = Annotated[str | None, Parameter(max_length=512, description="`next` of the page before.")]
+First = Annotated[
+    str,
+    Parameter(query="from", max_length=40, description="A day of the region (2026-11-01) or a time with an offset."),
+]
+Last = Annotated[
+    str, Parameter(query="to", max_length=40, description="A day, which is included, or a time with an offset.")
+]
+_T = TypeVar("_T")
+
+
+async def authenticated(connection: ASGIConnection[Any, Any, Any, AppState], _: BaseRouteHandler) -> None:
+    """Let in who has a token; the caller is kept with the request."""
+    parts: Parts = connection.app.state.parts
+    header = connection.headers.get("authorization", "")
+    if not header.lower().startswith(_BEARER):
+        raise NotAuthenticated("send the header Authorization: Bearer TOKEN")
+    caller = await parts.tokens.caller(header[len(_BEARER) :].strip())
+    parts.rates.take(caller.token_id)
+    connection.state.caller = caller
+
+
+async def reads_data(connection: ASGIConnection[Any, Any, Any, AppState], _: BaseRouteHandler) -> None:
+    """Let in viewers and operators."""
+    if connection.state.caller.role is Role.privacy:
+        raise Forbidden("a token of role privacy reads who read what, not the data; ask with one of role viewer")
+
+
+async def reads_audit(connection: ASGIConnection[Any, Any, Any, AppState], _: BaseRouteHandler) -> None:
+    """Let in the privacy office."""
+    if connection.state.caller.role is not Role.privacy:
+        raise Forbidden("this needs a token of role privacy")
+
+
+def caller_of(request: Any) -> Caller:
+    """Who asks."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+def fleets_of(caller: Caller, fleet: str | None) -> Sequence[str]:
+    """The fleets that an answer is narrowed to. A fleet that is not the token's is none."""
+    if fleet is None:
+        return caller.fleets
+    return (fleet,) if caller.may_see(fleet) else ()
+
+
+async def own_device(parts: Parts, caller: Caller, device_id: str) -> str | None:
+    """The device's fleet, where the caller may see it. Raises NotFound, which is the same for another's and for none.
+
+    What the directory does not grant is asked of Postgres, narrowed by the token's fleets: a device that was entered a
+    moment ago is found, and one of another fleet costs the time of one that does not exist.
+    """
+    fleet = parts.directory.fleet_of.get(device_id)
+    if fleet is not None and caller.may_see(fleet):
+        return fleet
+    found = await parts.postgres.rows(_OF_FLEETS, (device_id, caller.sees_all, list(caller.fleets)))
+    if found:
+        return str(found[0]["fleet_id"])
+    if caller.sees_all and device_id in parts.feed.table:
+        return None
+    raise NotFound("no such device among those of the token's fleets")
+
+
+def encoded(
+    body: bytes, _: type[_T], media: str = "application/json", headers: dict[str, str] | None = None
+) -> Response[_T]:
+    """An answer of that kind, for the document, which was encoded already."""
+    return Response(cast(_T, body), media_type=media, headers=headers)
+
+
+def page_of(rows: list[dict[str, Any]], limit: int, kind: type[_T], key: str) -> tuple[list[_T], str | None]:
+    """The items of a page that was asked with one row more, and the cursor of the next."""
+    shown = rows[:limit]
+    following = str(shown[-1][key]) if len(rows) > limit else None
+    return msgspec.convert(shown, list[kind]), following  # type: ignore[valid-type]

@@ -1,0 +1,203 @@
+"""Where everything is: devices by fleet, box or place, counted by cell, and as a stream of what changes."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import numpy as np
+from litestar import Request, Response, get
+from litestar.params import Parameter
+
+from serving.access.caller import Caller
+from serving.api.asking import MOST_ITEMS, After, FleetFilter, Limit, caller_of, encoded, fleets_of
+from serving.api.models import CellPage, LivePage, NewestPage
+from serving.http.events import EventStream
+from serving.live.cells import MOST_ZOOM, Cell, cells
+from serving.live.feed import entry_of, version_of
+from serving.live.item import State
+from serving.live.push import Watch
+from serving.live.table import Box, LiveTable, Rows
+from serving.parts import Parts
+from serving.problems import BadRequest, StoreAway
+
+MOST_RADIUS_M = 500_000.0
+_PLACE = 2
+_BOX = 4
+_LIMITS = (180.0, 90.0)
+
+BoxText = Annotated[
+    str | None,
+    Parameter(
+        max_length=100,
+        description="west,south,east,north in degrees. Where west is greater than east it crosses 180 degrees.",
+    ),
+]
+NearText = Annotated[str | None, Parameter(max_length=60, description="lat,lon in degrees: the nearest come first.")]
+Radius = Annotated[float, Parameter(gt=0, le=MOST_RADIUS_M, description="Metres around `near`.")]
+Status = Annotated[State | None, Parameter(description="Devices that were heard last in this state.")]
+
+
+@get("/live", tags=["live"])
+async def list_live(
+    request: Request[Any, Any, Any],
+    parts: Parts,
+    fleet: FleetFilter = None,
+    bbox: BoxText = None,
+    near: NearText = None,
+    radius_m: Radius = 10_000.0,
+    status: Status = None,
+    after: After = None,
+    limit: Limit = 100,
+) -> Response[LivePage]:
+    """Devices on the map: position, motion and state of each, in all the token's fleets or as the filters say."""
+    feed = _current(parts)
+    rows, total, following = _chosen(feed, caller_of(request), fleet, bbox, near, radius_m, status, after, limit)
+    items = b",".join(feed.items[row] for row in rows.tolist() if feed.items[row])
+    return encoded(_page(items, total, following, parts.feed.version), LivePage)
+
+
+@get("/live/records", tags=["live"])
+async def list_newest(
+    request: Request[Any, Any, Any],
+    parts: Parts,
+    fleet: FleetFilter = None,
+    bbox: BoxText = None,
+    near: NearText = None,
+    radius_m: Radius = 10_000.0,
+    status: Status = None,
+    after: After = None,
+    limit: Limit = 100,
+) -> Response[NewestPage]:
+    """Newest records with all their readings, chosen as by /live and read from Redis."""
+    feed = _current(parts)
+    rows, total, following = _chosen(feed, caller_of(request), fleet, bbox, near, radius_m, status, after, limit)
+    found = await parts.records.newest([feed.ids[row] for row in rows.tolist()])
+    return encoded(_page(b",".join(filter(None, found)), total, following), NewestPage)
+
+
+@get("/live/cells", tags=["live"])
+async def count_cells(
+    request: Request[Any, Any, Any],
+    parts: Parts,
+    zoom: Annotated[int, Parameter(ge=0, le=MOST_ZOOM, description="Of the map: cells are 64 pixels wide.")],
+    fleet: FleetFilter = None,
+    bbox: BoxText = None,
+    limit: Limit = MOST_ITEMS,
+) -> CellPage:
+    """Devices counted by cell of a grid: 400,000 devices are 400,000, on one page."""
+    table = _current(parts)
+    rows = table.view(fleets_of(caller_of(request), fleet)).rows
+    found: list[Cell] = cells(table, rows, zoom, _box(bbox))
+    placed = int(np.count_nonzero(~np.isnan(table.lat[rows])))
+    return CellPage(
+        cells=found[:limit],
+        devices=sum(cell.devices for cell in found),
+        without_position=len(rows) - placed,
+        left_out=max(0, len(found) - limit),
+    )
+
+
+@get("/live/stream", tags=["live"])
+async def stream_live(
+    request: Request[Any, Any, Any],
+    parts: Parts,
+    fleet: FleetFilter = None,
+    bbox: BoxText = None,
+    last_event_id: Annotated[
+        str | None, Parameter(header="Last-Event-ID", max_length=40, description="Begin with what changed since.")
+    ] = None,
+) -> EventStream:
+    """What changes, as server-sent events: `devices` with items as in /live, once a second at most, each device once.
+
+    Each event has an id. A client that comes back with it as Last-Event-ID is sent what changed meanwhile, in any
+    process. A client that is slow misses turns, not devices. `behind` says that live state cannot be followed just now.
+    """
+    caller = caller_of(request)
+    watch = Watch(fleets=tuple(fleets_of(caller, fleet)), box=_box(bbox), since=_since(parts, last_event_id))
+    return EventStream(parts.pusher.events(caller, watch), parts.streams.hold(caller.token_id), parts.pusher.patience_s)
+
+
+def _current(parts: Parts) -> LiveTable:
+    """The table, once it was loaded."""
+    if not parts.feed.loads:
+        raise StoreAway("live state is being loaded from Redis; ask again", retry_after_s=2)
+    return parts.feed.table
+
+
+def _chosen(
+    table: LiveTable,
+    caller: Caller,
+    fleet: str | None,
+    bbox: str | None,
+    near: str | None,
+    radius_m: float,
+    status: State | None,
+    after: str | None,
+    limit: int,
+) -> tuple[Rows, int, str | None]:
+    """Rows of a page, how many match, and the cursor of the next page."""
+    if near is not None and (bbox is not None or after is not None):
+        raise BadRequest("near goes with neither bbox nor after: it answers with the nearest")
+    view = table.view(fleets_of(caller, fleet))
+    rows = view.rows if status is None else table.in_state(view.rows, status)
+    if near is not None:
+        lat, lon = _numbers(near, "near", _PLACE)
+        _within(lon, lat, "near")
+        found, _ = table.near(rows, lat, lon, radius_m, len(rows))
+        return found[:limit], len(found), None
+    if (box := _box(bbox)) is not None:
+        rows = table.in_box(rows, box)
+    behind = rows if after is None else _behind(table, rows, after)
+    page = behind[:limit]
+    return page, len(rows), table.ids[page[-1]] if len(behind) > limit else None
+
+
+def _behind(table: LiveTable, rows: Rows, after: str) -> Rows:
+    """Those of the rows, which are by id, whose id is greater."""
+    low, high = 0, len(rows)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if table.ids[rows[middle]] <= after else (low, middle)
+    return rows[low:]
+
+
+def _page(items: bytes, total: int, following: str | None, version: int | None = None) -> bytes:
+    """The documents of a page as they are."""
+    named = b'"%s"' % following.encode() if following else b"null"
+    last = b"" if version is None else b',"version":"%s"' % entry_of(version).encode()
+    return b'{"items":[%s],"total":%d,"next":%s%s}' % (items, total, named, last)
+
+
+def _box(text: str | None) -> Box | None:
+    if text is None:
+        return None
+    west, south, east, north = _numbers(text, "bbox", _BOX)
+    _within(west, south, "bbox")
+    _within(east, north, "bbox")
+    if south > north:
+        raise BadRequest("bbox: south is greater than north; write west,south,east,north")
+    return Box(west, south, east, north)
+
+
+def _numbers(text: str, name: str, count: int) -> Sequence[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not np.isfinite(numbers).all():
+        raise BadRequest(f"{name}: write {count} numbers, separated by commas")
+    return numbers
+
+
+def _within(lon: float, lat: float, name: str) -> None:
+    if abs(lon) > _LIMITS[0] or abs(lat) > _LIMITS[1]:
+        raise BadRequest(f"{name}: longitudes are within 180 degrees, latitudes within 90")
+
+
+def _since(parts: Parts, last_event_id: str | None) -> int:
+    """The version that a client has; the present one where it does not say."""
+    if last_event_id is None:
+        return parts.feed.version
+    try:
+        return min(version_of(last_event_id), parts.feed.version)
+    except ValueError:
+        raise BadRequest("Last-Event-ID: hand back the id of an event, or `version` of a page") from None

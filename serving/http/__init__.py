@@ -1,0 +1,1 @@
+"""What every answer goes through: problems, headers, validators, compression, metrics."""

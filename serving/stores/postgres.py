@@ -1,0 +1,74 @@
+"""Questions to a Postgres database over a small pool. Every question has a time limit."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.errors import DataError, UndefinedTable
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from contracts.outages import POSTGRES
+from serving.problems import BadRequest
+from serving.stores.away import naming_the_store
+
+_MOST_CONNECTIONS = 8
+_CONNECT_S = 5
+Row = dict[str, Any]
+Values = Sequence[Any] | Mapping[str, Any]
+
+
+class Postgres:
+    """A pool that opens connections as they are needed, and replaces those that break."""
+
+    def __init__(self, dsn: str, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        timeout_ms = int(timeout_s * 1000)
+        self._pool: AsyncConnectionPool[AsyncConnection[Row]] = AsyncConnectionPool(
+            dsn,
+            min_size=0,
+            max_size=_MOST_CONNECTIONS,
+            timeout=timeout_s,
+            open=False,
+            check=AsyncConnectionPool.check_connection,
+            reconnect_timeout=_CONNECT_S,
+            kwargs={
+                "autocommit": True,
+                "row_factory": dict_row,
+                "connect_timeout": _CONNECT_S,
+                "tcp_user_timeout": timeout_ms,
+                "options": f"-c statement_timeout={timeout_ms} -c timezone=UTC",
+            },
+        )
+
+    async def open(self) -> None:
+        """Begin; no connection is made yet."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._pool.close(timeout=1)
+
+    async def rows(self, question: str, values: Values = ()) -> list[Row]:
+        """What it answers. A table that is not there yet (marts before their first run) has no rows.
+
+        Raises StoreAway.
+        """
+        try:
+            return await self._asked(question, values)
+        except UndefinedTable:
+            return []
+
+    async def do(self, statement: str, values: Values = ()) -> None:
+        """Run a statement. Raises StoreAway."""
+        await self._asked(statement, values)
+
+    async def _asked(self, question: str, values: Values) -> list[Row]:
+        with naming_the_store(POSTGRES):
+            async with asyncio.timeout(2 * self._timeout_s), self._pool.connection() as connection:
+                try:
+                    cursor = await connection.execute(question, values)  # type: ignore[call-overload]
+                except DataError as error:
+                    raise BadRequest("a parameter has a character or a number that no stored value can have") from error
+                return [] if cursor.description is None else await cursor.fetchall()

@@ -1,0 +1,56 @@
+"""Newest records of devices from Redis, as the documents that they are."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from contracts.names import redis_latest
+from contracts.outages import REDIS
+from serving.stores.away import naming_the_store
+
+_ORDER = b'{"order":"'
+_HEAD = 211
+"""Bytes of the two order keys, which are the consumer's own, with the comma behind them."""
+_CONNECTIONS = 32
+
+
+def client_of(url: str, timeout_s: float) -> "Redis":
+    """A client that fails rather than waits."""
+    return Redis.from_url(
+        url,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 1),
+        max_connections=_CONNECTIONS,
+        protocol=2,
+    )
+
+
+class Records:
+    """Newest records."""
+
+    def __init__(self, redis: "Redis", region: str, timeout_s: float) -> None:
+        self._redis, self._region, self._timeout_s = redis, region, timeout_s
+
+    async def newest(self, ids: Sequence[str]) -> list[bytes | None]:
+        """The newest record of each device as JSON in contract fields, in their order. Raises StoreAway."""
+        if not ids:
+            return []
+        with naming_the_store(REDIS):
+            async with asyncio.timeout(self._timeout_s):
+                found = await self._redis.mget([redis_latest(self._region, one) for one in ids])
+        return [None if document is None else plain(document) for document in found]
+
+
+def plain(document: bytes) -> bytes:
+    """A document of live state without the order keys."""
+    if document.startswith(_ORDER) and document[_HEAD - 1 : _HEAD + 1] == b',"':
+        return b"{" + document[_HEAD:]
+    fields: dict[str, Any] = msgspec.json.decode(document)
+    kept = {name: value for name, value in fields.items() if name not in ("order", "position_order")}
+    return msgspec.json.encode(kept)

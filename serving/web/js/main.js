@@ -1,0 +1,246 @@
+// Puts the page together: regions tell what changed, the map and the list show it.
+import { FleetMap } from "./map.js";
+import { Panel } from "./panel.js";
+import { Region } from "./region.js";
+import { Replay } from "./replay.js";
+import { claims, leave, linked, token } from "./session.js";
+import { Side } from "./side.js";
+import { feature, look } from "./status.js";
+import { text } from "./words.js";
+
+const FLUSH_MS = 1_000;
+const AGES_MS = 15_000;
+const THEME = "fleetlake.theme";
+
+class Page {
+  constructor() {
+    this.items = new Map();
+    this.numbers = new Map();
+    this.cells = new Map();
+    this.regions = [];
+    this.picked = null;
+    this.fitted = false;
+    this.changed = true;
+  }
+
+  async open() {
+    document.title = `Fleetlake – ${text("title")}`;
+    const asked = linked();
+    const [key, config] = await Promise.all([token(), fetch("config.json").then((answer) => answer.json())]);
+    document.documentElement.dataset.theme = this.theme();
+    this.side = new Side({ filtered: () => this.refilter(), picked: (number) => this.pick(number), themed: () => this.turnTheme(), left: leave });
+    this.map = new FleetMap({ picked: (number) => this.pick(number), moved: (view) => this.moved(view) }, this.theme());
+    this.replay = new Replay({ at: (place, ms) => this.replayed(place, ms), ended: () => this.map.set("replay", null) });
+    this.panel = new Panel({
+      closed: () => this.unpick(), toast: (words) => this.toast(words), zoom: (item) => this.map.goTo([item.lon, item.lat]),
+      trail: (features, points) => this.trail(features, points), replay: (points) => this.replay.open(points, this.moment(points)),
+      trip: (points, ms) => this.trip(points, ms),
+    });
+    await this.map.open();
+    this.map.describe();
+    this.asked = asked;
+    this.follow(key, config.sites);
+    setInterval(() => this.beat(), FLUSH_MS);
+    setInterval(() => this.refresh(), AGES_MS);
+    document.addEventListener("keydown", (event) => this.keys(event));
+  }
+
+  follow(key, sites) {
+    const named = claims(key)?.regions ?? [];
+    const told = {
+      changed: (region, items, gone) => this.take(region, items, gone),
+      cleared: (region) => this.clear(region),
+      cells: (region, cells) => this.count(region, cells),
+      status: () => this.showRegions(),
+      refused: (region, error) => this.toast(text("refused", { why: error.message })),
+    };
+    this.regions = Object.entries(sites).filter(([name]) => named.includes(name)).map(([name, origin]) => new Region(name, origin, key, told));
+    this.showRegions();
+    for (const region of this.regions) {
+      region.view = this.map.view();
+      region.start().catch(() => region.say("away"));
+    }
+  }
+
+  take(region, items, gone) {
+    const now = Date.now();
+    for (const item of items) {
+      const key = `${region.name}/${item.device_id}`;
+      let number = this.numbers.get(key);
+      if (number == null) this.numbers.set(key, (number = this.numbers.size + 1));
+      Object.assign(item, { number, region, ms: Date.parse(item.ts) });
+      this.items.set(number, item);
+      this.draw(item, now);
+      if (number === this.picked) this.mark(item);
+    }
+    for (const id of gone) this.drop(this.numbers.get(`${region.name}/${id}`));
+    region.total = Math.max(region.total, this.ofRegion(region));
+    this.changed = true;
+    if (!this.fitted && items.length) this.fitSoon();
+  }
+
+  ofRegion(region) {
+    let count = 0;
+    if (!region.counted) for (const item of this.items.values()) count += item.region === region;
+    return count;
+  }
+
+  draw(item, now) {
+    if (item.lat != null && this.side.takes(item, now)) this.map.put(feature(item, now));
+    else this.map.remove(item.number);
+  }
+
+  drop(number) {
+    if (number == null) return;
+    this.items.delete(number);
+    this.map.remove(number);
+    this.changed = true;
+  }
+
+  clear(region) {
+    for (const [number, item] of this.items) if (item.region === region) this.drop(number);
+    this.count(region, []);
+  }
+
+  count(region, cells) {
+    this.cells.set(region.name, cells);
+    this.map.cells([...this.cells.values()].flat());
+    this.changed = true;
+  }
+
+  fitSoon() {
+    this.fitted = true;
+    setTimeout(() => {
+      if (this.openLinked()) return;
+      const places = [...this.items.values()].filter((item) => item.lat != null).map((item) => [item.lon, item.lat]);
+      this.map.fit(places, this.padding(), 11);
+    }, 900);
+  }
+
+  /** A link to a device, a day, a moment. */
+  openLinked() {
+    const name = this.asked.get("device");
+    const item = name && this.items.get(this.numbers.get(name));
+    if (!item) return false;
+    this.linkedMs = Number(this.asked.get("t")) || null;
+    this.pick(item.number, this.asked.get("day"));
+    return true;
+  }
+
+  moment(points) {
+    const ms = this.linkedMs;
+    this.linkedMs = null;
+    return ms && ms >= points[0].ms && ms <= points.at(-1).ms ? ms : points.at(-1).ms;
+  }
+
+  padding() {
+    const wide = innerWidth > 760;
+    return wide ? { top: 60, bottom: this.replay?.isOpen ? 130 : 60, left: 380, right: this.panel.isOpen ? 420 : 70 } : { top: 90, bottom: innerHeight * 0.5, left: 40, right: 40 };
+  }
+
+  refilter() {
+    const now = Date.now();
+    for (const item of this.items.values()) this.draw(item, now);
+    this.changed = true;
+    this.beat();
+  }
+
+  /** Ages grow although nothing comes. */
+  refresh() {
+    this.refilter();
+  }
+
+  beat() {
+    this.map.flush();
+    if (!this.changed) return;
+    this.changed = false;
+    const counted = this.regions.filter((region) => region.counted).reduce((sum, region) => sum + region.total, 0);
+    this.side.show([...this.items.values()], Date.now(), this.picked, counted);
+    this.showRegions();
+  }
+
+  showRegions() {
+    this.side.regions(this.regions);
+    this.side.fleets(this.regions.flatMap((region) => region.fleets));
+  }
+
+  pick(number, day = null) {
+    const item = this.items.get(number);
+    if (!item || (number === this.picked && this.panel.isOpen)) return;
+    this.picked = number;
+    if (this.replay.isOpen) this.replay.close();
+    this.map.set("trail", null);
+    this.mark(item);
+    this.panel.open(item, item.region, day);
+    if (item.lat != null && innerWidth <= 760) document.body.classList.add("folded");
+    this.changed = true;
+    this.beat();
+  }
+
+  unpick() {
+    this.picked = null;
+    if (this.replay.isOpen) this.replay.close();
+    this.map.set("trail", null);
+    this.map.set("picked", null);
+    this.changed = true;
+  }
+
+  mark(item) {
+    if (item.lat == null) return;
+    this.map.set("picked", { type: "Feature", geometry: { type: "Point", coordinates: [item.lon, item.lat] }, properties: look(item, Date.now()) });
+  }
+
+  trail(features, points) {
+    this.map.set("trail", features);
+    const item = this.items.get(this.picked);
+    const places = points.length ? points.map((point) => [point.lon, point.lat]) : item?.lat != null ? [[item.lon, item.lat]] : [];
+    this.map.fit(places, this.padding(), 13);
+  }
+
+  trip(points, ms) {
+    this.map.fit(points.map((point) => [point.lon, point.lat]), this.padding(), 15);
+    if (this.replay.isOpen) this.replay.seek(ms);
+  }
+
+  replayed(place, ms) {
+    this.panel.moment = ms;
+    this.map.set("replay", { type: "Feature", geometry: { type: "Point", coordinates: [place.lon, place.lat] }, properties: { heading: place.heading } });
+  }
+
+  moved(view) {
+    clearTimeout(this.moving);
+    this.moving = setTimeout(() => this.regions.forEach((region) => region.look(view)), 250);
+  }
+
+  keys(event) {
+    if (event.key === "Escape") {
+      if (this.panel.isOpen) this.panel.close();
+    } else if (event.key === " " && this.replay.isOpen && !/input|textarea|select|button/i.test(event.target.tagName)) {
+      event.preventDefault();
+      this.replay.toggle();
+    }
+  }
+
+  theme() {
+    return localStorage.getItem(THEME) ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  }
+
+  turnTheme() {
+    const theme = this.theme() === "dark" ? "light" : "dark";
+    localStorage.setItem(THEME, theme);
+    document.documentElement.dataset.theme = theme;
+    const now = Date.now();
+    this.map.dressed(theme, [...this.items.values()].filter((item) => item.lat != null && this.side.takes(item, now)).map((item) => feature(item, now)));
+  }
+
+  toast(words) {
+    const box = document.getElementById("toast");
+    box.textContent = words;
+    box.classList.add("shown");
+    clearTimeout(this.toasting);
+    this.toasting = setTimeout(() => box.classList.remove("shown"), 5_000);
+  }
+}
+
+const page = new Page();
+page.open();

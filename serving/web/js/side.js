@@ -1,0 +1,136 @@
+// The list beside the map: regions, counts by state, search, fleets, devices.
+import { STATES, isStale, stateOf } from "./status.js";
+import { age, element, number, sign, text } from "./words.js";
+
+const SHOWN = 200;
+const RANK = { moving: 0, idle: 1, off: 2, silent: 3 };
+const at = (id) => document.getElementById(id);
+
+export class Side {
+  /** told: { filtered(), picked(number), themed(), left() } */
+  constructor(told) {
+    this.told = told;
+    this.states = new Set(STATES);
+    this.words = "";
+    this.fleet = "";
+    this.rows = [];
+    this.focused = -1;
+    this.dress();
+  }
+
+  dress() {
+    const search = at("search");
+    search.placeholder = search.ariaLabel = text("search");
+    search.oninput = () => this.filter(() => (this.words = search.value.trim().toLowerCase()));
+    const fleet = at("fleet");
+    fleet.ariaLabel = text("allFleets");
+    fleet.onchange = () => this.filter(() => (this.fleet = fleet.value));
+    at("list").ariaLabel = text("list");
+    at("regions").ariaLabel = text("regions");
+    this.button("theme", () => this.told.themed());
+    this.button("leave", () => this.told.left());
+    this.button("grip", () => document.body.classList.toggle("folded"));
+    at("list").onkeydown = (event) => this.keys(event);
+    at("tiles").replaceChildren(...STATES.map((state) => this.tile(state)));
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "/" && !/input|textarea|select/i.test(event.target.tagName)) {
+        event.preventDefault();
+        search.focus();
+      }
+    });
+  }
+
+  button(id, act) {
+    Object.assign(at(id), { title: text(id), ariaLabel: text(id), onclick: act });
+    if (id !== "grip") at(id).append(sign(id));
+  }
+
+  tile(state) {
+    const made = element("button", { type: "button", className: "tile", title: text(`stateHelp.${state}`), data: { state } },
+      element("span", { className: `dot ${state}` }), element("b", { textContent: "0" }), element("span", { textContent: text(`states.${state}`) }));
+    made.setAttribute("aria-pressed", "true");
+    made.onclick = () => this.filter(() => {
+      const alone = this.states.size === 1 && this.states.has(state);
+      this.states = new Set(alone ? STATES : [state]);
+      for (const one of at("tiles").children) one.setAttribute("aria-pressed", String(this.states.has(one.dataset.state)));
+    });
+    return made;
+  }
+
+  filter(change) {
+    change();
+    this.told.filtered();
+  }
+
+  /** Whether the filters let a device through. */
+  takes(item, nowMs) {
+    if (this.fleet && item.fleet_id !== this.fleet) return false;
+    if (this.words && !item.device_id.toLowerCase().includes(this.words)) return false;
+    return this.states.has(stateOf(item, nowMs));
+  }
+
+  regions(regions) {
+    at("regions").replaceChildren(...regions.map((region) =>
+      element("span", { className: `region ${region.status}`, title: text(`region.${region.status}`) },
+        element("i"), element("b", { textContent: region.name }), element("small", { textContent: number(region.total) }))));
+  }
+
+  fleets(fleets) {
+    const select = at("fleet");
+    const chosen = select.value;
+    select.replaceChildren(element("option", { value: "", textContent: text("allFleets") }),
+      ...fleets.map((fleet) => element("option", { value: fleet.fleet_id, textContent: `${fleet.name} (${number(fleet.devices)})` })));
+    select.value = chosen;
+  }
+
+  /** Counts and the list anew. items: every device that is known. counted: devices that are only counted. */
+  show(items, nowMs, picked, counted) {
+    const counts = Object.fromEntries(STATES.map((state) => [state, 0]));
+    const rows = [];
+    for (const item of items) {
+      if (!this.fleet || item.fleet_id === this.fleet) counts[stateOf(item, nowMs)] += 1;
+      if (this.takes(item, nowMs)) rows.push(item);
+    }
+    for (const tile of at("tiles").children) tile.querySelector("b").textContent = number(counts[tile.dataset.state]);
+    rows.sort((a, b) => RANK[stateOf(a, nowMs)] - RANK[stateOf(b, nowMs)] || (a.device_id < b.device_id ? -1 : 1));
+    this.rows = rows.slice(0, SHOWN);
+    at("list").replaceChildren(...this.rows.map((item) => this.row(item, nowMs, picked)));
+    at("more").textContent = this.words || rows.length ? this.summary(rows.length, items.length, counted) : "";
+    if (!rows.length) at("list").append(this.nothing(items.length, counted));
+  }
+
+  summary(rows, known, counted) {
+    if (counted && !known) return text("zoomIn", { all: number(counted) });
+    return text("shown", { shown: number(Math.min(rows, SHOWN)), all: number(rows) });
+  }
+
+  nothing(known, counted) {
+    if (counted) return element("li", { className: "empty" }, element("p", { textContent: text("zoomIn", { all: number(counted) }) }));
+    if (known) return element("li", { className: "empty" }, element("p", { textContent: text("none") }));
+    return element("li", { className: "empty" }, element("b", { textContent: text("emptyTitle") }), element("p", { textContent: text("emptyText") }));
+  }
+
+  row(item, nowMs, picked) {
+    const state = stateOf(item, nowMs);
+    const speed = state === "moving" && item.speed_kmh != null ? `${number(item.speed_kmh)} km/h` : text(`states.${state}`);
+    const made = element("li", { className: `device${isStale(item, nowMs) ? " stale" : ""}`, on: { click: () => this.told.picked(item.number) } },
+      element("span", { className: `dot ${state}` }),
+      element("span", { className: "name", textContent: item.device_id }),
+      item.faults ? element("span", { className: "fault", textContent: "▲", title: text("faults") }) : null,
+      element("span", { className: "what", textContent: speed }),
+      element("small", { textContent: age((nowMs - item.ms) / 1000) }));
+    made.setAttribute("role", "option");
+    made.setAttribute("aria-selected", String(item.number === picked));
+    return made;
+  }
+
+  keys(event) {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) {
+      event.preventDefault();
+      this.focused = Math.min(this.rows.length - 1, Math.max(0, this.focused + step));
+      this.told.picked(this.rows[this.focused]?.number);
+    }
+  }
+}
+

@@ -1,0 +1,43 @@
+// Texts and numbers together: what most of the page needs.
+export { text } from "./texts.js";
+export { addDays, age, clock, dayOf, duration, longDay, number, reading } from "./format.js";
+
+const SIGNS = {
+  theme: "M12 3a9 9 0 1 0 0 18V3z M12 3a9 9 0 0 1 0 18",
+  leave: "M10 4H5v16h5 M14 8l4 4-4 4 M18 12H9",
+  follow: "M12 2v4 M12 18v4 M2 12h4 M18 12h4 M12 7a5 5 0 1 0 0 10 5 5 0 0 0 0-10z",
+  share: "M9 14l6-4 M9 10l0 0 M18 8a3 3 0 1 0 0-6 3 3 0 0 0 0 6z M6 15a3 3 0 1 0 0-6 3 3 0 0 0 0 6z M18 22a3 3 0 1 0 0-6 3 3 0 0 0 0 6z M8.7 10.6l6.6-4 M8.7 13.4l6.6 4",
+  close: "M6 6l12 12 M18 6L6 18",
+  before: "M15 5l-7 7 7 7",
+  after: "M9 5l7 7-7 7",
+  play: "M8 5l11 7-11 7z",
+  pause: "M8 5v14 M16 5v14",
+};
+
+/** A line drawing of that name; no font has to have it. */
+export function sign(name) {
+  const made = (kind, attributes) => {
+    const one = document.createElementNS("http://www.w3.org/2000/svg", kind);
+    for (const [key, value] of Object.entries(attributes)) one.setAttribute(key, value);
+    return one;
+  };
+  const drawing = made("svg", { viewBox: "0 0 24 24", class: `sign ${name}`, "aria-hidden": "true" });
+  drawing.append(made("path", { d: SIGNS[name] }));
+  return drawing;
+}
+
+/** A button with a drawing and, for those who do not see it, words. */
+export function signed(name, words, act, className = "icon") {
+  return element("button", { type: "button", className, title: words, ariaLabel: words, onclick: act }, sign(name));
+}
+
+/** An element with a class, a text, children and handlers. */
+export function element(kind, properties = {}, ...children) {
+  const { data, on, attributes, ...own } = properties;
+  const made = Object.assign(document.createElement(kind), own);
+  Object.assign(made.dataset, data ?? {});
+  for (const [name, handler] of Object.entries(on ?? {})) made.addEventListener(name, handler);
+  for (const [name, value] of Object.entries(attributes ?? {})) made.setAttribute(name, value);
+  made.append(...children.filter((child) => child != null));
+  return made;
+}

@@ -1,0 +1,133 @@
+"""The live map in Chromium: devices, a click, a day, replay, filters, a phone; nothing from another host."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.builders.serving import DAY, devices_of, fleets_of, live_row, write_live
+from tests.serving.conftest import Served
+
+CHROMIUM = Path("/usr/bin/chromium")
+WITHIN_MS = 90_000
+ACME, ZETA = fleets_of("eu")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed"),
+]
+
+
+@dataclass
+class Seen:
+    """A page, what its console said, and whom it asked."""
+
+    page: object
+    errors: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+    urls: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[object]:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    flags = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=flags)
+        yield browser
+        browser.close()
+
+
+def opened(chromium: object, served: Served, token: str, *, width: int = 1440, more: str = "") -> Seen:
+    """The page with a token, once the list has devices."""
+    context = chromium.new_context(viewport={"width": width, "height": 900}, has_touch=width < 800)
+    seen = Seen(context.new_page())
+    seen.page.set_default_timeout(WITHIN_MS)
+    seen.page.on("console", lambda one: seen.errors.append(one.text) if one.type == "error" else None)
+    seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    seen.page.on("request", lambda request: seen.urls.append(request.url))
+    seen.page.goto(f"{served.eu.origin}/map/#token={token}{more}")
+    seen.page.wait_for_selector("#list .device")
+    return seen
+
+
+def asked(seen: Seen) -> set[str]:
+    return {urlsplit(url).netloc for url in seen.urls if url.startswith("http")}
+
+
+def test_a_fleet_is_followed_and_a_day_is_replayed(chromium: object, served: Served) -> None:
+    write_live(served.eu.settings, [live_row(devices_of(ACME)[0], lat=50.3, speed_kmh=0.0, sequence=90)])
+    seen = opened(chromium, served, served.eu.token(ACME, ZETA), more="&x=1")
+    page = seen.page
+    assert "token" not in page.url
+    assert page.locator("#list .device").count() == 12
+    page.fill("#search", "acme-car-00")
+    page.wait_for_function("document.querySelectorAll('#list .device').length === 1")
+    page.click("#list .device")
+    page.wait_for_selector("#panel .chip.idle")
+    assert page.locator("#panel h2").inner_text() == devices_of(ACME)[0]
+    days = (time.time() - DAY.timestamp()) // 86_400
+    for _ in range(int(days)):
+        page.click("#panel .day button >> nth=0")
+    page.wait_for_selector("#panel .trips button")
+    page.wait_for_selector("#replay:not([hidden])")
+    page.eval_on_selector("#replay input", "one => { one.value = 0; one.dispatchEvent(new Event('input')); }")
+    start = page.locator("#replay output").inner_text()
+    page.select_option("#replay select", "900")
+    page.click("#replay .round")
+    page.wait_for_function(f"document.querySelector('#replay output').textContent.trim() !== {start.strip()!r}")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#panel", state="hidden")
+    assert seen.errors == []
+    assert asked(seen) == {urlsplit(served.eu.origin).netloc}
+
+
+def test_a_device_that_moves_moves_on_the_page(chromium: object, served: Served) -> None:
+    device = devices_of(ACME)[5]
+    seen = opened(chromium, served, served.eu.token(ACME))
+    seen.page.fill("#search", device)
+    seen.page.wait_for_function("document.querySelectorAll('#list .device').length === 1")
+    seen.page.wait_for_selector("#regions .region.live")
+    write_live(served.eu.settings, [live_row(device, lat=50.2, speed_kmh=97.0, sequence=91)])
+    seen.page.wait_for_function("document.querySelector('#list .what')?.textContent.includes('97')")
+    assert seen.errors == []
+
+
+def test_two_regions_are_one_map_for_a_token_of_both_and_one_for_a_token_of_one(
+    chromium: object, served: Served
+) -> None:
+    fleets = (ACME, *fleets_of("us"))
+    both = opened(chromium, served, served.eu.token(*fleets, regions=["eu", "us"]))
+    both.page.wait_for_function("document.querySelectorAll('#list .device').length === 18")
+    assert asked(both) == {urlsplit(one.origin).netloc for one in (served.eu, served.us)}
+    alone = opened(chromium, served, served.eu.token(*fleets, regions=["eu"]))
+    alone.page.wait_for_function("document.querySelectorAll('#list .device').length === 6")
+    assert asked(alone) == {urlsplit(served.eu.origin).netloc}
+    assert both.errors == alone.errors == []
+
+
+def test_a_phone_has_the_list_below_and_the_panel_over_it(chromium: object, served: Served) -> None:
+    seen = opened(chromium, served, served.eu.token(ACME), width=390)
+    page = seen.page
+    assert page.locator("#side").bounding_box()["width"] == 390
+    page.click("#list .device >> nth=0")
+    page.wait_for_selector("#panel .chip")
+    assert page.locator("#panel").bounding_box()["width"] == 390
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert seen.errors == []
+
+
+def test_without_a_token_the_page_asks_for_one(chromium: object, served: Served) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    page.set_default_timeout(WITHIN_MS)
+    page.goto(f"{served.eu.origin}/map/")
+    page.wait_for_selector("#sign-in[open]")
+    page.fill("#sign-in textarea", "no token")
+    page.click("#sign-in .primary")
+    page.wait_for_selector("#sign-in .error:not(:empty)")
+    page.fill("#sign-in textarea", served.eu.token(ACME))
+    page.click("#sign-in .primary")
+    page.wait_for_selector("#list .device")

@@ -1,0 +1,58 @@
+"""The reference says what there is, and nothing else."""
+
+import re
+from pathlib import Path
+
+from contracts.serving_settings import ServingSettings
+from contracts.settings import RegionSettings
+from serving import problems
+from serving.metrics import Metrics
+from serving.service.app import build
+from tests.contracts.test_settings import ENVIRON
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    rows = (DOCS / "settings.md").read_text().splitlines()
+    documented = {row.split("|")[1].strip(): row.split("|")[2].strip() for row in rows if "| FLEETLAKE_SERVING_" in row}
+    expected = {
+        f"FLEETLAKE_SERVING_{name.upper()}": ""
+        if field.default in (None, "")
+        else f"{field.default}".removesuffix(".0")
+        for name, field in ServingSettings.model_fields.items()
+    }
+    assert {name: told.strip("`") for name, told in documented.items()} == expected
+
+
+def test_every_metric_is_documented_and_nothing_else() -> None:
+    page = (DOCS / "reference" / "api.md").read_text()
+    names = {family.name + ("_total" if family.type == "counter" else "") for family in Metrics().registry.collect()}
+    table = page.partition("## Metrics")[2].partition("\n## ")[0]
+    documented = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
+    assert {f"fleetlake_serving_{name}" for name in documented} == names
+
+
+def test_every_problem_is_documented_with_its_status() -> None:
+    page = (DOCS / "reference" / "api.md").read_text().partition("## Problems")[2].partition("\n## ")[0]
+    documented = {(kind, int(status)) for kind, status in re.findall(r"^\| `([\w-]+)` \| (\d+) \|", page, re.MULTILINE)}
+    kinds = [one for one in vars(problems).values() if isinstance(one, type) and issubclass(one, problems.Problem)]
+    assert documented == {(one.kind, one.status) for one in kinds}
+
+
+def test_every_path_is_documented() -> None:
+    page = (DOCS / "reference" / "api.md").read_text()
+    app = build(RegionSettings.load(ENVIRON))._app
+    paths = [
+        path.replace("{device_id}", "ID").replace("{fleet_id}", "ID").replace("{trip_id}", "ID")
+        for path in app.openapi_schema.paths
+    ]
+    assert len(paths) > 10
+    assert [path for path in paths if path not in page and f"`/{path.rpartition('/')[2]}`" not in page] == []
+
+
+def test_what_is_vendored_has_its_licence_beside_it() -> None:
+    vendor = Path(__file__).parents[2] / "serving" / "web" / "vendor"
+    folders = [folder for folder in vendor.iterdir() if folder.is_dir()]
+    assert {folder.name for folder in folders} == {"maplibre-gl", "world-atlas", "topojson-client"}
+    assert all(any(file.name.startswith("LICENSE") for file in folder.iterdir()) for folder in folders)
