@@ -124,7 +124,8 @@ def _serve_all(workers: int) -> None:
 
 def _ports(regions: list[str]) -> dict[str, int]:
     """A port for each region: that of the settings and those that follow, where they are free."""
-    first, ports = int(os.environ.get(f"{_PREFIX}PORT", _FIRST_PORT)), {}
+    first = int(os.environ.get(f"{_PREFIX}PORT", _FIRST_PORT))
+    ports: dict[str, int] = {}
     for number, name in enumerate(regions):
         ports[name] = first + number if is_free(first + number) else free_port(ports.values())
     return ports

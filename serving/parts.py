@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import structlog
 from redis.exceptions import RedisError
@@ -112,7 +113,8 @@ class Parts:
     async def _read_denied(self) -> None:
         """Tokens that were revoked and would still hold. While Redis is away, those that are known stay denied."""
         try:
-            found = await self.redis.zrangebyscore(redis_denied(self.region), time.time(), "+inf")
+            name = redis_denied(self.region)
+            found = cast("list[bytes]", await self.redis.zrangebyscore(name, time.time(), "+inf"))
         except (RedisError, OSError, TimeoutError) as error:
             _log.warning("serving.denied_unread", error=type(error).__name__)
             return

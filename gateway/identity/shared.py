@@ -9,6 +9,7 @@ import hmac
 import time
 from collections.abc import Mapping
 from hashlib import sha256
+from typing import cast
 
 import msgspec
 import redis.asyncio
@@ -93,7 +94,7 @@ class SharedMemory:
 
     async def _read(self, name: str) -> Kept | None:
         try:
-            value = await self._redis.get(name)
+            value = cast("bytes | None", await self._redis.get(name))
         except (RedisError, OSError, TimeoutError):
             return None
         if value is None or not hmac.compare_digest(value[:_MAC_BYTES], self._mac(name, value[_MAC_BYTES:])):

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import cast
 
 import msgspec
 import structlog
@@ -20,6 +21,8 @@ _ENTRIES_AT_ONCE = 200
 _NOTHING = "0-0"
 _SEQUENCES = 1_000_000
 _LONGEST_PAUSE_S = 5.0
+_Entries = list[tuple[bytes, dict[bytes, bytes]]]
+"""What a client that decodes nothing reads from a stream: the entries' ids and fields."""
 _log = structlog.get_logger(__name__)
 _decode = msgspec.json.Decoder(Newest).decode
 
@@ -72,7 +75,7 @@ class Feed:
 
     async def load(self) -> None:
         """Read all of live state into a new table."""
-        newest = await self._redis.xrevrange(redis_changed(self._region), count=1)
+        newest = cast("_Entries", await self._redis.xrevrange(redis_changed(self._region), count=1))
         last = newest[0][0].decode() if newest else _NOTHING
         table = LiveTable()
         table.assign(self.table.fleet_of, 0)
@@ -90,14 +93,15 @@ class Feed:
             return
         more = True
         while more:
-            entries = await self._redis.xrange(redis_changed(self._region), min=self._last, count=_ENTRIES_AT_ONCE)
+            name = redis_changed(self._region)
+            entries = cast("_Entries", await self._redis.xrange(name, min=self._last, count=_ENTRIES_AT_ONCE))
             names = [entry.decode() for entry, _ in entries]
             if self._last != _NOTHING and names[:1] != [self._last]:
                 # The entry that was read last is gone, and perhaps others that were not read.
                 await self.load()
                 return
             more = len(entries) == _ENTRIES_AT_ONCE
-            new = [fields for name, (_, fields) in zip(names, entries, strict=True) if name != self._last]
+            new = [fields for entry, (_, fields) in zip(names, entries, strict=True) if entry != self._last]
             if new:
                 version = version_of(names[-1])
                 changed = dict.fromkeys(one for fields in new for one in fields[b"ids"].decode().split())
@@ -108,7 +112,8 @@ class Feed:
 
     async def _take(self, table: LiveTable, ids: Sequence[str], version: int) -> None:
         """Read the newest records of these devices into the table."""
-        documents = await self._redis.mget([redis_latest(self._region, one) for one in ids])
+        names = [redis_latest(self._region, one) for one in ids]
+        documents = cast("list[bytes | None]", await self._redis.mget(names))
         found = [(one, _newest(document)) for one, document in zip(ids, documents, strict=True)]
         places = await self._places(
             [one for one, newest in found if newest and not newest.position and table.lacks_position(one)]

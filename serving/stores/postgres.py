@@ -68,7 +68,7 @@ class Postgres:
         with naming_the_store(POSTGRES):
             async with asyncio.timeout(2 * self._timeout_s), self._pool.connection() as connection:
                 try:
-                    cursor = await connection.execute(question, values)  # type: ignore[call-overload]
+                    cursor = await connection.execute(question, values)
                 except DataError as error:
                     raise BadRequest("a parameter has a character or a number that no stored value can have") from error
                 return [] if cursor.description is None else await cursor.fetchall()

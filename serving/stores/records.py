@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -43,7 +43,8 @@ class Records:
             return []
         with naming_the_store(REDIS):
             async with asyncio.timeout(self._timeout_s):
-                found = await self._redis.mget([redis_latest(self._region, one) for one in ids])
+                names = [redis_latest(self._region, one) for one in ids]
+                found = cast("list[bytes | None]", await self._redis.mget(names))
         return [None if document is None else plain(document) for document in found]
 
 
