@@ -31,8 +31,10 @@ DRIVE_AT = DAY + timedelta(hours=9)
 POINTS = 600
 ANSWER_WITHIN_S = 60.0
 _RUN = (
-    "import sys; from contracts.settings import RegionSettings; from serving.service.processes import serve; "
-    "serve(RegionSettings.load(), int(sys.argv[1]))"
+    "import os, sys; from contracts.settings import RegionSettings, WorldSettings; "
+    "from serving.service.processes import serve; "
+    "kind = WorldSettings if os.environ['FLEETLAKE_REGION'] == 'world' else RegionSettings; "
+    "serve(kind.load(), int(sys.argv[1]))"
 )
 _MARTS = """
 create schema if not exists marts;
