@@ -54,7 +54,7 @@ def opened(chromium: object, served: Served, token: str, *, width: int = 1440, m
 
 
 def until(page: object, expression: str) -> None:
-    """Wait until an expression of the page holds. Playwright's own wait evaluates text, as the page's policy forbids."""
+    """Wait until an expression of the page holds. Playwright's own wait evaluates text, which the page forbids."""
     for _ in range(WITHIN_MS // 100):
         if page.evaluate(expression):
             return
