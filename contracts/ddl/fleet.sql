@@ -213,14 +213,6 @@ create table if not exists ops.applied (
     applied_at timestamptz not null default now(),
     primary key (target, day)
 );
--- Staging of an older release has trips and device days alone: a table that is new makes every day due to be loaded again.
-do $$
-begin
-    if to_regclass('staging.fault_day') is null then
-        delete from ops.applied where target = 'staging';
-    end if;
-end
-$$;
 create table if not exists staging.episode (
     episode_id text not null,
     device_id text not null,
