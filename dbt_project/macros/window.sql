@@ -29,11 +29,15 @@
     select pg_advisory_xact_lock(hashtextextended('{{ this.schema }}.{{ this.identifier }}', 0))
 {%- endmacro %}
 
-{# Data tests look at the days of this run: the others were tested when they were built. #}
+{#
+    Data tests look at the days of this run: the others were tested when they were built. Dimensions and episodes have
+    no day.
+#}
 {% macro get_where_subquery(relation) -%}
     {%- set where = config.get('where', '') -%}
     {%- if where == '__window__' -%}
-        {%- set where = in_window() if has_window() and not relation.identifier.startswith('dim_') else '' -%}
+        {%- set dated = not (relation.identifier.startswith('dim_') or relation.identifier.endswith('_episode')) -%}
+        {%- set where = in_window() if has_window() and dated else '' -%}
     {%- endif -%}
     {%- if where -%}
         (select * from {{ relation }} where {{ where }}) dbt_subquery

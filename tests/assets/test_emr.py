@@ -128,7 +128,7 @@ def test_a_job_on_emr_returns_the_report_that_the_entry_point_made(emr):
     (report,) = derive(emr[1])
 
     assert report.job == DeriveDays("eu", [NO_DATA], again=True)
-    assert set(report.tables) == {"history.trip", "history.device_day", "history.episode"}
+    assert set(report.tables) == {"history.trip", "history.device_day", "history.episode", "history.fault_day"}
 
 
 def runs_of(settings: RegionSettings) -> list:

@@ -263,10 +263,10 @@ class _Writes:
         return self
 
     async def __aexit__(self, *raised: Any) -> None:
-        """Wait for all. Raises SinkUnavailable where a write does."""
+        """Wait for all. Raises the first error as it is, whether a write or what is between them raised it."""
         try:
             await self._tasks.__aexit__(*raised)
-        except* (SinkUnavailable, StreamUnavailable) as group:
+        except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
 
     async def begin(self, landed: LandedObject) -> None:
