@@ -22,9 +22,9 @@ def _rebuild_live(
     """Rebuild a region's live state from history and landing while consumers run; they themselves only use landing."""
     enter_region(region)
     from cli.store_errors import naming_the_store
+    from contracts.logs import log_to_stderr
     from contracts.outages import REDIS
     from contracts.settings import RegionSettings
-    from ingest.service.one_worker import log_to_stderr
     from ingest.service.rebuild_live import rebuild_live
     from lake.store_watch import ending_with_its_stores
     from lake.stores import LAKE

@@ -1,7 +1,25 @@
-"""The end of a process's log, for the message that says why it ended."""
+"""Logs of a service's processes: how they are written, and the end of one, for the message that says why it ended."""
 
 import os
+import sys
 from pathlib import Path
+
+import structlog
+
+
+def log_to_stderr() -> None:
+    """Write one JSON object a line on stderr."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        # One write a line: the processes of a service share this stderr.
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )
 
 
 def last_lines(log: Path, count: int = 8) -> str:

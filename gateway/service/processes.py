@@ -18,10 +18,10 @@ import msgspec
 import structlog
 
 from contracts.errors import FleetlakeError, Misuse, PortTaken
+from contracts.logs import log_to_stderr
 from contracts.ports import HOST
 from contracts.settings import RegionSettings
 from gateway.connections.listener import listening_socket
-from gateway.service.logs import log_to_stderr
 from gateway.service.process import Ports, ProcessReport, run_process
 
 _LOOK_S = 0.1

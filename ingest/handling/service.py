@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import structlog
 
+from contracts.logs import log_to_stderr
 from ingest.handling.application import Application
 from ingest.kinesis.http import HttpStream
 from ingest.kinesis.packed import compile_reader
@@ -17,7 +18,7 @@ from ingest.runtime.aws_access import AwsClock
 from ingest.runtime.metrics import Metrics
 from ingest.runtime.offload import OneThread, Threads
 from ingest.service.health import HealthServer
-from ingest.service.one_worker import END_WITHIN_S, LastResort, close, log_to_stderr, on_signals
+from ingest.service.one_worker import END_WITHIN_S, LastResort, close, on_signals
 from ingest.worker import Parts, Report, Worker
 from ingest.worker.handling.records import Handler, Handling
 from ingest.worker.handling.unpacked import Unpacking

@@ -1,7 +1,8 @@
 """Consumes a region's stream: in this process, or in several that share it."""
 
+from contracts.logs import log_to_stderr
 from contracts.settings import RegionSettings
-from ingest.service.one_worker import log_to_stderr, run_one
+from ingest.service.one_worker import run_one
 from ingest.service.processes import consume_together
 from ingest.worker import Report
 

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -176,21 +175,6 @@ async def close(parts: Parts) -> None:
         await parts.fan_out.close()
     if parts.live is not None:
         await parts.live.close()
-
-
-def log_to_stderr() -> None:
-    """One JSON object a line, on stderr."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        # One write a line: the workers of a team share this stderr.
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-    )
 
 
 def on_signals(*actions: Callable[[], None]) -> None:

@@ -18,9 +18,10 @@ import msgspec
 import structlog
 
 from contracts.errors import FleetlakeError, Misuse
+from contracts.logs import log_to_stderr
 from contracts.settings import RegionSettings
 from ingest.runtime.retry import Backoff
-from ingest.service.one_worker import log_to_stderr, run_one
+from ingest.service.one_worker import run_one
 from ingest.worker import Report
 
 _LOOK_S = 0.1

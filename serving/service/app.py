@@ -17,6 +17,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
+from contracts.logs import log_to_stderr
 from contracts.regions import WORLD
 from contracts.serving_settings import ServingSettings
 from contracts.settings import RegionSettings, WorldSettings
@@ -27,7 +28,6 @@ from serving.http.envelope import Envelope
 from serving.http.pages import pages
 from serving.parts import Parts
 from serving.problems import Problem
-from serving.service.logs import log_to_stderr
 from serving.world_parts import WorldParts
 
 VERSION = "1"

@@ -14,9 +14,9 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from contracts.errors import BadSettings, Misuse, PortTaken
+from contracts.logs import log_to_stderr
 from contracts.settings import RegionSettings, WorldSettings
 from serving.metrics import FOLDER
-from serving.service.logs import log_to_stderr
 
 _BACKLOG = 2_048
 _KEEP_ALIVE_S = 75

@@ -137,6 +137,9 @@ def test_without_a_token_the_page_asks_for_one(chromium: object, served: Served)
     page.fill("#sign-in textarea", "no token")
     page.click("#sign-in .primary")
     page.wait_for_selector("#sign-in .error:not(:empty)")
+    assert page.locator("#list .device").count() == 0
     page.fill("#sign-in textarea", served.eu.token(ACME))
     page.click("#sign-in .primary")
     page.wait_for_selector("#list .device")
+    assert page.locator("#list .device").count() == 6
+    assert not page.locator("#sign-in").is_visible()

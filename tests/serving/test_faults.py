@@ -97,6 +97,7 @@ def test_a_client_that_takes_nothing_is_dropped(service: Service) -> None:
         )
         wait_until(lambda: service.metric("streams") == before + 1, 20, lambda: "the stream does not open")
     wait_until(lambda: service.metric("streams") == before, 20, lambda: "the stream is still held")
+    assert service.client(token).get("/v1/live").status_code == 200
 
 
 def test_at_sigterm_streams_end_and_the_process_with_them(serving_state: Path) -> None:
