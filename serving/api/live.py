@@ -1,13 +1,13 @@
 """Where everything is: devices by fleet, box or place, counted by cell, and as a stream of what changes."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from litestar import Request, Response, get
+from litestar.di import Provide
 from litestar.params import Parameter
 
-from serving.access.caller import Caller
 from serving.api.asking import MOST_ITEMS, After, FleetFilter, Limit, caller_of, encoded, fleets_of
 from serving.api.models import CellPage, LivePage, NewestPage
 from serving.http.events import EventStream
@@ -36,8 +36,19 @@ Radius = Annotated[float, Parameter(gt=0, le=MOST_RADIUS_M, description="Metres 
 Status = Annotated[State | None, Parameter(description="Devices that were heard last in this state.")]
 
 
-@get("/live", tags=["live"])
-async def list_live(
+class Chosen(NamedTuple):
+    """The devices that a request asks for."""
+
+    table: LiveTable
+    rows: Rows
+    """Those of the page."""
+    total: int
+    """How many match."""
+    following: str | None
+    """The cursor of the next page."""
+
+
+async def chosen(
     request: Request[Any, Any, Any],
     parts: Parts,
     fleet: FleetFilter = None,
@@ -47,31 +58,41 @@ async def list_live(
     status: Status = None,
     after: After = None,
     limit: Limit = 100,
-) -> Response[LivePage]:
+) -> Chosen:
+    """What the parameters of a request choose, among the token's fleets."""
+    if near is not None and (bbox is not None or after is not None):
+        raise BadRequest("near goes with neither bbox nor after: it answers with the nearest")
+    table = _current(parts)
+    rows = table.view(fleets_of(caller_of(request), fleet)).rows
+    if status is not None:
+        rows = table.in_state(rows, status)
+    if near is not None:
+        lat, lon = _numbers(near, "near", _PLACE)
+        _within(lon, lat, "near")
+        found, _ = table.near(rows, lat, lon, radius_m, len(rows))
+        return Chosen(table, found[:limit], len(found), None)
+    if (box := _box(bbox)) is not None:
+        rows = table.in_box(rows, box)
+    behind = rows if after is None else _behind(table, rows, after)
+    page = behind[:limit]
+    return Chosen(table, page, len(rows), table.ids[page[-1]] if len(behind) > limit else None)
+
+
+_CHOSEN = {"chosen": Provide(chosen)}
+
+
+@get("/live", tags=["live"], dependencies=_CHOSEN)
+async def list_live(parts: Parts, chosen: Chosen) -> Response[LivePage]:
     """Devices on the map: position, motion and state of each, in all the token's fleets or as the filters say."""
-    feed = _current(parts)
-    rows, total, following = _chosen(feed, caller_of(request), fleet, bbox, near, radius_m, status, after, limit)
-    items = b",".join(feed.items[row] for row in rows.tolist() if feed.items[row])
-    return encoded(_page(items, total, following, parts.feed.version), LivePage)
+    items = b",".join(chosen.table.items[row] for row in chosen.rows.tolist() if chosen.table.items[row])
+    return encoded(_page(items, chosen, parts.feed.version), LivePage)
 
 
-@get("/live/records", tags=["live"])
-async def list_newest(
-    request: Request[Any, Any, Any],
-    parts: Parts,
-    fleet: FleetFilter = None,
-    bbox: BoxText = None,
-    near: NearText = None,
-    radius_m: Radius = 10_000.0,
-    status: Status = None,
-    after: After = None,
-    limit: Limit = 100,
-) -> Response[NewestPage]:
+@get("/live/records", tags=["live"], dependencies=_CHOSEN)
+async def list_newest(parts: Parts, chosen: Chosen) -> Response[NewestPage]:
     """Newest records with all their readings, chosen as by /live and read from Redis."""
-    feed = _current(parts)
-    rows, total, following = _chosen(feed, caller_of(request), fleet, bbox, near, radius_m, status, after, limit)
-    found = await parts.records.newest([feed.ids[row] for row in rows.tolist()])
-    return encoded(_page(b",".join(filter(None, found)), total, following), NewestPage)
+    found = await parts.records.newest([chosen.table.ids[row] for row in chosen.rows.tolist()])
+    return encoded(_page(b",".join(filter(None, found)), chosen), NewestPage)
 
 
 @get("/live/cells", tags=["live"])
@@ -123,34 +144,6 @@ def _current(parts: Parts) -> LiveTable:
     return parts.feed.table
 
 
-def _chosen(
-    table: LiveTable,
-    caller: Caller,
-    fleet: str | None,
-    bbox: str | None,
-    near: str | None,
-    radius_m: float,
-    status: State | None,
-    after: str | None,
-    limit: int,
-) -> tuple[Rows, int, str | None]:
-    """Rows of a page, how many match, and the cursor of the next page."""
-    if near is not None and (bbox is not None or after is not None):
-        raise BadRequest("near goes with neither bbox nor after: it answers with the nearest")
-    view = table.view(fleets_of(caller, fleet))
-    rows = view.rows if status is None else table.in_state(view.rows, status)
-    if near is not None:
-        lat, lon = _numbers(near, "near", _PLACE)
-        _within(lon, lat, "near")
-        found, _ = table.near(rows, lat, lon, radius_m, len(rows))
-        return found[:limit], len(found), None
-    if (box := _box(bbox)) is not None:
-        rows = table.in_box(rows, box)
-    behind = rows if after is None else _behind(table, rows, after)
-    page = behind[:limit]
-    return page, len(rows), table.ids[page[-1]] if len(behind) > limit else None
-
-
 def _behind(table: LiveTable, rows: Rows, after: str) -> Rows:
     """Those of the rows, which are by id, whose id is greater."""
     low, high = 0, len(rows)
@@ -160,11 +153,11 @@ def _behind(table: LiveTable, rows: Rows, after: str) -> Rows:
     return rows[low:]
 
 
-def _page(items: bytes, total: int, following: str | None, version: int | None = None) -> bytes:
+def _page(items: bytes, chosen: Chosen, version: int | None = None) -> bytes:
     """The documents of a page as they are."""
-    named = b'"%s"' % following.encode() if following else b"null"
+    named = b'"%s"' % chosen.following.encode() if chosen.following else b"null"
     last = b"" if version is None else b',"version":"%s"' % entry_of(version).encode()
-    return b'{"items":[%s],"total":%d,"next":%s%s}' % (items, total, named, last)
+    return b'{"items":[%s],"total":%d,"next":%s%s}' % (items, chosen.total, named, last)
 
 
 def _box(text: str | None) -> Box | None:
