@@ -31,8 +31,9 @@ def ending_with_its_stores(
 
     say: prints a line for whoever waits; standard error by default.
     """
-    questions = {name: ask for name, ask in questions_to(settings).items() if name in stores}
-    watch = StoreWatch(questions, settings.region, settings.store_timeout_s, say or _to_stderr, _end_process)
+    watch = StoreWatch(
+        questions_to(settings, stores), settings.region, settings.store_timeout_s, say or _to_stderr, _end_process
+    )
     done = threading.Event()
     thread = threading.Thread(target=watch.run, args=(done,), daemon=True, name="stores")
     thread.start()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from importlib import import_module
 from typing import Any
 
 from contracts.names import ledger_table, stream
@@ -14,11 +15,13 @@ ASK_S = 5
 """A store that works answers within milliseconds."""
 LAKE = (POSTGRES, DYNAMODB, S3)
 """The stores that history, trips and marts are made with."""
+_LIBRARIES = {POSTGRES: "psycopg", DYNAMODB: "boto3", KINESIS: "boto3", S3: "pyarrow.fs", REDIS: "redis"}
+"""What each is asked by."""
 
 
 def away(settings: RegionSettings | WorldSettings, stores: tuple[str, ...] = LAKE) -> str | None:
     """The first of these stores that does not answer, with its region; None where all do."""
-    questions = {name: ask for name, ask in questions_to(settings).items() if name in stores}
+    questions = questions_to(settings, stores)
     with ThreadPoolExecutor(max(len(questions), 1), thread_name_prefix="ask") as pool:
         silent = dict(zip(questions, pool.map(lambda name: not answers(questions[name]), questions), strict=True))
     return next((f"{name} of region {settings.region}" for name in questions if silent[name]), None)
@@ -33,8 +36,20 @@ def answers(question: Callable[[], object]) -> bool:
     return True
 
 
-def questions_to(settings: RegionSettings | WorldSettings) -> Mapping[str, Callable[[], object]]:
-    """A question to each store that these settings name."""
+def questions_to(
+    settings: RegionSettings | WorldSettings, stores: tuple[str, ...]
+) -> Mapping[str, Callable[[], object]]:
+    """A question to each of these stores that the settings name.
+
+    Their libraries are imported here: two threads that import one at the same time may see it half made.
+    """
+    found = {name: ask for name, ask in _questions(settings).items() if name in stores}
+    for name in found:
+        import_module(_LIBRARIES[name])
+    return found
+
+
+def _questions(settings: RegionSettings | WorldSettings) -> Mapping[str, Callable[[], object]]:
     if isinstance(settings, WorldSettings):
         return {
             POSTGRES: lambda: _ask_postgres(settings),

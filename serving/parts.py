@@ -92,7 +92,7 @@ class Parts:
     async def _s3_answers(self) -> bool:
         from lake.stores import answers, questions_to
 
-        question = questions_to(self.settings)[S3]
+        question = questions_to(self.settings, (S3,))[S3]
         return await asyncio.to_thread(answers, question)
 
     async def _read_directory(self) -> None:

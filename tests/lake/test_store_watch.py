@@ -1,5 +1,7 @@
 """A store that hangs is named at once and ends the command after its time-out; one that comes back is said to."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -88,3 +90,20 @@ def test_a_store_that_cannot_be_reached_does_not_answer():
         raise ConnectionResetError(104, "reset by peer")
 
     assert not answers(reset)
+
+
+_WATCHED = """
+import sys
+from contracts.settings import RegionSettings
+from lake.store_watch import ending_with_its_stores
+from lake.stores import LAKE, REDIS
+from tests.contracts.test_settings import ENVIRON
+with ending_with_its_stores(RegionSettings.load(ENVIRON), (*LAKE, REDIS)):
+    print(all(name in sys.modules for name in ("psycopg.conninfo", "boto3", "pyarrow.fs", "redis")))
+"""
+
+
+def test_the_stores_libraries_are_imported_before_another_thread_asks():
+    """Two threads that import psycopg at once see it half made: a command's own thread imports it as well."""
+    done = subprocess.run([sys.executable, "-c", _WATCHED], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
