@@ -1,7 +1,9 @@
 """Starts and stops one service, with its ports, its log and its process record."""
 
+import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from contracts.errors import ServiceFailed
 from contracts.logs import last_lines
@@ -14,6 +16,7 @@ START_S = 60.0
 PATIENCE_S = 30.0
 """A running service that does not answer for this long is restarted; on a busy machine it may be slow."""
 _POLL_S = 0.05
+_ENDS_WITHIN_S = 10.0
 _ATTEMPTS = 3
 """A port may be taken between choice and start, and Postgres waits for shared memory that a killed one left."""
 
@@ -69,12 +72,19 @@ def _start_on_free_ports(service: Service, site: Site, named: Mapping[str, int],
         started = processes.start(service.prepare(), log, site.layout.process(service.name), service.digest())
         if _wait_healthy(service, site, START_S):
             return
-        code = started.poll()
+        code = None if runs(service, site) else _exit_code(started)
         _stop(service, site)
         taken.difference_update(site.ports[name] for name in service.port_names)
         if attempt + 1 == _ATTEMPTS or code is None:
             how = f"did not answer within {START_S:.0f} s" if code is None else f"ended with code {code} while starting"
             raise ServiceFailed(f"{service.name} {how}; {log} ends with\n{last_lines(log)}")
+
+
+def _exit_code(ending: "subprocess.Popen[bytes]") -> int | None:
+    """The exit code of a process that is ending; the system knows it once the last of its threads is gone."""
+    with suppress(subprocess.TimeoutExpired):
+        return ending.wait(_ENDS_WITHIN_S)
+    return None
 
 
 def _wait_healthy(service: Service, site: Site, within_s: float) -> bool:

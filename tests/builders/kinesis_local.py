@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from contracts.ports import free_port
 from ingest.kinesis import Shard
 
 VERSION = "0.6.2"
@@ -42,7 +42,7 @@ def kinesis_local(folder: Path) -> Iterator[str]:
     if installed.returncode != 0:
         pytest.skip(f"npm could not install kinesis-local {VERSION}: {installed.stderr.strip()[-200:]}")
     (folder / "on_loopback.js").write_text(_ON_LOOPBACK)
-    port, tls_port = _free_port(), _free_port()
+    port, tls_port = free_port(), free_port()
     quick = {f"{what}_DURATION": "10ms" for what in ("CREATE_STREAM", "DELETE_STREAM", "SPLIT_SHARD", "MERGE_SHARDS")}
     environment = {**os.environ, **quick, "KINESIS_MOCK_PLAIN_PORT": str(port), "KINESIS_MOCK_TLS_PORT": str(tls_port)}
     words = ["node", "-r", str(folder / "on_loopback.js"), "main.js"]
@@ -134,9 +134,3 @@ def _wait(server: "subprocess.Popen[bytes]", client: Any, log: Path, within_s: f
             time.sleep(0.1)
         else:
             return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

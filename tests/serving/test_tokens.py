@@ -83,10 +83,7 @@ def test_the_algorithms_of_providers_are_taken(tmp_path: Path, key: Any, algorit
 @pytest.mark.parametrize(
     "other",
     [
-        {"exp": int(time.time()) - 1},
-        {"exp": int(time.time()) + 86_400},
         {"exp": None},
-        {"nbf": time.time() + 600},
         {"aud": "another"},
         {"iss": "another"},
         {"fleets": None},
@@ -98,6 +95,12 @@ def test_the_algorithms_of_providers_are_taken(tmp_path: Path, key: Any, algorit
 def test_a_token_that_does_not_hold_is_refused(tmp_path: Path, other: dict[str, Any]) -> None:
     with pytest.raises(NotAuthenticated):
         told(tmp_path, signed(**other))
+
+
+@pytest.mark.parametrize(("claim", "in_s"), [("exp", -1), ("exp", 86_400), ("nbf", 600)])
+def test_a_token_of_another_time_is_refused(tmp_path: Path, claim: str, in_s: int) -> None:
+    with pytest.raises(NotAuthenticated):
+        told(tmp_path, signed(**{claim: int(time.time()) + in_s}))
 
 
 def test_a_token_of_another_region_is_refused(tmp_path: Path) -> None:
