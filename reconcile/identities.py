@@ -6,7 +6,6 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,8 +14,12 @@ from contracts.identity import IDENTITY
 PART_ROWS = 4_000_000
 """Identities that one part should hold: about 100 MB with what sorting needs."""
 DIGEST = np.dtype([("high", "<u8"), ("low", "<u8"), ("ts_ms", "<i8")])
-_KEYS = ("fleetlake reconc", "second digest kk")
+_KEYS = (np.uint64(0x243F6A8885A308D3), np.uint64(0x13198A2E03707344))
+"""One a half of the digest (digits of pi)."""
 _ODD = np.uint64(0x9E3779B97F4A7C15)
+_WORD = 8
+_ROWS_AT_ONCE = 1 << 15
+"""Rows whose intermediate results stay in the processor's cache."""
 
 
 class Identities:
@@ -67,8 +70,10 @@ def digest(rows: pa.Table | pa.RecordBatch) -> np.ndarray:
     ts_ms = pc.cast(pc.cast(ts, pa.timestamp("ms", "UTC"), safe=False), pa.int64()).to_numpy(zero_copy_only=False)
     made = np.empty(len(ts_ms), DIGEST)
     made["ts_ms"] = ts_ms
+    device = device.combine_chunks() if isinstance(device, pa.ChunkedArray) else device
+    device = device if pa.types.is_dictionary(device.type) else device.dictionary_encode()
     for half, key in zip(("high", "low"), _KEYS, strict=True):
-        made[half] = _mixed(_mixed(_texts(device, key), ts_ms.view("u8")), _texts(record, key))
+        made[half] = _mixed(_mixed(text_hashes(device, key), ts_ms.view("u8")), text_hashes(record, key))
     return made
 
 
@@ -81,15 +86,23 @@ def first_of_each(digests: np.ndarray) -> np.ndarray:
 
 def missing(wanted: np.ndarray, present: np.ndarray) -> np.ndarray:
     """Rows of `wanted` whose identity `present` lacks; both sorted."""
-    both = np.concatenate([present, wanted])
-    mine = np.concatenate([np.zeros(len(present), bool), np.ones(len(wanted), bool)])
-    order = _order(both)
-    both, mine = both[order], mine[order]
-    group = np.cumsum(first_of_each(both)) - 1
-    known = np.zeros(group[-1] + 1 if len(group) else 0, bool)
-    known[group[~mine]] = True
-    found: np.ndarray = both[mine & ~known[group]]
+    if len(present) == 0 or same(wanted, present):
+        return wanted[: 0 if len(present) else None]
+    high = np.ascontiguousarray(present["high"])
+    at = np.minimum(np.searchsorted(high, wanted["high"]), len(present) - 1)
+    is_half = high[at] == wanted["high"]
+    is_whole = is_half & (present["low"][at] == wanted["low"])
+    # Identities that share the first half stand beside each other: few, if any, are looked for one by one.
+    known = {(int(one["high"]), int(one["low"])) for one in present[np.isin(high, wanted["high"][is_half & ~is_whole])]}
+    for row in np.flatnonzero(is_half & ~is_whole):
+        is_whole[row] = (int(wanted["high"][row]), int(wanted["low"][row])) in known
+    found: np.ndarray = wanted[~is_whole]
     return found
+
+
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two sorted parts hold the same identities, row by row."""
+    return all(np.array_equal(one[half], other[half]) for half in ("high", "low"))
 
 
 def days_of(digests: np.ndarray) -> list[str]:
@@ -100,20 +113,44 @@ def days_of(digests: np.ndarray) -> list[str]:
 
 def _order(digests: np.ndarray) -> np.ndarray:
     """What sorts the digests: their first half alone, which is quicker, unless two differ in the second half only."""
-    order = np.argsort(digests["high"], kind="stable")
+    order = np.argsort(np.ascontiguousarray(digests["high"]))
     high, low = digests["high"][order], digests["low"][order]
     if np.any((high[1:] == high[:-1]) & (low[1:] != low[:-1])):
         order = np.lexsort((digests["low"], digests["high"]))
     return order
 
 
-def _texts(column: pa.ChunkedArray | pa.Array, key: str) -> np.ndarray:
-    """A 64-bit hash of each text."""
+def text_hashes(column: pa.ChunkedArray | pa.Array, key: np.uint64) -> np.ndarray:
+    """A 64-bit hash of each text, null among them; the same on each machine and in each version."""
     values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    encoded = values.dictionary_encode()
-    hashes = pd.util.hash_array(encoded.dictionary.to_numpy(zero_copy_only=False), hash_key=key, categorize=False)
-    hashed: np.ndarray = hashes[encoded.indices.to_numpy(zero_copy_only=False)]
-    return hashed
+    if pa.types.is_dictionary(values.type):
+        of_each: np.ndarray = text_hashes(values.dictionary, key)[values.indices.to_numpy(zero_copy_only=False)]
+        return of_each
+    texts = pc.cast(pc.fill_null(values, "\0null"), pa.large_binary())
+    hashes = [_hashed(texts.slice(start, _ROWS_AT_ONCE), key) for start in range(0, len(texts), _ROWS_AT_ONCE)]
+    return np.concatenate(hashes) if hashes else np.empty(0, "<u8")
+
+
+def _hashed(texts: pa.LargeBinaryArray, key: np.uint64) -> np.ndarray:
+    """The texts of one length at a time, eight bytes of all of them at a time."""
+    _, offsets, data = texts.buffers()
+    ends = np.frombuffer(offsets, "<i8")[texts.offset : texts.offset + len(texts) + 1]
+    body = np.frombuffer(data, "u1") if data is not None else np.empty(0, "u1")
+    sizes = np.diff(ends)
+    hashes = np.empty(len(texts), "<u8")
+    for size in np.unique(sizes):
+        rows = np.flatnonzero(sizes == size)
+        words = -(-int(size) // _WORD)
+        padded = np.zeros((len(rows), words * _WORD), "u1")
+        if len(rows) == len(texts):
+            padded[:, :size] = body[ends[0] : ends[-1]].reshape(len(rows), size)
+        else:
+            padded[:, :size] = body[ends[rows][:, None] + np.arange(size)]
+        state = np.full(len(rows), key ^ np.uint64(size), "<u8")
+        for word in padded.view("<u8").T:
+            state = _mixed(state, word)
+        hashes[rows] = state
+    return hashes
 
 
 def _mixed(state: np.ndarray, value: np.ndarray) -> np.ndarray:
