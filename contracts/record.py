@@ -17,6 +17,10 @@ LATEST_AHEAD_MS = 5 * 60 * 1000
 """How far an event time may lie after its arrival."""
 AHEAD_NOTED_MS = 5 * 1000
 """From here on a clock that runs ahead is flagged."""
+GPS_ROLLOVER_MS = 1024 * 7 * 86_400_000
+"""How often the ten bits of GPS weeks begin anew."""
+ROLLOVER_NOTED_MS = 86_400_000
+"""How near to that an event time before its arrival is flagged."""
 
 _ID, _WHERE, _HOW = Privacy.IDENTIFIER, Privacy.LOCATION, Privacy.BEHAVIOUR
 _F8 = pa.float64()
@@ -127,6 +131,11 @@ class Flag(IntFlag):
     """The event time lies more than AHEAD_NOTED_MS after the arrival."""
     WRONG_TYPE = 64
     """An optional field had the wrong type: it is null, what was sent is in `attributes` as JSON."""
+    WEEK_ROLLOVER = 128
+    """The event time lies 1,024 weeks before the arrival, to a day: a receiver whose count of GPS weeks, of ten bits,
+    began anew. The time stays as sent: it is part of the record's identity."""
+    NOT_AVAILABLE = 256
+    """A reading is a code for "not available" or "error" (contracts.not_available); derivations leave it out."""
 
 
 BAD_POSITION: int = Flag.NULL_ISLAND | Flag.POSITION_OUT_OF_RANGE | Flag.POSITION_INCOMPLETE

@@ -22,7 +22,7 @@ from ingest.records import arrivals_ms, sequence_numbers_of
 if TYPE_CHECKING:
     from ingest.decode.plain import PlainReader
 
-DECODER_VERSION = 4
+DECODER_VERSION = 5
 """Increases whenever the same bytes would give other rows; every ledger entry records it."""
 PART_ROWS = 16_384
 """User records that are decoded together: more than one response of GetRecords holds."""

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from contracts.record import AHEAD_NOTED_MS, READINGS, Flag
+from contracts.not_available import NOT_AVAILABLE, TOLERANCE
+from contracts.record import AHEAD_NOTED_MS, GPS_ROLLOVER_MS, READINGS, ROLLOVER_NOTED_MS, Flag
 from ingest.decode.columns import Readings
 
 _NULL_ISLAND_DEG = 1e-6
@@ -20,9 +21,20 @@ def flags_of(readings: Readings, ts_ms: np.ndarray, arrival_ms: np.ndarray) -> n
         outside = (values < reading.low) | (values > reading.high)
         if outside.any():
             flags[outside] |= _BITS.get(reading.name, Flag.VALUE_OUT_OF_RANGE)
+        _flag_not_available(flags, reading.name, values)
     _flag_position(flags, readings["lat"], readings["lon"])
     flags[ts_ms > arrival_ms + AHEAD_NOTED_MS] |= Flag.CLOCK_AHEAD
+    flags[np.abs(arrival_ms - ts_ms - GPS_ROLLOVER_MS) <= ROLLOVER_NOTED_MS] |= Flag.WEEK_ROLLOVER
     return flags
+
+
+def _flag_not_available(flags: np.ndarray, name: str, values: np.ndarray) -> None:
+    codes = NOT_AVAILABLE.get(name)
+    if codes is None:
+        return
+    high = np.flatnonzero(values >= min(codes) - TOLERANCE)
+    for code in codes if len(high) else ():
+        flags[high[np.abs(values[high] - code) <= TOLERANCE]] |= Flag.NOT_AVAILABLE
 
 
 def _flag_position(flags: np.ndarray, lat: np.ndarray | None, lon: np.ndarray | None) -> None:

@@ -117,6 +117,23 @@ def _cold_start() -> list[Row]:
     return waking + drive(range(7200, 7801, 10), from_s=7200, from_m=30)
 
 
+def _over_the_pole() -> list[Row]:
+    """Half a kilometre a minute along the meridian of 11 E, and on along that of 169 W."""
+    rows = [row(60 * n, 0, speed_kmh=30.0) for n in range(40)]
+    for n, made in enumerate(rows):
+        north_m = (n - 19.5) * 500
+        made |= {"lat": 90 - abs(north_m) * METRE, "lon": 11.0 if north_m < 0 else -169.0}
+    return rows
+
+
+def _weeks_begin_anew() -> list[Row]:
+    """A drive in whose middle the receiver's count of GPS weeks begins anew."""
+    rows = drive(range(0, 1200, 30), kmh=54.0)
+    for made in rows[10:30]:
+        made |= {"ts": made["ts"] - timedelta(weeks=1024)}
+    return rows
+
+
 TRACKS: tuple[Track, ...] = (
     Track(
         "parked, speed noise",
@@ -237,4 +254,6 @@ TRACKS: tuple[Track, ...] = (
         14.63,
         3540,
     ),
+    Track("over a pole", _over_the_pole, 1, 19.5, 2340),
+    Track("GPS weeks that begin anew", _weeks_begin_anew, trips=2, km=17.55 + 8.55),
 )

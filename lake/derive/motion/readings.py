@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from contracts.columns import TIMESTAMP
 from contracts.errors import SchemaMismatch
+from contracts.not_available import NOT_AVAILABLE, TOLERANCE
 from contracts.record import BAD_POSITION, READINGS, Flag
 
 LATE_AFTER_US = 3_600_000_000
@@ -33,20 +34,6 @@ READ: tuple[str, ...] = (
 
 UNKNOWN, OFF, ON = -1, 0, 1
 """States of an engine."""
-
-NOT_AVAILABLE: dict[str, tuple[float, ...]] = {
-    "speed_kmh": (0xFFFF / 256, 0xFEFF / 256),
-    "engine_rpm": (0xFFFF / 8, 0xFEFF / 8, 0xFE00 / 8),
-    "fuel_rate_lph": (0xFFFF / 20, 0xFEFF / 20, 0xFE00 / 20),
-    "odometer_km": (0xFFFFFFFF / 200, 0xFFFFFFFF / 8),
-}
-"""Rule `j1939_not_available`. SAE J1939-71, table 1: 0xFF in a parameter's highest byte says "not available", 0xFE
-"error". A decoder that does not know this scales the code as if it were a value: SPN 84 (1/256 km/h) 255.996, SPN 190
-(1/8 1/min) 8191.875, SPN 183 (1/20 l/h) 3276.75, SPN 917 (5 m) and SPN 245 (1/8 km). Those of one byte (SPN 92 and 96
-in percent 102, SPN 110 in degrees Celsius 215) lie outside the contract's bounds. 0xFE00 of a speed is left: it is
-254 km/h, at which trains run."""
-_TOLERANCE = 0.005
-"""Half the last place of a value rounded to hundredths."""
 
 _BOUNDS = {column.name: (column.low or 0.0, column.high or 0.0) for column in READINGS}
 _Floats = npt.NDArray[np.float64]
@@ -137,7 +124,7 @@ def _within(rows: pa.Table, name: str) -> _Floats:
     values: _Floats = _numbers(rows[name].cast(pa.float64()))
     good = (values >= low) & (values <= high)
     for code in NOT_AVAILABLE.get(name, ()):
-        good &= np.abs(values - code) > _TOLERANCE
+        good &= np.abs(values - code) > TOLERANCE
     return np.where(good, values, np.nan)
 
 

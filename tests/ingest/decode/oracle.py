@@ -188,6 +188,14 @@ def _time(text: str) -> int:
     return whole_s * 1000 + int(float(f"0{fraction[:4]}") * 1000 + 1e-6 if fraction else 0)
 
 
+_CODES = {
+    "speed_kmh": (255.99609375, 254.99609375),
+    "engine_rpm": (8191.875, 8159.875, 8128.0),
+    "fuel_rate_lph": (3276.75, 3263.95, 3251.2),
+    "odometer_km": (21474836.475, 536870911.875),
+}
+
+
 def _flags(row: dict[str, Any], arrival_ms: int) -> int:
     flags = 0
     lat, lon = row["lat"], row["lon"]
@@ -199,4 +207,8 @@ def _flags(row: dict[str, Any], arrival_ms: int) -> int:
         value = row[column.name]
         if value is not None and not column.low <= value <= column.high:
             flags |= 2 if column.name in ("lat", "lon") else 16 if column.name == "speed_kmh" else 8
-    return flags | (32 if row["ts_ms"] > arrival_ms + 5000 else 0)
+        if value is not None and any(abs(value - code) <= 0.005 for code in _CODES.get(column.name, ())):
+            flags |= 256
+    behind_ms = arrival_ms - row["ts_ms"]
+    flags |= 128 if abs(behind_ms - 619_315_200_000) <= 86_400_000 else 0
+    return flags | (32 if behind_ms < -5000 else 0)

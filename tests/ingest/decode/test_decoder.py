@@ -17,6 +17,9 @@ from ingest.decode.fields import record_struct
 from ingest.decode.reader import read_structs, values_of
 from tests.builders.ingest import ARRIVAL_MS, SHARD, aggregated, kinesis, payload, telemetry
 
+ROLLOVER_MS = 619_315_200_000
+"""1,024 weeks."""
+
 HEAD = b'{"device_id":"d","ts":1795420800000,'
 
 
@@ -119,6 +122,14 @@ def test_event_times_are_whole_milliseconds_in_utc(ts: int | str, ms: int) -> No
         ({"speed_kmh": 300, "fuel_pct": 100}, 0),
         ({"ts": ARRIVAL_MS + 5000}, 0),
         ({"ts": ARRIVAL_MS + 5001}, Flag.CLOCK_AHEAD),
+        ({"ts": ARRIVAL_MS - ROLLOVER_MS}, Flag.WEEK_ROLLOVER),
+        ({"ts": ARRIVAL_MS - ROLLOVER_MS - 86_400_000}, Flag.WEEK_ROLLOVER),
+        ({"ts": ARRIVAL_MS - ROLLOVER_MS + 86_400_000}, Flag.WEEK_ROLLOVER),
+        ({"ts": ARRIVAL_MS - ROLLOVER_MS - 86_400_001}, 0),
+        ({"ts": ARRIVAL_MS - ROLLOVER_MS + 86_400_001}, 0),
+        ({"speed_kmh": 255.996, "engine_rpm": 8191.875}, Flag.NOT_AVAILABLE),
+        ({"speed_kmh": 255.9, "engine_rpm": 8191}, 0),
+        ({"fuel_rate_lph": 3276.75}, Flag.NOT_AVAILABLE | Flag.VALUE_OUT_OF_RANGE),
         ({"lat": "48", "lon": 11, "speed_kmh": -1}, Flag.WRONG_TYPE | Flag.POSITION_INCOMPLETE | Flag.IMPOSSIBLE_SPEED),
     ],
 )
