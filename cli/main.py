@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "replay": ("replay",),
     "gateway": ("gateway",),
     "device": ("device",),
+    "fleet": ("fleet",),
     "consume": ("consume",),
     "top": ("top",),
     "replay_rejected": ("replay-rejected",),

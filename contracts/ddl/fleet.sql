@@ -13,6 +13,11 @@ create table if not exists registry.fleet (
     fleet_id text primary key,
     name text not null
 );
+-- What counts as a trip for the fleet's devices, where it is not the region's rule (docs/adr/0119).
+alter table registry.fleet add column if not exists trip_stop_s integer check (trip_stop_s > 0);
+alter table registry.fleet add column if not exists trip_gap_s integer check (trip_gap_s > 0);
+alter table registry.fleet add column if not exists trip_least_m double precision check (trip_least_m >= 0);
+alter table registry.fleet add column if not exists trip_least_s double precision check (trip_least_s >= 0);
 create table if not exists registry.device (
     device_id text primary key,
     fleet_id text not null references registry.fleet,

@@ -16,6 +16,7 @@ from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, FAULT_DAY_TABLE, MO
 from contracts.settings import LakeSettings
 from lake.derive.batches import ROWS_A_GIB, in_batches
 from lake.derive.changed_days import harvest
+from lake.derive.fleet_rules import with_fleets
 from lake.derive.hours import Packing, days_that_fill_up, plan_packing, rows_within
 from lake.derive.motion.rules import TripRules, trip_rules
 from lake.derive.motion.spark import hours_to_device_days, split, to_device_days
@@ -125,7 +126,7 @@ def _device_days(
     stale: Sequence[date],
 ) -> DataFrame:
     """Device days of the stale days: those in `packing` from packed hours, the others from history's rows."""
-    rules = trip_rules(settings)
+    rules = with_fleets(settings, trip_rules(settings))
     whole = sorted(set(stale).difference(packing.days if packing else ()))
     made = []
     if packing:

@@ -76,9 +76,9 @@ def derive_ordered(rows: pa.Table, calendar: Calendar, rules: TripRules) -> pa.T
 
 def derive_devices(devices: Iterable[DeviceReadings], calendar: Calendar, rules: TripRules) -> pa.Table:
     """The same of what is known of each device."""
-    limits = rules.limits
     made: list[_Row] = []
     for device_id, moments, faults in devices:
+        limits = rules.limits_of(device_id)
         for place, low, first, after, high in _slices(moments, calendar):
             around, bounds = Moments(*(column[low:high] for column in moments)), calendar.bounds[place]
             derived = derive_device_day(around, first - low, after - low, bounds, limits)

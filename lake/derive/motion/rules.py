@@ -1,6 +1,7 @@
 """What counts as moving, standing and a trip."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from contracts.errors import BadSettings
@@ -17,6 +18,16 @@ class Limits(NamedTuple):
     least_s: float
 
 
+class FleetRules(NamedTuple):
+    """What a fleet has of its own (registry.fleet); None is the region's."""
+
+    fleet_id: str
+    stop_s: int | None = None
+    gap_s: int | None = None
+    least_m: float | None = None
+    least_s: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class TripRules:
     """Rules of one region.
@@ -29,6 +40,8 @@ class TripRules:
     the 200 m and 180 s of its present motion logic, of which either makes a trip (`NewMotionProcessor`; its older
     reports had 500 m and 300 s). Here the metres decide wherever they are known: a device that stays within them has
     been nowhere, however long it took. Unlike Traccar's reports, one rule holds for a period of any length.
+
+    of_devices: rules of devices whose fleet has rules of its own; all others have the region's.
     Raises BadSettings where a business day would depend on more than the night before it.
     """
 
@@ -38,6 +51,7 @@ class TripRules:
     time_zone: str
     least_m: float = 200.0
     least_s: float = 180.0
+    of_devices: Mapping[str, Limits] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if 2 * self.gap_s + self.stop_s >= 12 * 3600:
@@ -61,6 +75,26 @@ class TripRules:
             least_km=self.least_m / 1000,
             least_s=float(self.least_s),
         )
+
+    def limits_of(self, device_id: str) -> Limits:
+        """The rules of one device."""
+        return self.of_devices.get(device_id, self.limits)
+
+    def of_fleet(self, fleet: FleetRules) -> Limits:
+        """The region's rules with those that the fleet has of its own.
+
+        Raises BadSettings where a device's day would depend on records that are not read for the region's other
+        devices: stop and gap together may be no longer than the region's.
+        """
+        own = {name: value for name, value in fleet._asdict().items() if name != "fleet_id" and value is not None}
+        mine = replace(self, **own)
+        if mine.look_back_s > self.look_back_s:
+            raise BadSettings(
+                f"fleet {fleet.fleet_id}: stop_s={mine.stop_s} and gap_s={mine.gap_s} are together longer than the "
+                f"region's {self.stop_s} and {self.gap_s}; shorten one of them, or lengthen FLEETLAKE_TRIP_STOP_S or "
+                "FLEETLAKE_TRIP_GAP_S of the region"
+            )
+        return mine.limits
 
 
 def trip_rules(settings: LakeSettings) -> TripRules:

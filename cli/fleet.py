@@ -1,0 +1,86 @@
+"""`fleetlake fleet`: what counts as a trip, by fleet."""
+
+import json
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cli.environment import enter_region
+from cli.tables import figure, key, print_table
+from contracts.errors import Misuse
+
+_Region = Annotated[str, typer.Option(help="A region of regions.toml.")]
+_Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
+_REGIONS = "region"
+"""In place of a number: the region's rule again."""
+_SECONDS = ("stop_s", "gap_s")
+
+fleet = typer.Typer(name="fleet", help="What counts as a trip, by fleet.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(fleet)
+
+
+@fleet.command("rules")
+def _rules(
+    fleet_id: Annotated[str, typer.Argument(help="The fleet.")],
+    region: _Region,
+    stop_s: Annotated[str | None, typer.Option(help="A trip ends after so long without movement.")] = None,
+    gap_s: Annotated[str | None, typer.Option(help="... or without a record.")] = None,
+    least_m: Annotated[str | None, typer.Option(help="A trip is at least so many metres long.")] = None,
+    least_s: Annotated[str | None, typer.Option(help="... or so many seconds, where nothing measured it.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="Derive business days again from here on.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Give a fleet rules of its own; 'region' in place of a number is the region's rule again.
+
+    Business days become due, all of them without --from: `process` derives them again.
+    """
+    given = {"stop_s": stop_s, "gap_s": gap_s, "least_m": least_m, "least_s": least_s}
+    rules = {name: _number(name, value) for name, value in given.items() if value is not None}
+    if not rules:
+        raise Misuse("name a rule: --stop-s, --gap-s, --least-m or --least-s")
+    enter_region(region)
+    from contracts.settings import RegionSettings
+    from lake.derive.fleet_rules import set_rules
+
+    days = set_rules(RegionSettings.load(), fleet_id, rules, since.date() if since else None)
+    if as_json:
+        typer.echo(json.dumps({"fleet_id": fleet_id, "rules": rules, "days_due": days}))
+    else:
+        typer.echo(f"{fleet_id}: {days:,} business days are due; `fleetlake process` derives them again")
+
+
+@fleet.command("list")
+def _list(region: _Region, as_json: _Json = False) -> None:
+    """Fleets that have rules of their own."""
+    enter_region(region)
+    from contracts.settings import RegionSettings
+    from lake.derive.fleet_rules import fleet_rules
+
+    found = fleet_rules(RegionSettings.load())
+    if as_json:
+        typer.echo(json.dumps({"fleets": [one._asdict() for one in found]}))
+        return
+    table = Table(key("fleet_id"), *(figure(name) for name in ("stop_s", "gap_s", "least_m", "least_s")))
+    for name, *rules in found:
+        table.add_row(name, *("" if value is None else f"{value:,}" for value in rules))
+    print_table(table)
+
+
+def _number(name: str, value: str) -> float | None:
+    if value == _REGIONS:
+        return None
+    try:
+        number = int(value) if name in _SECONDS else float(value)
+    except ValueError:
+        raise Misuse(f"{name}={value!r} is no number of {'whole seconds' if name in _SECONDS else name}") from None
+    if not 0 <= number < float("inf") or (name in _SECONDS and number < 1):
+        raise Misuse(f"{name}={value!r}: stop and gap are at least a second, the others are not negative")
+    return number
