@@ -19,6 +19,10 @@ def add_to(app: typer.Typer) -> None:
 def _reconcile(
     region: Annotated[str, typer.Option(help="A region of regions.toml, or 'all': one process each.")],
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="Read all of landing and history, not only what the last proof had not seen."),
+    ] = False,
     accept_loss: Annotated[
         list[str] | None,
         typer.Option(
@@ -34,7 +38,7 @@ def _reconcile(
     """
     if accept_loss:
         _check_acceptance(region, who, why)
-    results = _everywhere() if region == ALL else [_here(region, accept_loss or [], who, why)]
+    results = _everywhere(whole) if region == ALL else [_here(region, whole, accept_loss or [], who, why)]
     ok = all(result["ok"] for result in results)
     if as_json:
         whole = {"ok": ok, "regions": {result["region"]: result for result in results}}
@@ -52,7 +56,7 @@ def _check_acceptance(region: str, who: str, why: str) -> None:
         raise Misuse("--accept-loss needs --who NAME and --why REASON")
 
 
-def _here(region: str, accept_loss: list[str], who: str, why: str) -> dict[str, Any]:
+def _here(region: str, whole: bool, accept_loss: list[str], who: str, why: str) -> dict[str, Any]:
     enter_region(region)
     from cli.store_errors import naming_the_store
     from contracts.settings import RegionSettings
@@ -62,15 +66,15 @@ def _here(region: str, accept_loss: list[str], who: str, why: str) -> dict[str, 
 
     settings = RegionSettings.load()
     with naming_the_store(region), ending_with_its_stores(settings, (*LAKE, KINESIS)):
-        result = reconcile(settings)
+        result = reconcile(settings, whole=whole)
         if accept_loss:
             accept(settings, result.losses, accept_loss, who, why)
-            result = reconcile(settings)
+            result = reconcile(settings, whole=whole)
         return result.document()
 
 
-def _everywhere() -> list[dict[str, Any]]:
-    runs = run_in_each_region(each_region(ALL), ["reconcile", "--json"], capture=True)
+def _everywhere(whole: bool) -> list[dict[str, Any]]:
+    runs = run_in_each_region(each_region(ALL), ["reconcile", "--json", *(["--whole"] if whole else [])], capture=True)
     silent = [run.region for run in runs if not run.output.strip()]
     if silent:
         raise NotReconciled(f"no result from {', '.join(silent)}; the lines above say why")

@@ -262,6 +262,9 @@ class RegionSettings(LakeSettings):
     merge_open_hours: bool = False
     """Merge an arrival hour while it still grows: history follows at once, at a commit for every few flushes."""
 
+    whole_proof_days: float = Field(default=7.0, ge=0)
+    """A reconciliation reads all of landing and history where none has for so long; 0 does each time."""
+
     release_delay_days: int = Field(default=3, ge=0)
     cohort_size: int = Field(default=10, ge=2)
     dominance_share: float = Field(default=0.5, gt=0, le=1)

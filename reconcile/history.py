@@ -3,149 +3,41 @@
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
-import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 from pyiceberg.table import Table
 
 from contracts.identity import IDENTITY
-from contracts.ledger import LANDED, ON_TIME_AFTER_S, ON_TIME_BEFORE_S, LandedObject
 from contracts.settings import RegionSettings
-from reconcile.beginning import Beginning
-from reconcile.identities import (
-    Identities,
-    days_of,
-    first_of_each,
-    missing,
-    parts_for,
-)
-from reconcile.ledger import LedgerState, number
-from reconcile.losses import Loss
+from reconcile.counting import ByDay, added, count_records
+from reconcile.files import FilesByDay, files_by_day, read_files
+from reconcile.identities import Identities, days_of, digest, first_of_each, missing, parts_for, together
+from reconcile.landed import Landed, Late, Merges, merged_mask
 from reconcile.model import Findings, counted, named
+from reconcile.objects import Objects
+from reconcile.proof import Proof, ProvenDay, SeenObject, Sums
+from reconcile.scope import Days, Landing, days_between, split_days, split_landing
 
 READERS = 4
+_COLUMNS = (*IDENTITY, "flags")
 
 
-class Landed(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of ops.landing_object: which of its rows should be in history."""
+class Seen(msgspec.Struct, kw_only=True):
+    """What R4 saw, for the next proof and for R5."""
 
-    key: str
-    hour: datetime
-    rows: int
-    stragglers: int
-    on_time_merged: bool
-    stragglers_merged: bool
-    committed_at: datetime
-
-    @property
-    def merged(self) -> int:
-        """Its rows that merges have read."""
-        on_time = self.rows - self.stragglers if self.on_time_merged else 0
-        return on_time + (self.stragglers if self.stragglers_merged else 0)
-
-
-class Merges(msgspec.Struct, frozen=True, kw_only=True):
-    """What ops.merge says, over all commits."""
-
-    rows_read: int
-    inserted: int
-    duplicates: int
-
-
-def read_landed(postgres: "psycopg.Connection[Any]", beginnings: Mapping[str, Beginning]) -> list[Landed]:
-    """Every object that was taken in from the ledger, those up to a shard's beginning left out.
-
-    Read it before history's snapshot: merging marks it after.
-    """
-    query = """select shard_id, last_seq, key, hour, rows, stragglers, on_time_merged is not null,
-        stragglers_merged is not null, committed_at from ops.landing_object order by key"""
-    begins = {shard: number(beginning.last_seq) for shard, beginning in beginnings.items()}
-    fields = Landed.__struct_fields__
-    return [
-        Landed(**dict(zip(fields, row, strict=True)))
-        for shard, last_seq, *row in postgres.execute(query).fetchall()
-        if number(last_seq) > begins.get(shard, -1)
-    ]
-
-
-def read_merges(postgres: "psycopg.Connection[Any]") -> Merges:
-    """Sums over ops.merge."""
-    query = (
-        "select coalesce(sum(rows_read), 0), coalesce(sum(inserted), 0), coalesce(sum(duplicates), 0) from ops.merge"
-    )
-    row = postgres.execute(query).fetchone()
-    read, inserted, duplicates = row if row is not None else (0, 0, 0)
-    return Merges(rows_read=int(read), inserted=int(inserted), duplicates=int(duplicates))
-
-
-def check_taken_in(state: LedgerState, landed: list[Landed], cursors: dict[str, str], findings: Findings) -> None:
-    """ops.landing_object has the ledger's landed objects up to the intake's cursors, and nothing else.
-
-    cursors: last_seq by shard, of ops.landing_cursor.
-    """
-    ledger: dict[str, LandedObject] = {}
-    taken = {item.key: item for item in landed}
-    gone, waiting = [], 0
-    for entry in state.all_entries():
-        for made in entry.objects:
-            if made.kind != LANDED:
-                continue
-            ledger[made.key] = made
-            if made.key not in taken:
-                passed = number(entry.last_seq) <= number(cursors.get(entry.shard_id, ""))
-                gone += [made.key] if passed else []
-                waiting += not passed
-    if waiting:
-        findings.note("R4", f"landed objects that are not taken in for merging yet: {waiting}; run process")
-    if gone:
-        findings.differs(
-            "R4",
-            f"ops.landing_object lacks {counted(len(gone), 'object')} that its cursor has passed ({named(gone)}); "
-            "delete the rows of ops.landing_cursor and run process: taking in again adds what is missing",
-        )
-    _check_rows(taken, ledger, findings)
-
-
-def _check_rows(taken: dict[str, Landed], ledger: dict[str, LandedObject], findings: Findings) -> None:
-    unlisted = sorted(taken.keys() - ledger.keys())
-    strange = [key for key in unlisted if not findings.accepted.has("unlisted", key)]
-    unmerged = [key for key in strange if not taken[key].merged]
-    if unmerged:
-        findings.differs(
-            "R4",
-            f"ops.landing_object has {counted(len(unmerged), 'object')} that the ledger does not ({named(unmerged)}); "
-            "delete those rows: an object that the ledger does not list does not count",
-        )
-    _report_forgotten([taken[key] for key in strange if taken[key].merged], findings)
-    for key in sorted(taken.keys() & ledger.keys()):
-        if taken[key].rows != ledger[key].rows:
-            findings.differs(
-                "R4",
-                f"ops.landing_object counts {taken[key].rows} rows in {key} but the ledger {ledger[key].rows}; "
-                "set the row's count to the ledger's",
-            )
-
-
-def _report_forgotten(objects: list[Landed], findings: Findings) -> None:
-    """Objects that were merged and whose ledger entries are gone, as after a crash of the emulated stream."""
-    if not objects:
-        return
-    losses = [Loss(kind="unlisted", place=item.key, records=item.merged) for item in objects]
-    findings.lost(
-        "R4",
-        f"history has {counted(sum(item.merged for item in objects), 'record')} of "
-        f"{counted(len(objects), 'landing object')} that the ledger no longer lists "
-        f"({named([item.key for item in objects])}); restore those entries from a backup of the ledger",
-        *losses,
-    )
+    files: FilesByDay
+    """Of history's current snapshot."""
+    days: dict[date, ProvenDay]
+    objects: dict[str, SeenObject]
+    """Landed objects, all of whose rows are in history."""
+    unsettled: set[date] = set()
+    """Days that hold rows of objects that are not marked as merged yet: no later proof builds on them."""
 
 
 def check_history(
@@ -154,67 +46,124 @@ def check_history(
     table: Table | None,
     landed: list[Landed],
     merges: Merges,
+    objects: Objects,
     gone: int,
+    proof: Proof | None,
     findings: Findings,
-) -> None:
+) -> Seen:
     """Counts the stages `history`, `duplicates` and `unmerged`. table: history at one snapshot, None before any.
 
     gone: merged rows whose objects landing's retention has passed; history holds at most so many that landing has not.
+    proof: what is as it says is not read. Where a difference is found then, only a proof of the whole says what it is.
     """
+    files = files_by_day(settings, table, findings)
+    landing = split_landing(landed, objects.listed, proof)
     with tempfile.TemporaryDirectory(prefix="reconcile-") as folder:
         parts = parts_for(sum(item.rows for item in landed) + gone)
-        sides = [Identities(Path(folder), name, parts) for name in ("history", "merged", "unmerged")]
-        with sides[0] as history, sides[1] as merged, sides[2] as unmerged:
-            for batch in _history_batches(table):
-                history.add(batch)
-            late = Late(settings.straggler_wait_h)
-            for item, rows in _landing_rows(settings, store, landed):
-                is_merged = _merged_mask(item, rows)
-                merged.add(rows.filter(is_merged))
-                unmerged.add(rows.filter(pc.invert(is_merged)))
-                late.add(item, rows)
-            sums = _compare(history, merged, unmerged, gone, findings)
+        names = ("known", "history", "merged", "unmerged")
+        known, new, merged, unmerged = sides = [Identities(Path(folder), name, parts) for name in names]
+        with known, new, merged, unmerged:
+            reading = _Reading(settings, store, objects)
+            reading.read_landing(landing.to_read, merged, unmerged)
+            merged_rows = merged.rows + sum(item.rows for item in landing.kept)
+            days = split_days(files, proof, landing, reading.merged_days)
+            reading.read_again(landing, days, proof, merged)
+            seen = reading.read_history(table, files, days, known, new)
+            _check_known(days, reading.known_sums, proof, findings)
+            sums = _compare(sides, gone, findings)
+    seen.unsettled = sums.unsettled
     forgotten = findings.accepted.records("unlisted")
-    duplicates = merged.rows + forgotten + gone - sums.distinct_merged - sums.forgotten - sums.gone
-    findings.count("history", history.rows)
+    in_history = sum(day.sums.rows for day in seen.days.values())
+    # What was proven earlier is distinct: only what is read is counted by its identities.
+    distinct = sums.distinct_merged + sums.forgotten + sums.gone if proof is None else in_history - sums.unmarked
+    duplicates = merged_rows + forgotten + gone - distinct
+    findings.count("history", in_history)
     findings.count("duplicates", duplicates)
     findings.count("unmerged", unmerged.rows - sums.unmarked)
     findings.add("landed", forgotten)
     findings.add("forgotten", forgotten)
-    late.note(unmerged.rows - sums.unmarked, findings)
+    reading.late.note(unmerged.rows - sums.unmarked, findings)
     if not sums.unmarked:
-        _check_merges(merges, merged.rows + forgotten + gone, history.rows, duplicates, findings)
+        _check_merges(merges, merged_rows + forgotten + gone, in_history, duplicates, findings)
+    seen.objects |= {item.key: proof.objects[item.key] for item in landing.kept if proof}
+    return seen
 
 
-class Late:
-    """Records that came too late for their hour and wait in landing until a merge is worth it."""
+class _Reading:
+    """Reads landing and history, and keeps what it saw."""
 
-    def __init__(self, wait_h: float) -> None:
-        self._wait = timedelta(hours=wait_h)
-        self._waiting = 0
-        self._due_by: datetime | None = None
+    def __init__(self, settings: RegionSettings, store: fs.FileSystem, objects: Objects) -> None:
+        self._settings, self._store, self._listed = settings, store, objects.listed
+        self._objects: dict[str, SeenObject] = {}
+        self.late = Late(settings.straggler_wait_h)
+        self.merged_days: set[date] = set()
+        """Event days of merged rows."""
+        self.known_sums: dict[date, Sums] = {}
+        """Of the rows of files that count as proven."""
 
-    def add(self, item: Landed, rows: pa.Table) -> None:
-        """Count an object's rows that wait."""
-        count = 0 if item.stragglers_merged else rows.num_rows - int(pc.sum(_on_time_mask(item, rows)).as_py() or 0)
-        if count:
-            due = item.committed_at + self._wait
-            self._waiting += count
-            self._due_by = due if self._due_by is None else max(due, self._due_by)
+    def read_landing(self, items: list[Landed], merged: Identities, unmerged: Identities) -> None:
+        """Which identities merges have read, and which wait."""
+        for item, rows in _landing_rows(self._settings, self._store, items):
+            digests, is_merged = digest(rows), merged_mask(item, rows).to_numpy()
+            merged.add(digests[is_merged])
+            unmerged.add(digests[~is_merged])
+            self.late.add(item, rows)
+            self.merged_days |= set(days_of(digests[is_merged]))
+            listed = self._listed.get(item.key)
+            if listed and item.merged == item.rows == rows.num_rows:
+                days = days_of(digests) or [None]
+                self._objects[item.key] = SeenObject(listed.size, listed.etag, item.rows, days[0], days[-1])
 
-    def note(self, unmerged: int, findings: Findings) -> None:
-        """Say what waits for `process`, and what `process` itself lets wait."""
-        if self._due_by is None or self._due_by <= datetime.now(UTC):
-            self._waiting = 0
-        if unmerged > self._waiting:
-            findings.note("R4", f"landed records that wait to be merged: {unmerged - self._waiting:,}; run process")
-        if unmerged and self._waiting and self._due_by is not None:
-            findings.note(
-                "R4",
-                f"late records that wait in landing until merging them is worth a run: {self._waiting:,}; `process` "
-                f"merges the last of them after {self._due_by.astimezone(UTC):%Y-%m-%d %H:%M} UTC, and `trail` has "
-                "them already",
-            )
+    def read_again(self, landing: Landing, days: Days, proof: Proof | None, merged: Identities) -> None:
+        """What objects that were seen hold of days of which nothing counts as proven."""
+        if proof is None or not days.whole:
+            return
+        items = [item for item in landing.kept if not days.whole.isdisjoint(days_between(proof.objects[item.key]))]
+        wanted = np.array(sorted(days.whole), "datetime64[D]")
+        for _, rows in _landing_rows(self._settings, self._store, items):
+            digests = digest(rows)
+            of_day = digests["ts_ms"].astype("datetime64[ms]").astype("datetime64[D]")
+            merged.add(digests[np.isin(of_day, wanted)])
+
+    def read_history(
+        self, table: Table | None, files: FilesByDay, days: Days, known: Identities, new: Identities
+    ) -> Seen:
+        """The identities of the days to read, and what each of them sums up to."""
+        made = dict(days.kept)
+        for day, plan in days.read.items():
+            total, counts = Sums(), []
+            for tasks, side in ((plan.known, known), (plan.new, new)):
+                if not tasks or table is None:
+                    continue
+                for batch in read_files(table, tasks, _COLUMNS):
+                    digests = digest(batch)
+                    side.add(digests)
+                    total = total.plus(_sums_of(digests))
+                    counts.append(count_records(batch, self._settings.row.time_zone))
+                if side is known:
+                    self.known_sums[day] = total
+            of_day: ByDay = added(counts)
+            if day in files:
+                made[day] = ProvenDay(files=frozenset(files[day]), sums=total, counted=of_day)
+        return Seen(files=files, days=made, objects=self._objects)
+
+
+def _sums_of(digests: np.ndarray) -> Sums:
+    high, low = (int(digests[half].sum(dtype="u8")) for half in ("high", "low"))
+    return Sums(len(digests), high, low)
+
+
+def _check_known(days: Days, found: Mapping[date, Sums], proof: Proof | None, findings: Findings) -> None:
+    """What counts as proven adds up to what was proven; a day that has lost all of its files, too."""
+    if proof is None:
+        return
+    odd = [day for day in sorted(days.read.keys() - days.whole) if found.get(day, Sums()) != proof.days[day].sums]
+    if odd:
+        findings.differs(
+            "R4",
+            f"history holds other rows than the last proof has seen, in the UTC event days {_dates(odd)}; "
+            "run reconcile --whole, which says which",
+        )
 
 
 class _Sums(msgspec.Struct, kw_only=True):
@@ -225,21 +174,25 @@ class _Sums(msgspec.Struct, kw_only=True):
     """... and those whose landing object has outlived landing's retention."""
     unmarked: int = 0
     """Identities that history has from objects that are not marked as merged."""
+    unsettled: set[date] = set()
+    """Their event days."""
 
 
-def _compare(history: Identities, merged: Identities, unmerged: Identities, gone: int, findings: Findings) -> _Sums:
+def _compare(sides: list[Identities], gone: int, findings: Findings) -> _Sums:
     sums = _Sums()
     twice, lost, extra = [], [], []
-    for in_history, in_merged, waiting in zip(history.parts(), merged.parts(), unmerged.parts(), strict=True):
-        once = first_of_each(in_history)
-        twice.append(in_history[~once])
+    for known, new, in_merged, waiting in zip(*(side.parts() for side in sides), strict=True):
+        in_history = together(known, new)
+        twice.append(in_history[~first_of_each(in_history)])
         distinct = in_merged[first_of_each(in_merged)]
         sums.distinct_merged += len(distinct)
         lost.append(missing(distinct, in_history))
-        beyond = missing(in_history[once], distinct)
+        beyond = missing(new[first_of_each(new)], distinct)
         unknown = missing(beyond, waiting)
         extra.append(unknown)
-        sums.unmarked += len(beyond) - len(unknown)
+        if len(unknown) < len(beyond):
+            sums.unmarked += len(beyond) - len(unknown)
+            sums.unsettled |= set(days_of(missing(beyond, unknown)))
     beyond_all = np.concatenate(extra)
     sums.gone = min(len(beyond_all), gone)
     sums.forgotten = min(len(beyond_all) - sums.gone, findings.accepted.records("unlisted"))
@@ -258,13 +211,13 @@ def _report(twice: np.ndarray, lost: np.ndarray, extra: np.ndarray, sums: _Sums,
         findings.differs(
             "R4",
             f"history has {counted(len(twice), 'row')} whose identity it already has, in the UTC event days "
-            f"{named(days_of(twice))}; something wrote to history.telemetry without the merge: roll back that snapshot",
+            f"{_named(twice)}; something wrote to history.telemetry without the merge: roll back that snapshot",
         )
     if len(lost):
         findings.differs(
             "R4",
             f"history lacks {counted(len(lost), 'record')} of landing objects that are marked as merged, in the "
-            f"UTC event days {named(days_of(lost))}; clear on_time_merged and stragglers_merged of those hours in "
+            f"UTC event days {_named(lost)}; clear on_time_merged and stragglers_merged of those hours in "
             "ops.landing_object and run process: merging again adds only what is missing",
         )
     unknown = len(extra) - sums.forgotten - sums.gone
@@ -273,7 +226,7 @@ def _report(twice: np.ndarray, lost: np.ndarray, extra: np.ndarray, sums: _Sums,
         findings.differs(
             "R4",
             f"history has {counted(unknown, 'record')} that no landing object of the ledger holds, in "
-            f"the UTC event days {named(days_of(extra))}{accepted}; look for a lost row of ops.landing_object or for "
+            f"the UTC event days {_named(extra)}{accepted}; look for a lost row of ops.landing_object or for "
             "a write past the merge",
         )
 
@@ -292,10 +245,12 @@ def _check_merges(merges: Merges, read: int, in_history: int, duplicates: int, f
             )
 
 
-def _history_batches(table: Table | None) -> Iterator[pa.RecordBatch]:
-    if table is None or table.current_snapshot() is None:
-        return
-    yield from table.scan(selected_fields=IDENTITY).to_arrow_batch_reader()
+def _named(digests: np.ndarray) -> str:
+    return _dates(days_of(digests))
+
+
+def _dates(days: list[date]) -> str:
+    return named([str(day) for day in days])
 
 
 def _landing_rows(
@@ -316,14 +271,3 @@ def _landing_rows(
             for item, rows in zip(few, pool.map(read, few), strict=True):
                 if rows is not None:
                     yield item, rows
-
-
-def _merged_mask(item: Landed, rows: pa.Table) -> pa.ChunkedArray:
-    return pc.if_else(_on_time_mask(item, rows), item.on_time_merged, item.stragglers_merged)
-
-
-def _on_time_mask(item: Landed, rows: pa.Table) -> pa.ChunkedArray:
-    ts = rows.column("ts")
-    start = pa.scalar(item.hour - timedelta(seconds=ON_TIME_BEFORE_S), ts.type)
-    end = pa.scalar(item.hour + timedelta(hours=1, seconds=ON_TIME_AFTER_S), ts.type)
-    return pc.and_(pc.greater_equal(ts, start), pc.less(ts, end))

@@ -1,6 +1,7 @@
-"""Sets of record identities too large for memory: 128-bit digests, spilled to disk by their first bits."""
+"""Sets of record identities too large for memory: 128-bit digests, spilled to disk in parts."""
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +17,10 @@ PART_ROWS = 4_000_000
 DIGEST = np.dtype([("high", "<u8"), ("low", "<u8"), ("ts_ms", "<i8")])
 _KEYS = (np.uint64(0x243F6A8885A308D3), np.uint64(0x13198A2E03707344))
 """One a half of the digest (digits of pi)."""
+DEVICE_KEY = np.uint64(0xA4093822299F31D0)
+"""For hashes of devices alone."""
 _ODD = np.uint64(0x9E3779B97F4A7C15)
+_DAY_MS = 86_400_000
 _WORD = 8
 _ROWS_AT_ONCE = 1 << 15
 """Rows whose intermediate results stay in the processor's cache."""
@@ -40,9 +44,8 @@ class Identities:
         for file in self._files:
             file.close()
 
-    def add(self, rows: pa.Table | pa.RecordBatch) -> None:
-        """Take in rows with the columns of contracts.identity.IDENTITY."""
-        digests = digest(rows)
+    def add(self, digests: np.ndarray) -> None:
+        """Take in the digests of some rows."""
         self.rows += len(digests)
         if len(self._files) == 1:
             self._files[0].write(digests.tobytes())
@@ -105,10 +108,18 @@ def same(one: np.ndarray, other: np.ndarray) -> bool:
     return all(np.array_equal(one[half], other[half]) for half in ("high", "low"))
 
 
-def days_of(digests: np.ndarray) -> list[str]:
+def together(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Both sorted parts as one."""
+    if not len(one) or not len(other):
+        return one if len(one) else other
+    both = np.concatenate([one, other])
+    return both[_order(both)]
+
+
+def days_of(digests: np.ndarray) -> list[date]:
     """The UTC event days of the rows, sorted."""
-    days = np.unique(digests["ts_ms"].astype("datetime64[ms]").astype("datetime64[D]"))
-    return [str(day) for day in days]
+    days: list[date] = np.unique(digests["ts_ms"] // _DAY_MS).astype("datetime64[D]").tolist()
+    return days
 
 
 def _order(digests: np.ndarray) -> np.ndarray:

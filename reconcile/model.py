@@ -39,6 +39,8 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     losses: list[Loss] = []
     """Differences that may be accepted, where nobody can bring the records back."""
+    whole: bool = True
+    """Whether all of landing and history was read, or what the last proof had not seen."""
 
     def document(self) -> dict[str, Any]:
         """JSON-able, as `fleetlake reconcile --json` prints it."""

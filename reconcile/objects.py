@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pyarrow.parquet as pq
 from pyarrow import fs
 
@@ -11,9 +12,19 @@ from contracts.ledger import LANDED, LandedObject
 from contracts.settings import RegionSettings
 from reconcile.ledger import LedgerState, read_leases
 from reconcile.model import Findings, named
+from reconcile.proof import Proof
+from reconcile.stores import Listed, listing
 
 PREFIXES = ("landing/", "rejected/")
 READERS = 16
+
+
+class Objects(msgspec.Struct, frozen=True):
+    """What the bucket holds below PREFIXES."""
+
+    listed: dict[str, Listed]
+    gone: dict[str, LandedObject]
+    """Objects that landing's retention has passed and that are not there any more."""
 
 
 def check_objects(
@@ -22,14 +33,15 @@ def check_objects(
     dynamodb: Any,
     state: LedgerState,
     may_be_gone: Mapping[str, LandedObject],
+    proof: Proof | None,
     findings: Findings,
-) -> dict[str, LandedObject]:
+) -> Objects:
     """Counts the stages `landed` and `rejected` from the footers, and `suppressed`, which leaves no object.
 
-    may_be_gone: what landing's retention has passed; such objects, and a beginning's, count by the ledger. Gives those
-    of them that are gone.
+    may_be_gone: what landing's retention has passed; such objects, and a beginning's, count by the ledger. proof: the
+    footer of an object that is as an earlier proof has seen it is not read again.
     """
-    listed = _listing(store, settings.bucket)
+    listed = {key: one for prefix in PREFIXES for key, one in listing(settings, settings.bucket, prefix).items()}
     made = {item.key: item for entry in state.all_entries() for item in entry.objects}
     gone = {key: may_be_gone[key] for key in (may_be_gone.keys() & made.keys()) - listed.keys()}
     if gone:
@@ -41,7 +53,10 @@ def check_objects(
             f"objects of the ledger that are not in the bucket: {len(missing)} ({named(missing)}); "
             "restore them from the bucket's versions or replay their range of the stream",
         )
-    rows = _footer_rows(settings, store, [made[key] for key in sorted(made.keys() & listed.keys())], findings)
+    there = [made[key] for key in sorted(made.keys() & listed.keys())]
+    seen = {item.key for item in there if proof and _as_seen(proof, item, listed[item.key])}
+    rows = _footer_rows(settings, store, [item for item in there if item.key not in seen], findings)
+    rows |= {key: made[key].rows for key in seen}
     rows |= {key: item.rows for key, item in gone.items()}
     removed = state.beginnings.values()
     landed = sum(rows[key] for key in rows if made[key].kind == LANDED)
@@ -51,18 +66,11 @@ def check_objects(
     findings.count("rejected", rejected + sum(one.rejected for one in removed))
     findings.count("suppressed", suppressed + sum(one.suppressed for one in removed))
     _check_unlisted(settings, dynamodb, state, listed, findings)
-    return gone
+    return Objects(listed, gone)
 
 
-def _listing(store: fs.FileSystem, name: str) -> dict[str, int]:
-    """Size in bytes of each object below PREFIXES, by key."""
-    sizes: dict[str, int] = {}
-    for prefix in PREFIXES:
-        selector = fs.FileSelector(f"{name}/{prefix}", recursive=True, allow_not_found=True)
-        for info in store.get_file_info(selector):
-            if info.is_file:
-                sizes[info.path.removeprefix(f"{name}/")] = info.size
-    return sizes
+def _as_seen(proof: Proof, item: LandedObject, listed: Listed) -> bool:
+    return proof.same_object(item.key, listed.size, listed.etag, item.rows)
 
 
 def _footer_rows(
@@ -85,7 +93,7 @@ def _footer_rows(
 
 
 def _check_unlisted(
-    settings: RegionSettings, dynamodb: Any, state: LedgerState, listed: dict[str, int], findings: Findings
+    settings: RegionSettings, dynamodb: Any, state: LedgerState, listed: Mapping[str, Listed], findings: Findings
 ) -> None:
     """Objects that no entry lists: left by a worker that lost its lease, or of a flush under way. They do not count."""
     chains = (*state.entries.values(), *state.beyond.values(), state.leaving)

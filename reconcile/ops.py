@@ -10,7 +10,7 @@ import psycopg
 from contracts.settings import RegionSettings
 from reconcile.acknowledged import read_acknowledged
 from reconcile.beginning import Beginning, read_beginnings
-from reconcile.history import (
+from reconcile.landed import (
     Landed,
     Merges,
     read_landed,

@@ -3,12 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import boto3
+import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from pyarrow import fs
 from pyiceberg.catalog import Catalog, load_catalog
 
 from contracts.settings import CATALOG_SCHEMA, RegionSettings
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """An object as the store lists it. Its ETag changes with its bytes."""
+
+    size: int
+    etag: str
 
 
 @contextmanager
@@ -29,6 +38,18 @@ def iceberg_catalog(settings: RegionSettings) -> Iterator[Catalog | None]:
 def object_store(settings: RegionSettings) -> fs.S3FileSystem:
     """The region's object store, to read."""
     return fs.S3FileSystem(**settings.s3.filesystem_kwargs(settings.row.aws_region))
+
+
+def listing(settings: RegionSettings, bucket: str, prefix: str) -> dict[str, Listed]:
+    """The objects below a prefix, by key."""
+    client = boto3.client("s3", **settings.s3.client_kwargs(settings.row.aws_region))
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return {
+        item["Key"]: Listed(item["Size"], item.get("ETag", "").strip('"'))
+        for page in pages
+        for item in page.get("Contents", ())
+        if not item["Key"].endswith("/")
+    }
 
 
 def _has_catalog(dsn: str) -> bool:

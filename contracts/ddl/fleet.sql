@@ -285,3 +285,30 @@ create table if not exists ops.reconciliation (
 );
 -- What was in the stores by then is what the reconciliation has seen.
 alter table ops.reconciliation add column if not exists began_at timestamptz;
+-- The last reconciliation that agreed, as far as the next one builds on it: one row, what it saw of history by UTC event
+-- day, and of the buckets' objects. high, low: sums of digests modulo 2^64. They name no device.
+create table if not exists ops.proof (
+    one boolean primary key default true check (one),
+    version integer not null,
+    table_uuid text not null,
+    time_zone text not null,
+    losses integer not null,
+    whole_at timestamptz not null,
+    proven_at timestamptz not null
+);
+create table if not exists ops.proven_day (
+    day date primary key,
+    files bytea not null,
+    rows bigint not null,
+    high numeric(20) not null,
+    low numeric(20) not null,
+    counted jsonb not null
+);
+create table if not exists ops.proven_object (
+    key text primary key,
+    size bigint not null,
+    etag text not null,
+    rows bigint not null,
+    first_day date,
+    last_day date
+);

@@ -66,6 +66,7 @@ select right(device_id, 1) as fleet_id, day, count(*) as devices_received, sum(r
 _MARTED = """
 insert into ops.applied (target, day, sequence, rows)
 select 'marts', day, sequence, rows from ops.applied where target = 'staging'
+on conflict (target, day) do update set sequence = excluded.sequence, rows = excluded.rows
 """
 
 

@@ -14,7 +14,7 @@ from contracts.ledger import LedgerEntry
 from contracts.names import bucket, ledger_table, padded_sequence
 from contracts.settings import RegionSettings
 from reconcile import accept, reconcile
-from reconcile.history import Landed, Late
+from reconcile.landed import Landed, Late
 from reconcile.ledger import check_chain
 from reconcile.losses import Accepted, AcceptedLoss
 from reconcile.model import Findings

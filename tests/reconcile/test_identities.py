@@ -1,6 +1,6 @@
 """Set operations on identities agree with Python's own sets."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +41,8 @@ def test_distinct_and_missing_are_those_of_sets(
 ) -> None:
     distinct = lacking = 0
     with Identities(tmp_path, "one", parts) as left, Identities(tmp_path, "other", parts) as right:
-        left.add(table(one))
-        right.add(table(other))
+        left.add(digest(table(one)))
+        right.add(digest(table(other)))
         for mine, theirs in zip(left.parts(), right.parts(), strict=True):
             once = mine[first_of_each(mine)]
             distinct += len(once)
@@ -68,7 +68,7 @@ def test_a_text_that_moves_to_the_next_column_is_another_identity() -> None:
 
 
 def test_days_are_named_in_order() -> None:
-    assert days_of(digest(table([("a", 90_000, "x"), ("a", 0, "x")]))) == ["2023-11-14", "2023-11-15"]
+    assert days_of(digest(table([("a", 90_000, "x"), ("a", 0, "x")]))) == [date(2023, 11, 14), date(2023, 11, 15)]
 
 
 def test_identities_that_share_half_a_digest_stay_apart() -> None:

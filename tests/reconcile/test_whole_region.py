@@ -202,13 +202,17 @@ BREAKS = [
 ]
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "new"])
 @pytest.mark.parametrize(("break_it", "check", "said"), BREAKS, ids=[f"{made.__name__}-{c}" for made, c, _ in BREAKS])
 def test_a_broken_store_is_named(
-    scene: Scene, break_it: Callable[[Scene], Callable[[], object]], check: str, said: str
+    scene: Scene, break_it: Callable[[Scene], Callable[[], object]], check: str, said: str, whole: bool
 ) -> None:
+    """By a proof of the whole, and by one that starts from a proof that held before the store was broken."""
+    if not whole:
+        assert reconcile(scene.settings).ok
     mend = break_it(scene)
     try:
-        result = reconcile(scene.settings)
+        result = reconcile(scene.settings, whole=whole)
     finally:
         mend()
     assert not result.ok
