@@ -69,9 +69,10 @@ def run() -> list[Row]:
     with stack_of_one_region() as state:
         settings = RegionSettings.load(stack.region_environment(state, REGION))
         ensure_tables(settings)
-        done = work_through(settings, range(DAYS))
+        landing = Landing(settings)
+        done = work_through(landing, range(DAYS))
         plain_merge, plain_derive = _apart(_merge_plainly, settings), _apart(_derive_plainly, settings)
-        later = work_through(settings, range(DAYS, DAYS + 1))
+        later = work_through(landing, range(DAYS, DAYS + 1))
     most_mib = max(part.peak_mib for part in (done.merge, done.derive, done.proof))
     merge, derive, proof = done.merge, done.derive, done.proof
     new = f"reconciliation when {later.rows:,} rows of one day more were merged"
@@ -84,10 +85,11 @@ def run() -> list[Row]:
     ]
 
 
-def work_through(settings: RegionSettings, days: range) -> Done:
+def work_through(landing: Landing, days: range) -> Done:
     """Land these days, merge, derive and reconcile them."""
+    settings = landing.settings
     before = total_rows(history(settings))
-    rows = _land(settings, days)
+    rows = _land(landing, days)
     intake(settings)
     merge = _apart(_merge, settings)
     harvest(settings)
@@ -102,9 +104,9 @@ def _row(name: str, what: str, part: Part, peer: str, of_peer: Part) -> Row:
     return Row(id=name, what=what, value=value, unit="s", peer=peer, peer_value=peer_value, ratio=ratio)
 
 
-def _land(settings: RegionSettings, days: range) -> int:
+def _land(landing: Landing, days: range) -> int:
     each = ROWS // DEVICES // DAYS
-    landing, rows, now = Landing(settings), 0, datetime.now(UTC)
+    rows, now = 0, datetime.now(UTC)
     for day in days:
         for first in range(0, DEVICES, AT_ONCE):
             devices = range(first, min(first + AT_ONCE, DEVICES))

@@ -15,6 +15,7 @@ from bench.one_region import REGION, stack_of_one_region
 from bench.rows import Row
 from contracts.settings import RegionSettings
 from lake.iceberg.tables import ensure_tables
+from tests.builders.lake import Landing
 
 PARTS = 3
 
@@ -42,7 +43,7 @@ def _work(days: int) -> Done:
     with stack_of_one_region() as state:
         settings = RegionSettings.load(stack.region_environment(state, REGION))
         ensure_tables(settings)
-        return work_through(settings, range(days))
+        return work_through(Landing(settings), range(days))
 
 
 def _seconds(done: Done) -> float:

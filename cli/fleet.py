@@ -77,10 +77,12 @@ def _list(region: _Region, as_json: _Json = False) -> None:
 def _number(name: str, value: str) -> float | None:
     if value == _REGIONS:
         return None
+    whole = name in _SECONDS
     try:
-        number = int(value) if name in _SECONDS else float(value)
+        number = int(value) if whole else float(value)
     except ValueError:
-        raise Misuse(f"{name}={value!r} is no number of {'whole seconds' if name in _SECONDS else name}") from None
-    if not 0 <= number < float("inf") or (name in _SECONDS and number < 1):
-        raise Misuse(f"{name}={value!r}: stop and gap are at least a second, the others are not negative")
+        number = -1
+    if not (1 if whole else 0) <= number < float("inf"):
+        least = "whole seconds, 1 or more" if whole else "a number, 0 or more"
+        raise Misuse(f"--{name.replace('_', '-')} {value!r}: give {least}, or {_REGIONS!r} for the region's rule")
     return number

@@ -73,3 +73,19 @@ def test_an_unknown_region_is_misuse_with_the_stack_down(
 ) -> None:
     with pytest.raises(UnknownRegion, match=f"no region '{words[-1]}'"):
         command([str(rows) if word == "ROWS" else word for word in words], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "name a rule"),
+        (("--stop-s", "0"), "--stop-s '0': give whole seconds, 1 or more"),
+        (("--gap-s", "1.5"), "--gap-s '1.5': give whole seconds"),
+        (("--least-m", "nan"), "--least-m 'nan': give a number, 0 or more"),
+        (("--least-s", "inf"), "--least-s 'inf': give a number"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_rules_that_no_fleet_can_have_are_misuse(command: typer.Typer, words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(Misuse, match=re.escape(said)):
+        command(["fleet", "rules", "north", "--region", "eu", *words], standalone_mode=False)
