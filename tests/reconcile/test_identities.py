@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 
 from contracts.columns import TIMESTAMP
 from reconcile.identities import (
+    DEVICE_KEY,
     DIGEST,
     Identities,
     days_of,
     digest,
     first_of_each,
     missing,
+    text_hashes,
 )
+from reconcile.proof import VERSION
 
 Identity = tuple[str, int, str]
 IDENTITIES = st.lists(st.tuples(st.sampled_from(["a", "b", "ab"]), st.integers(0, 3), st.sampled_from(["", "b", "x"])))
@@ -76,3 +79,24 @@ def test_identities_that_share_half_a_digest_stay_apart() -> None:
     assert len(missing(made, made[:1])) == 2
     assert len(missing(made, made)) == 0
     assert len(missing(made, made[:0])) == 4
+
+
+def test_digests_are_those_that_were_kept() -> None:
+    """Proofs keep sums of them: a change of one is another proof.VERSION."""
+    assert VERSION == 1
+    assert digest(table([("veh-0001", 5, "b:00ff"), ("a", 0, "")])).tolist() == [
+        (10673950948620492033, 9627086072411726978, 1700000005000),
+        (12990689716229461359, 5869057995599656211, 1700000000000),
+    ]
+    devices = pa.array(["veh-0001", "", None, "aaaaaaaaa"])
+    kept = [12097384351267002321, 11820040416388919760, 13153227237958042018, 17933353154808288366]
+    assert text_hashes(devices, DEVICE_KEY).tolist() == kept
+    assert text_hashes(devices.slice(1), DEVICE_KEY).tolist() == kept[1:]
+    assert text_hashes(devices.cast(pa.large_string()).fill_null("x").dictionary_encode(), DEVICE_KEY)[0] == kept[0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.text(max_size=40), unique=True), st.integers(0, 3))
+def test_texts_that_differ_have_hashes_that_differ(texts: list[str], cut: int) -> None:
+    hashes = text_hashes(pa.array(texts, pa.string()).slice(cut), DEVICE_KEY)
+    assert len(set(hashes.tolist())) == len(texts[cut:])
