@@ -1,18 +1,18 @@
-{# The business days of this run: from var start_day to var end_day, both included; every day without them. #}
+{# The business days of this run: those of var days, a list; every day without it. #}
 {% macro has_window() -%}
-    {{ return(var('start_day', none) is not none) }}
+    {{ return(var('days', none) is not none) }}
 {%- endmacro %}
 
 {% macro in_window(column='day') -%}
     {%- if has_window() -%}
-    {{ column }} between date '{{ var("start_day") }}' and date '{{ var("end_day", var("start_day")) }}'
+    {{ column }} = any('{ {{- var("days") | join(",") -}} }'::date[])
     {%- else -%}
     true
     {%- endif -%}
 {%- endmacro %}
 
 {#
-    Replace the run's window in the target by what the model selects: a day that became empty is emptied, which
+    Replace the run's days in the target by what the model selects: a day that became empty is emptied, which
     delete+insert and microbatch do not do. A model without `day_column` in its meta is replaced as a whole.
     Two runs at once take turns (the hook `take_turns`), so the second finds the first one's rows and deletes them.
 #}

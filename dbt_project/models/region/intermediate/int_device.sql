@@ -35,7 +35,8 @@ devices as (
         seen.first_seen_ts as valid_from,
         false as is_registered
     from seen
-    where seen.device_id not in (select registered.device_id from registered)
+    left join registered on seen.device_id = registered.device_id
+    where registered.device_id is null
 )
 
 select * from devices
