@@ -29,8 +29,9 @@ from tests.builders.marts import (
 )
 
 DAYS = [date(2026, 3, 2) + timedelta(days=n) for n in range(3)]
-DAY_MARTS = ("device_day", "trip", "idling_event", "fuel_event", "fleet_day", "data_completeness_day")
-MARTS = (*DAY_MARTS, "fault_episode", "dim_device", "dim_calendar")
+FACTS = ("device_day", "trip", "idling_event", "fuel_event")
+DAY_MARTS = (*FACTS, "fleet_day", "fleet_type_day", "data_completeness_day")
+MARTS = (*DAY_MARTS, "utilisation_month", "fault_episode", "dim_device", "dim_fleet", "dim_fault_code", "dim_calendar")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_fleet_day_has_numerators_and_denominators(region):
     )
     assert found == [
         ("f1", 3, 2, 1, 3600.0, 3 * 86_400.0, 2, 8.4),
-        ("unregistered", 1, 1, 1, 3600.0, 86_400.0, 1, 4.2),
+        ("unassigned", 1, 1, 1, 3600.0, 86_400.0, 1, 4.2),
     ]
 
 
@@ -83,7 +84,7 @@ def test_a_device_seen_but_not_registered_is_in_dim_device(region):
         ("a", "f1", "bus", True),
         ("b", "f1", "car", True),
         ("idle", "f1", "car", True),
-        ("stray", "unregistered", "unknown", False),
+        ("stray", "unassigned", "unknown", False),
     ]
 
 
@@ -146,10 +147,10 @@ def test_a_day_that_became_empty_is_emptied(region, folder):
     derive(region, DAYS[2], 3, [])
     load_days(region, due_loads(region))
     run_dbt(region, folder, "run", *window_arguments([DAYS[2]]))
-    left = {
-        mart: fetch(region, f"select count(*) from marts.{mart} where day = %s", DAYS[2])[0][0] for mart in DAY_MARTS
-    }
-    assert left == dict.fromkeys(DAY_MARTS, 0)
+    left = {mart: fetch(region, f"select count(*) from marts.{mart} where day = %s", DAYS[2])[0][0] for mart in FACTS}
+    assert left == dict.fromkeys(FACTS, 0)
+    told = "select fleet_id, devices_available, devices_reporting, trips from marts.fleet_day where day = %s"
+    assert fetch(region, told, DAYS[2]) == [("f1", 3, 0, 0)]
     assert fetch(region, "select count(distinct day) from marts.device_day") == [(2,)]
 
 

@@ -68,6 +68,8 @@ def models(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
             "us",
             {
                 "dim_device",
+                "dim_fleet",
+                "dim_fault_code",
                 "dim_calendar",
                 "device_day",
                 "trip",
@@ -75,6 +77,8 @@ def models(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 "fuel_event",
                 "fault_episode",
                 "fleet_day",
+                "fleet_type_day",
+                "utilisation_month",
                 "data_completeness_day",
             },
         ),

@@ -1,9 +1,5 @@
-with registered as (
-    select * from {{ ref('stg_device') }}
-),
-
-fleets as (
-    select * from {{ ref('stg_fleet') }}
+with periods as (
+    select * from {{ ref('int_device_period') }}
 ),
 
 seen as (
@@ -12,31 +8,32 @@ seen as (
 
 devices as (
     select
-        registered.device_id,
-        registered.fleet_id,
-        fleets.fleet_name,
-        registered.make,
-        registered.model,
-        registered.device_type,
-        registered.fuel,
-        registered.valid_from,
+        device_id,
+        fleet_id,
+        fleet_name,
+        make,
+        model,
+        device_type,
+        fuel,
+        valid_from,
+        valid_to,
         true as is_registered
-    from registered
-    inner join fleets on registered.fleet_id = fleets.fleet_id
+    from periods
     union all
     select
         seen.device_id,
-        'unregistered' as fleet_id,
-        'Not registered' as fleet_name,
+        {{ no_fleet() }} as fleet_id,
+        'Not assigned' as fleet_name,
         null as make,
         null as model,
         'unknown' as device_type,
         null as fuel,
         seen.first_seen_ts as valid_from,
+        null as valid_to,
         false as is_registered
     from seen
-    left join registered on seen.device_id = registered.device_id
-    where registered.device_id is null
+    left join periods on seen.device_id = periods.device_id
+    where periods.device_id is null
 )
 
 select * from devices
