@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyiceberg.expressions import And, GreaterThanOrEqual, LessThan, Reference
 
-from contracts.record import LANDING
+from contracts.record import LANDING_SCHEMA
 from contracts.settings import LakeSettings
 from lake.derive.business_days import midnight
 from lake.derive.progress import days_changed_last
@@ -15,14 +15,14 @@ from lake.iceberg.tables import history
 if TYPE_CHECKING:
     import pandas as pd
 
-SCALARS = tuple(column.name for column in LANDING if not pa.types.is_nested(column.type))
+_SCHEMA = pa.schema([field for field in LANDING_SCHEMA if not pa.types.is_nested(field.type)])
 """The columns of history that are not nested: pandas would hold those as Python objects."""
 _DAYS = 14
 """A change of one day marks its neighbours too, which may have no row: so many days are looked through for rows."""
 
 
 def rows_changed_last(settings: LakeSettings, limit: int) -> "pd.DataFrame":
-    """At most `limit` rows of the business days that changed last, columns SCALARS; none where those have no row."""
+    """At most `limit` rows of the business days that changed last, all columns but nested ones; none where those have no row."""
     table, found = history(settings), []
     wanted = limit
     for day in days_changed_last(settings, _DAYS):
@@ -31,13 +31,12 @@ def rows_changed_last(settings: LakeSettings, limit: int) -> "pd.DataFrame":
                 GreaterThanOrEqual(term=Reference("ts"), value=midnight(day, settings.row.zone).isoformat()),
                 LessThan(term=Reference("ts"), value=midnight(day + timedelta(days=1), settings.row.zone).isoformat()),
             ),
-            selected_fields=SCALARS,
+            selected_fields=tuple(_SCHEMA.names),
             limit=wanted,
         ).to_arrow()
-        found.append(rows)
+        found.append(rows.select(_SCHEMA.names).cast(_SCHEMA))
         wanted -= rows.num_rows
         if wanted <= 0:
             break
-    empty = table.scan(selected_fields=SCALARS, limit=0).to_arrow()
-    frame: pd.DataFrame = pa.concat_tables([empty, *found]).to_pandas()
+    frame: pd.DataFrame = pa.concat_tables([_SCHEMA.empty_table(), *found]).to_pandas()
     return frame

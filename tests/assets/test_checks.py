@@ -80,60 +80,48 @@ TRIP_ROW = {
 }
 
 
+BROKEN_DAYS = {
+    "device_id": None,
+    "max_speed_kmh": 110.0 * 3.6,
+    "engine_s": 26 * 3600.0,
+    "distance_gps_km": -1.0,
+    "records": -1,
+}
+BROKEN_TRIPS = {
+    "device_id": None,
+    "start_lat_deg": 500.0,
+    "end_lon_deg": -181.0,
+    "max_speed_kmh": 90.0 * 3.6,
+    "idle_s": 51 * 3600.0,
+    "distance_km": -0.1,
+}
+
+
+def of_mart(expected, rows):
+    check = gx_check("plausible", AssetKey(["eu", "marts", "trip"]), lambda _: pd.DataFrame(rows), expected(), "Holds.")
+    return outcome(check, MemoryWork())
+
+
 @pytest.mark.parametrize(
-    ("expected", "row", "broken"),
-    [
-        *(
-            (plausible_days, DAY_ROW, {name: value})
-            for name, value in {
-                "device_id": None,
-                "max_speed_kmh": 110.0 * 3.6,
-                "engine_s": 26 * 3600.0,
-                "distance_gps_km": -1.0,
-                "records": -1,
-            }.items()
-        ),
-        *(
-            (plausible_trips, TRIP_ROW, {name: value})
-            for name, value in {
-                "device_id": None,
-                "start_lat_deg": 500.0,
-                "end_lon_deg": -181.0,
-                "max_speed_kmh": 90.0 * 3.6,
-                "idle_s": 51 * 3600.0,
-                "distance_km": -0.1,
-            }.items()
-        ),
-    ],
-    ids=str,
+    ("expected", "row", "column", "value"),
+    [(plausible_days, DAY_ROW, *broken) for broken in BROKEN_DAYS.items()]
+    + [(plausible_trips, TRIP_ROW, *broken) for broken in BROKEN_TRIPS.items()],
+    ids=[f"day-{column}" for column in BROKEN_DAYS] + [f"trip-{column}" for column in BROKEN_TRIPS],
 )
-def test_each_expectation_on_marts_fails_for_its_own_reason(expected, row, broken):
-    good = pd.DataFrame([row])
-    check = gx_check("plausible", AssetKey(["eu", "marts", "trip"]), lambda _: good, expected(), "Holds.")
-    assert outcome(check, MemoryWork()).passed
-    bad = pd.concat(
-        [
-            good,
-            good.assign(device_id="b", trip_id="b/1", **broken)
-            if "trip_id" in row
-            else good.assign(**{"device_id": "b"} | broken),
-        ]
-    )
-    check = gx_check("plausible", AssetKey(["eu", "marts", "trip"]), lambda _: bad, expected(), "Holds.")
-    told = outcome(check, MemoryWork())
-    (column,) = broken
+def test_each_expectation_on_marts_fails_for_its_own_reason(expected, row, column, value):
+    assert of_mart(expected, [row]).passed
+    told = of_mart(expected, [row, row | {"device_id": "b", "trip_id": "b/1"} | {column: value}])
     assert not told.passed
     assert told.metadata["unmet"].value == 1
-    assert [line for line in told.metadata["results"].value.splitlines() if "**no**" in line and column in line]
+    (line,) = [line for line in told.metadata["results"].value.splitlines() if "**no**" in line]
+    assert f"| {column} |" in line
 
 
 @pytest.mark.parametrize(
     ("expected", "row"), [(plausible_days, DAY_ROW), (plausible_trips, TRIP_ROW)], ids=["day", "trip"]
 )
 def test_a_row_loaded_twice_is_found(expected, row):
-    twice = pd.DataFrame([row, row])
-    check = gx_check("plausible", AssetKey(["eu", "marts", "trip"]), lambda _: twice, expected(), "Holds.")
-    assert outcome(check, MemoryWork()).metadata["unmet"].value == 1
+    assert of_mart(expected, [row, row]).metadata["unmet"].value == 1
 
 
 def usual(days: int, **last: float) -> pd.DataFrame:
