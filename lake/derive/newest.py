@@ -22,7 +22,7 @@ _DAYS = 14
 
 
 def rows_changed_last(settings: LakeSettings, limit: int) -> "pd.DataFrame":
-    """At most `limit` rows of the business days that changed last, without nested columns; none where they have none."""
+    """At most `limit` rows of the business days that changed last, in the columns of history that are not nested."""
     table, found = history(settings), []
     wanted = limit
     for day in days_changed_last(settings, _DAYS):

@@ -32,8 +32,10 @@ devices as (
         null as valid_to,
         false as is_registered
     from seen
-    left join periods on seen.device_id = periods.device_id
-    where periods.device_id is null
+    -- By the index of the table itself: how many devices were seen, the planner cannot know.
+    where not exists (
+        select 1 from {{ ref('stg_device_period') }} as registered where registered.device_id = seen.device_id
+    )
 )
 
 select * from devices
