@@ -1,5 +1,6 @@
 """The marts, built by dbt in the region's real Postgres: contracts, days, grants, words for BI."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -11,7 +12,7 @@ import pytest
 import stack as embedded
 from contracts.settings import RegionSettings
 from marts.applied import due_loads, due_marts, mark_marts, staged_sequences
-from marts.dbt import window_arguments
+from marts.dbt import PROJECT, window_arguments
 from marts.load import load_days
 from reconcile.ops import read_ops
 from stack.environments import bi_dsn
@@ -171,6 +172,19 @@ def test_bi_reader_reads_marts_and_nothing_else(region, stack):
             connection.execute(f"select 1 from {table}")
     with psycopg.connect(as_bi_reader) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("delete from marts.trip")
+
+
+QUESTIONS = re.findall(r"```sql\n(.*?)```", (PROJECT.parent / "docs/how-to/ask-the-marts.md").read_text(), re.DOTALL)
+
+
+def test_twenty_questions_of_a_fleet_manager_are_answered_from_marts_alone(region, stack):
+    assert len(QUESTIONS) == 20
+    with psycopg.connect(bi_dsn(embedded.running_site(stack.state), region.region)) as connection:
+        answers = [connection.execute(question).fetchall() for question in QUESTIONS]
+    by_fleet = {row[0]: row for row in answers[9]}
+    assert by_fleet["f1"][1:3] == (2, 50)
+    assert [row[:2] for row in answers[13]] == [("a", "P0217")]
+    assert [row[:3] for row in answers[14]] == [("P0217", "SAE J2012", "powertrain")]
 
 
 def test_every_column_of_every_mart_is_described_in_the_database(region):
