@@ -33,6 +33,7 @@ DAYS = [date(2026, 3, 2) + timedelta(days=n) for n in range(3)]
 FACTS = ("device_day", "trip", "idling_event", "fuel_event")
 DAY_MARTS = (*FACTS, "fleet_day", "fleet_type_day", "data_completeness_day")
 MARTS = (*DAY_MARTS, "utilisation_month", "fault_episode", "dim_device", "dim_fleet", "dim_fault_code", "dim_calendar")
+QUESTIONS = re.findall(r"```sql\n(.*?)```", (PROJECT.parent / "docs/how-to/ask-the-marts.md").read_text(), re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,16 @@ def test_each_mart_adds_up_to_what_staging_has(region):
         assert all(found[day][name] == pytest.approx(staged[day][name]) for day in DAYS for name in found[day])
 
 
+def test_twenty_questions_of_a_fleet_manager_are_answered_from_marts_alone(region, stack):
+    assert len(QUESTIONS) == 20
+    with psycopg.connect(bi_dsn(embedded.running_site(stack.state), region.region)) as connection:
+        answers = [connection.execute(question).fetchall() for question in QUESTIONS]
+    by_fleet = {row[0]: row for row in answers[9]}
+    assert by_fleet["f1"][1:3] == (3, 50)
+    assert [row[:2] for row in answers[13]] == [("a", "P0217")]
+    assert [row[:3] for row in answers[14]] == [("P0217", "SAE J2012", "powertrain")]
+
+
 def test_a_window_replaces_its_days_and_equals_a_full_build(region, folder):
     sequences = staged_sequences(region, DAYS)
     mark_marts(region, DAYS, sequences)
@@ -172,19 +183,6 @@ def test_bi_reader_reads_marts_and_nothing_else(region, stack):
             connection.execute(f"select 1 from {table}")
     with psycopg.connect(as_bi_reader) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("delete from marts.trip")
-
-
-QUESTIONS = re.findall(r"```sql\n(.*?)```", (PROJECT.parent / "docs/how-to/ask-the-marts.md").read_text(), re.DOTALL)
-
-
-def test_twenty_questions_of_a_fleet_manager_are_answered_from_marts_alone(region, stack):
-    assert len(QUESTIONS) == 20
-    with psycopg.connect(bi_dsn(embedded.running_site(stack.state), region.region)) as connection:
-        answers = [connection.execute(question).fetchall() for question in QUESTIONS]
-    by_fleet = {row[0]: row for row in answers[9]}
-    assert by_fleet["f1"][1:3] == (2, 50)
-    assert [row[:2] for row in answers[13]] == [("a", "P0217")]
-    assert [row[:3] for row in answers[14]] == [("P0217", "SAE J2012", "powertrain")]
 
 
 def test_every_column_of_every_mart_is_described_in_the_database(region):
