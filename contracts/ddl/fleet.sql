@@ -338,7 +338,8 @@ language sql stable as $$
 $$;
 -- Facts of business days that a change of the registry touches: those of the hour and later, or of one day. Marts of such
 -- a day are due again where they were built before. changed_at lies two seconds ahead of the commit, so that a build
--- that began just before it does not pass for a later one; one that begins within them is done twice.
+-- that began just before it does not pass for a later one; one that begins within them is done twice. A row is written once
+-- a second at most: an import of all devices is one transaction, and each version of a row is passed by all later ones.
 create table if not exists ops.registry_change (
     since timestamptz primary key,
     changed_at timestamptz not null
@@ -350,14 +351,16 @@ create table if not exists ops.registry_change_of_day (
 create or replace function ops.note_registry_change() returns trigger language plpgsql as $$
 begin
     insert into ops.registry_change as c values (date_trunc('hour', new.valid_from), clock_timestamp() + interval '2 s')
-        on conflict (since) do update set changed_at = greatest(c.changed_at, excluded.changed_at);
+        on conflict (since) do update set changed_at = excluded.changed_at
+        where c.changed_at < excluded.changed_at - interval '1 s';
     -- A device that reported before it was registered: its first period reaches back to its first day.
     insert into ops.registry_change_of_day as c
         select day, clock_timestamp() + interval '2 s' from staging.device_day where device_id = new.device_id
             and not exists (select from registry.device_period p
                 where p.device_id = new.device_id and p.valid_from < new.valid_from)
         order by day
-        on conflict (day) do update set changed_at = greatest(c.changed_at, excluded.changed_at);
+        on conflict (day) do update set changed_at = excluded.changed_at
+        where c.changed_at < excluded.changed_at - interval '1 s';
     return null;
 end
 $$;
