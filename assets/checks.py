@@ -1,7 +1,7 @@
 """Checks of a region's assets: completeness of hours, and stages that must agree with each other."""
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dagster import (
     AssetCheckResult,
@@ -18,12 +18,21 @@ from assets.redaction import without_values
 from assets.work import Checking
 from contracts.derived import DEVICE_DAY
 from contracts.identity import IDENTITY
-from contracts.record import LANDING
+from contracts.record import LANDING, READINGS
 from contracts.regions import Region
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HOUR = timedelta(hours=1)
 SHOWN = 50
 """Objects that a check lists; it counts all of them."""
+_LONGEST_DAY_S = 25 * 3600
+_FASTEST_KMH = next(column.high for column in READINGS if column.name == "speed_kmh")
+_BASELINE, _LEAST_BASELINE = 28, 7
+"""Days that a day is compared with."""
+_TOLERATED = 2.0
+_LEAST_FIGURE = 0.01
 
 
 def region_checks(region: Region) -> list[AssetChecksDefinition]:
@@ -44,18 +53,28 @@ def quality_checks(region: Region) -> list[AssetChecksDefinition]:
         gx_check(
             "history_keeps_its_contract",
             keys.history(region.name),
-            lambda checking: checking.newest_history(),
+            lambda checking: checking.history_changed_last(),
             [unique, *bounds_of(LANDING)],
-            "The newest days of history: identities are unique, required columns are filled, unflagged readings are "
-            "within their bounds.",
+            "The days of history that changed last: identities are unique, required columns are filled, unflagged "
+            "readings are within their bounds.",
         ),
         gx_check(
             "device_day_is_plausible",
             keys.mart(region.name, "device_day"),
-            lambda checking: checking.newest_device_days(),
-            _plausible_days(),
-            "The newest days of the mart: times fit into a day, distances and counts are not negative.",
+            lambda checking: checking.mart_built_last("device_day"),
+            plausible_days(),
+            "The days of the mart that were built last: times fit into a day, no speed is above what a record may "
+            "have, distances and counts are not negative.",
         ),
+        gx_check(
+            "trip_is_plausible",
+            keys.mart(region.name, "trip"),
+            lambda checking: checking.mart_built_last("trip"),
+            plausible_trips(),
+            "The trips of the days that were built last: positions are on the globe, no speed is above what a record "
+            "may have, no trip lasts longer than the days that it may touch.",
+        ),
+        days_are_usual(region),
     ]
 
 
@@ -165,15 +184,88 @@ def _equal(region: Region, name: str, asset: Any, counts: Any, description: str)
     return check
 
 
-def _plausible_days() -> list[Expect]:
-    longest_day_s = 25 * 3600
+def plausible_days() -> list[Expect]:
+    """What holds of each row of the mart device_day."""
     times = [c.name for c in DEVICE_DAY if c.unit == "s"]
     amounts = [c.name for c in DEVICE_DAY if c.unit in ("km", "l")] + ["records", "trips"]
     return [
         Expect("ExpectCompoundColumnsToBeUnique", {"column_list": ["device_id", "day"]}, counted=False),
-        *(
-            Expect("ExpectColumnValuesToBeBetween", {"column": c, "min_value": 0, "max_value": longest_day_s})
-            for c in times
-        ),
-        *(Expect("ExpectColumnValuesToBeBetween", {"column": c, "min_value": 0}) for c in amounts),
+        _filled("device_id"),
+        _within("max_speed_kmh", 0, _FASTEST_KMH),
+        *(_within(column, 0, _LONGEST_DAY_S) for column in times),
+        *(_within(column, 0, None) for column in amounts),
     ]
+
+
+def plausible_trips() -> list[Expect]:
+    """What holds of each row of the mart trip."""
+    return [
+        Expect("ExpectColumnValuesToBeUnique", {"column": "trip_id"}, counted=False),
+        _filled("device_id"),
+        *(_within(f"{end}_lat_deg", -90, 90) for end in ("start", "end")),
+        *(_within(f"{end}_lon_deg", -180, 180) for end in ("start", "end")),
+        _within("max_speed_kmh", 0, _FASTEST_KMH),
+        *(_within(column, 0, 2 * _LONGEST_DAY_S) for column in ("moving_s", "idle_s")),
+        *(_within(column, 0, None) for column in ("distance_km", "records")),
+    ]
+
+
+def _filled(column: str) -> Expect:
+    return Expect("ExpectColumnValuesToNotBeNull", {"column": column}, counted=False)
+
+
+def _within(column: str, low: float, high: float | None) -> Expect:
+    return Expect("ExpectColumnValuesToBeBetween", {"column": column, "min_value": low, "max_value": high})
+
+
+def days_are_usual(region: Region) -> AssetChecksDefinition:
+    """Whether the newest day is like those before it."""
+
+    @asset_check(
+        asset=keys.mart(region.name, "device_day"),
+        description=f"The newest day that is over lies within {_TOLERATED:g} times the usual, and above the usual "
+        f"divided by it, where the usual is the median of the same figure over the {_BASELINE} days before. A unit "
+        "that changed, a fleet that fell silent and a decoder that went wrong show here. Look at what changed in what "
+        "devices send, and at the release of the producers, before the figures go to anybody. It cannot pass on less "
+        f"than {_LEAST_BASELINE} days.",
+    )
+    def device_day_is_usual(checking: ResourceParam[Checking]) -> AssetCheckResult:
+        with without_values("check device_day_is_usual"):
+            days = checking.usual_days(_BASELINE)
+            unusual = unusual_figures(days) if len(days) else []
+        compared = max(len(days) - 1, 0)
+        lines = [f"| {one.figure} | {one.usual:,.4g} | {one.found:,.4g} |" for one in unusual]
+        return AssetCheckResult(
+            passed=not unusual and compared >= _LEAST_BASELINE,
+            severity=AssetCheckSeverity.WARN,
+            metadata={
+                "days_compared": compared,
+                "unusual": MetadataValue.md("\n".join(["| figure | usual | found |", "|---|---:|---:|", *lines])),
+            },
+        )
+
+    return device_day_is_usual
+
+
+class Unusual(NamedTuple):
+    """A figure of the newest day that is far from what it was."""
+
+    figure: str
+    usual: float
+    found: float
+
+
+def unusual_figures(days: "pd.DataFrame") -> list[Unusual]:
+    """Figures of the last row that are not within `_TOLERATED` times the median of the rows before, or missing.
+
+    days: a row a day, oldest first, with column `day` and a column a figure; see Checking.usual_days.
+    """
+    figures = days.drop(columns="day").astype(float)
+    before, last = figures.iloc[:-1].median(), figures.iloc[-1]
+    told = []
+    for figure in figures.columns:
+        usual, found = float(before[figure]), float(last[figure])
+        # A share or time near zero has no ratio worth the name.
+        if usual > _LEAST_FIGURE and not usual / _TOLERATED <= found <= usual * _TOLERATED:
+            told.append(Unusual(figure, usual, found))
+    return told

@@ -54,7 +54,7 @@ def built(
     database: Database,
     partitions: DailyPartitionsDefinition,
 ) -> Iterator[Any]:
-    """Build the models over the range of `days` and yield what dbt reports, with the rows that each day has.
+    """Build the models over `days` and yield what dbt reports, with the rows that each day has.
 
     Does nothing where models that have days were selected and no day is due.
 

@@ -31,6 +31,12 @@ KEPT = ("element_count", "unexpected_count")
 """All that is copied from a result: BASIC results also hold sample values."""
 
 
+_NOTHING_READ = (
+    "No row was read, so nothing is proven. Where the region has data, see whether its days are merged, derived and "
+    "built (`fleetlake status`); in a new region the check passes once they are."
+)
+
+
 class Expect(msgspec.Struct, frozen=True):
     """One expectation: the name of its class in great_expectations.expectations, and its arguments."""
 
@@ -51,12 +57,13 @@ def gx_check(
     expectations: Sequence[Expect],
     description: str,
 ) -> AssetChecksDefinition:
-    """A check that validates `batch(checking)` against `expectations`."""
+    """A check that validates `batch(checking)` against `expectations`. It fails where there is no row to validate."""
 
     @asset_check(name=name, asset=asset, description=description)
     def check(checking: ResourceParam[Checking]) -> AssetCheckResult:
         with without_values(f"check {name}"):
-            return _result(_validate(batch(checking), expectations))
+            frame = batch(checking)
+            return _result(len(frame), _validate(frame, expectations) if len(frame) else [])
 
     return check
 
@@ -93,18 +100,19 @@ def _validate(frame: "pd.DataFrame", expectations: Sequence[Expect]) -> list[Out
     return outcomes
 
 
-def _result(outcomes: list[Outcome]) -> AssetCheckResult:
+def _result(rows: int, outcomes: list[Outcome]) -> AssetCheckResult:
     lines = ["| expectation | on | met | rows | unexpected |", "|---|---|---|---:|---:|"]
     for expect, met, counts in outcomes:
         on = expect.arguments.get("column") or ", ".join(expect.arguments.get("column_list", ()))
         rows, unexpected = (counts.get(key, "") for key in KEPT)
         lines.append(f"| {expect.kind} | {on} | {'yes' if met else '**no**'} | {rows} | {unexpected} |")
     return AssetCheckResult(
-        passed=all(met for _, met, _ in outcomes),
+        passed=rows > 0 and all(met for _, met, _ in outcomes),
         severity=AssetCheckSeverity.ERROR,
         metadata={
+            "rows": rows,
             "expectations": len(outcomes),
             "unmet": sum(not met for _, met, _ in outcomes),
-            "results": MetadataValue.md("\n".join(lines)),
+            "results": MetadataValue.md("\n".join(lines) if rows else _NOTHING_READ),
         },
     )

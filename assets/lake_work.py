@@ -190,17 +190,23 @@ class LakeChecking(_OnStores):
 
         return reconcile(self._settings)
 
-    def newest_history(self) -> "pd.DataFrame":
+    def history_changed_last(self) -> "pd.DataFrame":
         """See Checking."""
-        from lake.derive.newest import newest_history
+        from lake.derive.newest import rows_changed_last
 
-        return newest_history(self._settings, CHECKED_ROWS)
+        return rows_changed_last(self._settings, CHECKED_ROWS)
 
-    def newest_device_days(self) -> "pd.DataFrame":
+    def mart_built_last(self, mart: str) -> "pd.DataFrame":
         """See Checking."""
-        from marts.rows import newest_device_days
+        from marts.rows import mart_rows_built_last
 
-        return newest_device_days(self._settings, CHECKED_ROWS)
+        return mart_rows_built_last(self._settings, mart, CHECKED_ROWS)
+
+    def usual_days(self, days: int) -> "pd.DataFrame":
+        """See Checking."""
+        from marts.rows import usual_days
+
+        return usual_days(self._settings, days)
 
 
 def _known_days(settings: RegionSettings) -> list[date]:

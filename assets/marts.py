@@ -33,7 +33,7 @@ def marts_assets(region: Region, partitions: DailyPartitionsDefinition) -> Asset
         pool=f"{region.name}_postgres",
     )
     def marts(context: AssetExecutionContext, loading: ResourceParam[Loading]) -> Iterator[Any]:
-        """Replace the window's days in the marts selected; the window is the range of the days asked for.
+        """Replace the window's days in the marts selected; the window is the days asked for.
 
         Days are marked where all marts that have days were built: one mart alone leaves them due for the others.
         """

@@ -221,12 +221,16 @@ class Checking(Protocol):
         """Every stage counted from its own store."""
         ...
 
-    def newest_history(self) -> "pd.DataFrame":
-        """The newest rows of history, all scalar columns, at most `CHECKED_ROWS`."""
+    def history_changed_last(self) -> "pd.DataFrame":
+        """Rows of the business days that changed last, all scalar columns, at most `CHECKED_ROWS`."""
         ...
 
-    def newest_device_days(self) -> "pd.DataFrame":
-        """The newest rows of marts.device_day, at most `CHECKED_ROWS`."""
+    def mart_built_last(self, mart: str) -> "pd.DataFrame":
+        """Rows of the mart's days that were built last, at most `CHECKED_ROWS`."""
+        ...
+
+    def usual_days(self, days: int) -> "pd.DataFrame":
+        """What the newest day that is over and those of `days` before it are like, a row a day, oldest first."""
         ...
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 EXCHANGE_BUCKET = "exchange"
 """The bucket that aggregates cross in, unless settings name another."""
 BI_READER = "bi_reader"
+"""The role that may read the marts of any region; nobody logs in as it."""
 HISTORY_TABLE = "history.telemetry"
 TRIP_TABLE = "history.trip"
 DEVICE_DAY_TABLE = "history.device_day"
@@ -27,6 +28,11 @@ LEDGER_LOCK = "fleetlake.ledger_beginning"
 def stream(region: str) -> str:
     """The Kinesis stream of a region's records."""
     return f"telemetry-{region}"
+
+
+def bi_reader(region: str) -> str:
+    """The role by which BI tools read the marts of one region (or of `world`), and of no other."""
+    return f"{BI_READER}_{region}"
 
 
 def leases_table(region: str) -> str:

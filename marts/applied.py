@@ -36,29 +36,43 @@ def derived_sequences(settings: RegionSettings, days: Sequence[date]) -> dict[da
 
 
 _DUE_MARTS = """
-    select s.day from ops.applied s
+    select s.day from ops.business_days(%(today)s) s
     left join ops.applied m on m.target = 'marts' and m.day = s.day
-    where s.target = 'staging' and (
-        m.sequence is null or m.sequence < s.sequence
+    where m.sequence is null or m.sequence < s.sequence
         -- The day became final after its marts were made: is_final has to say so.
         or (m.applied_at < final_at(s.day) and final_at(s.day) <= now())
-    )
+        -- The registry says something else of its devices since.
+        or exists (select from ops.registry_change_of_day c where c.day = s.day and c.changed_at > m.applied_at)
+        or exists (
+            select from ops.registry_change c
+            where c.changed_at > m.applied_at and (c.since at time zone %(time_zone)s)::date <= s.day
+        )
     order by s.day
 """.replace("final_at(s.day)", "((s.day + 1 + %(final_after_days)s)::timestamp at time zone %(time_zone)s)")
 
 
 def due_marts(settings: RegionSettings) -> list[date]:
-    """Business days whose marts are older than staging, or that became final since, in order."""
-    values = {"final_after_days": settings.release_delay_days, "time_zone": settings.row.time_zone}
+    """Business days whose marts are older than staging or the registry, or that became final since, in order.
+
+    A day between others on which the region was silent is due once: its rows say so.
+    """
+    values = _zone(settings) | {"final_after_days": settings.release_delay_days}
     with transaction(settings) as connection:
         return [day for (day,) in connection.execute(_DUE_MARTS, values)]
 
 
+def _zone(settings: RegionSettings) -> dict[str, object]:
+    return {"time_zone": settings.row.time_zone, "today": datetime.now(settings.row.zone).date()}
+
+
 def staged_sequences(settings: RegionSettings, days: Sequence[date]) -> dict[date, int]:
-    """The sequence that each day has in staging. Read it before dbt runs and give it to `mark_marts` afterwards."""
-    query = "select day, sequence from ops.applied where target = 'staging' and day = any(%s)"
+    """The sequence that each day has in staging, 0 for a silent one; days that marts have no rows of are left out.
+
+    Read it before dbt runs and give it to `mark_marts` afterwards.
+    """
+    query = "select day, sequence from ops.business_days(%(today)s) where day = any(%(days)s)"
     with transaction(settings) as connection:
-        return dict(connection.execute(query, [list(days)]).fetchall())
+        return dict(connection.execute(query, _zone(settings) | {"days": list(days)}).fetchall())
 
 
 def mark_marts(settings: RegionSettings, days: Sequence[date], sequences: Mapping[date, int]) -> None:

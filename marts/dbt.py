@@ -6,7 +6,7 @@ the environment, so a new region needs no line there. Manifests differ in the da
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -38,15 +38,13 @@ def manifest_path(region: str) -> Path:
     return PROJECT / target_path(region) / "manifest.json"
 
 
-def window_arguments(days: Sequence[date]) -> list[str]:
-    """dbt's arguments to build the business days from the first to the last of `days`, and no other.
+def window_arguments(days: Iterable[date]) -> list[str]:
+    """dbt's arguments to build these business days and no other.
 
     Without days, the window is empty: dbt builds only the models that have no days (devices, calendar). A build
     without these arguments replaces every day.
     """
-    first, last = (min(days), max(days)) if days else (date.min, date.min)
-    window = {"start_day": first.isoformat(), "end_day": last.isoformat()}
-    return ["--vars", json.dumps(window)]
+    return ["--vars", json.dumps({"days": [day.isoformat() for day in sorted(set(days))]})]
 
 
 def dbt_environment(settings: RegionSettings | WorldSettings) -> dict[str, str]:

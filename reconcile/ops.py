@@ -49,7 +49,10 @@ TARGETS: dict[str, dict[str, str]] = {
     "marts.trip": _SAME["trip"],
     "marts.idling_event": {"idling": "count(*)", "idling_s": "sum(duration_s)"},
     "marts.fuel_event": {"fuel_events": "count(*)"},
-    "marts.fleet_day": {name: f"sum({column})" for name, column in ({"rows": "devices_reporting"} | _DEVICES).items()},
+    **{
+        mart: {name: f"sum({column})" for name, column in ({"rows": "devices_reporting"} | _DEVICES).items()}
+        for mart in ("marts.fleet_day", "marts.fleet_type_day")
+    },
     "marts.data_completeness_day": {
         name: f"sum({column})" for name, column in ({"rows": "devices_received"} | _RECEIVED).items()
     },

@@ -37,6 +37,8 @@ class RegionSecrets(msgspec.Struct, kw_only=True):
     aws: Keys | None = None
     credential_key: str = ""
     """Key of the HMAC that device tokens are kept as; empty until the next `up` of an older stack."""
+    bi_reader: str = ""
+    """Password of the region's role for BI tools; empty until the next `up` of an older stack."""
 
 
 class WorldSecrets(msgspec.Struct, kw_only=True):
@@ -44,6 +46,7 @@ class WorldSecrets(msgspec.Struct, kw_only=True):
 
     s3: Keys = msgspec.field(default_factory=Keys.new)
     postgres: str = msgspec.field(default_factory=_secret)
+    bi_reader: str = ""
 
 
 class Secrets(msgspec.Struct, kw_only=True):
@@ -55,7 +58,6 @@ class Secrets(msgspec.Struct, kw_only=True):
     aws_root: Keys = msgspec.field(default_factory=Keys.new)
     redis_admin: str = msgspec.field(default_factory=_secret)
     postgres_admin: str = msgspec.field(default_factory=_secret)
-    bi_reader: str = msgspec.field(default_factory=_secret)
     dagster: str = msgspec.field(default_factory=_secret)
     world: WorldSecrets = msgspec.field(default_factory=WorldSecrets)
     regions: dict[str, RegionSecrets] = {}
@@ -75,6 +77,8 @@ def load_or_make(layout: Layout, regions: dict[str, Region]) -> Secrets:
     for name in regions:
         own = known.regions.setdefault(name, RegionSecrets())
         own.credential_key = own.credential_key or secrets.token_hex(32)
+        own.bi_reader = own.bi_reader or _secret()
+    known.world.bi_reader = known.world.bi_reader or _secret()
     save(layout.credentials, known)
     return known
 

@@ -85,7 +85,8 @@ def dagster_environment(state: Path) -> dict[str, str]:
 
 def bi_dsn(site: Site, region: str) -> str:
     """The DSN for BI tools: it may read the marts of that region (or of `world`)."""
-    return dsn(site, names.BI_READER, site.secrets.bi_reader, names.fleet_database(region))
+    known = site.secrets.world if region == WORLD else site.secrets.regions[region]
+    return dsn(site, names.bi_reader(region), known.bi_reader, names.fleet_database(region))
 
 
 def redis_url(site: Site, region: str) -> str:

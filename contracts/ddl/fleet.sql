@@ -27,6 +27,46 @@ create table if not exists registry.device (
     fuel text,
     valid_from timestamptz not null default now()
 );
+-- What a device was and whose, period by period; written by the trigger alone. valid_to is empty in the present one.
+create table if not exists registry.device_period (
+    device_id text not null references registry.device on delete cascade,
+    valid_from timestamptz not null,
+    valid_to timestamptz,
+    fleet_id text not null,
+    make text,
+    model text,
+    type text not null,
+    fuel text,
+    primary key (device_id, valid_from)
+);
+insert into registry.device_period (device_id, valid_from, fleet_id, make, model, type, fuel)
+    select device_id, valid_from, fleet_id, make, model, type, fuel from registry.device d
+    where not exists (select from registry.device_period p where p.device_id = d.device_id);
+create or replace function registry.keep_device_period() returns trigger language plpgsql as $$
+begin
+    if tg_op = 'INSERT' then
+        insert into registry.device_period (device_id, valid_from, fleet_id, make, model, type, fuel)
+        values (new.device_id, new.valid_from, new.fleet_id, new.make, new.model, new.type, new.fuel);
+        return null;
+    end if;
+    -- A second change in one transaction, or one before the period begins, corrects the period that is there.
+    update registry.device_period set (fleet_id, make, model, type, fuel)
+        = (new.fleet_id, new.make, new.model, new.type, new.fuel)
+        where device_id = new.device_id and valid_to is null and valid_from >= now();
+    if not found then
+        update registry.device_period set valid_to = now() where device_id = new.device_id and valid_to is null;
+        insert into registry.device_period (device_id, valid_from, fleet_id, make, model, type, fuel)
+        values (new.device_id, now(), new.fleet_id, new.make, new.model, new.type, new.fuel);
+    end if;
+    return null;
+end
+$$;
+create or replace trigger keep_first_device_period after insert on registry.device
+    for each row execute function registry.keep_device_period();
+create or replace trigger keep_device_period after update on registry.device for each row
+    when ((old.fleet_id, old.make, old.model, old.type, old.fuel)
+        is distinct from (new.fleet_id, new.make, new.model, new.type, new.fuel))
+    execute function registry.keep_device_period();
 create table if not exists registry.subject (
     subject_id text primary key
 );
@@ -312,3 +352,76 @@ create table if not exists ops.proven_object (
     first_day date,
     last_day date
 );
+-- The days that marts have rows of: those that were loaded, at the sequence they were derived at, and at sequence 0 those
+-- without a record between them and up to the day before `today`. A longer silence than 31 days has no rows after them:
+-- one record with a date of years ago does not make a thousand silent days.
+create or replace function ops.business_days(today date) returns table (day date, sequence bigint)
+language sql stable as $$
+    with loaded as (
+        select a.day, a.sequence, lead(a.day) over (order by a.day) as next_day from ops.applied a where a.target = 'staging'
+    )
+    select l.day, l.sequence from loaded l
+    union all
+    select silent.day::date, 0 from loaded l cross join lateral generate_series(
+        l.day + 1,
+        least(l.day + 31, case when l.next_day is not null then l.next_day - 1 when l.day >= today - 31 then today - 1 else l.day end),
+        interval '1 day'
+    ) as silent (day)
+$$;
+-- Facts of business days that a change of the registry touches: those of the hour and later, or of one day. Marts of such
+-- a day are due again where they were built before. changed_at lies two seconds ahead of the commit, so that a build
+-- that began just before it does not pass for a later one; one that begins within them is done twice. A row is written once
+-- a second at most: an import of all devices is one transaction, and each version of a row is passed by all later ones.
+create table if not exists ops.registry_change (
+    since timestamptz primary key,
+    changed_at timestamptz not null
+);
+create table if not exists ops.registry_change_of_day (
+    day date primary key,
+    changed_at timestamptz not null
+);
+create or replace function ops.note_registry_change() returns trigger language plpgsql as $$
+begin
+    insert into ops.registry_change as c values (date_trunc('hour', new.valid_from), clock_timestamp() + interval '2 s')
+        on conflict (since) do update set changed_at = excluded.changed_at
+        where c.changed_at < excluded.changed_at - interval '1 s';
+    -- A device that reported before it was registered: its first period reaches back to its first day.
+    insert into ops.registry_change_of_day as c
+        select day, clock_timestamp() + interval '2 s' from staging.device_day where device_id = new.device_id
+            and not exists (select from registry.device_period p
+                where p.device_id = new.device_id and p.valid_from < new.valid_from)
+        order by day
+        on conflict (day) do update set changed_at = excluded.changed_at
+        where c.changed_at < excluded.changed_at - interval '1 s';
+    return null;
+end
+$$;
+do $$
+begin
+    if not exists (select from pg_trigger where tgname = 'note_registry_change') then
+        create constraint trigger note_registry_change after insert or update of fleet_id, make, model, type, fuel
+            on registry.device_period deferrable initially deferred
+            for each row execute function ops.note_registry_change();
+    end if;
+end
+$$;
+-- The fleet and type that a device had on the day: older marts get them when a day is built again.
+alter table if exists marts.device_day add column if not exists fleet_id text;
+alter table if exists marts.device_day add column if not exists device_type text;
+alter table if exists marts.trip add column if not exists fleet_id text;
+alter table if exists marts.trip add column if not exists device_type text;
+alter table if exists marts.idling_event add column if not exists fleet_id text;
+alter table if exists marts.fuel_event add column if not exists fleet_id text;
+alter table if exists marts.dim_device add column if not exists valid_to timestamptz;
+alter table if exists marts.dim_device add column if not exists is_current boolean not null default true;
+do $$
+declare
+    of_device text := (select conname from pg_constraint
+        where conrelid = to_regclass('marts.dim_device') and contype = 'p' and cardinality(conkey) = 1);
+begin
+    if of_device is not null then
+        execute format('alter table marts.dim_device drop constraint %I, add primary key (device_id, valid_from)', of_device);
+    end if;
+end
+$$;
+create index if not exists applied_of_target on ops.applied (target, applied_at);

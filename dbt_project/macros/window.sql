@@ -1,42 +1,64 @@
-{# The business days of this run: from var start_day to var end_day, both included; every day without them. #}
+{# The business days of this run: those of var days, a list; every day without it. #}
 {% macro has_window() -%}
-    {{ return(var('start_day', none) is not none) }}
+    {{ return(var('days', none) is not none) }}
 {%- endmacro %}
 
 {% macro in_window(column='day') -%}
     {%- if has_window() -%}
-    {{ column }} between date '{{ var("start_day") }}' and date '{{ var("end_day", var("start_day")) }}'
+    {{ column }} = any('{ {{- var("days") | join(",") -}} }'::date[])
+    {%- else -%}
+    true
+    {%- endif -%}
+{%- endmacro %}
+
+{# The months of this run's days, by their first days. #}
+{% macro in_months(column) -%}
+    {%- if has_window() -%}
+    {%- set months = [] -%}
+    {%- for day in var("days") -%}{%- do months.append(day[:8] ~ '01') -%}{%- endfor -%}
+    {{ column }} = any('{ {{- months | unique | join(",") -}} }'::date[])
     {%- else -%}
     true
     {%- endif -%}
 {%- endmacro %}
 
 {#
-    Replace the run's window in the target by what the model selects: a day that became empty is emptied, which
-    delete+insert and microbatch do not do. A model without `day_column` in its meta is replaced as a whole.
+    Replace the run's days in the target by what the model selects: a day that became empty is emptied, which
+    delete+insert and microbatch do not do. A model with `month_column` in its meta replaces the months of those days, one
+    without either is replaced as a whole.
     Two runs at once take turns (the hook `take_turns`), so the second finds the first one's rows and deletes them.
 #}
 {% macro get_incremental_delete_window_insert_sql(arg_dict) %}
     {%- set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) -%}
-    {%- set day_column = config.get('meta', {}).get('day_column') %}
+    {%- set meta = config.get('meta', {}) %}
     delete from {{ arg_dict["target_relation"] }}
-    where {{ in_window(day_column) if day_column else 'true' }};
+    where {{ replaced(meta) }};
     insert into {{ arg_dict["target_relation"] }} ({{ columns }})
     select {{ columns }} from {{ arg_dict["temp_relation"] }}
 {% endmacro %}
+
+{% macro replaced(meta) -%}
+    {%- if meta.get('day_column') -%}
+    {{ in_window(meta['day_column']) }}
+    {%- elif meta.get('month_column') -%}
+    {{ in_months(meta['month_column']) }}
+    {%- else -%}
+    true
+    {%- endif -%}
+{%- endmacro %}
 
 {% macro take_turns() -%}
     select pg_advisory_xact_lock(hashtextextended('{{ this.schema }}.{{ this.identifier }}', 0))
 {%- endmacro %}
 
 {#
-    Data tests look at the days of this run: the others were tested when they were built. Dimensions and episodes have
-    no day.
+    Data tests look at the days of this run: the others were tested when they were built. Dimensions, episodes and
+    months have no day.
 #}
 {% macro get_where_subquery(relation) -%}
     {%- set where = config.get('where', '') -%}
     {%- if where == '__window__' -%}
-        {%- set dated = not (relation.identifier.startswith('dim_') or relation.identifier.endswith('_episode')) -%}
+        {%- set dated = not (relation.identifier.startswith('dim_') or relation.identifier.endswith('_episode') or relation.identifier.endswith('_month')) -%}
         {%- set where = in_window() if has_window() and dated else '' -%}
     {%- endif -%}
     {%- if where -%}

@@ -26,11 +26,11 @@ def due_days(settings: LakeSettings) -> list[date]:
     return [day for (day,) in rows]
 
 
-def newest_changed_day(settings: LakeSettings) -> date | None:
-    """The latest business day that changed; None before any has."""
+def days_changed_last(settings: LakeSettings, limit: int) -> list[date]:
+    """At most `limit` business days, the one that changed last first; of days that changed at once the latest first."""
     with transaction(settings) as connection:
-        row = connection.execute("select max(day) from ops.changed").fetchone()
-    return row[0] if row else None
+        query = "select day from ops.changed order by changed_at desc, day desc limit %s"
+        return [day for (day,) in connection.execute(query, [limit])]
 
 
 class HarvestCursor(msgspec.Struct, frozen=True):

@@ -48,21 +48,20 @@ def connect(
 
 def logins(site: Site) -> dict[str, str]:
     """Every role that may log in, with its password."""
-    own = {name: site.secrets.regions[name].postgres for name in site.regions}
-    shared = {
-        WORLD: site.secrets.world.postgres,
-        names.BI_READER: site.secrets.bi_reader,
-        DAGSTER: site.secrets.dagster,
-    }
-    return own | shared
+    known = {name: site.secrets.regions[name] for name in site.regions} | {WORLD: site.secrets.world}
+    owners = {name: own.postgres for name, own in known.items()}
+    readers = {names.bi_reader(name): own.bi_reader for name, own in known.items()}
+    return owners | readers | {DAGSTER: site.secrets.dagster}
 
 
 def databases(site: Site) -> list[Database]:
     """Every database of the stack."""
-    bi = (names.BI_READER,)
-    made = [Database(names.fleet_database(WORLD), WORLD, ddl.world(), bi), Database(DAGSTER, DAGSTER)]
+    made = [
+        Database(names.fleet_database(WORLD), WORLD, ddl.world(), (names.bi_reader(WORLD),)),
+        Database(DAGSTER, DAGSTER),
+    ]
     for region in site.regions:
-        made.append(Database(names.fleet_database(region), region, ddl.fleet(), bi))
+        made.append(Database(names.fleet_database(region), region, ddl.fleet(), (names.bi_reader(region),)))
         made.append(Database(names.privacy_database(region), region, ddl.privacy()))
     return made
 
@@ -90,6 +89,12 @@ def _make_roles(connection: "psycopg.Connection[Any]", passwords: Mapping[str, s
         verb = sql.SQL("alter" if role in present else "create")
         statement = sql.SQL("{} role {} with login nosuperuser nocreatedb nocreaterole noreplication password {}")
         connection.execute(statement.format(verb, sql.Identifier(role), sql.Literal(password)))
+    group = sql.Identifier(names.BI_READER)
+    verb = sql.SQL("alter" if names.BI_READER in present else "create")
+    connection.execute(sql.SQL("{} role {} with nologin password null").format(verb, group))
+    for role in passwords:
+        if role.startswith(names.bi_reader("")):
+            connection.execute(sql.SQL("grant {} to {}").format(group, sql.Identifier(role)))
 
 
 def _make_database(connection: "psycopg.Connection[Any]", database: Database) -> None:
@@ -103,6 +108,9 @@ def _limit(connection: "psycopg.Connection[Any]", database: Database) -> None:
     from psycopg import sql
 
     _close(connection, database.name)
+    # An older stack let one role into every region.
+    statement = sql.SQL("revoke all on database {} from {}")
+    connection.execute(statement.format(sql.Identifier(database.name), sql.Identifier(names.BI_READER)))
     for reader in database.readers:
         statement = sql.SQL("grant connect on database {} to {}")
         connection.execute(statement.format(sql.Identifier(database.name), sql.Identifier(reader)))

@@ -7,14 +7,23 @@ import psycopg
 import pytest
 from dagster import AssetKey, DagsterInstance, Definitions
 
-from assets.checks import HOUR, hour_complete, landing_is_readable
+from assets.checks import (
+    HOUR,
+    days_are_usual,
+    hour_complete,
+    landing_is_readable,
+    plausible_days,
+    plausible_trips,
+    unusual_figures,
+)
 from assets.expectations import Expect, bounds_of, gx_check
 from assets.redaction import StepFailed, safe_text, without_values
 from contracts.columns import Privacy
+from contracts.derived import DEVICE_DAY, TRIP
 from contracts.errors import NotReconciled
 from contracts.record import LANDING, READINGS
 from lake.merge.set_aside import SetAside
-from tests.builders.orchestration import EU, MemoryWork
+from tests.builders.orchestration import DAY, EU, MemoryWork
 from tests.builders.orchestration import HOUR as FIVE
 
 SECRET = "bus-4711"
@@ -45,6 +54,105 @@ def test_rows_that_keep_their_contract_pass():
 
     assert told.passed
     assert told.metadata["expectations"].value == len(EXPECTED)
+
+
+def test_a_check_that_reads_nothing_fails():
+    told = validated(GOOD.iloc[:0])
+
+    assert not told.passed
+    assert told.metadata["rows"].value == 0
+    assert "No row was read" in told.metadata["results"].value
+
+
+DAY_ROW = {
+    **{column.name: 1.0 for column in DEVICE_DAY if column.unit},
+    "device_id": "a",
+    "day": DAY,
+    "records": 10,
+    "trips": 1,
+}
+TRIP_ROW = {
+    **{column.name: 1.0 for column in TRIP if column.unit},
+    **{f"{end}_{axis}_deg": 1.0 for end in ("start", "end") for axis in ("lat", "lon")},
+    "trip_id": "a/1",
+    "device_id": "a",
+    "records": 10,
+}
+
+
+BROKEN_DAYS = {
+    "device_id": None,
+    "max_speed_kmh": 110.0 * 3.6,
+    "engine_s": 26 * 3600.0,
+    "distance_gps_km": -1.0,
+    "records": -1,
+}
+BROKEN_TRIPS = {
+    "device_id": None,
+    "start_lat_deg": 500.0,
+    "end_lon_deg": -181.0,
+    "max_speed_kmh": 90.0 * 3.6,
+    "idle_s": 51 * 3600.0,
+    "distance_km": -0.1,
+}
+
+
+def of_mart(expected, rows):
+    check = gx_check("plausible", AssetKey(["eu", "marts", "trip"]), lambda _: pd.DataFrame(rows), expected(), "Holds.")
+    return outcome(check, MemoryWork())
+
+
+@pytest.mark.parametrize(
+    ("expected", "row", "column", "value"),
+    [(plausible_days, DAY_ROW, *broken) for broken in BROKEN_DAYS.items()]
+    + [(plausible_trips, TRIP_ROW, *broken) for broken in BROKEN_TRIPS.items()],
+    ids=[f"day-{column}" for column in BROKEN_DAYS] + [f"trip-{column}" for column in BROKEN_TRIPS],
+)
+def test_each_expectation_on_marts_fails_for_its_own_reason(expected, row, column, value):
+    assert of_mart(expected, [row]).passed
+    told = of_mart(expected, [row, row | {"device_id": "b", "trip_id": "b/1"} | {column: value}])
+    assert not told.passed
+    assert told.metadata["unmet"].value == 1
+    (line,) = [line for line in told.metadata["results"].value.splitlines() if "**no**" in line]
+    assert f"| {column} |" in line
+
+
+@pytest.mark.parametrize(
+    ("expected", "row"), [(plausible_days, DAY_ROW), (plausible_trips, TRIP_ROW)], ids=["day", "trip"]
+)
+def test_a_row_loaded_twice_is_found(expected, row):
+    assert of_mart(expected, [row, row]).metadata["unmet"].value == 1
+
+
+def usual(days: int, **last: float) -> pd.DataFrame:
+    """Days that are alike, and a last one with these figures."""
+    rows = [
+        {"day": DAY + timedelta(days=n), "devices": 100, "max_speed_kmh": 80.0 + n % 3, "flagged_share": 0.0}
+        for n in range(days)
+    ]
+    return pd.DataFrame([*rows, rows[-1] | {"day": DAY + timedelta(days=days)} | last])
+
+
+@pytest.mark.parametrize(
+    ("days", "figure"),
+    [
+        (usual(28), None),
+        (usual(28, max_speed_kmh=81 * 3.6), "max_speed_kmh"),
+        (usual(28, devices=30), "devices"),
+        (usual(28, max_speed_kmh=float("nan")), "max_speed_kmh"),
+    ],
+    ids=["as ever", "a unit changed", "a fleet fell silent", "nothing said"],
+)
+def test_a_day_that_is_not_like_those_before_is_told(days, figure):
+    work = MemoryWork(days_usual=days)
+    told = outcome(days_are_usual(EU), work)
+    assert told.passed is (figure is None)
+    assert [one.figure for one in unusual_figures(days)] == ([figure] if figure else [])
+
+
+@pytest.mark.parametrize("days", [usual(6), usual(28).iloc[:0]], ids=["six days", "none"])
+def test_too_few_days_prove_nothing(days):
+    assert not outcome(days_are_usual(EU), MemoryWork(days_usual=days)).passed
 
 
 def test_a_breach_is_counted_and_none_of_its_values_is_told():

@@ -69,6 +69,8 @@ class MemoryWork:
     away: str | None = None
     """The store that does not answer."""
     set_aside: list[SetAside] = field(default_factory=list)
+    days_usual: Any = None
+    """What Checking.usual_days returns."""
 
     def __post_init__(self) -> None:
         self.merging = MemoryMerging(self)
@@ -185,6 +187,9 @@ class MemoryChecking:
 
     def day_counts(self) -> tuple[int, int]:
         return 0, 0
+
+    def usual_days(self, days: int) -> Any:
+        return self.work.days_usual
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """The marts, built by dbt in the region's real Postgres: contracts, days, grants, words for BI."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -11,7 +12,7 @@ import pytest
 import stack as embedded
 from contracts.settings import RegionSettings
 from marts.applied import due_loads, due_marts, mark_marts, staged_sequences
-from marts.dbt import window_arguments
+from marts.dbt import PROJECT, window_arguments
 from marts.load import load_days
 from reconcile.ops import read_ops
 from stack.environments import bi_dsn
@@ -29,8 +30,10 @@ from tests.builders.marts import (
 )
 
 DAYS = [date(2026, 3, 2) + timedelta(days=n) for n in range(3)]
-DAY_MARTS = ("device_day", "trip", "idling_event", "fuel_event", "fleet_day", "data_completeness_day")
-MARTS = (*DAY_MARTS, "fault_episode", "dim_device", "dim_calendar")
+FACTS = ("device_day", "trip", "idling_event", "fuel_event")
+DAY_MARTS = (*FACTS, "fleet_day", "fleet_type_day", "data_completeness_day")
+MARTS = (*DAY_MARTS, "utilisation_month", "fault_episode", "dim_device", "dim_fleet", "dim_fault_code", "dim_calendar")
+QUESTIONS = re.findall(r"```sql\n(.*?)```", (PROJECT.parent / "docs/how-to/ask-the-marts.md").read_text(), re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +76,7 @@ def test_fleet_day_has_numerators_and_denominators(region):
     )
     assert found == [
         ("f1", 3, 2, 1, 3600.0, 3 * 86_400.0, 2, 8.4),
-        ("unregistered", 1, 1, 1, 3600.0, 86_400.0, 1, 4.2),
+        ("unassigned", 1, 1, 1, 3600.0, 86_400.0, 1, 4.2),
     ]
 
 
@@ -83,7 +86,7 @@ def test_a_device_seen_but_not_registered_is_in_dim_device(region):
         ("a", "f1", "bus", True),
         ("b", "f1", "car", True),
         ("idle", "f1", "car", True),
-        ("stray", "unregistered", "unknown", False),
+        ("stray", "unassigned", "unknown", False),
     ]
 
 
@@ -101,6 +104,16 @@ def test_each_mart_adds_up_to_what_staging_has(region):
         staged, found = sums[f"staging.{source}"], sums[f"marts.{mart}"]
         assert found.keys() == staged.keys() == set(DAYS)
         assert all(found[day][name] == pytest.approx(staged[day][name]) for day in DAYS for name in found[day])
+
+
+def test_twenty_questions_of_a_fleet_manager_are_answered_from_marts_alone(region, stack):
+    assert len(QUESTIONS) == 20
+    with psycopg.connect(bi_dsn(embedded.running_site(stack.state), region.region)) as connection:
+        answers = [connection.execute(question).fetchall() for question in QUESTIONS]
+    by_fleet = {row[0]: row for row in answers[9]}
+    assert by_fleet["f1"][1:3] == (3, 50)
+    assert [row[:2] for row in answers[13]] == [("a", "P0217")]
+    assert [row[:3] for row in answers[14]] == [("P0217", "SAE J2012", "powertrain")]
 
 
 def test_a_window_replaces_its_days_and_equals_a_full_build(region, folder):
@@ -146,10 +159,10 @@ def test_a_day_that_became_empty_is_emptied(region, folder):
     derive(region, DAYS[2], 3, [])
     load_days(region, due_loads(region))
     run_dbt(region, folder, "run", *window_arguments([DAYS[2]]))
-    left = {
-        mart: fetch(region, f"select count(*) from marts.{mart} where day = %s", DAYS[2])[0][0] for mart in DAY_MARTS
-    }
-    assert left == dict.fromkeys(DAY_MARTS, 0)
+    left = {mart: fetch(region, f"select count(*) from marts.{mart} where day = %s", DAYS[2])[0][0] for mart in FACTS}
+    assert left == dict.fromkeys(FACTS, 0)
+    told = "select fleet_id, devices_available, devices_reporting, trips from marts.fleet_day where day = %s"
+    assert fetch(region, told, DAYS[2]) == [("f1", 3, 0, 0)]
     assert fetch(region, "select count(distinct day) from marts.device_day") == [(2,)]
 
 

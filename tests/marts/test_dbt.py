@@ -33,10 +33,10 @@ def test_dbt_is_given_its_database_and_no_other_secret():
     assert not [name for name, value in told.items() if "secret" in value]
 
 
-def test_a_window_goes_from_the_first_to_the_last_day_and_no_days_are_no_window_of_everything():
-    days = [date(2026, 3, 4), date(2026, 3, 2)]
-    assert json.loads(dbt.window_arguments(days)[1]) == {"start_day": "2026-03-02", "end_day": "2026-03-04"}
-    assert json.loads(dbt.window_arguments([])[1]) == {"start_day": "0001-01-01", "end_day": "0001-01-01"}
+def test_a_window_is_the_days_that_are_due_and_no_days_are_no_window_of_everything():
+    days = [date(2026, 3, 30), date(2026, 3, 2), date(2026, 3, 30)]
+    assert json.loads(dbt.window_arguments(days)[1]) == {"days": ["2026-03-02", "2026-03-30"]}
+    assert json.loads(dbt.window_arguments([])[1]) == {"days": []}
 
 
 def test_each_region_has_a_manifest_of_its_own():
@@ -68,6 +68,8 @@ def models(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
             "us",
             {
                 "dim_device",
+                "dim_fleet",
+                "dim_fault_code",
                 "dim_calendar",
                 "device_day",
                 "trip",
@@ -75,6 +77,8 @@ def models(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 "fuel_event",
                 "fault_episode",
                 "fleet_day",
+                "fleet_type_day",
+                "utilisation_month",
                 "data_completeness_day",
             },
         ),

@@ -186,9 +186,14 @@ class TestPostgres:
                     reader.execute("select * from staging.device_day")
             owner.execute("drop table marts.limits")
 
-    def test_bi_reader_may_not_connect_to_privacy(self, bi_dsn):
+    @pytest.mark.parametrize("database", ["fleet_eu", "fleet_world", "privacy_us", "dagster", "postgres"])
+    def test_a_region_s_bi_reader_is_refused_every_other_database(self, bi_dsn, database):
         with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
-            psycopg.connect(bi_dsn.rpartition("/")[0] + "/privacy_us")
+            psycopg.connect(bi_dsn.rpartition("/")[0] + f"/{database}")
+
+    def test_nobody_logs_in_as_what_all_bi_readers_have_in_common(self, bi_dsn):
+        with pytest.raises(psycopg.OperationalError, match=r"failed|not permitted to log in"):
+            psycopg.connect(bi_dsn, user="bi_reader")
 
     @pytest.fixture
     def bi_dsn(self, stack):

@@ -1,9 +1,5 @@
-with registered as (
-    select * from {{ ref('stg_device') }}
-),
-
-fleets as (
-    select * from {{ ref('stg_fleet') }}
+with periods as (
+    select * from {{ ref('int_device_period') }}
 ),
 
 seen as (
@@ -12,30 +8,34 @@ seen as (
 
 devices as (
     select
-        registered.device_id,
-        registered.fleet_id,
-        fleets.fleet_name,
-        registered.make,
-        registered.model,
-        registered.device_type,
-        registered.fuel,
-        registered.valid_from,
+        device_id,
+        fleet_id,
+        fleet_name,
+        make,
+        model,
+        device_type,
+        fuel,
+        valid_from,
+        valid_to,
         true as is_registered
-    from registered
-    inner join fleets on registered.fleet_id = fleets.fleet_id
+    from periods
     union all
     select
         seen.device_id,
-        'unregistered' as fleet_id,
-        'Not registered' as fleet_name,
+        {{ no_fleet() }} as fleet_id,
+        'Not assigned' as fleet_name,
         null as make,
         null as model,
         'unknown' as device_type,
         null as fuel,
         seen.first_seen_ts as valid_from,
+        null as valid_to,
         false as is_registered
     from seen
-    where seen.device_id not in (select registered.device_id from registered)
+    -- By the index of the table itself: how many devices were seen, the planner cannot know.
+    where not exists (
+        select 1 from {{ ref('stg_device_period') }} as registered where registered.device_id = seen.device_id
+    )
 )
 
 select * from devices

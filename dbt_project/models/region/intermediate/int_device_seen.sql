@@ -1,10 +1,11 @@
--- One index step a device instead of a pass over every device day: the cost follows the fleet, not the past.
+-- One index step a device instead of a pass over every device day: the cost follows the fleet, not the past. It reads the
+-- source itself, since Postgres does not see the order of an index through a view that has a `with` of its own.
 with recursive seen as (
     (
         select
             device_id,
             first_ts
-        from {{ ref('stg_device_day') }}
+        from {{ source('staging', 'device_day') }}
         order by device_id, day
         limit 1
     )
@@ -17,7 +18,7 @@ with recursive seen as (
         select
             days.device_id,
             days.first_ts
-        from {{ ref('stg_device_day') }} as days
+        from {{ source('staging', 'device_day') }} as days
         where days.device_id > seen.device_id
         order by days.device_id, days.day
         limit 1

@@ -2,17 +2,17 @@ with device_days as (
     select * from {{ ref('stg_device_day') }}
 ),
 
-devices as (
-    select * from {{ ref('int_device') }}
+periods as (
+    select * from {{ ref('int_device_period') }}
 ),
 
 joined as (
     select
-        devices.fleet_id,
-        devices.valid_from,
+        {{ fleet_of('periods') }} as fleet_id,
+        {{ type_of('periods') }} as device_type,
         device_days.*
     from device_days
-    inner join devices on device_days.device_id = devices.device_id
+    {{ with_period('device_days', 'periods') }}
 )
 
 select * from joined

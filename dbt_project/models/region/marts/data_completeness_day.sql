@@ -1,6 +1,11 @@
 with available as (
-    select * from {{ ref('int_fleet_availability') }}
+    select
+        fleet_id,
+        day,
+        sum(devices_available)::bigint as devices_available
+    from {{ ref('int_fleet_availability') }}
     where {{ in_window('day') }}
+    group by fleet_id, day
 ),
 
 received as (

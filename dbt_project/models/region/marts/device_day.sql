@@ -1,5 +1,5 @@
 with device_days as (
-    select * from {{ ref('stg_device_day') }}
+    select * from {{ ref('int_fleet_device_day') }}
     where {{ in_window('day') }}
 ),
 
@@ -7,6 +7,8 @@ final as (
     select
         device_id,
         day,
+        fleet_id,
+        device_type,
         records,
         flagged_records,
         late_records,

@@ -6,6 +6,8 @@ final as (
     select
         device_id,
         valid_from,
+        valid_to,
+        valid_to is null as is_current,
         fleet_id,
         fleet_name,
         make,

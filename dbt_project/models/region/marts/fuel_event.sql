@@ -5,20 +5,26 @@ with episodes as (
         and {{ in_window('day') }}
 ),
 
+periods as (
+    select * from {{ ref('int_device_period') }}
+),
+
 final as (
     select
-        episode_id as fuel_event_id,
-        device_id,
-        day,
+        episodes.episode_id as fuel_event_id,
+        episodes.device_id,
+        episodes.day,
+        {{ fleet_of('periods') }} as fleet_id,
         kind,
         start_ts,
         end_ts,
         lat_deg,
         lon_deg,
         value as change_pct,
-        {{ is_final('day') }} as is_final,
+        {{ is_final('episodes.day') }} as is_final,
         {{ refreshed_at() }} as refreshed_at
     from episodes
+    {{ with_period('episodes', 'periods') }}
 )
 
 select * from final

@@ -5,11 +5,16 @@ with episodes as (
         and {{ in_window('day') }}
 ),
 
+periods as (
+    select * from {{ ref('int_device_period') }}
+),
+
 final as (
     select
-        episode_id as idling_event_id,
-        device_id,
-        day,
+        episodes.episode_id as idling_event_id,
+        episodes.device_id,
+        episodes.day,
+        {{ fleet_of('periods') }} as fleet_id,
         start_ts,
         end_ts,
         is_ended,
@@ -17,9 +22,10 @@ final as (
         lon_deg,
         duration_s,
         fuel_l,
-        {{ is_final('day') }} as is_final,
+        {{ is_final('episodes.day') }} as is_final,
         {{ refreshed_at() }} as refreshed_at
     from episodes
+    {{ with_period('episodes', 'periods') }}
 )
 
 select * from final

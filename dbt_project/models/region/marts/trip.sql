@@ -3,11 +3,17 @@ with trips as (
     where {{ in_window('day') }}
 ),
 
+periods as (
+    select * from {{ ref('int_device_period') }}
+),
+
 final as (
     select
-        trip_id,
-        device_id,
-        day,
+        trips.trip_id,
+        trips.device_id,
+        trips.day,
+        {{ fleet_of('periods') }} as fleet_id,
+        {{ type_of('periods') }} as device_type,
         start_ts,
         end_ts,
         start_lat_deg,
@@ -20,9 +26,10 @@ final as (
         max_speed_kmh,
         fuel_l,
         records,
-        {{ is_final('day') }} as is_final,
+        {{ is_final('trips.day') }} as is_final,
         {{ refreshed_at() }} as refreshed_at
     from trips
+    {{ with_period('trips', 'periods') }}
 )
 
 select * from final

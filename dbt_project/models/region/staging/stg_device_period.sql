@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('registry', 'device') }}
+    select * from {{ source('registry', 'device_period') }}
 ),
 
 renamed as (
@@ -10,7 +10,8 @@ renamed as (
         model,
         type as device_type,
         fuel,
-        valid_from
+        valid_from,
+        valid_to
     from source
 )
 

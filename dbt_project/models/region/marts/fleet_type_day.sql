@@ -1,0 +1,1 @@
+{{ fleet_use(['fleet_id', 'device_type', 'day']) }}
