@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar, cast
+from urllib.parse import quote
 
 import msgspec
-from litestar import Response
+from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State as AppState
 from litestar.handlers import BaseRouteHandler
@@ -17,6 +18,7 @@ from serving.problems import Forbidden, NotAuthenticated, NotFound
 
 MOST_ITEMS = 1_000
 """The largest page of a list."""
+NEXT_HEADER = "Fleetlake-Next"
 _BEARER = "bearer "
 _OF_FLEETS = "select fleet_id from registry.device where device_id = %s and (%s or fleet_id = any(%s))"
 
@@ -94,6 +96,21 @@ def encoded(
 ) -> Response[_T]:
     """An answer of that kind, for the document, which was encoded already."""
     return Response(cast(_T, body), media_type=media, headers=headers)
+
+
+def attached(name: str, form: str) -> dict[str, str]:
+    """The header that has a browser keep the answer as a file of that name."""
+    known = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "_" for letter in name)
+    return {"Content-Disposition": f'attachment; filename="{known}.{form}"'}
+
+
+def following_page(request: Request[Any, Any, Any], following: str | None) -> dict[str, str]:
+    """The headers that say where the next page is, for answers that have no room for it."""
+    if following is None:
+        return {}
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
+    query = "&".join(f"{quote(name)}={quote(str(value))}" for name, value in [*kept, ("after", following)])
+    return {NEXT_HEADER: following, "Link": f'<{request.url.path}?{query}>; rel="next"'}
 
 
 def page_of(rows: list[dict[str, Any]], limit: int, kind: type[_T], key: str) -> tuple[list[_T], str | None]:

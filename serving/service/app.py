@@ -44,6 +44,7 @@ _DATA = (
     trips.list_days,
     fleets.list_fleets,
     fleets.list_fleet_days,
+    fleets.list_fleet_device_days,
 )
 _EXPOSED = ("ETag", "Fleetlake-Next", "Fleetlake-Records", "Fleetlake-Missing", "Link", "Retry-After")
 _log = structlog.get_logger()
