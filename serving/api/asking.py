@@ -41,18 +41,29 @@ _T = TypeVar("_T")
 async def authenticated(connection: ASGIConnection[Any, Any, Any, AppState], _: BaseRouteHandler) -> None:
     """Let in who has a token; the caller is kept with the request."""
     parts: Parts = connection.app.state.parts
+    caller = await parts.tokens.caller(bearer_of(connection))
+    parts.rates.take(caller.token_id)
+    connection.state.caller = caller
+
+
+def bearer_of(connection: ASGIConnection[Any, Any, Any, AppState]) -> str:
+    """The token of the header. Raises NotAuthenticated."""
     header = connection.headers.get("authorization", "")
     if not header.lower().startswith(_BEARER):
         raise NotAuthenticated("send the header Authorization: Bearer TOKEN")
-    caller = await parts.tokens.caller(header[len(_BEARER) :].strip())
-    parts.rates.take(caller.token_id)
-    connection.state.caller = caller
+    return header[len(_BEARER) :].strip()
 
 
 async def reads_data(connection: ASGIConnection[Any, Any, Any, AppState], _: BaseRouteHandler) -> None:
     """Let in viewers and operators."""
     if connection.state.caller.role is Role.privacy:
         raise Forbidden("a token of role privacy reads who read what, not the data; ask with one of role viewer")
+
+
+async def is_operator(connection: ASGIConnection[Any, Any, Any, AppState], _: BaseRouteHandler) -> None:
+    """Let in operators."""
+    if connection.state.caller.role is not Role.operator:
+        raise Forbidden("this needs a token of role operator")
 
 
 async def reads_audit(connection: ASGIConnection[Any, Any, Any, AppState], _: BaseRouteHandler) -> None:
