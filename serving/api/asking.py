@@ -13,8 +13,9 @@ from litestar.params import Parameter
 
 from contracts.record import DEVICE_ID_PATTERN
 from serving.access.caller import Caller, Role
+from serving.live.table import LiveTable
 from serving.parts import Parts
-from serving.problems import Forbidden, NotAuthenticated, NotFound
+from serving.problems import Forbidden, NotAuthenticated, NotFound, StoreAway
 
 MOST_ITEMS = 1_000
 """The largest page of a list."""
@@ -100,6 +101,13 @@ async def own_device(parts: Parts, caller: Caller, device_id: str) -> str | None
     if caller.sees_all and device_id in parts.feed.table:
         return None
     raise NotFound("no such device among those of the token's fleets")
+
+
+def live_table(parts: Parts) -> LiveTable:
+    """The live table, once it was loaded. Raises StoreAway."""
+    if not parts.feed.loads:
+        raise StoreAway("live state is being loaded from Redis; ask again", retry_after_s=2)
+    return parts.feed.table
 
 
 def encoded(

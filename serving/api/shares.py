@@ -11,7 +11,7 @@ import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.params import Parameter
 
-from serving.api.asking import After, Limit, bearer_of, caller_of, encoded, is_operator, page_of
+from serving.api.asking import After, Limit, bearer_of, caller_of, encoded, is_operator, live_table, page_of
 from serving.api.models import NewShare, Share, SharedPage, ShareMade, SharePage
 from serving.live.item import LiveItem
 from serving.parts import Parts
@@ -55,9 +55,9 @@ async def revoke_share(request: Request[Any, Any, Any], parts: Parts, share_id: 
 async def show_shared(request: Request[Any, Any, Any], parts: Parts) -> Response[SharedPage]:
     """Where the devices of a guest link are now. The link's secret is the bearer token."""
     share = await parts.shares.believed(bearer_of(request))
-    shown = []
+    table, shown = live_table(parts), []
     for device in share.devices:
-        item = parts.feed.table.item(device)
+        item = table.item(device)
         if item and parts.directory.fleet_of.get(device) in share.fleets:
             shown.append(msgspec.structs.replace(_decode(item), fleet_id=None, faults=0))
     page = SharedPage(name=share.name, ends=share.valid_to, items=shown)

@@ -24,6 +24,7 @@ from serving.api.asking import (
     Limit,
     caller_of,
     is_operator,
+    live_table,
     own_device,
     page_of,
 )
@@ -92,7 +93,7 @@ async def list_inside(request: Request[Any, Any, Any], parts: Parts, zone_id: Zo
     zone = msgspec.convert(await parts.zones.one(caller, zone_id), Zone)
     if zone.valid_from > datetime.now(UTC) or (zone.valid_to is not None and zone.valid_to <= datetime.now(UTC)):
         return VisitPage(items=[])
-    ring, table = Ring(zone.ring), parts.feed.table
+    ring, table = Ring(zone.ring), live_table(parts)
     rows = table.view([zone.fleet_id]).rows
     near = rows[ring.is_close(table.lat[rows], table.lon[rows], MARGIN_M)]
     if len(near) > MOST_ITEMS:

@@ -59,7 +59,7 @@ class Records:
             [
                 (int(score), place.lat, place.lon)
                 for member, score in points
-                if (place := _point(member)).lat is not None
+                if (place := _point(member)).lat is not None and place.lon is not None
             ]
             for points in answers
         ]

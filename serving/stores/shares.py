@@ -18,7 +18,7 @@ KEPT_S = 5.0
 """A link that was revoked ends within so long, as a token does."""
 _MOST_KEPT = 10_000
 _SECRET_BYTES = 32
-_UNKNOWN = "guests"
+_UNKNOWN = "guests that nobody knows"
 _COLUMNS = "share_id, name, devices, valid_from, valid_to, created_by, created_at, revoked_at"
 _OWN = "(%(all)s or fleets <@ %(fleets)s::text[])"
 _FLEETS = """

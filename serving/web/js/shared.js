@@ -43,7 +43,7 @@ class SharedPage {
       if (item.lat != null) this.map.put(feature(item, now));
     }
     this.map.flush();
-    if (!this.map.touched) this.map.fit(items.filter((item) => item.lat != null).map((item) => [item.lon, item.lat]), 90, 12);
+    if (!this.map.touched) this.map.fit(items.filter((item) => item.lat != null).map((item) => [item.lon, item.lat]), 90, 9);
     this.box.replaceChildren(
       element("h1", { textContent: name }), element("p", { className: "quiet", textContent: text("sharedUntil", { time: new Date(ends).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) }) }),
       element("ul", {}, ...items.map((item) => this.row(item, now))),
