@@ -20,7 +20,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 PROBES = 30
 _FRAMES_S = 15.0
 _WITHIN_MS = 300_000
-_FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 _COUNT_FRAMES = """seconds => new Promise(done => {
     let frames = 0; const end = performance.now() + seconds * 1000;
     const frame = now => { frames += 1; now < end ? requestAnimationFrame(frame) : done(frames / seconds); };
@@ -37,7 +37,7 @@ def screen(service: Any, state: Path, moved: Callable[[int], list[dict[str, Any]
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=list(_FLAGS))
+        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.set_default_timeout(_WITHIN_MS)
         page.goto(f"{service.origin}/map/#token={service.token('bench')}")

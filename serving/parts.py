@@ -22,7 +22,9 @@ from serving.stores.audit import Audit
 from serving.stores.directory import Directory
 from serving.stores.postgres import Postgres
 from serving.stores.records import Records, client_of
+from serving.stores.shares import Shares
 from serving.stores.trails import Trails
+from serving.stores.zones import Zones
 
 CHORES_EVERY_S = 1.0
 DENIED_EVERY_S = 5.0
@@ -52,6 +54,8 @@ class Parts:
         self.postgres = Postgres(settings.postgres_dsn.get_secret_value(), own.store_timeout_s)
         self.privacy = Postgres(settings.privacy_dsn.get_secret_value(), own.store_timeout_s)
         self.audit = Audit(self.privacy, settings.release_key.get_secret_value().encode())
+        self.zones = Zones(self.postgres)
+        self.shares = Shares(self.postgres, self.rates)
         self.directory = Directory(settings.postgres_dsn.get_secret_value())
         self.feed = Feed(self.redis, settings.region)
         self.trails = Trails(settings)

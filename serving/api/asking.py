@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar, cast
+from urllib.parse import quote
 
 import msgspec
-from litestar import Response
+from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State as AppState
 from litestar.handlers import BaseRouteHandler
@@ -12,11 +13,13 @@ from litestar.params import Parameter
 
 from contracts.record import DEVICE_ID_PATTERN
 from serving.access.caller import Caller, Role
+from serving.live.table import LiveTable
 from serving.parts import Parts
-from serving.problems import Forbidden, NotAuthenticated, NotFound
+from serving.problems import Forbidden, NotAuthenticated, NotFound, StoreAway
 
 MOST_ITEMS = 1_000
 """The largest page of a list."""
+NEXT_HEADER = "Fleetlake-Next"
 _BEARER = "bearer "
 _OF_FLEETS = "select fleet_id from registry.device where device_id = %s and (%s or fleet_id = any(%s))"
 
@@ -39,18 +42,29 @@ _T = TypeVar("_T")
 async def authenticated(connection: ASGIConnection[Any, Any, Any, AppState], _: BaseRouteHandler) -> None:
     """Let in who has a token; the caller is kept with the request."""
     parts: Parts = connection.app.state.parts
+    caller = await parts.tokens.caller(bearer_of(connection))
+    parts.rates.take(caller.token_id)
+    connection.state.caller = caller
+
+
+def bearer_of(connection: ASGIConnection[Any, Any, Any, AppState]) -> str:
+    """The token of the header. Raises NotAuthenticated."""
     header = connection.headers.get("authorization", "")
     if not header.lower().startswith(_BEARER):
         raise NotAuthenticated("send the header Authorization: Bearer TOKEN")
-    caller = await parts.tokens.caller(header[len(_BEARER) :].strip())
-    parts.rates.take(caller.token_id)
-    connection.state.caller = caller
+    return header[len(_BEARER) :].strip()
 
 
 async def reads_data(connection: ASGIConnection[Any, Any, Any, AppState], _: BaseRouteHandler) -> None:
     """Let in viewers and operators."""
     if connection.state.caller.role is Role.privacy:
         raise Forbidden("a token of role privacy reads who read what, not the data; ask with one of role viewer")
+
+
+async def is_operator(connection: ASGIConnection[Any, Any, Any, AppState], _: BaseRouteHandler) -> None:
+    """Let in operators."""
+    if connection.state.caller.role is not Role.operator:
+        raise Forbidden("this needs a token of role operator")
 
 
 async def reads_audit(connection: ASGIConnection[Any, Any, Any, AppState], _: BaseRouteHandler) -> None:
@@ -89,11 +103,33 @@ async def own_device(parts: Parts, caller: Caller, device_id: str) -> str | None
     raise NotFound("no such device among those of the token's fleets")
 
 
+def live_table(parts: Parts) -> LiveTable:
+    """The live table, once it was loaded. Raises StoreAway."""
+    if not parts.feed.loads:
+        raise StoreAway("live state is being loaded from Redis; ask again", retry_after_s=2)
+    return parts.feed.table
+
+
 def encoded(
     body: bytes, _: type[_T], media: str = "application/json", headers: dict[str, str] | None = None
 ) -> Response[_T]:
     """An answer of that kind, for the document, which was encoded already."""
     return Response(cast(_T, body), media_type=media, headers=headers)
+
+
+def attached(name: str, form: str) -> dict[str, str]:
+    """The header that has a browser keep the answer as a file of that name."""
+    known = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "_" for letter in name)
+    return {"Content-Disposition": f'attachment; filename="{known}.{form}"'}
+
+
+def following_page(request: Request[Any, Any, Any], following: str | None) -> dict[str, str]:
+    """The headers that say where the next page is, for answers that have no room for it."""
+    if following is None:
+        return {}
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
+    query = "&".join(f"{quote(name)}={quote(str(value))}" for name, value in [*kept, ("after", following)])
+    return {NEXT_HEADER: following, "Link": f'<{request.url.path}?{query}>; rel="next"'}
 
 
 def page_of(rows: list[dict[str, Any]], limit: int, kind: type[_T], key: str) -> tuple[list[_T], str | None]:

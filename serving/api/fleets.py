@@ -1,16 +1,14 @@
 """Fleets of the token, and their business days from the marts."""
 
-from datetime import date
 from typing import Annotated, Any
 
-from litestar import Request, get
+from litestar import Request, Response, get
 from litestar.params import Parameter
 
 from serving.access.caller import Caller
 from serving.api.asking import After, Limit, caller_of, page_of
-from serving.api.models import Fleet, FleetDay, FleetDayPage, FleetPage
-from serving.api.times import day_of
-from serving.api.trips import FirstDay, LastDay
+from serving.api.days import BY_DAY, Days, columns_of, listed
+from serving.api.models import DeviceDay, DeviceDayPage, Fleet, FleetDay, FleetDayPage, FleetPage
 from serving.parts import Parts
 from serving.problems import NotFound
 
@@ -20,15 +18,19 @@ from registry.fleet f where (%(all)s or f.fleet_id = any(%(fleets)s)) and f.flee
 order by f.fleet_id limit %(limit)s
 """
 _ONE = "select fleet_id from registry.fleet where fleet_id = %(fleet)s and (%(all)s or fleet_id = any(%(fleets)s))"
-_DAYS = """
-select fleet_id, day, devices_available, devices_reporting, devices_active, utilisation_engine_s,
-    utilisation_available_s, moving_s, idle_s, distance_gps_km, fuel_l, trips, is_final
-from marts.fleet_day
+_DAYS = f"""
+select {columns_of(FleetDay)} from marts.fleet_day
 where fleet_id = %(fleet)s and (%(all)s or fleet_id = any(%(fleets)s))
     and day between %(first)s and %(last)s and day > %(after)s
 order by day limit %(limit)s
-"""
-_LONG_AGO = date(1970, 1, 1)
+"""  # noqa: S608 - a constant
+_DEVICE_DAYS = f"""
+select {columns_of(DeviceDay, "d.")}, d.day || '/' || d.device_id as place
+from marts.device_day d join registry.device r on r.device_id = d.device_id
+where r.fleet_id = %(fleet)s and (%(all)s or r.fleet_id = any(%(fleets)s))
+    and d.day between %(first)s and %(last)s and (d.day, d.device_id) > (%(after)s, %(device)s)
+order by d.day, d.device_id limit %(limit)s
+"""  # noqa: S608 - a constant
 FleetId = Annotated[str, Parameter(max_length=128, description="The fleet's id.")]
 
 
@@ -42,25 +44,36 @@ async def list_fleets(
     return FleetPage(items=items, next=following)
 
 
-@get("/fleets/{fleet_id:str}/days", tags=["fleets"])
+@get("/fleets/{fleet_id:str}/days", tags=["fleets"], dependencies=BY_DAY)
 async def list_fleet_days(
-    request: Request[Any, Any, Any],
-    parts: Parts,
-    fleet_id: FleetId,
-    first: FirstDay,
-    last: LastDay,
-    after: After = None,
-    limit: Limit = 100,
-) -> FleetDayPage:
+    request: Request[Any, Any, Any], parts: Parts, fleet_id: FleetId, days: Days
+) -> Response[FleetDayPage]:
     """Business days of a fleet: utilisation, distance, fuel."""
-    own = {**_narrowed(caller_of(request)), "fleet": fleet_id}
-    days = {"first": day_of(first, "from"), "last": day_of(last, "to")}
-    begin = _LONG_AGO if after is None else day_of(after, "after")
+    own = await _own_fleet(parts, caller_of(request), fleet_id)
+    after, _ = days.after_day()
+    rows = await parts.postgres.rows(_DAYS, {**own, **days.values(), "after": after})
+    return await listed(request, days, rows, FleetDayPage, "day", f"{fleet_id}-days")
+
+
+@get("/fleets/{fleet_id:str}/device-days", tags=["past"], dependencies=BY_DAY)
+async def list_fleet_device_days(
+    request: Request[Any, Any, Any], parts: Parts, fleet_id: FleetId, days: Days
+) -> Response[DeviceDayPage]:
+    """Business days of each device that the fleet has now, by day and device. Each device's reading is recorded."""
+    caller = caller_of(request)
+    own = await _own_fleet(parts, caller, fleet_id)
+    after, device = days.after_day()
+    rows = await parts.postgres.rows(_DEVICE_DAYS, {**own, **days.values(), "after": after, "device": device})
+    await parts.audit.note_all(caller, sorted({str(row["device_id"]) for row in rows}), "days")
+    return await listed(request, days, rows, DeviceDayPage, "place", f"{fleet_id}-device-days")
+
+
+async def _own_fleet(parts: Parts, caller: Caller, fleet_id: str) -> dict[str, Any]:
+    """What questions need to be narrowed to the fleet. Raises NotFound."""
+    own = {**_narrowed(caller), "fleet": fleet_id}
     if not await parts.postgres.rows(_ONE, own):
         raise NotFound("no such fleet among the token's")
-    rows = await parts.postgres.rows(_DAYS, {**own, **days, "after": begin, "limit": limit + 1})
-    items, following = page_of(rows, limit, FleetDay, "day")
-    return FleetDayPage(items=items, next=following)
+    return own
 
 
 def _narrowed(caller: Caller) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from litestar import Request, Response, get
 from litestar.di import Provide
 from litestar.params import Parameter
 
-from serving.api.asking import MOST_ITEMS, After, FleetFilter, Limit, caller_of, encoded, fleets_of
+from serving.api.asking import MOST_ITEMS, After, FleetFilter, Limit, caller_of, encoded, fleets_of, live_table
 from serving.api.models import CellPage, LivePage, NewestPage
 from serving.http.events import EventStream
 from serving.live.cells import MOST_ZOOM, Cell, cells
@@ -17,7 +17,7 @@ from serving.live.item import State
 from serving.live.push import Watch
 from serving.live.table import Box, LiveTable, Rows
 from serving.parts import Parts
-from serving.problems import BadRequest, StoreAway
+from serving.problems import BadRequest
 
 MOST_RADIUS_M = 500_000.0
 _PLACE = 2
@@ -62,7 +62,7 @@ async def chosen(
     """What the parameters of a request choose, among the token's fleets."""
     if near is not None and (bbox is not None or after is not None):
         raise BadRequest("near goes with neither bbox nor after: it answers with the nearest")
-    table = _current(parts)
+    table = live_table(parts)
     rows = table.view(fleets_of(caller_of(request), fleet)).rows
     if status is not None:
         rows = table.in_state(rows, status)
@@ -105,7 +105,7 @@ async def count_cells(
     limit: Limit = MOST_ITEMS,
 ) -> CellPage:
     """Devices counted by cell of a grid: 400,000 devices are 400,000, on one page."""
-    table = _current(parts)
+    table = live_table(parts)
     rows = table.view(fleets_of(caller_of(request), fleet)).rows
     found: list[Cell] = cells(table, rows, zoom, _box(bbox))
     placed = int(np.count_nonzero(~np.isnan(table.lat[rows])))
@@ -135,13 +135,6 @@ async def stream_live(
     caller = caller_of(request)
     watch = Watch(fleets=tuple(fleets_of(caller, fleet)), box=_box(bbox), since=_since(parts, last_event_id))
     return EventStream(parts.pusher.events(caller, watch), parts.streams.hold(caller.token_id), parts.pusher.patience_s)
-
-
-def _current(parts: Parts) -> LiveTable:
-    """The table, once it was loaded."""
-    if not parts.feed.loads:
-        raise StoreAway("live state is being loaded from Redis; ask again", retry_after_s=2)
-    return parts.feed.table
 
 
 def _behind(table: LiveTable, rows: Rows, after: str) -> Rows:

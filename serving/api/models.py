@@ -1,12 +1,17 @@
 """What the API answers. Names carry units; times are UTC in RFC 3339, days are business days of the region."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 
+from contracts.record import DEVICE_ID_PATTERN
 from serving.live.cells import Cell
 from serving.live.item import LiveItem, State
+
+_Longitude = Annotated[float, msgspec.Meta(ge=-180, le=180)]
+_Latitude = Annotated[float, msgspec.Meta(ge=-90, le=90)]
 
 
 class Device(msgspec.Struct, kw_only=True):
@@ -186,6 +191,139 @@ class FleetDayPage(msgspec.Struct, kw_only=True):
 
     items: list[FleetDay]
     next: str | None
+
+
+class FaultSeen(msgspec.Struct, kw_only=True):
+    """A fault code that a device reported in a business day."""
+
+    code: str
+    first_ts: datetime
+    last_ts: datetime
+    records: int
+
+
+class FeedItem(msgspec.Struct, kw_only=True):
+    """A device's business day. Its name is `device_id` and `day`: a later item replaces it whole."""
+
+    device_id: str
+    day: date
+    fleet_id: str
+    figures: DeviceDay
+    trips: list[Trip]
+    faults: list[FaultSeen]
+
+
+class FeedPage(msgspec.Struct, kw_only=True):
+    """Device days in the order in which they were built or corrected."""
+
+    items: list[FeedItem]
+    next: str
+    """Hand it back as `after`, also when nothing more was there: what is corrected later comes behind it."""
+    more: bool
+    """Whether more is there now."""
+
+
+class Zone(msgspec.Struct, kw_only=True):
+    """A polygon of a fleet, with the time for which it holds."""
+
+    zone_id: UUID
+    fleet_id: str
+    name: str
+    ring: list[tuple[float, float]]
+    """Longitude and latitude of each vertex, degrees; the first is not repeated."""
+    valid_from: datetime
+    valid_to: datetime | None
+    created_by: str
+
+
+class ZonePage(msgspec.Struct, kw_only=True):
+    """Zones by id."""
+
+    items: list[Zone]
+    next: str | None
+
+
+class NewZone(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A zone to be. It cannot be changed later: it ends, and another begins."""
+
+    fleet_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128, examples=["eu-fleet-01"])]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, examples=["Depot North"])]
+    ring: Annotated[list[tuple[_Longitude, _Latitude]], msgspec.Meta(min_length=3, max_length=200)]
+    """Longitude and latitude of each vertex, degrees; the first is not repeated."""
+    valid_from: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    """Now where it is left out; it may lie in the past."""
+
+
+class Visit(msgspec.Struct, kw_only=True):
+    """A device's stay in a zone."""
+
+    zone_id: UUID
+    name: str
+    device_id: str
+    enter_ts: datetime
+    """The first record inside."""
+    leave_ts: datetime | None
+    """The first record outside, or the zone's end; null where none is known."""
+    dwell_s: float
+    began_before: bool
+    """It was inside at the first record that was looked at."""
+
+
+class VisitPage(msgspec.Struct, kw_only=True):
+    """Stays by their beginning."""
+
+    items: list[Visit]
+
+
+class Share(msgspec.Struct, kw_only=True):
+    """A guest link."""
+
+    share_id: UUID
+    name: str
+    devices: list[str]
+    valid_from: datetime
+    valid_to: datetime
+    created_by: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class SharePage(msgspec.Struct, kw_only=True):
+    """Guest links by id."""
+
+    items: list[Share]
+    next: str | None
+
+
+class NewShare(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A guest link to be."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, examples=["Delivery 4711"])]
+    """The guest sees it."""
+    devices: Annotated[
+        list[Annotated[str, msgspec.Meta(pattern=DEVICE_ID_PATTERN)]], msgspec.Meta(min_length=1, max_length=50)
+    ]
+    valid_to: Annotated[datetime, msgspec.Meta(tz=True)]
+    valid_from: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    """Now where it is left out."""
+
+
+class ShareMade(msgspec.Struct, kw_only=True):
+    """A guest link that was made."""
+
+    share: Share
+    secret: str
+    """The guest's bearer token. It cannot be read again."""
+    page: str
+    """The page that shows it, on this service."""
+
+
+class SharedPage(msgspec.Struct, kw_only=True):
+    """What a guest sees."""
+
+    name: str
+    ends: datetime
+    items: list[LiveItem]
 
 
 class Reading(msgspec.Struct, kw_only=True):

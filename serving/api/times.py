@@ -27,3 +27,16 @@ def day_of(text: str, name: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise BadRequest(f"{name}: this is no day; write it as 2026-11-01") from None
+
+
+def moment_of(text: str | None, name: str) -> datetime | None:
+    """A moment with an offset. Raises BadRequest."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise BadRequest(f"{name}: write a time with an offset, such as 2026-11-01T09:00:00Z")
+    return moment

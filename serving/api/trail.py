@@ -4,14 +4,23 @@ import dataclasses
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote
 
 import msgspec
 from litestar import Request, Response, get
 from litestar.params import Parameter
 
 from contracts.record import CONTRACT
-from serving.api.asking import After, DeviceId, First, Last, caller_of, encoded, own_device
+from serving.api.asking import (
+    After,
+    DeviceId,
+    First,
+    Last,
+    attached,
+    caller_of,
+    encoded,
+    following_page,
+    own_device,
+)
 from serving.api.models import TrailPage
 from serving.api.times import span
 from serving.parts import Parts
@@ -21,7 +30,6 @@ if TYPE_CHECKING:
     from lake.trail import Trail
 
 DEFAULT_RECORDS = 10_000
-NEXT_HEADER = "Fleetlake-Next"
 _FIELDS = tuple(column.name for column in CONTRACT)
 
 
@@ -138,12 +146,7 @@ def _json(found: "Trail", names: list[str] | None) -> bytes:
 def _headers(request: Request[Any, Any, Any], device_id: str, form: Form, found: "Trail") -> dict[str, str]:
     headers = {"Fleetlake-Records": str(found.records.num_rows)}
     if form is not Form.json:
-        name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in device_id)
-        headers["Content-Disposition"] = f'attachment; filename="{name}.{form.value}"'
+        headers |= attached(device_id, form)
     if found.missing:
         headers["Fleetlake-Missing"] = ", ".join(found.missing)
-    if found.next is not None:
-        kept = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
-        query = "&".join(f"{quote(name)}={quote(str(value))}" for name, value in [*kept, ("after", found.next)])
-        headers |= {NEXT_HEADER: found.next, "Link": f'<{request.url.path}?{query}>; rel="next"'}
-    return headers
+    return headers | following_page(request, found.next)

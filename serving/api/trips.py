@@ -1,21 +1,19 @@
 """Trips and days of a device, from the marts."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
-from litestar import Request, get
+from litestar import Request, Response, get
 from litestar.params import Parameter
 
-from serving.api.asking import After, DeviceId, Limit, caller_of, own_device, page_of
+from serving.api.asking import DeviceId, caller_of, own_device, page_of
+from serving.api.days import BY_DAY, Days, columns_of, listed
 from serving.api.models import DeviceDay, DeviceDayPage, Trip, TripDetail, TripPage
-from serving.api.times import day_of
 from serving.parts import Parts
 from serving.problems import NotFound
 
-_TRIP = """trip_id, device_id, day, start_ts, end_ts, start_lat_deg, start_lon_deg, end_lat_deg, end_lon_deg,
-    distance_km, moving_s, idle_s, max_speed_kmh, fuel_l, records, is_final"""
 _TRIPS = f"""
-select {_TRIP} from marts.trip
+select {columns_of(Trip)} from marts.trip
 where device_id = %(device)s and day between %(first)s and %(last)s
     and (start_ts, trip_id) > (
         coalesce((select start_ts from marts.trip where trip_id = %(after)s and device_id = %(device)s), '-infinity'),
@@ -24,42 +22,30 @@ where device_id = %(device)s and day between %(first)s and %(last)s
 order by start_ts, trip_id limit %(limit)s
 """  # noqa: S608 - a constant
 _ONE = f"""
-select {_TRIP} from marts.trip
+select {columns_of(Trip)} from marts.trip
 where device_id = %(device)s and trip_id = %(trip)s
     and (%(all)s or device_id in (select device_id from registry.device where fleet_id = any(%(fleets)s)))
 """  # noqa: S608 - a constant
-_DAYS = """
-select device_id, day, records, flagged_records, late_records, first_ts, last_ts, engine_s, moving_s, idle_s, off_s,
-    unknown_s, distance_gps_km, distance_odometer_km, max_speed_kmh, fuel_l, trips, is_final
-from marts.device_day where device_id = %(device)s and day between %(first)s and %(last)s and day > %(after)s
+_DAYS = f"""
+select {columns_of(DeviceDay)} from marts.device_day
+where device_id = %(device)s and day between %(first)s and %(last)s and day > %(after)s
 order by day limit %(limit)s
-"""
+"""  # noqa: S608 - a constant
 _MOMENT = timedelta(milliseconds=1)
-_LONG_AGO = date(1970, 1, 1)
 
-FirstDay = Annotated[str, Parameter(query="from", max_length=10, description="Business day, such as 2026-11-01.")]
-LastDay = Annotated[str, Parameter(query="to", max_length=10, description="Business day, which is included.")]
 TripId = Annotated[str, Parameter(max_length=200, description="The trip's id.")]
 
 
-@get("/devices/{device_id:str}/trips", tags=["past"])
+@get("/devices/{device_id:str}/trips", tags=["past"], dependencies=BY_DAY)
 async def list_trips(
-    request: Request[Any, Any, Any],
-    parts: Parts,
-    device_id: DeviceId,
-    first: FirstDay,
-    last: LastDay,
-    after: After = None,
-    limit: Limit = 100,
-) -> TripPage:
+    request: Request[Any, Any, Any], parts: Parts, device_id: DeviceId, days: Days
+) -> Response[TripPage]:
     """Trips of a device that start on these business days."""
     caller = caller_of(request)
-    days = {"first": day_of(first, "from"), "last": day_of(last, "to")}
     await own_device(parts, caller, device_id)
     await parts.audit.note(caller, device_id, "trips")
-    rows = await parts.postgres.rows(_TRIPS, {"device": device_id, "after": after, "limit": limit + 1, **days})
-    items, following = page_of(rows, limit, Trip, "trip_id")
-    return TripPage(items=items, next=following)
+    rows = await parts.postgres.rows(_TRIPS, {**days.values(), "device": device_id, "after": days.after})
+    return await listed(request, days, rows, TripPage, "trip_id", f"{device_id}-trips")
 
 
 @get("/trips/{trip_id:str}", tags=["past"])
@@ -87,25 +73,17 @@ async def get_trip(request: Request[Any, Any, Any], parts: Parts, trip_id: TripI
     return TripDetail(trip=trip, path=await parts.trails.apart(path))
 
 
-@get("/devices/{device_id:str}/days", tags=["past"])
+@get("/devices/{device_id:str}/days", tags=["past"], dependencies=BY_DAY)
 async def list_days(
-    request: Request[Any, Any, Any],
-    parts: Parts,
-    device_id: DeviceId,
-    first: FirstDay,
-    last: LastDay,
-    after: After = None,
-    limit: Limit = 100,
-) -> DeviceDayPage:
+    request: Request[Any, Any, Any], parts: Parts, device_id: DeviceId, days: Days
+) -> Response[DeviceDayPage]:
     """Business days of a device: use, distance, fuel."""
     caller = caller_of(request)
-    days = {"first": day_of(first, "from"), "last": day_of(last, "to")}
-    begin = _LONG_AGO if after is None else day_of(after, "after")
+    after, _ = days.after_day()
     await own_device(parts, caller, device_id)
     await parts.audit.note(caller, device_id, "days")
-    rows = await parts.postgres.rows(_DAYS, {"device": device_id, "after": begin, "limit": limit + 1, **days})
-    items, following = page_of(rows, limit, DeviceDay, "day")
-    return DeviceDayPage(items=items, next=following)
+    rows = await parts.postgres.rows(_DAYS, {**days.values(), "device": device_id, "after": after})
+    return await listed(request, days, rows, DeviceDayPage, "day", f"{device_id}-days")
 
 
 def _device_in(trip_id: str) -> str:

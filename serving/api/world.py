@@ -1,6 +1,5 @@
 """World figures: what the regions released. Aggregates that name nobody, the same for every token of `world`."""
 
-from datetime import date
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
@@ -8,49 +7,35 @@ from litestar.datastructures import State
 from litestar.params import Parameter
 
 from contracts.derived import DEVICE_TYPES
-from serving.api.asking import After, Limit, page_of
+from serving.api.days import BY_DAY, Days, columns_of, listed
 from serving.api.models import WorldDay, WorldDayPage
-from serving.api.times import day_of
-from serving.api.trips import FirstDay, LastDay
 from serving.problems import BadRequest
 from serving.world_parts import WorldParts
 
 TOTAL = "all"
-_DAYS = """
-select region, day, device_type, cohort, devices, records, engine_h, moving_h, distance_km,
-    day || '/' || region as place
+_DAYS = f"""
+select {columns_of(WorldDay)}, day || '/' || region as place
 from marts.utilisation_day
 where device_type = %(type)s and day between %(first)s and %(last)s and (day, region) > (%(after)s, %(region)s)
 order by day, region limit %(limit)s
-"""
-_LONG_AGO = date(1970, 1, 1)
+"""  # noqa: S608 - a constant
 _UNAVAILABLE = 503
 
 
-@get("/world/days", tags=["world"])
+@get("/world/days", tags=["world"], dependencies=BY_DAY)
 async def list_world_days(
     request: Request[Any, Any, Any],
     world: WorldParts,
-    first: FirstDay,
-    last: LastDay,
+    days: Days,
     device_type: Annotated[str, Parameter(max_length=20, description="A type of device, or `all`.")] = TOTAL,
-    after: After = None,
-    limit: Limit = 100,
-) -> WorldDayPage:
+) -> Response[WorldDayPage]:
     """Business days of each region as it released them: devices, hours and distance of cohorts of k or more."""
     if device_type not in (TOTAL, *DEVICE_TYPES):
         raise BadRequest(f"device_type: there are {', '.join((TOTAL, *DEVICE_TYPES))}")
-    day, _, region = (after or "").partition("/")
-    values = {
-        "type": device_type,
-        "first": day_of(first, "from"),
-        "last": day_of(last, "to"),
-        "after": day_of(day, "after") if after else _LONG_AGO,
-        "region": region,
-        "limit": limit + 1,
-    }
-    items, following = page_of(await world.postgres.rows(_DAYS, values), limit, WorldDay, "place")
-    return WorldDayPage(items=items, next=following)
+    after, region = days.after_day()
+    values = {**days.values(), "type": device_type, "after": after, "region": region}
+    rows = await world.postgres.rows(_DAYS, values)
+    return await listed(request, days, rows, WorldDayPage, "place", f"world-{device_type}-days")
 
 
 @get("/readyz", include_in_schema=False)

@@ -21,7 +21,7 @@ from contracts.logs import log_to_stderr
 from contracts.regions import WORLD
 from contracts.serving_settings import ServingSettings
 from contracts.settings import RegionSettings, WorldSettings
-from serving.api import devices, fleets, live, operations, readings, site, trail, trips, world
+from serving.api import devices, feed, fleets, live, operations, readings, shares, site, trail, trips, world, zones
 from serving.api.asking import authenticated, reads_audit, reads_data
 from serving.http.answers import of_any, of_http, of_problem, of_validation
 from serving.http.envelope import Envelope
@@ -44,6 +44,17 @@ _DATA = (
     trips.list_days,
     fleets.list_fleets,
     fleets.list_fleet_days,
+    fleets.list_fleet_device_days,
+    feed.read_feed,
+    zones.list_zones,
+    zones.get_zone,
+    zones.put_zone,
+    zones.end_zone,
+    zones.list_inside,
+    zones.list_visits,
+    shares.list_shares,
+    shares.put_share,
+    shares.revoke_share,
 )
 _EXPOSED = ("ETag", "Fleetlake-Next", "Fleetlake-Records", "Fleetlake-Missing", "Link", "Retry-After")
 _log = structlog.get_logger()
@@ -86,8 +97,8 @@ def _app(
         },
         cors_config=CORSConfig(
             allow_origins=list(own.allowed_origins),
-            allow_methods=["GET"],
-            allow_headers=["Authorization", "Last-Event-ID", "If-None-Match"],
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "If-None-Match"],
             expose_headers=list(_EXPOSED),
         ),
         openapi_config=_openapi(region),
@@ -100,7 +111,8 @@ def _app(
 def _api() -> Router:
     data = Router("/", route_handlers=list(_DATA), guards=[reads_data])
     audit = Router("/", route_handlers=[readings.list_readings], guards=[reads_audit])
-    return Router("/v1", route_handlers=[data, audit], guards=[authenticated], security=[{"token": []}])
+    own = Router("/", route_handlers=[data, audit], guards=[authenticated])
+    return Router("/v1", route_handlers=[own, shares.show_shared], security=[{"token": []}])
 
 
 def _site() -> tuple[Any, ...]:

@@ -5,16 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg import AsyncConnection
-from psycopg.errors import DataError, UndefinedTable
+from psycopg.errors import DataError, UndefinedFunction, UndefinedTable
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from contracts.outages import POSTGRES
-from serving.problems import BadRequest
+from serving.problems import BadRequest, StoreAway
 from serving.stores.away import naming_the_store
 
 _MOST_CONNECTIONS = 8
 _CONNECT_S = 5
+_MARTS = '"marts.'
 Row = dict[str, Any]
 Values = Sequence[Any] | Mapping[str, Any]
 
@@ -57,12 +58,17 @@ class Postgres:
         """
         try:
             return await self._asked(question, values)
-        except UndefinedTable:
-            return []
+        except UndefinedTable as error:
+            if _MARTS in str(error):
+                return []
+            raise _behind() from error
 
     async def do(self, statement: str, values: Values = ()) -> None:
         """Run a statement. Raises StoreAway."""
-        await self._asked(statement, values)
+        try:
+            await self._asked(statement, values)
+        except (UndefinedTable, UndefinedFunction) as error:
+            raise _behind() from error
 
     async def _asked(self, question: str, values: Values) -> list[Row]:
         with naming_the_store(POSTGRES):
@@ -72,3 +78,10 @@ class Postgres:
                 except DataError as error:
                     raise BadRequest("a parameter has a character or a number that no stored value can have") from error
                 return [] if cursor.description is None else await cursor.fetchall()
+
+
+def _behind() -> StoreAway:
+    """The service is newer than the database's schemas."""
+    return StoreAway(
+        "Postgres lacks tables of this version; apply contracts.ddl, as `fleetlake up` does", retry_after_s=60
+    )

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from contracts.names import redis_latest
+from contracts.names import redis_latest, redis_trail
 from contracts.outages import REDIS
 from serving.stores.away import naming_the_store
 
@@ -46,6 +46,31 @@ class Records:
                 names = [redis_latest(self._region, one) for one in ids]
                 found = cast("list[bytes | None]", await self._redis.mget(names))
         return [None if document is None else plain(document) for document in found]
+
+    async def trails(self, ids: Sequence[str]) -> list[list[tuple[int, float, float]]]:
+        """The newest points of each device by time: epoch milliseconds, latitude, longitude. Raises StoreAway."""
+        with naming_the_store(REDIS):
+            async with asyncio.timeout(self._timeout_s):
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    for one in ids:
+                        pipe.zrange(redis_trail(self._region, one), 0, -1, withscores=True)
+                    answers = await pipe.execute()
+        return [
+            [
+                (int(score), place.lat, place.lon)
+                for member, score in points
+                if (place := _point(member)).lat is not None and place.lon is not None
+            ]
+            for points in answers
+        ]
+
+
+class _Point(msgspec.Struct):
+    lat: float | None = None
+    lon: float | None = None
+
+
+_point = msgspec.json.Decoder(_Point).decode
 
 
 def plain(document: bytes) -> bytes:

@@ -53,6 +53,18 @@ def opened(chromium: object, served: Served, token: str, *, width: int = 1440, m
     return seen
 
 
+def page_at(chromium: object, served: Served, file: str, words: str, *, width: int = 1440) -> Seen:
+    """A page beside the map, with a token of one fleet."""
+    context = chromium.new_context(viewport={"width": width, "height": 900}, accept_downloads=True)
+    seen = Seen(context.new_page())
+    seen.page.set_default_timeout(WITHIN_MS)
+    seen.page.on("console", lambda one: seen.errors.append(one.text) if one.type == "error" else None)
+    seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    seen.page.on("request", lambda request: seen.urls.append(request.url))
+    seen.page.goto(f"{served.eu.origin}/map/{file}#token={served.eu.token(ACME)}&{words}")
+    return seen
+
+
 def until(page: object, expression: str) -> None:
     """Wait until an expression of the page holds. Playwright's own wait evaluates text, which the page forbids."""
     for _ in range(WITHIN_MS // 100):
@@ -143,3 +155,40 @@ def test_without_a_token_the_page_asks_for_one(chromium: object, served: Served)
     page.wait_for_selector("#list .device")
     assert page.locator("#list .device").count() == 6
     assert not page.locator("#sign-in").is_visible()
+
+
+def test_a_devices_trips_are_a_table_a_line_and_a_plot(chromium: object, served: Served) -> None:
+    device, day = devices_of(ACME)[0], f"{DAY:%Y-%m-%d}"
+    seen = page_at(chromium, served, "trips.html", f"device=eu/{device}&from={day}&to={day}")
+    page = seen.page
+    page.wait_for_selector("tbody tr[aria-selected=true]")
+    assert page.locator("tbody tr").count() == 1
+    assert "60 km" in page.locator("tbody tr").inner_text()
+    until(page, "document.querySelector('.plot p').textContent.includes('km/h')")
+    before = page.locator(".plot p").inner_text()
+    page.locator(".plot canvas").hover(position={"x": 400, "y": 60})
+    until(page, f"document.querySelector('.plot p').textContent !== {before!r}")
+    with page.expect_download() as kept:
+        page.click("button:text('XLSX')")
+    assert kept.value.suggested_filename == f"{device}-trips.xlsx"
+    assert "token" not in page.url
+    assert f"from={day}" in page.url
+    assert seen.errors == []
+    assert asked(seen) == {urlsplit(served.eu.origin).netloc}
+
+
+def test_a_fleets_day_is_sorted_and_leads_to_a_devices_trips(chromium: object, served: Served) -> None:
+    day = f"{DAY:%Y-%m-%d}"
+    seen = page_at(chromium, served, "fleet.html", f"fleet=eu/{ACME}&day={day}", width=390)
+    page = seen.page
+    page.wait_for_selector("tbody tr")
+    first = [row.inner_text() for row in page.locator("tbody tr td:first-child").all()]
+    assert sorted(first) == devices_of(ACME)
+    page.click("th button >> nth=0")
+    until(page, f"document.querySelector('tbody b').textContent === {devices_of(ACME)[0]!r}")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.click("tbody tr >> nth=0")
+    page.wait_for_selector(".plot canvas")
+    assert devices_of(ACME)[0] in page.locator("h1").inner_text()
+    assert seen.errors == []
+    assert asked(seen) == {urlsplit(served.eu.origin).netloc}

@@ -43,10 +43,7 @@ def test_every_problem_is_documented_with_its_status() -> None:
 def test_every_path_is_documented() -> None:
     page = (DOCS / "reference" / "api.md").read_text()
     app = build(RegionSettings.load(ENVIRON))._app
-    paths = [
-        path.replace("{device_id}", "ID").replace("{fleet_id}", "ID").replace("{trip_id}", "ID")
-        for path in app.openapi_schema.paths
-    ]
+    paths = [re.sub(r"\{\w+_id\}", "ID", path) for path in app.openapi_schema.paths]
     assert len(paths) > 10
     assert [path for path in paths if path not in page and f"`/{path.rpartition('/')[2]}`" not in page] == []
 
@@ -56,3 +53,21 @@ def test_what_is_vendored_has_its_licence_beside_it() -> None:
     folders = [folder for folder in vendor.iterdir() if folder.is_dir()]
     assert {folder.name for folder in folders} == {"maplibre-gl", "world-atlas", "topojson-client"}
     assert all(any(file.name.startswith("LICENSE") for file in folder.iterdir()) for folder in folders)
+
+
+def test_each_of_owasps_ten_names_tests_that_there_are() -> None:
+    page = (DOCS / "reference" / "api.md").read_text().partition("## OWASP")[2].partition("\n## ")[0]
+    rows = [row for row in page.splitlines() if row.startswith("| API")]
+    assert [row.split()[1] for row in rows] == [f"API{number}" for number in range(1, 11)]
+    for row in rows:
+        named = re.findall(r"`(\w+\.py)::(test_\w+)`", row)
+        assert named, row
+        for file, test in named:
+            assert f"def {test}(" in (Path(__file__).parent / file).read_text(), (file, test)
+
+
+def test_the_service_fetches_nothing_but_the_key_set() -> None:
+    root = Path(__file__).parents[2] / "serving"
+    clients = re.compile(r"^\s*(?:import|from) (?:httpx|aiohttp|requests|http\.client|urllib\.request|urllib3)\b", re.M)
+    fetching = {str(file.relative_to(root)) for file in root.rglob("*.py") if clients.search(file.read_text())}
+    assert fetching == {"access/keys.py"}

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import redis
@@ -189,11 +190,14 @@ def test_a_bucket_fills_again() -> None:
 
 def test_without_a_token_nothing_is_answered(served: Served) -> None:
     with served.eu.client() as client:
-        paths = [path for path in client.get("/v1/openapi.json").json()["paths"] if path.startswith("/v1/")]
-        assert len(paths) > 10
-        for path in paths:
-            answer = client.get(path.replace("{device_id}", "eu-acme-car-00").replace("{", "").replace("}", ""))
-            assert answer.status_code == 401, path
+        document = client.get("/v1/openapi.json").json()["paths"]
+        asked = [(method, path) for path, methods in document.items() if path.startswith("/v1/") for method in methods]
+        assert len(asked) > 18
+        for method, path in asked:
+            named = path.replace("{device_id}", "eu-acme-car-00")
+            named = named.replace("{zone_id}", str(uuid4())).replace("{share_id}", str(uuid4()))
+            answer = client.request(method, named.replace("{", "").replace("}", ""))
+            assert answer.status_code == 401, (method, path)
             assert answer.headers["www-authenticate"].startswith("Bearer")
 
 

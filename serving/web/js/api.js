@@ -26,6 +26,18 @@ export class Api {
     return (await this.ask(path, query, init)).json();
   }
 
+  /** Every item of a list, page by page, `most` at most. */
+  async all(path, query, most = 5000) {
+    const items = [];
+    let after = null;
+    do {
+      const page = await this.json(path, { ...query, after, limit: 1000 });
+      items.push(...page.items);
+      after = page.next;
+    } while (after && items.length < most);
+    return items;
+  }
+
   /** Every device that matches, page by page, `most` at most; with the version that the stream goes on from. */
   async live(query, most, signal) {
     const items = [];

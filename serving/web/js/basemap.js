@@ -21,7 +21,8 @@ function unwrapped(shape) {
   return { ...shape, geometry: { type: "MultiPolygon", coordinates: polygons.map((rings) => rings.map(closed)) } };
 }
 
-function unrolled(line) {
+/** A line that does not jump at 180 degrees: it goes on beyond it. */
+export function unrolled(line) {
   let turns = 0;
   return line.map(([lon, lat], number) => {
     const step = number ? lon - line[number - 1][0] : 0;

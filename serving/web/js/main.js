@@ -6,30 +6,31 @@ import { Replay } from "./replay.js";
 import { claims, leave, linked, token } from "./session.js";
 import { Side } from "./side.js";
 import { feature, look } from "./status.js";
+import { dressed, theme, turned } from "./theme.js";
 import { text } from "./words.js";
 
 const FLUSH_MS = 1_000;
 const AGES_MS = 15_000;
-const THEME = "fleetlake.theme";
 
 class Page {
   constructor() {
     this.items = new Map();
     this.numbers = new Map();
     this.cells = new Map();
+    this.zones = new Map();
     this.regions = [];
     this.picked = null;
-    this.fitted = false;
+    this.fitted = new Set();
     this.changed = true;
   }
 
   async open() {
+    dressed();
     document.title = `Fleetlake – ${text("title")}`;
     const asked = linked();
     const [key, config] = await Promise.all([token(), fetch("config.json").then((answer) => answer.json())]);
-    document.documentElement.dataset.theme = this.theme();
-    this.side = new Side({ filtered: () => this.refilter(), picked: (number) => this.pick(number), themed: () => this.turnTheme(), left: leave });
-    this.map = new FleetMap({ picked: (number) => this.pick(number), moved: (view) => this.moved(view) }, this.theme());
+    this.side = new Side({ filtered: () => this.refilter(), picked: (number) => this.pick(number), themed: () => this.turnTheme(), left: leave, looked: (region) => this.look(region) });
+    this.map = new FleetMap({ picked: (number) => this.pick(number), moved: (view) => this.moved(view) }, theme());
     this.replay = new Replay({ at: (place, ms) => this.replayed(place, ms), ended: () => this.map.set("replay", null) });
     this.panel = new Panel({
       closed: () => this.unpick(), toast: (words) => this.toast(words), zoom: (item) => this.map.goTo([item.lon, item.lat]),
@@ -51,6 +52,7 @@ class Page {
       changed: (region, items, gone) => this.take(region, items, gone),
       cleared: (region) => this.clear(region),
       cells: (region, cells) => this.count(region, cells),
+      zones: (region, zones) => this.showZones(region, zones),
       status: () => this.showRegions(),
       refused: (region, error) => this.toast(text("refused", { why: error.message })),
     };
@@ -76,7 +78,10 @@ class Page {
     for (const id of gone) this.drop(this.numbers.get(`${region.name}/${id}`));
     region.total = Math.max(region.total, this.ofRegion(region));
     this.changed = true;
-    if (!this.fitted && items.length) this.fitSoon();
+    if (items.length && !this.fitted.has(region)) {
+      this.fitted.add(region);
+      this.fitSoon();
+    }
   }
 
   ofRegion(region) {
@@ -102,19 +107,34 @@ class Page {
     this.count(region, []);
   }
 
+  showZones(region, zones) {
+    this.zones.set(region.name, zones);
+    this.map.zones([...this.zones.values()].flat());
+  }
+
   count(region, cells) {
     this.cells.set(region.name, cells);
     this.map.cells([...this.cells.values()].flat());
     this.changed = true;
   }
 
+  /** Show all that is known, as region after region answers, until somebody moves the map or picks a device. */
   fitSoon() {
-    this.fitted = true;
-    setTimeout(() => {
-      if (this.openLinked()) return;
-      const places = [...this.items.values()].filter((item) => item.lat != null).map((item) => [item.lon, item.lat]);
-      this.map.fit(places, this.padding(), 11);
-    }, 900);
+    clearTimeout(this.fitting);
+    this.fitting = setTimeout(() => {
+      if (this.map.touched || this.picked != null || this.openLinked()) return;
+      this.fitTo([...this.items.values()]);
+    }, 500);
+  }
+
+  look(region) {
+    this.map.touched = true;
+    this.fitTo([...this.items.values()].filter((item) => item.region === region));
+  }
+
+  fitTo(items) {
+    const places = items.filter((item) => item.lat != null && !(item.lat === 0 && item.lon === 0)).map((item) => [item.lon, item.lat]);
+    this.map.fit(places, this.padding(), 11);
   }
 
   /** A link to a device, a day, a moment. */
@@ -221,14 +241,8 @@ class Page {
     }
   }
 
-  theme() {
-    return localStorage.getItem(THEME) ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-  }
-
   turnTheme() {
-    const theme = this.theme() === "dark" ? "light" : "dark";
-    localStorage.setItem(THEME, theme);
-    document.documentElement.dataset.theme = theme;
+    const theme = turned();
     const now = Date.now();
     this.map.dressed(theme, [...this.items.values()].filter((item) => item.lat != null && this.side.takes(item, now)).map((item) => feature(item, now)));
   }

@@ -1,12 +1,13 @@
 // The map: devices, clusters, counted cells, a day's trail and its replay.
 import * as maplibregl from "../vendor/maplibre-gl/maplibre-gl.mjs";
-import { graticule, ground, style } from "./basemap.js";
+import { graticule, ground, style, unrolled } from "./basemap.js";
 import { icons } from "./icons.js";
 import { COLOURS } from "./status.js";
 import { number, text } from "./words.js";
 
 maplibregl.setWorkerUrl(new URL("../vendor/maplibre-gl/maplibre-gl-worker.mjs", import.meta.url).href);
 
+const ZONE = "#00856f";
 const EMPTY = { type: "FeatureCollection", features: [] };
 const SPEEDS = ["interpolate", ["linear"], ["coalesce", ["get", "speed"], 0], 0, "#8a94a6", 3, "#3a0ca3", 40, "#b5179e", 80, "#f3722c", 120, "#f9c620"];
 
@@ -18,7 +19,8 @@ export class FleetMap {
     this.known = new Set();
     this.changes = new Map();
     this.gone = new Set();
-    this.kept = { cells: EMPTY, trail: EMPTY, replay: EMPTY, picked: EMPTY };
+    this.touched = false;
+    this.kept = { zones: EMPTY, cells: EMPTY, trail: EMPTY, replay: EMPTY, picked: EMPTY };
   }
 
   async open() {
@@ -32,11 +34,13 @@ export class FleetMap {
     this.map.addControl(new maplibregl.ScaleControl({ maxWidth: 110 }), "bottom-right");
     this.map.addControl(new maplibregl.AttributionControl({ compact: true, customAttribution: "Natural Earth" }), "bottom-right");
     await new Promise((resolve) => this.map.once("load", resolve));
+    document.querySelector(".maplibregl-ctrl-attrib")?.classList.remove("maplibregl-compact-show");
     this.dress();
     this.map.on("moveend", () => {
       this.rule();
       this.told.moved(this.view());
     });
+    this.map.on("movestart", (event) => (this.touched ||= Boolean(event.originalEvent)));
     this.map.on("click", (event) => this.click(event));
     for (const layer of ["devices", "clusters", "cells"]) {
       this.map.on("mouseenter", layer, () => (this.map.getCanvas().style.cursor = "pointer"));
@@ -79,14 +83,16 @@ export class FleetMap {
     const ink = dark ? "#dbe6f2" : "#1d2b3a";
     const source = (name, more = {}) => this.map.addSource(name, { type: "geojson", data: this.kept[name] ?? EMPTY, ...more });
     source("devices", { cluster: true, clusterRadius: 42, clusterMaxZoom: 8, clusterProperties: { moving: ["+", ["get", "moving"]] } });
+    source("zones");
     source("cells");
     source("trail");
     source("picked");
     source("replay");
     const add = (layer) => this.map.addLayer(layer);
     const single = ["!", ["has", "point_count"]];
+    // Where nothing moves a bubble is as grey as what is parked.
     const bubble = (count) => ({
-      "circle-color": dark ? "#1c6fb8" : "#0b66c3",
+      "circle-color": ["case", [">", ["get", "moving"], 0], dark ? "#1c6fb8" : "#0b66c3", dark ? "#56657a" : "#66758a"],
       "circle-opacity": 0.9,
       "circle-radius": ["interpolate", ["linear"], ["log10", count], 0, 11, 1, 15, 2, 20, 3, 27, 5, 40],
       "circle-stroke-width": 3,
@@ -94,6 +100,9 @@ export class FleetMap {
       "circle-stroke-opacity": 0.75,
     });
     const counted = (count) => ({ "text-field": ["to-string", count], "text-size": 12, "text-allow-overlap": true, "text-font": ["Bold"] });
+    add({ id: "zones", type: "fill", source: "zones", paint: { "fill-color": ZONE, "fill-opacity": dark ? 0.16 : 0.1 } });
+    add({ id: "zone-borders", type: "line", source: "zones", paint: { "line-color": ZONE, "line-width": 1.6, "line-dasharray": [3, 2] } });
+    add({ id: "zone-names", type: "symbol", source: "zones", minzoom: 8, layout: { "text-field": ["get", "name"], "text-size": 11.5 }, paint: { "text-color": ZONE, "text-halo-color": halo, "text-halo-width": 1.4 } });
     add({ id: "trail-rim", type: "line", source: "trail", filter: ["==", ["geometry-type"], "LineString"], layout: { "line-cap": "round", "line-join": "round" }, paint: { "line-color": halo, "line-width": 8, "line-opacity": 0.9 } });
     add({ id: "trail", type: "line", source: "trail", filter: ["==", ["geometry-type"], "LineString"], layout: { "line-cap": "round", "line-join": "round" }, paint: { "line-color": SPEEDS, "line-width": 4 } });
     add({ id: "cells", type: "circle", source: "cells", paint: bubble(["max", 1, ["get", "devices"]]) });
@@ -156,6 +165,13 @@ export class FleetMap {
   set(name, data) {
     this.kept[name] = data ?? EMPTY;
     this.map.getSource(name)?.setData(this.kept[name]);
+  }
+
+  zones(zones) {
+    this.set("zones", {
+      type: "FeatureCollection",
+      features: zones.map((zone) => ({ type: "Feature", geometry: { type: "Polygon", coordinates: [unrolled([...zone.ring, zone.ring[0]])] }, properties: { name: zone.name } })),
+    });
   }
 
   cells(cells) {

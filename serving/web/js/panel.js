@@ -1,7 +1,7 @@
 // One device: what it says now, with units and age, and its day.
 import { lines, load } from "./day.js";
 import { stateOf } from "./status.js";
-import { addDays, age, clock, dayOf, duration, element, longDay, number, reading, signed, text } from "./words.js";
+import { addDays, age, clock, dayOf, duration, element, longDay, number, reading, sign, signed, text } from "./words.js";
 
 const FIRST = ["speed_kmh", "fuel_pct", "odometer_km", "heading_deg", "engine_rpm", "coolant_c", "engine_load_pct", "fuel_rate_lph", "altitude_m", "engine_hours_h", "fuel_used_l", "idle_fuel_used_l", "driver_id"];
 const FILES = ["csv", "gpx", "geojson", "parquet"];
@@ -51,18 +51,20 @@ export class Panel {
     this.heading = element("h3");
     this.figures = element("dl", { className: "figures" });
     this.trips = element("ol", { className: "trips" });
+    this.visits = element("ol", { className: "visits", ariaLabel: text("visits") });
     this.files = element("div", { className: "files" }, element("span", { className: "quiet", textContent: text("download") }),
       ...FILES.map((form) => element("button", { type: "button", textContent: form.toUpperCase(), onclick: () => this.save(form) })));
     this.box.setAttribute("aria-label", this.item.device_id);
     this.box.replaceChildren(
       element("header", {}, element("div", {}, element("h2", { textContent: this.item.device_id }), this.subtitle),
+        this.all = element("a", { className: "icon", title: text("allTrips"), ariaLabel: text("allTrips") }, sign("table")),
         signed("follow", text("follow"), () => this.told.zoom(this.item)),
         signed("share", text("share"), () => this.share()),
         signed("close", text("close"), () => this.close())),
       element("div", { className: "scroll" },
         element("p", { className: "state" }, this.chip, this.heard), this.faults, this.grid,
         element("div", { className: "day" }, signed("before", text("before"), () => this.turn(-1)), this.heading, signed("after", text("after"), () => this.turn(1))),
-        this.figures, this.trips, this.files));
+        this.figures, this.trips, this.visits, this.files));
   }
 
   /** What it says now; asked again while the panel is open. */
@@ -111,16 +113,18 @@ export class Panel {
     const { signal } = (this.aborted = new AbortController());
     const { item, region, day } = this;
     this.heading.textContent = longDay(day);
+    this.all.href = `trips.html#${new URLSearchParams({ device: `${region.name}/${item.device_id}`, from: addDays(day, -6), to: day })}`;
     this.trips.replaceChildren(element("li", { className: "empty busy" }));
     const id = encodeURIComponent(item.device_id);
     const span = { from: day, to: day };
     const ask = (what) => region.api.json(`/devices/${id}/${what}`, span, { signal }).catch(() => ({ items: [] }));
-    const [trail, trips, sums] = await Promise.all([
-      load(region.api, item.device_id, day, signal).catch((error) => ({ error })), ask("trips"), ask("days"),
+    const [trail, trips, sums, visits] = await Promise.all([
+      load(region.api, item.device_id, day, signal).catch((error) => ({ error })), ask("trips"), ask("days"), ask("visits"),
     ]);
     if (signal.aborted || this.item !== item) return;
     this.points = trail.points ?? [];
     this.showDay(trail, trips.items, sums.items[0]);
+    this.visits.replaceChildren(...visits.items.map((visit) => this.visit(visit)));
   }
 
   showDay(trail, trips, sums) {
@@ -136,6 +140,12 @@ export class Panel {
     if (trail.more) this.told.toast(text("trailMore", { count: number(trail.records) }));
     this.told.trail(lines(this.points), this.points);
     if (this.points.length > 1) this.told.replay(this.points);
+  }
+
+  visit(visit) {
+    const [enter, leave] = [visit.enter_ts, visit.leave_ts].map((ts) => (ts ? clock(Date.parse(ts)) : ""));
+    return element("li", {}, element("b", { textContent: visit.name }), element("span", { textContent: duration(visit.dwell_s) }),
+      element("small", { textContent: `${visit.began_before ? "…" : enter} – ${leave || "…"}` }));
   }
 
   trip(trip) {

@@ -7,7 +7,7 @@ const NEAR_ZOOM = 9;
 const AGAIN_MS = 3_000;
 
 export class Region {
-  /** told: { changed(region, items, gone), cleared(region), cells(region, cells), status(region), refused(region, error) } */
+  /** told: { changed(region, items, gone), cleared(region), cells(region, cells), zones(region, zones), status(region), refused(region, error) } */
   constructor(name, origin, token, told) {
     this.name = name;
     this.api = new Api(origin, token);
@@ -23,6 +23,7 @@ export class Region {
   async start() {
     try {
       this.fleets = (await this.api.json("/fleets", { limit: 1000 })).items;
+      this.told.zones(this, await this.api.all("/zones", { at: new Date().toISOString() }));
     } catch (error) {
       if (this.isRefused(error)) return;
     }

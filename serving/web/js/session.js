@@ -1,5 +1,5 @@
 // The token: from the address, from this tab, or from the person.
-import { text } from "./texts.js";
+import { element, text } from "./words.js";
 
 const KEPT = "fleetlake.token";
 
@@ -37,27 +37,28 @@ export function leave() {
 }
 
 function asked(why) {
-  const dialog = document.getElementById("sign-in");
-  const at = (selector) => dialog.querySelector(selector);
-  at("h2").textContent = text("signInTitle");
-  at("p").textContent = text("signInText");
-  at("label span").textContent = text("signInLabel");
-  at("button").textContent = text("signInButton");
-  at("code").textContent = text("signInHint");
-  at(".error").textContent = why;
+  const title = element("h2", { textContent: text("signInTitle") });
+  const typed = element("textarea", { rows: 4, spellcheck: false, required: true });
+  const error = element("p", { className: "error", role: "alert", textContent: why });
+  const form = element("form", { method: "dialog" },
+    element("img", { src: "icons/mark.svg", alt: "", width: 44, height: 44 }), title, element("p", { textContent: text("signInText") }),
+    element("label", {}, element("span", { textContent: text("signInLabel") }), typed), error,
+    element("button", { className: "primary", type: "submit", textContent: text("signInButton") }),
+    element("code", { className: "quiet", textContent: text("signInHint") }));
+  const dialog = element("dialog", { id: "sign-in", oncancel: (event) => event.preventDefault() }, form);
+  document.body.append(dialog);
   dialog.showModal();
   return new Promise((resolve) => {
-    at("form").onsubmit = (event) => {
+    form.onsubmit = (event) => {
       event.preventDefault();
-      const typed = at("textarea").value.trim();
-      if (!claims(typed)) {
-        at(".error").textContent = text("badToken");
+      const given = typed.value.trim();
+      if (!claims(given)) {
+        error.textContent = text("badToken");
         return;
       }
-      sessionStorage.setItem(KEPT, typed);
+      sessionStorage.setItem(KEPT, given);
       dialog.close();
-      resolve(typed);
+      resolve(given);
     };
-    dialog.oncancel = (event) => event.preventDefault();
   });
 }

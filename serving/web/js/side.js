@@ -7,13 +7,14 @@ const RANK = { moving: 0, idle: 1, off: 2, silent: 3 };
 const at = (id) => document.getElementById(id);
 
 export class Side {
-  /** told: { filtered(), picked(number), themed(), left() } */
+  /** told: { filtered(), picked(number), themed(), left(), looked(region) } */
   constructor(told) {
     this.told = told;
     this.states = new Set(STATES);
     this.words = "";
     this.fleet = "";
     this.rows = [];
+    this.made = {};
     this.focused = -1;
     this.dress();
   }
@@ -31,6 +32,7 @@ export class Side {
     this.button("leave", () => this.told.left());
     this.button("grip", () => document.body.classList.toggle("folded"));
     at("list").onkeydown = (event) => this.keys(event);
+    Object.assign(at("fleet-day"), { title: text("fleetTitle"), ariaLabel: text("fleetTitle") }).append(sign("days"));
     at("tiles").replaceChildren(...STATES.map((state) => this.tile(state)));
     document.addEventListener("keydown", (event) => {
       if (event.key === "/" && !/input|textarea|select/i.test(event.target.tagName)) {
@@ -69,13 +71,23 @@ export class Side {
     return this.states.has(stateOf(item, nowMs));
   }
 
+  /** Whether what it is made of differs from what is shown: what somebody clicks or has open is not made anew. */
+  differs(name, parts) {
+    const made = JSON.stringify(parts);
+    const differs = this.made[name] !== made;
+    this.made[name] = made;
+    return differs;
+  }
+
   regions(regions) {
+    if (!this.differs("regions", regions.map((region) => [region.name, region.status, region.total]))) return;
     at("regions").replaceChildren(...regions.map((region) =>
-      element("span", { className: `region ${region.status}`, title: text(`region.${region.status}`) },
+      element("button", { type: "button", className: `region ${region.status}`, title: text("lookAt", { status: text(`region.${region.status}`) }), onclick: () => this.told.looked(region) },
         element("i"), element("b", { textContent: region.name }), element("small", { textContent: number(region.total) }))));
   }
 
   fleets(fleets) {
+    if (!this.differs("fleets", fleets.map((fleet) => [fleet.fleet_id, fleet.name, fleet.devices]))) return;
     const select = at("fleet");
     const chosen = select.value;
     select.replaceChildren(element("option", { value: "", textContent: text("allFleets") }),

@@ -10,6 +10,8 @@ const SIGNS = {
   close: "M6 6l12 12 M18 6L6 18",
   before: "M15 5l-7 7 7 7",
   after: "M9 5l7 7-7 7",
+  days: "M4 20V10 M10 20V4 M16 20v-7 M21 20H3",
+  table: "M4 5h16v14H4z M4 10h16 M10 10v9",
   play: "M8 5l11 7-11 7z",
   pause: "M8 5v14 M16 5v14",
 };

@@ -1,0 +1,1 @@
+"""Zones: polygons of a fleet, and when its devices were in them."""

@@ -1,0 +1,57 @@
+"""When a device was in a zone: one rule, for its past and for live state."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from serving.zones.ring import Ring
+
+MARGIN_M = 30.0
+"""So far outside a device is still in the zone that it was in: receivers are off by that much at rest."""
+
+
+class Stay(NamedTuple):
+    """A stay in a zone. Times are epoch milliseconds of records."""
+
+    enter_ms: int
+    """The first record inside."""
+    leave_ms: int | None
+    """The first record outside; None where none is known."""
+    last_ms: int
+    """The last record of the stay."""
+    began_before: bool
+    """It was inside at the first record that is known: when it entered is not."""
+
+    def dwell_s(self, until_ms: int | None = None) -> float:
+        """How long it lasts: until it left, else until that moment, else as far as records tell."""
+        end = self.leave_ms if self.leave_ms is not None else max(self.last_ms, until_ms or 0)
+        return (end - self.enter_ms) / 1000
+
+
+def stays(ts_ms: np.ndarray, lat: np.ndarray, lon: np.ndarray, ring: Ring) -> list[Stay]:
+    """The stays that positions in the order of time tell of.
+
+    A device enters with its first record inside, and leaves with its first record that is more than MARGIN_M outside.
+    Between the two nothing ends a stay: silence does not say that a device left.
+    """
+    if not len(ts_ms):
+        return []
+    close = ring.is_close(lat, lon, MARGIN_M)
+    inside, outside = np.zeros(len(lat), bool), ~close
+    inside[close] = ring.contains(lat[close], lon[close])
+    outside[close] = ~inside[close] & ~ring.is_near(lat[close], lon[close], MARGIN_M)
+    state = _held(inside, outside)
+    edges = np.flatnonzero(np.diff(state.astype(np.int8), prepend=0, append=0))
+    found = []
+    for first, behind in edges.reshape(-1, 2).tolist():
+        left = int(ts_ms[behind]) if behind < len(ts_ms) else None
+        found.append(Stay(int(ts_ms[first]), left, int(ts_ms[behind - 1]), first == 0))
+    return found
+
+
+def _held(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """For each position whether the device is in the zone; one that is neither inside nor outside changes nothing."""
+    said = np.where(inside | outside, np.arange(len(inside)), -1)
+    latest = np.maximum.accumulate(said)
+    held: np.ndarray = (latest >= 0) & inside[np.maximum(latest, 0)]
+    return held
