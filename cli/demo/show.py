@@ -13,6 +13,7 @@ from contracts.regions import WORLD
 
 STEPS = ("up", "simulate", "consume", "process", "reconcile")
 SUMS = (
+    "acknowledged <= stream",
     "stream = landed + rejected + suppressed",
     "landed = history + duplicates + unmerged",
     "history = device_day + underived",
@@ -69,9 +70,14 @@ def _stage_table(results: dict[str, Any]) -> Table:
 
 
 def _holds(sentence: str, stages: dict[str, int]) -> bool:
-    whole, parts = sentence.split(" = ")
-    accepted = stages.get("forgotten", 0) if whole == "stream" else 0
-    return stages[whole] + accepted == sum(stages[part] for part in parts.split(" + "))
+    whole, sign, parts = sentence.split(" ", 2)
+    held = sum(_count(part, stages) for part in parts.split(" + "))
+    return _count(whole, stages) <= held if sign == "<=" else _count(whole, stages) == held
+
+
+def _count(stage: str, stages: dict[str, int]) -> int:
+    """User records of a stage; the stream's are those too that it no longer has, and whose loss was accepted."""
+    return stages[stage] + (stages.get("forgotten", 0) if stage == "stream" else 0)
 
 
 def _show_highlights(console: Console, document: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """What a device keeps until it is answered, whatever it speaks."""
 
 import asyncio
+import math
 import ssl
 from abc import ABC, abstractmethod
 from collections import Counter, deque
@@ -24,12 +25,26 @@ class Endpoint:
 
 @dataclass(slots=True)
 class Answers:
-    """What the gateway answered, in user records; messages, and connections that broke or were refused."""
+    """What the gateway answered, in user records; messages, connections that broke or were refused, and those that the
+    devices ended: with a goodbye before they slept, or without one where they changed networks.
+    """
 
     acknowledged: int = 0
     messages: int = 0
     reconnects: int = 0
+    slept: int = 0
+    roamed: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """What devices do to their connections by themselves; by default nothing."""
+
+    sleeps_after_s: float = math.inf
+    """With nothing to send for so long, a device says goodbye, and connects again once it has something."""
+    roams_after_s: float = math.inf
+    """A connection breaks off without goodbye after a half to three halves of this, as if the network had changed."""
 
 
 Message = list[bytes]
@@ -51,8 +66,10 @@ class Line(ABC):
         tls: ssl.SSLContext,
         answers: Answers,
         settled: Callable[[int, int], None],
+        habits: Habits | None = None,
     ) -> None:
         self.device_id, self.endpoint, self.tls, self.answers = device_id, endpoint, tls, answers
+        self.habits = habits or Habits()
         self.waiting: deque[Message] = deque()
         self.wake = asyncio.Event()
         self._settled = settled
@@ -95,9 +112,10 @@ class Line(ABC):
         self._done(message)
 
     def refused(self, message: Message, reason: str) -> None:
-        """Sending again does not help: record by record, if there are several; else it is given up."""
+        """Sending again does not help: half by half, if there are several records; else it is given up."""
         if len(message) > 1:
-            self.waiting.extendleft([record] for record in reversed(message))
+            middle = len(message) // 2
+            self.waiting.extendleft((message[middle:], message[:middle]))
             self.wake.set()
             return
         self.answers.messages += 1
