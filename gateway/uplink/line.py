@@ -73,19 +73,19 @@ class Line(ABC):
         self.waiting: deque[Message] = deque()
         self.wake = asyncio.Event()
         self._settled = settled
+        self._open: Message = []
+        """The message that was begun last."""
+        self._size = 0
 
     def add(self, records: Sequence[bytes]) -> None:
-        """Send these, after those before."""
-        message: Message = []
-        size = 0
+        """Send these, after those before; with what waits already, as far as a message has room."""
         for record in records:
-            if message and (len(message) >= MOST_RECORDS or size + len(record) > MOST_BYTES):
-                self.waiting.append(message)
-                message, size = [], 0
-            message.append(record)
-            size += len(record)
-        if message:
-            self.waiting.append(message)
+            is_open = bool(self.waiting) and self.waiting[-1] is self._open
+            if not is_open or len(self._open) >= MOST_RECORDS or self._size + len(record) > MOST_BYTES:
+                self._open, self._size = [], 0
+                self.waiting.append(self._open)
+            self._open.append(record)
+            self._size += len(record)
         self.wake.set()
 
     async def run(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gateway.identity.laptop import device_files, fleet_authority, folder_of
 from gateway.uplink import Answers, Endpoint, Habits, Uplink
-from gateway.uplink.line import Line
+from gateway.uplink.line import MOST_BYTES, MOST_RECORDS, Line
 from tests.builders.gateway import client_tls, on_stream, telemetry
 from tests.gateway.conftest import Ground
 
@@ -41,6 +41,19 @@ def test_a_bad_record_is_found_by_halves_and_given_up_alone() -> None:
     assert (answers.acknowledged, dict(answers.refused)) == (63, {"bad_payload": 1})
     assert sum(settled) == 64
     assert line.said == 1 + 2 * 6
+
+
+def test_what_waits_is_sent_together() -> None:
+    line = StrictLine("d", NOWHERE, ssl.create_default_context(), Answers(), lambda records, size: None)
+    for number in range(MOST_RECORDS + 1):
+        line.add([b"%d" % number])
+    assert [len(message) for message in line.waiting] == [MOST_RECORDS, 1]
+    sent = line.waiting.popleft()
+    line.waiting.clear()
+    line.add([b"next"])
+    assert (len(sent), list(line.waiting)) == (MOST_RECORDS, [[b"next"]]), "a message that was sent has grown"
+    line.add([b"x" * MOST_BYTES])
+    assert len(line.waiting) == 2
 
 
 def test_devices_that_sleep_and_roam_lose_nothing(ground: Ground, tmp_path: Path) -> None:
