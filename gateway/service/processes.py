@@ -23,6 +23,7 @@ from contracts.ports import HOST
 from contracts.settings import RegionSettings
 from gateway.connections.listener import listening_socket
 from gateway.service.process import Ports, ProcessReport, run_process
+from gateway.shapes.shapes import load_shapes
 
 _LOOK_S = 0.1
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
@@ -63,6 +64,7 @@ def serve_gateway(settings: RegionSettings, processes: int) -> ProcessReport:
     FleetlakeError where no process stays alive.
     """
     log_to_stderr()
+    load_shapes(settings.gateway.shapes)  # Each process reads them; what is wrong with them is said once, here.
     with _reserved(settings) as ports:
         if processes == 1:
             return run_process(settings, _open(settings, ports), settings.metrics_port)
