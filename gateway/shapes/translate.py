@@ -1,6 +1,5 @@
 """Makes records of a device's own JSON, by a mapping."""
 
-import math
 from collections.abc import Iterable
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +12,7 @@ from contracts.record import CONTRACT, ENVELOPE, LISTS, TEXTS
 from gateway.intake.payload import MOST_RECORDS, records_of
 from gateway.refusals import Refusal, Refused
 from gateway.shapes.objects import OWN_MAPS, flat, read_object, records_within
-from gateway.shapes.values import Reading, angle, codes, event_time, identifier, number, text, yes_or_no
+from gateway.shapes.values import Reading, angle, codes, event_time, identifier, is_measure, number, text, yes_or_no
 
 MOST_GROWTH, LEAST_BOUND = 8, 64 * 1024
 """The records of a message have together so many times its bytes at most, or so many bytes: what stands around a list
@@ -106,9 +105,8 @@ class Translator:
         for name, value in columns.items():
             if name in self._used or name in _ORDER or name in _LEFT_OUT or value is None:
                 continue
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                if math.isfinite(value):
-                    signals.setdefault(name, value)
+            if is_measure(value):
+                signals.setdefault(name, value)
             elif (made := text(value, self._reading)) is not None:
                 attributes.setdefault(name, made)
 
@@ -125,7 +123,7 @@ class Translator:
         try:
             return self._measured(name, source, columns)
         except ValueError:
-            return text(value, self._reading) if isinstance(value, list | dict) else value
+            return value if isinstance(value, str | bool) else text(value, self._reading)
 
     def _signal(self, source: Source, columns: dict[str, Any]) -> int | float | None:
         """A number, or nothing: one that is none costs its row the whole map."""

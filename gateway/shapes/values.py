@@ -20,6 +20,10 @@ _LETTERS = {"lat": "NS", "lon": "EW"}
 _PLACES, _SIXTY = 9, 60
 _PER_S = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _FARTHEST_MS = 2**53
+_LONGEST = 100
+"""Characters of a number or a time: what is longer is none, and patterns need not look."""
+_LARGEST = 2**63
+"""A whole number beyond is no measure of anything, and may be more than a double holds."""
 _EXACT = 2**53
 """Up to here a double holds every whole number."""
 
@@ -41,14 +45,21 @@ class Reading(NamedTuple):
         return cls(mapping.decimal or ".", frozenset(("", *mapping.null)), frozenset(mapping.null))
 
 
+def is_measure(value: Any) -> bool:
+    """Whether it is a number that a reading may have."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
+
+
 def number(value: Any, source: Source, reading: Reading) -> int | float | None:
     """A number, scaled as the source says. ValueError: there is a value, and it is no number."""
     if isinstance(value, str):
         value = _number_in_text(value, reading)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(value)  # noqa: TRY004 - what was sent is wrong, not the call
+    if not is_measure(value):
+        raise ValueError(value)
     if isinstance(value, int) and not source.scaled:
         return value
     return _rounded(_finite(float(value) * source.factor + source.offset), source.decimals)
@@ -118,15 +129,15 @@ def codes(value: Any, separator: str | None, reading: Reading) -> list[str] | No
 
 def event_time(value: Any, rule: EventTime, zone: ZoneInfo | None) -> int | str | None:
     """What goes into `ts`: epoch milliseconds, or RFC 3339. A text that is no time goes as it is; None is no time."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int | float) and rule.format is not None:
+    if is_measure(value) and rule.format is not None:
         value = str(int(value)) if value == int(value) else str(value)
-    if isinstance(value, int | float):
+    if is_measure(value):
         return _ms_of(value, rule.unit)
     if not isinstance(value, str):
         return None
     word = value.strip()
+    if len(word) > _LONGEST:
+        return word
     if rule.format is None and _NUMBER.fullmatch(word):
         return _ms_of(int(word) if _WHOLE.fullmatch(word) else float(word), rule.unit)
     if rule.format is None and is_rfc3339(word):
@@ -146,7 +157,7 @@ def _on_the_clock(moment: datetime, zone: ZoneInfo | None) -> str | None:
 
 def _ms_of(value: int | float, unit: str) -> int | None:
     """Whole epoch milliseconds, cut; None for what no clock shows."""
-    if not math.isfinite(value):
+    if not is_measure(value):
         return None
     per_s = _PER_S[unit]
     if isinstance(value, int):
@@ -166,23 +177,22 @@ def _number_in_text(value: str, reading: Reading) -> int | float | None:
         return None
     if reading.decimal == ",":
         word = word.replace(".", "_").replace(",", ".")
-    if not _NUMBER.fullmatch(word):
+    if len(word) > _LONGEST or not _NUMBER.fullmatch(word):
         raise ValueError(value)
     return int(word) if _WHOLE.fullmatch(word) else float(word)
 
 
 def _angle_parts(value: Any, reading: Reading) -> tuple[float | None, str]:
     """A signed number, and the letter beside it."""
-    if isinstance(value, bool) or value is None:
-        return None, ""
-    if isinstance(value, int | float):
+    if is_measure(value):
         return float(value), ""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > _LONGEST:
         return None, ""
     found = _ANGLE.fullmatch(value.strip().replace(",", ".") if reading.decimal == "," else value.strip())
     if found is None or (found["before"] and found["after"]):
         return None, ""
-    return float(found["number"]), (found["before"] or found["after"]).upper()
+    size = float(found["number"])
+    return (size if math.isfinite(size) else None), (found["before"] or found["after"]).upper()
 
 
 def _degrees(size: float, convert: str | None) -> float | None:
@@ -206,5 +216,7 @@ def _rounded(value: float | None, decimals: int | None) -> float | None:
     """To so many places as numpy does it, so that a replayed file gives the same bytes."""
     if value is None or decimals is None:
         return value
-    made = round(value * 10.0**decimals) / 10.0**decimals if abs(value) < _EXACT else value
-    return _finite(made)
+    try:
+        return _finite(round(value * 10.0**decimals) / 10.0**decimals) if abs(value) < _EXACT else value
+    except OverflowError:  # More places than a double has.
+        return value

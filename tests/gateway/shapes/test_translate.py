@@ -1,6 +1,7 @@
 """Messages of devices in the field become the contract's records, as replay makes them of a file with such lines."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,30 @@ def test_what_is_no_message_of_the_shape_is_refused(payload: bytes, records: str
     assert refusal("", payload, records=records) is why
 
 
+@pytest.mark.parametrize(
+    "sent", [b"1" * 30, b"1" * 400, b"-" + b"1" * 400, b'"1e9999"', b'"' + b"9" * 400 + b'"', b"1e308"]
+)
+@pytest.mark.parametrize(
+    "name", [b"ts", b"lat", b"v", b"x", b"device_id", b"event_id", b"engine_on", b"other", b"signals"]
+)
+def test_numbers_that_no_double_holds_cost_themselves_alone(sent: bytes, name: bytes) -> None:
+    mapping = '[fields]\nspeed_kmh = { column = "v", factor = 1e10, decimals = 300 }\n[signals]\nx = "x"'
+    for value in (sent, b"[" + sent + b"]", b'{"a":' + sent + b"}"):
+        (record,) = made(mapping, b'{"altitude_m":7,"%b":%b}' % (name, value))
+        assert record["altitude_m"] == 7
+        assert all(abs(number) < 1e309 for number in record.get("signals", {}).values())
+
+
+@pytest.mark.parametrize("name", [b"ts", b"lat", b"angle", b"v", b"x", b"engine_on", b"fault_codes"])
+@pytest.mark.parametrize("text", [b"x" + b" " * 60_000 + b"x", b"1" * 60_000, b"N" + b" " * 60_000])
+def test_a_long_text_takes_no_time(name: bytes, text: bytes) -> None:
+    angle = 'lon = { column = "angle", convert = "degrees_minutes" }'
+    mapping = f'[fields]\nspeed_kmh = {{ column = "v", factor = 2.0 }}\n{angle}'
+    began_s = time.process_time()
+    made(mapping, b'{"%b":"%b"}' % (name, text))
+    assert time.process_time() - began_s < 0.5
+
+
 def test_a_small_message_cannot_become_a_flood() -> None:
     """What stands around the list goes into each record: 60 KB that would be 150 MB."""
     payload = b'{"x":"' + b"y" * 50_000 + b'","positions":[' + b",".join([b"{}"] * 3_000) + b"]}"
@@ -209,7 +234,7 @@ def test_words_that_are_for_files_are_misuse(text: str) -> None:
         translator(text)
 
 
-numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+numbers = st.integers(-(2**70), 2**70) | st.just(-(10**400)) | st.floats(allow_nan=False, allow_infinity=False)
 json_values = st.recursive(
     st.none() | st.booleans() | numbers | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
