@@ -111,6 +111,8 @@ class Steps:
                 command, stdout=subprocess.PIPE, stderr=messages, stdin=subprocess.DEVNULL, env=environment
             )
             self._running.add(process)
+            if self._ending.is_set():  # The demo ended while it started.
+                process.terminate()
             try:
                 yield process
             finally:

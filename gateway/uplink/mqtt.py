@@ -11,6 +11,8 @@ from gateway.uplink.line import Line, Message
 
 KEEP_ALIVE_S = 60
 CONNECT_WITHIN_S = 30.0
+UNDER_WAY = 1
+"""Messages that a device has without an answer when its network changes: they are sent again from elsewhere."""
 _LATER = (Reason.QUOTA_EXCEEDED, Reason.IMPLEMENTATION_SPECIFIC_ERROR, Reason.SERVER_BUSY)
 """Refusals that pass."""
 
@@ -67,8 +69,12 @@ class MqttLine(Line):
         roams_s = asyncio.get_running_loop().time() + lasts_s
         try:
             while True:
-                self._roam(roams_s, writer)
-                self._send(session, writer, unanswered)
+                self.wake.clear()
+                if asyncio.get_running_loop().time() < roams_s:
+                    self._send(session, writer, unanswered)
+                elif len(unanswered) <= UNDER_WAY:
+                    writer.transport.abort()
+                    raise _RoamedError
                 await asyncio.wait((heard, woken), timeout=self._patience_s(), return_when=asyncio.FIRST_COMPLETED)
                 if heard.done():
                     await self._hear(session, heard.result(), unanswered)
@@ -89,14 +95,7 @@ class MqttLine(Line):
         """How long nothing may happen before the device sleeps or pings."""
         return min(self.habits.sleeps_after_s, KEEP_ALIVE_S / 2)
 
-    def _roam(self, at_s: float, writer: asyncio.StreamWriter) -> None:
-        """Break off where it is time: what is not acknowledged is sent again from elsewhere."""
-        if asyncio.get_running_loop().time() >= at_s:
-            writer.transport.abort()
-            raise _RoamedError
-
     def _send(self, session: ClientSession, writer: asyncio.StreamWriter, unanswered: dict[int, Message]) -> None:
-        self.wake.clear()
         while self.waiting and session.room > 0:
             message = self.waiting.popleft()
             packet_id, data = session.publish(f"v1/devices/{self.device_id}/telemetry", b"\n".join(message))
