@@ -4,8 +4,9 @@ FLEETLAKE_BENCH_GATEWAY_DEVICES (400) connect; FLEETLAKE_BENCH_GATEWAY_S (10) is
 from this process, on the same machine; what is measured is the gateway process's own CPU time and memory, from /proc.
 Every message waits for PutRecords on the embedded Kinesis, so messages/s are the stack's as much as the gateway's.
 
-Then devices are revoked, all connections break at once, and all around the gateway does: FLEETLAKE_BENCH_GATEWAY_PARTS
-(cost,revocation,storm,fire) chooses; each part's settings are in its module in bench/access/.
+Then mosquitto and a bridge have the same load; devices are revoked, all connections break at once, and all around the
+gateway does. FLEETLAKE_BENCH_GATEWAY_PARTS (cost,broker,revocation,storm,fire) chooses; each part's settings are in its
+module in bench/access/.
 """
 
 import asyncio
@@ -16,31 +17,29 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 import uvloop
 
 import stack
+from bench.access.broker import broker_rows
 from bench.access.fire import fire_rows
 from bench.access.revocation import revocation_rows
 from bench.access.storm import storm_rows
+from bench.access.talk import TALKING, Open, begin, talk
 from bench.one_region import REGION, stack_of_one_region
 from bench.rows import Row
 from contracts.errors import Misuse
 from contracts.settings import RegionSettings
 from gateway.admin.devices import NewDevice, add, add_ca, make_token
 from gateway.identity.laptop import device_files, fleet_authority, folder_of, server_files
-from gateway.mqtt.client import ClientSession
 
 SHARDS = 4
 FLEET = "bench"
-TALKING = 50
-"""Devices that send at once; the others are idle."""
 AT_ONCE = 20
 _UNLIMITED = {
     "DEVICE_MESSAGES_S": "1000000",
@@ -72,9 +71,26 @@ class _Load:
         return 1e6 * self.cpu_s / self.messages
 
 
+def _parts() -> dict[str, Callable[[Path], list[Row]]]:
+    return {
+        "cost": _cost,
+        "broker": broker_rows,
+        "revocation": revocation_rows,
+        "storm": storm_rows,
+        "fire": fire_rows,
+    }
+
+
 def run() -> list[Row]:
     """The parts that are chosen, each on a stack of its own; raises where a promise is broken."""
-    parts = {"cost": _cost, "revocation": revocation_rows, "storm": storm_rows, "fire": fire_rows}
+    parts = {
+        "cost": _cost,
+        "broker": broker_rows,
+        "revocation": revocation_rows,
+        "storm": storm_rows,
+        "fire": fire_rows,
+    }
+    parts = _parts()
     rows: list[Row] = []
     for name in os.environ.get("FLEETLAKE_BENCH_GATEWAY_PARTS", ",".join(parts)).split(","):
         if name not in parts:
@@ -122,8 +138,9 @@ class _Bench:
         connections = [await one for one in opened]
         until, counts = time.monotonic() + seconds, [0] * TALKING
         cpu_s, began = self._cpu_s(), time.monotonic()
+        kind = "talk" if tls else "plain"
         await asyncio.gather(
-            *(self._talk(number, *connections[number], until, counts, tls=tls) for number in range(TALKING))
+            *(talk(f"{kind}-{number}", number, *connections[number], until, counts) for number in range(TALKING))
         )
         load = _Load(sum(counts), time.monotonic() - began, self._cpu_s() - cpu_s)
         for _, writer, _ in connections:
@@ -138,7 +155,7 @@ class _Bench:
         kb, cpu_s, began = self._kb(), self._cpu_s(), time.monotonic()
         gate = asyncio.Semaphore(AT_ONCE)
 
-        async def one(number: int) -> Any:
+        async def one(number: int) -> Open:
             async with gate:
                 return await self._begin(f"idle-{number}", contexts[number])
 
@@ -149,48 +166,13 @@ class _Bench:
             writer.close()
         return len(held) / took, 1e3 * spent / len(held), grown / len(held)
 
-    async def _open(self, number: int, *, tls: bool) -> Any:
+    async def _open(self, number: int, *, tls: bool) -> Open:
         if tls:
             return await self._begin(f"talk-{number}", self._client_tls(f"talk-{number}"))
-        return await self._begin(f"plain-{number}", None, self._tokens[number])
+        return await begin(f"plain-{number}", self._ports["plain"], None, self._tokens[number])
 
-    async def _begin(self, name: str, tls: ssl.SSLContext | None, token: str | None = None) -> Any:
-        """A session that was let in."""
-        where = {"ssl": tls, "server_hostname": "localhost"} if tls is not None else {}
-        port = self._ports["plain" if tls is None else "mqtt"]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, **where)  # type: ignore[arg-type]
-        session = ClientSession()
-        secret = None if token is None else token.encode()
-        writer.write(session.connect(name, user_name=None if token is None else name, password=secret))
-        while session.connack is None:
-            session.receive(await reader.read(65_536))
-        assert not session.connack.reason, session.connack
-        return reader, writer, session
-
-    async def _talk(
-        self,
-        number: int,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        session: ClientSession,
-        until: float,
-        counts: list[int],
-        *,
-        tls: bool,
-    ) -> None:
-        name = f"{'talk' if tls else 'plain'}-{number}"
-        topic = f"v1/devices/{name}/telemetry"
-        while time.monotonic() < until or session.waiting:
-            made = []
-            while session.room > 0 and time.monotonic() < until:
-                body = (
-                    f'{{"device_id":"{name}","ts":{time.time_ns() // 1_000_000},"lat":50.0,"lon":8.0,"speed_kmh":72}}'
-                )
-                made.append(session.publish(topic, body.encode())[1])
-            writer.write(b"".join(made))
-            for answer in session.receive(await reader.read(65_536)):
-                assert not answer.reason, answer
-                counts[number] += 1
+    async def _begin(self, name: str, tls: ssl.SSLContext) -> Open:
+        return await begin(name, self._ports["mqtt"], tls)
 
     def _client_tls(self, name: str) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(server_files(self._folder).ca))

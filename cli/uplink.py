@@ -1,5 +1,6 @@
 """Simulated fleets through the gateway: a certificate a device, by CAs that this machine keeps."""
 
+import math
 import ssl
 import tempfile
 import time
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
     from devices.fleet import Simulation, SimulationReport
     from devices.send import Progress
     from gateway.identity.authority import Pair
-    from gateway.uplink import Endpoint
+    from gateway.uplink import Endpoint, Habits
 
 _HEARD_WITHIN_S = 1.0
 """The gateway's processes hear of new CAs by then."""
+_SLEEPS_S, _ROAMS_S = (6.0, 300.0), (20.0, 1_800.0)
+"""When a device without anything to say says goodbye, and when its network changes: at the least, and by its clock."""
 _HERE = ("0.0.0.0", "::")  # noqa: S104
 
 
@@ -37,11 +40,24 @@ def simulate_via(
     credentials = DeviceTls(settings, simulation)
     credentials.announce()
     spoken = cast(Literal["mqtt", "http"], via)
-    with Uplink(spoken, _endpoint(settings, via), credentials) as uplink:
+    with Uplink(spoken, _endpoint(settings, via), credentials, habits=_habits(rate)) as uplink:
         report = send_simulated(simulation, settings.region, uplink, rate=rate, via=via, progress=progress)
         answers = uplink.answers
     told = {"acknowledged": answers.acknowledged, "messages": answers.messages, "refused": dict(answers.refused)}
-    return replace(report, gateway=told | {"reconnects": answers.reconnects})
+    ends = {"reconnects": answers.reconnects, "slept": answers.slept, "roamed": answers.roamed}
+    return replace(report, gateway=told | ends)
+
+
+def _habits(rate: float | None) -> "Habits":
+    """As the vehicles' clocks go, but not so often that the gateway takes it for flapping.
+
+    rate: times real time; None is as fast as possible.
+    """
+    from gateway.uplink import Habits
+
+    (least_sleep_s, sleep_s), (least_roam_s, roam_s) = _SLEEPS_S, _ROAMS_S
+    times = math.inf if rate is None else rate
+    return Habits(max(least_sleep_s, sleep_s / times), max(least_roam_s, roam_s / times))
 
 
 class DeviceTls:

@@ -24,6 +24,9 @@ class GatewaySettings(BaseModel):
     credential_key: SecretStr | None = None
     """Key of the HMAC that tokens are kept as."""
 
+    shapes: Path | None = None
+    """A file of topics, paths and mappings, TOML, for devices that do not speak the contract's own; unset is none."""
+
     connections: int = Field(default=20_000, ge=1)
     """Connections of one process; more are refused before TLS."""
     handshakes_s: float = Field(default=200.0, gt=0)

@@ -1,7 +1,8 @@
-"""All devices reconnect at once, while a few that are connected report: how long their acknowledgements take.
+"""All devices reconnect at once, while some that are connected report: how long their acknowledgements take.
 
 FLEETLAKE_BENCH_STORM_DEVICES (2,000) mTLS sessions are held by two processes of the gateway and two of
 clients, for FLEETLAKE_BENCH_HOLD_S (60) before all of them break. More than some 19,000 a process need a higher ulimit.
+FLEETLAKE_BENCH_STEADY_DEVICES (50) stay and report once a second: 1,000 are some 1,000 messages a second.
 """
 
 import asyncio
@@ -28,8 +29,6 @@ from gateway.identity.laptop import fleet_authority, folder_of
 from gateway.uplink import Answers, Endpoint
 from tests.builders.gateway import GatewayProcess
 
-STEADY = 50
-"""Devices that report all the while."""
 EVERY_S = 0.5
 CLIENTS = WORKERS = 2
 TUNING = {
@@ -43,9 +42,10 @@ TUNING = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """Sessions held, and seconds of acknowledgements before and in the storm."""
+    """Sessions held, messages answered a second meanwhile, and seconds of acknowledgements before and in a storm."""
 
     held: int
+    messages_s: float
     calm_p99_s: float
     storm_p99_s: float
     back_s: float
@@ -56,11 +56,13 @@ def storm_rows(state: Path) -> list[Row]:
     """The figures on a running stack of one region."""
     devices = int(os.environ.get("FLEETLAKE_BENCH_STORM_DEVICES", "2000"))
     hold_s = float(os.environ.get("FLEETLAKE_BENCH_HOLD_S", "60"))
-    outcome = storm(state, devices, hold_s)
+    steady = int(os.environ.get("FLEETLAKE_BENCH_STEADY_DEVICES", "50"))
+    outcome = storm(state, devices, hold_s, steady)
     assert outcome.held == outcome.back == devices, outcome
     ratio = outcome.storm_p99_s / outcome.calm_p99_s
     return [
         Row(id="held_connections", what=f"mTLS sessions held for {hold_s:.0f} s", value=outcome.held, unit="sessions"),
+        Row(id="held_messages_s", what="messages acknowledged meanwhile", value=outcome.messages_s, unit="1/s"),
         Row(id="storm_ack_p99_vs_calm", what="acknowledgement p99, storm over calm", value=ratio, unit="x"),
         Row(what="acknowledgement p99 in calm", value=1e3 * outcome.calm_p99_s, unit="ms"),
         Row(what="acknowledgement p99 in the storm", value=1e3 * outcome.storm_p99_s, unit="ms"),
@@ -68,7 +70,7 @@ def storm_rows(state: Path) -> list[Row]:
     ]
 
 
-def storm(state: Path, devices: int, hold_s: float) -> Outcome:
+def storm(state: Path, devices: int, hold_s: float, steady: int) -> Outcome:
     """Hold them, break them, and have them come back."""
     environment = stack.region_environment(state, REGION, {})
     settings = RegionSettings.load(environment)
@@ -80,7 +82,7 @@ def storm(state: Path, devices: int, hold_s: float) -> Outcome:
         share = devices // CLIENTS
         counts = [share] * (CLIENTS - 1) + [devices - share * (CLIENTS - 1)]
         crowds += [_CrowdProcess(environment, port, number * share, count) for number, count in enumerate(counts)]
-        return uvloop.run(_measure(settings, port, crowds, hold_s))
+        return uvloop.run(_measure(settings, port, crowds, hold_s, steady))
     finally:
         for crowd in crowds:
             crowd.kill()
@@ -120,11 +122,15 @@ class _CrowdProcess:
         return said
 
 
-async def _measure(settings: RegionSettings, port: int, crowds: "Sequence[_CrowdProcess]", hold_s: float) -> Outcome:
+async def _measure(
+    settings: RegionSettings, port: int, crowds: "Sequence[_CrowdProcess]", hold_s: float, count: int
+) -> Outcome:
     await asyncio.gather(*(crowd.ask("") for crowd in crowds))
-    steady = await _Steady.connected(settings, port)
+    steady = await _Steady.connected(settings, port, count)
     try:
+        began_s = time.monotonic()
         calm = await steady.times_while(asyncio.sleep(hold_s))
+        messages_s = len(calm) / (time.monotonic() - began_s)
         held = sum(said["standing"] for said in await asyncio.gather(*(crowd.ask("count") for crowd in crowds)))
         said: list[dict[str, Any]] = []
 
@@ -135,7 +141,7 @@ async def _measure(settings: RegionSettings, port: int, crowds: "Sequence[_Crowd
     finally:
         await steady.end()
     back_s, back = max(one["seconds"] for one in said), sum(one["standing"] for one in said)
-    return Outcome(held, quantile(calm, 0.99), quantile(stormy, 0.99), back_s, back)
+    return Outcome(held, messages_s, quantile(calm, 0.99), quantile(stormy, 0.99), back_s, back)
 
 
 class _TimedDevice(Device):
@@ -152,9 +158,9 @@ class _Steady:
         self._lines = [asyncio.create_task(device.run()) for device in devices]
 
     @classmethod
-    async def connected(cls, settings: RegionSettings, port: int) -> "_Steady":
+    async def connected(cls, settings: RegionSettings, port: int, count: int) -> "_Steady":
         """All of them in."""
-        names = [f"steady-{number}" for number in range(STEADY)]
+        names = [f"steady-{number}" for number in range(count)]
         contexts = await asyncio.to_thread(client_tls, settings, names)
         endpoint = Endpoint("127.0.0.1", port, "localhost")
         made = cls([_TimedDevice(name, endpoint, tls, Answers()) for name, tls in zip(names, contexts, strict=True)])
@@ -181,7 +187,7 @@ class _Steady:
         for device in self._devices:
             device.reported_s = time.monotonic()
             device.report()
-            await asyncio.sleep(EVERY_S / STEADY)
+            await asyncio.sleep(EVERY_S / len(self._devices))
         while any(len(device.got) < device.sent for device in self._devices):
             await asyncio.sleep(0.005)
         return [device.last_answer_s - device.reported_s for device in self._devices]

@@ -15,7 +15,7 @@ _PUT = "PutRecords"
 
 
 class Mode(Enum):
-    """What becomes of PutRecords."""
+    """What becomes of PutRecords; of every request where the stream is away or missing."""
 
     PASS = auto()
     THROTTLE = auto()
@@ -24,6 +24,8 @@ class Mode(Enum):
     """The stream has the records, and its answer is lost, two times in three."""
     AWAY = auto()
     """Connections break at once."""
+    MISSING = auto()
+    """There is no such stream."""
 
 
 class StreamGate:
@@ -54,6 +56,9 @@ class StreamGate:
         third = self._turn % 3
         if self.mode is Mode.AWAY:
             return self._broken(request)
+        if self.mode is Mode.MISSING:
+            self.hurt += 1
+            return _json({"__type": "ResourceNotFoundException", "message": "Stream not found"}, status=400)
         if not puts or self.mode is Mode.PASS:
             return await self._passed_on(request)
         if self.mode is Mode.DEAF:
@@ -85,5 +90,6 @@ class StreamGate:
         return web.Response(status=503)
 
 
-def _json(document: object) -> web.Response:
-    return web.Response(body=msgspec.json.encode(document), content_type="application/x-amz-json-1.1")
+def _json(document: object, status: int = 200) -> web.Response:
+    body = msgspec.json.encode(document)
+    return web.Response(body=body, status=status, content_type="application/x-amz-json-1.1")

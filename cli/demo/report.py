@@ -51,12 +51,19 @@ def gather(state: Path, folder: Path, steps: Steps, usage: UsageMonitor) -> dict
             for step in steps.done
         ],
         "regions": results,
+        "gateway": told_by_gateway(steps),
         "highlights": _highlights(bi_dsn(site, shown), shown, folder),
         "fleet_day": {"region": shown, "query": FLEETS, "rows": _query(bi_dsn(site, shown), FLEETS)},
         "world": {"query": WORLD_TOTALS, "rows": _query(bi_dsn(site, WORLD), WORLD_TOTALS)},
     }
     (folder / "report.json").write_text(json.dumps(document, indent=2, default=str), encoding="utf-8")
     return document
+
+
+def told_by_gateway(steps: Steps) -> dict[str, Any]:
+    """What the gateway answered to the devices of the region that went through it; nothing where none did."""
+    answers = [(step, step.document["gateway"]) for step in steps.done if "gateway" in step.document]
+    return {"region": answers[0][0].region, "via": answers[0][0].document["via"], **answers[0][1]} if answers else {}
 
 
 def nearest_noon(regions: Iterable[Region], now: datetime) -> str:

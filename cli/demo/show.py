@@ -13,6 +13,7 @@ from contracts.regions import WORLD
 
 STEPS = ("up", "simulate", "consume", "process", "reconcile")
 SUMS = (
+    "acknowledged <= stream",
     "stream = landed + rejected + suppressed",
     "landed = history + duplicates + unmerged",
     "history = device_day + underived",
@@ -34,6 +35,8 @@ def show(document: dict[str, Any]) -> None:
     )
     console.print("[bold]User records by stage, each counted from its own store")
     print_table(_stage_table(document["regions"]), console)
+    if document["gateway"]:
+        console.print(through_gateway(document["gateway"]), soft_wrap=True, highlight=False)
     for region, result in document["regions"].items():
         for sentence in [*result["notes"], *(f"DIFFERENCE {text}" for text in result["differences"])]:
             console.print(f"[{region}] {sentence}", markup=False, soft_wrap=True)
@@ -69,9 +72,24 @@ def _stage_table(results: dict[str, Any]) -> Table:
 
 
 def _holds(sentence: str, stages: dict[str, int]) -> bool:
-    whole, parts = sentence.split(" = ")
-    accepted = stages.get("forgotten", 0) if whole == "stream" else 0
-    return stages[whole] + accepted == sum(stages[part] for part in parts.split(" + "))
+    whole, sign, parts = sentence.split(" ", 2)
+    held = sum(_count(part, stages) for part in parts.split(" + "))
+    return _count(whole, stages) <= held if sign == "<=" else _count(whole, stages) == held
+
+
+def _count(stage: str, stages: dict[str, int]) -> int:
+    """User records of a stage; the stream's are those too that it no longer has, and whose loss was accepted."""
+    return stages[stage] + (stages.get("forgotten", 0) if stage == "stream" else 0)
+
+
+def through_gateway(told: dict[str, Any]) -> str:
+    """What the devices of one region were told, in a sentence."""
+    refused = ", ".join(f"{count:,} {reason}" for reason, count in told["refused"].items()) or "none"
+    return (
+        f"Devices of {told['region']} spoke {told['via'].upper()} to the gateway: {told['acknowledged']:,} records "
+        f"acknowledged in {told['messages']:,} messages; refused: {refused}. They slept {told['slept']:,} times, "
+        f"changed networks {told['roamed']:,} times, and were cut off {told['reconnects']:,} times."
+    )
 
 
 def _show_highlights(console: Console, document: dict[str, Any]) -> None:

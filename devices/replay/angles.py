@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contracts.errors import BadInputFile
+from contracts.mapping import Source
 from devices.encode import present
 from devices.replay.findings import Findings
-from devices.replay.mapping import Source
 from devices.replay.numbers import TextRules, cast_or_none, cleaned, doubles
 from devices.replay.texts import is_text, texts
 

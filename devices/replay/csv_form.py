@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from contracts.errors import BadInputFile
-from devices.replay.mapping import Mapping
+from contracts.mapping import Mapping
 from devices.replay.probe import FileForm, sample
 
 _DELIMITERS = ",;\t|"

@@ -8,9 +8,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from contracts.errors import BadInputFile
+from contracts.mapping import NULL_ANYWHERE, NULL_NO_TEXT, Mapping
 from devices.replay.csv_form import csv_form
-from devices.replay.mapping import Mapping
-from devices.replay.nulls import ANYWHERE, NO_TEXT
 from devices.replay.probe import FileForm
 from devices.replay.tables import BATCH_ROWS, cut_short
 
@@ -27,7 +26,7 @@ class CsvTable:
         self._form = form
         self._written = csv_form(form, mapping)
         self.decimal = self._written.decimal
-        self._nulls = (*ANYWHERE, *NO_TEXT) if mapping.null is None else ("", *mapping.null)
+        self._nulls = (*NULL_ANYWHERE, *NULL_NO_TEXT) if mapping.null is None else ("", *mapping.null)
         try:
             with self._open(None) as reader:
                 self.kinds = {field.name: field.type for field in reader.schema}

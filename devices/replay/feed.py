@@ -7,11 +7,11 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from contracts.errors import BadInputFile, BadMapping
+from contracts.mapping import Mapping
 from devices.outgoing import Outgoing
 from devices.replay.csv_table import CsvTable
 from devices.replay.findings import Findings
 from devices.replay.lines import LinesFile
-from devices.replay.mapping import Mapping
 from devices.replay.nulls import Nulls
 from devices.replay.numbers import TextRules
 from devices.replay.objects import Kinds, ObjectReader, kinds_of, mapped_lines, object_kinds

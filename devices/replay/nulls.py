@@ -3,13 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-ANYWHERE = ("NULL", "null", "\\N", "#N/A")
-"""What databases and spreadsheets write in a CSV file; no value in any of its columns."""
-NO_TEXT = (
-    *("", "-", "--", "?", "Null", "nil", "None", "none", "NONE"),
-    *("NA", "N/A", "n/a", "na", "<NA>", "NaN", "nan", "NAN", "-nan", "#N/A N/A", "#NA", "NaT"),
-)
-"""No value either, where a number, a yes or no, an id or a code belongs; in a text of the user's it may be one."""
+from contracts.mapping import NULL_ANYWHERE, NULL_NO_TEXT
 
 
 class Nulls:
@@ -19,9 +13,9 @@ class Nulls:
     """
 
     def __init__(self, given: list[str] | None, *, is_csv: bool) -> None:
-        own = ANYWHERE if is_csv else ()
+        own = NULL_ANYWHERE if is_csv else ()
         self._anywhere = pa.array(own if given is None else given, pa.string())
-        self._no_text = pa.array((*ANYWHERE, *NO_TEXT) if given is None else ["", *given], pa.string())
+        self._no_text = pa.array((*NULL_ANYWHERE, *NULL_NO_TEXT) if given is None else ["", *given], pa.string())
 
     def marked(self, values: pa.Array, *, free_text: bool) -> pa.Array:
         """Which values are null markers. free_text: the values are texts of the user's."""

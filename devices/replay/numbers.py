@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from contracts.mapping import Source
 from devices.encode import present
 from devices.replay.findings import NOT_FINITE, NULL_MARKER, Findings
-from devices.replay.mapping import Source
 from devices.replay.nulls import Nulls, without
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from contracts.errors import BadInputFile, BadMapping
+from contracts.mapping import FromColumn, Mapping, Source, as_source
 from contracts.record import CONTRACT, ENVELOPE
-from devices.replay.mapping import FromColumn, Mapping, Source, as_source
 
 _CONTRACT_NAMES = tuple(column.name for column in CONTRACT)
 DEVICE_ID, RECORD_ID = "device_id", "record_id"

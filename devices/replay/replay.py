@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from contracts.errors import BadInputFile
+from contracts.mapping import Mapping
 from contracts.registry import Fleet, Register
 from contracts.settings import RegionSettings
 from devices.outgoing import Outgoing
 from devices.replay.feed import Feed
 from devices.replay.findings import Findings
-from devices.replay.mapping import Mapping
 from devices.replay.times import UNKNOWN
 from devices.send import Progress, Sent, iso_ms, send
 from producer import Producer

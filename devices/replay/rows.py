@@ -9,12 +9,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from contracts.identity import exported_event_id
+from contracts.mapping import FromColumn, Source
 from contracts.registry import Device
 from devices.encode import RowEncoder, Values, constant
 from devices.outgoing import NO_KEY, Outgoing
 from devices.replay.angles import check_decimal_degrees, check_hemispheres
 from devices.replay.findings import Findings
-from devices.replay.mapping import FromColumn, Source
 from devices.replay.numbers import TextRules
 from devices.replay.plan import DEVICE_ID, Plan
 from devices.replay.texts import texts

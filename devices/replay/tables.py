@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.errors import BadInputFile
-from devices.replay.mapping import EventTime
+from contracts.mapping import EventTime
 from devices.replay.times import UNKNOWN, event_times
 
 BATCH_ROWS = 20_000

@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contracts.errors import BadInputFile, BadMapping
+from contracts.mapping import EventTime
 from contracts.record import EARLIEST_TS_MS
-from devices.replay.mapping import EventTime
+from contracts.time_texts import epoch_ms, format_hint, is_rfc3339, parse_format, parse_time, rfc3339
 from devices.replay.numbers import cast_or_none, doubles
 from devices.replay.texts import is_text
-from devices.replay.time_texts import epoch_ms, format_hint, is_rfc3339, parse_format, parse_time, rfc3339
 from devices.replay.zones import PER_S, epoch_us, localized
 
 UNKNOWN = np.iinfo(np.int64).min

@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contracts.mapping import YES_NO, Source
 from contracts.record import LISTS, READINGS, TEXTS
 from devices.replay.angles import read_angles, zero_padded
 from devices.replay.findings import NO_NUMBER, NULL_MARKER, Findings
-from devices.replay.mapping import Source
 from devices.replay.nested import clean_codes, clean_numbers, clean_texts, codes_in_text, map_in_text
 from devices.replay.nulls import without
 from devices.replay.numbers import Read, TextRules, read_numbers, read_texts
@@ -21,11 +21,6 @@ _READINGS = frozenset(column.name for column in READINGS)
 _LISTS = frozenset(column.name for column in LISTS)
 _TEXTS = frozenset(column.name for column in TEXTS)
 _SEVERAL = re.compile(r"\w\s*[;,|]\s*\w|\w\s+[BCPU]\w{4}")
-_WORDS = {
-    **dict.fromkeys(("true", "t", "yes", "y", "on", "1", "1.0"), True),
-    **dict.fromkeys(("false", "f", "no", "n", "off", "0", "0.0"), False),
-}
-"""Spellings of yes and no that CSV tools write, in lower case."""
 
 
 class ValueReader:
@@ -145,7 +140,7 @@ class ValueReader:
         if is_number(values.type):
             return [bool(value) if value in (0, 1) else value for value in values.to_pylist()]
         listed = texts(values)
-        known = {text: None if text is None else _WORDS.get(text.lower(), text) for text in set(listed)}
+        known = {text: None if text is None else YES_NO.get(text.lower(), text) for text in set(listed)}
         if any(isinstance(value, str) for value in known.values()):
             self._findings.as_text[column] += sum(isinstance(known[text], str) for text in listed)
         return [known[text] for text in listed]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.connections.refusal_log import RefusalLog
 from gateway.identity.authenticate import Authenticator
@@ -11,6 +11,7 @@ from gateway.intake.intake import Intake
 from gateway.limits.limits import Limits
 from gateway.metrics import Metrics
 from gateway.refusals import Refusal, Refused
+from gateway.shapes.shapes import Shapes
 
 SLOW_DOWN_S = 1.0
 """How long the answer to a bad credential waits."""
@@ -26,6 +27,8 @@ class Gate:
     intake: Intake
     metrics: Metrics
     refusals: RefusalLog
+    shapes: Shapes = field(default_factory=Shapes)
+    """What devices may speak besides the contract's own topics and paths."""
     closed: Callable[[], None] = lambda: None
     """Called once a connection is gone."""
 

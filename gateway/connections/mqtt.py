@@ -9,6 +9,7 @@ from typing import Any, cast
 from gateway.connections.gate import Gate
 from gateway.connections.sessions import Sessions
 from gateway.identity.model import Identity
+from gateway.intake.payload import records_of
 from gateway.mqtt.inbound import Delivery
 from gateway.mqtt.packets import Connect
 from gateway.mqtt.reasons import Reason
@@ -21,6 +22,7 @@ from gateway.mqtt.session import (
     State,
 )
 from gateway.refusals import Refusal, Refused
+from gateway.shapes.shapes import Split
 
 PROTOCOL = "mqtt"
 CLOSE_WITHIN_S = 5.0
@@ -174,9 +176,10 @@ class MqttConnection(asyncio.Protocol):
             return
         self._gate.metrics.message(PROTOCOL, len(delivery.payload))
         try:
-            self._check_topic(delivery.topic)
+            split = self._split_of(delivery.topic)
             answer = partial(self._answered, delivery)
-            self._gate.intake.offer(self.identity, delivery.payload, answer, acknowledges=delivery.qos > 0)
+            told = delivery.qos > 0
+            self._gate.intake.offer(self.identity, delivery.payload, answer, acknowledges=told, split=split)
         except Refused as refused:
             self._gate.refusals.note(refused, PROTOCOL, self.identity.device_id, self._source)
             self._session.settle(delivery, refused.refusal.reason, str(refused))
@@ -190,15 +193,19 @@ class MqttConnection(asyncio.Protocol):
             self._message(delivery)
             self._pump()
 
-    def _check_topic(self, topic: str) -> None:
-        """A topic names a device that the sender speaks for."""
+    def _split_of(self, topic: str) -> Split:
+        """How a topic's messages are taken apart. Raises Refused where it names a device that is not the sender's."""
         if topic == self._own_topic:
-            return
+            return records_of
         parts = topic.split("/")
-        if len(parts) != len(_PARTS) + 1 or (parts[0], parts[1], parts[3]) != _PARTS:
-            raise Refused(Refusal.BAD_TOPIC, "the topic is not v1/devices/DEVICE/telemetry")
-        if not self.identity.may_speak_for(parts[2]):
-            raise Refused(Refusal.OTHER_DEVICE, "the topic is of another device than the sender's")
+        if len(parts) == len(_PARTS) + 1 and (parts[0], parts[1], parts[3]) == _PARTS:
+            if not self.identity.may_speak_for(parts[2]):
+                raise Refused(Refusal.OTHER_DEVICE, "the topic is of another device than the sender's")
+            return records_of
+        split = self._gate.shapes.of_topic(topic, self.identity)
+        if split is None:
+            raise Refused(Refusal.BAD_TOPIC, "the topic is not v1/devices/DEVICE/telemetry, nor one of a shape")
+        return split
 
     def _answered(self, delivery: Delivery, refused: Refused | None) -> None:
         """The stream has the message, or will not have it."""

@@ -35,6 +35,10 @@ class RefusalLog:
         if device_id is not None:
             self._keep(device_id, protocol, label, str(refused))
 
+    def of_stream(self, refused: Refused) -> None:
+        """Log, within bounds, that the stream will not have a message: that is no device's fault, and kept for none."""
+        self.line("gateway.refused", refused.refusal.label, detail=str(refused))
+
     def line(self, event: str, reason: str, **fields: Any) -> None:
         """A log line, where the reason has not had its share."""
         now = self._clock()

@@ -58,12 +58,12 @@ class Telemetry:
 
     async def handle(self, request: BaseRequest) -> web.StreamResponse:
         """One request's response."""
-        if request.path != PATH:
+        if request.path != PATH and not self._gate.shapes.has_path(request.path):
             self._unread(404, str(request.remote or ""))
             return _said(404, "not_found", f"there is {PATH}, for POST")
         if request.method != "POST":
             self._unread(405, str(request.remote or ""))
-            return _said(405, "method_not_allowed", f"{PATH} takes POST", Allow="POST")
+            return _said(405, "method_not_allowed", f"{request.path} takes POST", Allow="POST")
         try:
             return await self._post(request)
         except Refused as refused:
@@ -86,7 +86,8 @@ class Telemetry:
             return _refused(refused, retry_after_s=wait_s)
         self._gate.metrics.message(PROTOCOL, len(body))
         with self._noted(identity):
-            records = records_of(_unpacked(body, encoding, self._most))
+            split = self._gate.shapes.of_path(request.path, identity) or records_of
+            records = split(_unpacked(body, encoding, self._most))
         return await self._put(identity, records)
 
     async def _identify(self, request: BaseRequest) -> Identity:

@@ -62,7 +62,7 @@ def check_jwt(token: bytes, device_id: str, region: str, keys: Sequence[str], no
     if ends <= now or begins > now + SKEW:
         raise _bad("it has expired or does not hold yet; check the device's clock")
     if ends > now + LONGEST + SKEW:
-        raise _bad(f"it holds longer than {LONGEST.total_seconds() / 3600:.0f} h")
+        raise _bad(f"it holds longer than {LONGEST.total_seconds() / 3600:.0f} h from now; check the device's clock")
     return ends
 
 

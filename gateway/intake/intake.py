@@ -27,12 +27,20 @@ class Intake:
     - `full` is set while the process holds more than its budget: nobody reads then. What was read is still taken.
     """
 
-    def __init__(self, producer: ReceiptProducer, budget_bytes: int, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        producer: ReceiptProducer,
+        budget_bytes: int,
+        metrics: Metrics,
+        say: Callable[[Refused], None] = lambda refused: None,
+    ) -> None:
+        """say: told of each message that the stream will not have."""
         self.acknowledged = 0
         """User records whose senders were told, or are told now, that the stream has them."""
         self._producer = producer
         self._budget = budget_bytes
         self._metrics = metrics
+        self._say = say
         self._resumed: list[Callable[[], None]] = []
         self._closed = False
 
@@ -55,12 +63,20 @@ class Intake:
         """Call this once there is room again."""
         self._resumed.append(resume)
 
-    def offer(self, identity: Identity, payload: bytes, answer: Answer, *, acknowledges: bool = True) -> None:
+    def offer(
+        self,
+        identity: Identity,
+        payload: bytes,
+        answer: Answer,
+        *,
+        acknowledges: bool = True,
+        split: Callable[[bytes], list[bytes]] = records_of,
+    ) -> None:
         """Put a message's records, all of which must be the sender's to send. Raises Refused, and puts nothing then.
 
-        acknowledges: whether the answer reaches the sender (QoS 0 has none).
+        acknowledges: whether the answer reaches the sender (QoS 0 has none). split: takes the payload apart.
         """
-        records = records_of(payload)
+        records = split(payload)
         for record in records:
             check_record(record, identity)
         self.put(identity, records, answer, acknowledges=acknowledges)
@@ -85,6 +101,7 @@ class Intake:
     def _count(self, records: int, refused: Refused | None, acknowledges: bool, seconds: float) -> None:
         if refused is not None:
             self._metrics.refused.labels(refused.refusal.label).inc()
+            self._say(refused)
         elif acknowledges:
             self.acknowledged += records
             self._metrics.acknowledged.inc(records)

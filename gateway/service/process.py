@@ -39,6 +39,7 @@ from gateway.mqtt.reasons import Reason
 from gateway.mqtt.session import SessionLimits
 from gateway.service.hub import Hub, Notice
 from gateway.service.pages import Health, Pages
+from gateway.shapes.shapes import load_shapes
 from producer import ReceiptProducer, ReceiptRules
 
 ACKNOWLEDGED_EVERY_S = 5.0
@@ -93,8 +94,8 @@ class GatewayProcess:
         )
         limits, refusals = Limits(own, time.monotonic), RefusalLog(self.metrics, time.monotonic)
         authenticator = Authenticator(self._registry, self._directory, secret, settings.region)
-        intake = Intake(self._producer, own.unacknowledged_mib * _MIB, self.metrics)
-        self._gate = Gate(authenticator, limits, intake, self.metrics, refusals)
+        intake = Intake(self._producer, own.unacknowledged_mib * _MIB, self.metrics, refusals.of_stream)
+        self._gate = Gate(authenticator, limits, intake, self.metrics, refusals, load_shapes(own.shapes))
         self._sessions = Sessions(authenticator)
         self._hub = Hub(redis_url, settings.region, process, self._hear)
         self._sessions.announce = self._hub.announce

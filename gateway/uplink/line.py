@@ -1,6 +1,7 @@
 """What a device keeps until it is answered, whatever it speaks."""
 
 import asyncio
+import math
 import ssl
 from abc import ABC, abstractmethod
 from collections import Counter, deque
@@ -24,12 +25,26 @@ class Endpoint:
 
 @dataclass(slots=True)
 class Answers:
-    """What the gateway answered, in user records; messages, and connections that broke or were refused."""
+    """What the gateway answered, in user records; messages, connections that broke or were refused, and those that the
+    devices ended: with a goodbye before they slept, or without one where they changed networks.
+    """
 
     acknowledged: int = 0
     messages: int = 0
     reconnects: int = 0
+    slept: int = 0
+    roamed: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """What devices do to their connections by themselves; by default nothing."""
+
+    sleeps_after_s: float = math.inf
+    """With nothing to send for so long, a device says goodbye, and connects again once it has something."""
+    roams_after_s: float = math.inf
+    """A connection breaks off without goodbye after a half to three halves of this, as if the network had changed."""
 
 
 Message = list[bytes]
@@ -51,24 +66,26 @@ class Line(ABC):
         tls: ssl.SSLContext,
         answers: Answers,
         settled: Callable[[int, int], None],
+        habits: Habits | None = None,
     ) -> None:
         self.device_id, self.endpoint, self.tls, self.answers = device_id, endpoint, tls, answers
+        self.habits = habits or Habits()
         self.waiting: deque[Message] = deque()
         self.wake = asyncio.Event()
         self._settled = settled
+        self._open: Message = []
+        """The message that was begun last."""
+        self._size = 0
 
     def add(self, records: Sequence[bytes]) -> None:
-        """Send these, after those before."""
-        message: Message = []
-        size = 0
+        """Send these, after those before; with what waits already, as far as a message has room."""
         for record in records:
-            if message and (len(message) >= MOST_RECORDS or size + len(record) > MOST_BYTES):
-                self.waiting.append(message)
-                message, size = [], 0
-            message.append(record)
-            size += len(record)
-        if message:
-            self.waiting.append(message)
+            is_open = bool(self.waiting) and self.waiting[-1] is self._open
+            if not is_open or len(self._open) >= MOST_RECORDS or self._size + len(record) > MOST_BYTES:
+                self._open, self._size = [], 0
+                self.waiting.append(self._open)
+            self._open.append(record)
+            self._size += len(record)
         self.wake.set()
 
     async def run(self) -> None:
@@ -95,9 +112,10 @@ class Line(ABC):
         self._done(message)
 
     def refused(self, message: Message, reason: str) -> None:
-        """Sending again does not help: record by record, if there are several; else it is given up."""
+        """Sending again does not help: half by half, if there are several records; else it is given up."""
         if len(message) > 1:
-            self.waiting.extendleft([record] for record in reversed(message))
+            middle = len(message) // 2
+            self.waiting.extendleft((message[middle:], message[:middle]))
             self.wake.set()
             return
         self.answers.messages += 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import ssl
 
 from gateway.mqtt.client import ClientSession
@@ -10,8 +11,14 @@ from gateway.uplink.line import Line, Message
 
 KEEP_ALIVE_S = 60
 CONNECT_WITHIN_S = 30.0
+UNDER_WAY = 1
+"""Messages that a device has without an answer when its network changes: they are sent again from elsewhere."""
 _LATER = (Reason.QUOTA_EXCEEDED, Reason.IMPLEMENTATION_SPECIFIC_ERROR, Reason.SERVER_BUSY)
 """Refusals that pass."""
+
+
+class _RoamedError(Exception):
+    """The device's network changed."""
 
 
 class MqttLine(Line):
@@ -36,11 +43,13 @@ class MqttLine(Line):
                 return False
             let_in = True
             await self._exchange(session, reader, writer, unanswered)
+        except _RoamedError:
+            self.answers.roamed += 1
         except (OSError, ssl.SSLError, MqttError, TimeoutError, EOFError):
             self.answers.reconnects += 1
         finally:
             self.waiting.extendleft(reversed(unanswered.values()))
-            if writer is not None:
+            if writer is not None and not writer.transport.is_closing():
                 with contextlib.suppress(OSError, ssl.SSLError):
                     writer.write(session.disconnect())
                 writer.close()
@@ -53,16 +62,26 @@ class MqttLine(Line):
         writer: asyncio.StreamWriter,
         unanswered: dict[int, Message],
     ) -> None:
-        """Send what waits as far as the window lets it, and hear answers. Ends by an error alone."""
+        """Send what waits as far as the window lets it, and hear answers. Ends by sleep, or by an error."""
         heard = asyncio.ensure_future(_some(reader))
         woken = asyncio.ensure_future(self.wake.wait())
+        lasts_s = self.habits.roams_after_s * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+        roams_s = asyncio.get_running_loop().time() + lasts_s
         try:
             while True:
-                self._send(session, writer, unanswered)
-                await asyncio.wait((heard, woken), timeout=KEEP_ALIVE_S / 2, return_when=asyncio.FIRST_COMPLETED)
+                self.wake.clear()
+                if asyncio.get_running_loop().time() < roams_s:
+                    self._send(session, writer, unanswered)
+                elif len(unanswered) <= UNDER_WAY:
+                    writer.transport.abort()
+                    raise _RoamedError
+                await asyncio.wait((heard, woken), timeout=self._patience_s(), return_when=asyncio.FIRST_COMPLETED)
                 if heard.done():
                     await self._hear(session, heard.result(), unanswered)
                     heard = asyncio.ensure_future(_some(reader))
+                elif not woken.done() and not unanswered and self.habits.sleeps_after_s < KEEP_ALIVE_S / 2:
+                    self.answers.slept += 1
+                    return
                 elif not woken.done():
                     writer.write(session.ping())
                 if woken.done():
@@ -72,8 +91,11 @@ class MqttLine(Line):
             woken.cancel()
             await asyncio.gather(heard, woken, return_exceptions=True)
 
+    def _patience_s(self) -> float:
+        """How long nothing may happen before the device sleeps or pings."""
+        return min(self.habits.sleeps_after_s, KEEP_ALIVE_S / 2)
+
     def _send(self, session: ClientSession, writer: asyncio.StreamWriter, unanswered: dict[int, Message]) -> None:
-        self.wake.clear()
         while self.waiting and session.room > 0:
             message = self.waiting.popleft()
             packet_id, data = session.publish(f"v1/devices/{self.device_id}/telemetry", b"\n".join(message))

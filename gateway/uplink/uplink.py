@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from contracts.errors import StoreUnavailable
 from gateway.uplink.http import HttpLine
-from gateway.uplink.line import Answers, Endpoint, Line
+from gateway.uplink.line import Answers, Endpoint, Habits, Line
 from gateway.uplink.mqtt import MqttLine
 from producer import ProducerReport
 
@@ -28,13 +28,19 @@ class Uplink:
     """
 
     def __init__(
-        self, via: Via, endpoint: Endpoint, credentials: Callable[[str], ssl.SSLContext], *, silent_s: float = 60.0
+        self,
+        via: Via,
+        endpoint: Endpoint,
+        credentials: Callable[[str], ssl.SSLContext],
+        *,
+        silent_s: float = 60.0,
+        habits: Habits | None = None,
     ) -> None:
         """credentials: a device's client TLS. The event loop runs in a thread until the `with` block ends."""
         self.report = ProducerReport()
         self.answers = Answers()
         self._make, self._endpoint, self._credentials = _LINES[via], endpoint, credentials
-        self._silent_s = silent_s
+        self._silent_s, self._habits = silent_s, habits or Habits()
         self._lines: dict[str, Line] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = threading.Condition()
@@ -84,7 +90,7 @@ class Uplink:
             line = self._lines.get(device_id)
             if line is None:
                 tls = self._credentials(device_id)
-                line = self._make(device_id, self._endpoint, tls, self.answers, self._settled)
+                line = self._make(device_id, self._endpoint, tls, self.answers, self._settled, self._habits)
                 self._lines[device_id] = line
                 self._tasks.append(self._loop.create_task(line.run()))
             line.add(records)

@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -178,15 +179,20 @@ def telemetry(device: str, number: int = 0) -> bytes:
 
 
 def post(
-    gateway: GatewayProcess, body: bytes, tls: ssl.SSLContext | None = None, **headers: str
+    gateway: GatewayProcess,
+    body: bytes,
+    tls: ssl.SSLContext | None = None,
+    *,
+    path: str = "/v1/telemetry",
+    **headers: str,
 ) -> tuple[int, dict[str, Any]]:
-    """POST /v1/telemetry over TLS: status and document."""
+    """POST over TLS: status and document."""
     connection = http.client.HTTPSConnection(
         "localhost", gateway.port("http"), timeout=ANSWER_WITHIN_S, context=tls or gateway.trust()
     )
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request("POST", "/v1/telemetry", body, named)
+        connection.request("POST", path, body, named)
         answer = connection.getresponse()
         text = answer.read()
         try:
@@ -195,6 +201,18 @@ def post(
             return answer.status, {"text": text.decode()}
     finally:
         connection.close()
+
+
+@contextmanager
+def counted(gateway: GatewayProcess, metric: str, event: str, reason: str) -> Iterator[None]:
+    """What happens within counts once, and is one log line."""
+
+    def lines() -> int:
+        return sum(line["reason"] == reason for line in gateway.events(event))
+
+    before, said = gateway.metric(metric), lines()
+    yield
+    wait_until(lambda: (gateway.metric(metric), lines()) == (before + 1, said + 1), 15)
 
 
 def on_stream(settings: RegionSettings) -> list[bytes]:

@@ -3,8 +3,6 @@
 import socket
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,8 +10,7 @@ import pytest
 from gateway.identity.authority import issue_device, new_authority
 from gateway.identity.laptop import device_files, fleet_authority, folder_of
 from gateway.mqtt.reasons import Reason
-from tests.builders.consumer_process import wait_until
-from tests.builders.gateway import GatewayProcess, MqttClient, client_tls, post, telemetry, topic
+from tests.builders.gateway import GatewayProcess, MqttClient, client_tls, counted, post, telemetry, topic
 from tests.gateway.conftest import Ground
 
 TWICE = b'{"device_id":"other","device_id":"bad-say"}'
@@ -23,18 +20,6 @@ TWICE = b'{"device_id":"other","device_id":"bad-say"}'
 def gateway(shared: Ground) -> GatewayProcess:
     """A gateway of this file's own: its metrics and log lines are counted."""
     return shared.start(source_failures_min=10_000, device_connects_min=1_000, connect_time_s=2, request_time_s=2)
-
-
-@contextmanager
-def counted(gateway: GatewayProcess, metric: str, event: str, reason: str) -> Iterator[None]:
-    """What happens within counts once, and is one log line."""
-
-    def lines() -> int:
-        return sum(line["reason"] == reason for line in gateway.events(event))
-
-    before, said = gateway.metric(metric), lines()
-    yield
-    wait_until(lambda: (gateway.metric(metric), lines()) == (before + 1, said + 1), 15)
 
 
 def client(gateway: GatewayProcess, ground: Ground, device: str) -> MqttClient:

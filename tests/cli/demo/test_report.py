@@ -1,12 +1,15 @@
 """What the demo's report chooses to show."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli.demo.highlights import LIVE_SHOWN, fastest
-from cli.demo.report import nearest_noon
+from cli.demo.report import nearest_noon, told_by_gateway
+from cli.demo.show import through_gateway
+from cli.demo.steps import Step, Steps
 from contracts.record import Flag
 from contracts.regions import load_regions
 
@@ -21,6 +24,20 @@ def test_the_live_sample_is_of_a_region_where_it_is_day() -> None:
         assert all(nearest <= abs(now.astimezone(each.zone).hour - 12) for each in load_regions().values()), hour
     assert shown[11] == "eu"
     assert len(set(shown.values())) >= 3
+
+
+def test_what_the_gateway_told_the_devices_is_in_the_report(tmp_path: Path) -> None:
+    steps = Steps(tmp_path, {}, lambda _: None)
+    assert told_by_gateway(steps) == {}
+    ends = {"reconnects": 0, "slept": 12, "roamed": 3}
+    answers = {"acknowledged": 7_000, "messages": 90, "refused": {"bad_payload": 4}, **ends}
+    for region, document in (("us", {"via": "stream"}), ("eu", {"via": "mqtt", "gateway": answers})):
+        steps.done.append(Step(name="simulate", region=region, began_s=0.0, seconds=1.0, document=document))
+    told = told_by_gateway(steps)
+    assert told == {"region": "eu", "via": "mqtt", **answers}
+    said = through_gateway(told)
+    assert "7,000 records acknowledged in 90 messages; refused: 4 bad_payload" in said
+    assert "slept 12 times" in said
 
 
 def _live(device: str, **fields: Any) -> dict[str, Any]:

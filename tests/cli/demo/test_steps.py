@@ -46,6 +46,12 @@ def test_an_ended_demo_starts_nothing_and_leaves_nothing(steps: Steps) -> None:
         steps.run("up", "", ["up"])
 
 
+def test_a_command_runs_beside_others_and_is_ended(steps: Steps, tmp_path: Path) -> None:
+    with pytest.raises(StepFailed, match="did not begin"), steps.beside("bench", "eu", ["bench", "nothing"], "on", {}):
+        raise AssertionError("it never began")
+    assert steps.done == []
+
+
 def _swallow(steps: Steps, words: list[str]) -> None:
     try:
         steps.run("ui", "", words)
@@ -73,3 +79,6 @@ def test_a_sum_that_does_not_hold_is_seen() -> None:
     stages = {"stream": 5, "landed": 3, "rejected": 1, "suppressed": 1}
     assert _holds("stream = landed + rejected + suppressed", stages)
     assert not _holds("stream = landed + rejected + suppressed", {**stages, "landed": 4})
+    assert _holds("acknowledged <= stream", {**stages, "acknowledged": 5})
+    assert not _holds("acknowledged <= stream", {**stages, "acknowledged": 6})
+    assert _holds("acknowledged <= stream", {**stages, "acknowledged": 6, "forgotten": 1})

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 
 from contracts.errors import BadInputFile
+from contracts.mapping import DeviceId, EventTime
 from devices.replay import Mapping, open_feed
 from devices.replay.csv_table import BLOCK_BYTES
 from devices.replay.json_framing import documents, split_line
-from devices.replay.mapping import DeviceId, EventTime
 from devices.replay.parquet_table import ParquetTable
 from tests.devices.replay.field_files import NOW, csv, drained, json_lines, mapping, parquet, records
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import BadInputFile
+from contracts.mapping import EventTime
 from devices.replay import Mapping
-from devices.replay.mapping import EventTime
 from devices.replay.zones import PER_S, localized
 from ingest.decode.times import parse_text
 from tests.devices.replay.field_files import csv, drained, json_lines, parquet, records

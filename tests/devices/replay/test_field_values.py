@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from contracts.errors import BadInputFile, BadMapping
+from contracts.mapping import Source
 from devices.replay import Mapping
-from devices.replay.mapping import Source
 from tests.devices.replay.field_files import NOW, csv, drained, dropped, json_lines, mapping, parquet, records
 
 HEAD = f"device_id,ts,{{}}\na,{NOW},{{}}\n"

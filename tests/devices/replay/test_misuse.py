@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from contracts.errors import BadInputFile, BadMapping, FleetlakeError
+from contracts.mapping import DeviceId, EventTime
 from devices.replay import Mapping, load_mapping, open_feed, shipped_mappings
-from devices.replay.mapping import DeviceId, EventTime
 
 _WHOLE = gzip.compress(b'{"device_id":"a","ts":1}\n', mtime=0)
 NO_DEFLATE = _WHOLE[:10] + b"\xff" + _WHOLE[11:]

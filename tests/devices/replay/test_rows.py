@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.mapping import DeviceId, EventTime, Source
 from devices.outgoing import NO_KEY, Outgoing
 from devices.replay import Mapping, open_feed
-from devices.replay.mapping import DeviceId, EventTime, Source
 from devices.replay.replay import timed
 from devices.replay.times import UNKNOWN
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import BadInputFile
+from contracts.mapping import EventTime
 from devices.replay import Mapping, open_feed
-from devices.replay.mapping import EventTime
 from devices.replay.times import epoch_ms
 from ingest.decode.times import parse_text
 

@@ -1,16 +1,16 @@
 """A team of workers whose processes are made up: when they are started again, and when the team ends."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from contracts import team
 from contracts.errors import FleetlakeError, Misuse
 from contracts.settings import RegionSettings
-from ingest.runtime.retry import Backoff
 from ingest.service import processes
 
 
@@ -56,53 +56,51 @@ class MadeUpContext:
         return MadeUp(self.lives[name].pop(0))
 
 
-def _team(lives: dict[str, list[int | None]], monkeypatch: pytest.MonkeyPatch, *, until_idle: bool) -> Any:
-    monkeypatch.setattr(processes, "_RESTARTS", Backoff(0.001, 30.0))
-    team: Any = processes._Team(_settings(), len(lives), until_idle=until_idle)
-    team._context = MadeUpContext(lives)
-    return team
+def _team(lives: dict[str, list[int | None]], *, until_idle: bool) -> Any:
+    made: Any = processes.team_of(_settings(), len(lives), until_idle=until_idle)
+    made._rules = replace(made._rules, first_wait_s=0.001)
+    made._context = MadeUpContext(lives)
+    return made
 
 
 def _settings() -> RegionSettings:
     return RegionSettings.model_construct(region="eu", state=Path(), metrics_port=0)
 
 
-def test_a_worker_that_keeps_dying_is_started_again_later_and_later_while_another_lives(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    team = _team({"worker 0": [None], "worker 1": [-9] * 8 + [0]}, monkeypatch, until_idle=False)
-    start = team._start
+def test_a_worker_that_keeps_dying_is_started_again_later_and_later_while_another_lives() -> None:
+    workers = _team({"worker 0": [None], "worker 1": [-9] * 8 + [0]}, until_idle=False)
+    start = workers._start
 
     def started(member: Any) -> None:
         start(member)
-        if team._context.started.count("worker 1") == 9:
-            team.stop()
+        if workers._context.started.count("worker 1") == 9:
+            workers.stop()
 
-    team._start = started
+    workers._start = started
     with capture_logs() as log:
-        assert team.run() == []
+        assert workers.run() == []
     waits = [line["starts_again_in_s"] for line in log if line["event"] == "worker.died"]
     assert waits == [0.001 * 2**times for times in range(8)]
 
 
-def test_a_team_of_which_nobody_stays_alive_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    team = _team({"worker 0": [1] * 20, "worker 1": [-9] * 20}, monkeypatch, until_idle=False)
+def test_a_team_of_which_nobody_stays_alive_ends_and_says_so() -> None:
+    workers = _team({"worker 0": [1] * 20, "worker 1": [-9] * 20}, until_idle=False)
     with pytest.raises(FleetlakeError, match="times in a row"):
-        team.run()
-    assert min(team._context.started.count(f"worker {number}") for number in (0, 1)) == 6
+        workers.run()
+    assert min(workers._context.started.count(f"worker {number}") for number in (0, 1)) == 6
 
 
-def test_until_idle_a_worker_that_keeps_dying_ends_the_team(monkeypatch: pytest.MonkeyPatch) -> None:
-    team = _team({"worker 0": [None], "worker 1": [-9] * 20}, monkeypatch, until_idle=True)
+def test_until_idle_a_worker_that_keeps_dying_ends_the_team() -> None:
+    workers = _team({"worker 0": [None], "worker 1": [-9] * 20}, until_idle=True)
     with pytest.raises(FleetlakeError, match="worker 1 died 6 times in a row"):
-        team.run()
+        workers.run()
 
 
-def test_a_worker_that_was_told_nonsense_is_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    team = _team({"worker 0": [None], "worker 1": [2]}, monkeypatch, until_idle=False)
+def test_a_worker_that_was_told_nonsense_is_not_started_again() -> None:
+    workers = _team({"worker 0": [None], "worker 1": [2]}, until_idle=False)
     with pytest.raises(Misuse, match="worker 1"):
-        team.run()
-    assert team._context.started.count("worker 1") == 1
+        workers.run()
+    assert workers._context.started.count("worker 1") == 1
 
 
 def test_a_worker_whose_parent_is_gone_tells_nobody_and_ends(
@@ -112,9 +110,9 @@ def test_a_worker_whose_parent_is_gone_tells_nobody_and_ends(
 
     reading, sending = Pipe(duplex=False)
     reading.close()
-    monkeypatch.setattr(processes, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(team, "_end_with_parent", lambda: None)
     monkeypatch.setattr(processes, "run_one", lambda *_, **__: processes.together([]))
 
-    processes._work(_settings(), 2, False, 0, sending)
+    team.work_in_team("worker", processes.consume_one, (_settings(), 2, False, 0), sending)
 
     assert "Traceback" not in capfd.readouterr().err
