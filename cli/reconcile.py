@@ -41,8 +41,8 @@ def _reconcile(
     results = _everywhere(whole) if region == ALL else [_here(region, whole, accept_loss or [], who, why)]
     ok = all(result["ok"] for result in results)
     if as_json:
-        whole = {"ok": ok, "regions": {result["region"]: result for result in results}}
-        typer.echo(json.dumps(whole if region == ALL else results[0]))
+        document = {"ok": ok, "regions": {result["region"]: result for result in results}}
+        typer.echo(json.dumps(document if region == ALL else results[0]))
     else:
         _show(results)
     if not ok:

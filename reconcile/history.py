@@ -111,8 +111,9 @@ class _Reading:
             self.merged_days |= set(days_of(digests[is_merged]))
             listed = self._listed.get(item.key)
             if listed and item.merged == item.rows == rows.num_rows:
-                days = days_of(digests) or [None]
-                self._objects[item.key] = SeenObject(listed.size, listed.etag, item.rows, days[0], days[-1])
+                days = days_of(digests)
+                first, last = (days[0], days[-1]) if days else (None, None)
+                self._objects[item.key] = SeenObject(listed.size, listed.etag, item.rows, first, last)
 
     def read_again(self, landing: Landing, days: Days, proof: Proof | None, merged: Identities) -> None:
         """What objects that were seen hold of days of which nothing counts as proven."""

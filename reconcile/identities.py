@@ -113,7 +113,8 @@ def together(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     if not len(one) or not len(other):
         return one if len(one) else other
     both = np.concatenate([one, other])
-    return both[_order(both)]
+    ordered: np.ndarray = both[_order(both)]
+    return ordered
 
 
 def days_of(digests: np.ndarray) -> list[date]:
