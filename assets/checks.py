@@ -1,7 +1,7 @@
 """Checks of a region's assets: completeness of hours, and stages that must agree with each other."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from dagster import (
     AssetCheckResult,
@@ -15,24 +15,18 @@ from dagster import (
 from assets import keys
 from assets.expectations import Expect, bounds_of, gx_check
 from assets.redaction import without_values
+from assets.usual_days import days_are_usual
 from assets.work import Checking
 from contracts.derived import DEVICE_DAY
 from contracts.identity import IDENTITY
 from contracts.record import LANDING, READINGS
 from contracts.regions import Region
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 HOUR = timedelta(hours=1)
 SHOWN = 50
 """Objects that a check lists; it counts all of them."""
 _LONGEST_DAY_S = 25 * 3600
 _FASTEST_KMH = next(column.high for column in READINGS if column.name == "speed_kmh")
-_BASELINE, _LEAST_BASELINE = 28, 7
-"""Days that a day is compared with."""
-_TOLERATED = 2.0
-_LEAST_FIGURE = 0.01
 
 
 def region_checks(region: Region) -> list[AssetChecksDefinition]:
@@ -216,56 +210,3 @@ def _filled(column: str) -> Expect:
 
 def _within(column: str, low: float, high: float | None) -> Expect:
     return Expect("ExpectColumnValuesToBeBetween", {"column": column, "min_value": low, "max_value": high})
-
-
-def days_are_usual(region: Region) -> AssetChecksDefinition:
-    """Whether the newest day is like those before it."""
-
-    @asset_check(
-        asset=keys.mart(region.name, "device_day"),
-        description=f"The newest day that is over lies within {_TOLERATED:g} times the usual, and above the usual "
-        f"divided by it, where the usual is the median of the same figure over the {_BASELINE} days before. A unit "
-        "that changed, a fleet that fell silent and a decoder that went wrong show here. Look at what changed in what "
-        "devices send, and at the release of the producers, before the figures go to anybody. It cannot pass on less "
-        f"than {_LEAST_BASELINE} days.",
-    )
-    def device_day_is_usual(checking: ResourceParam[Checking]) -> AssetCheckResult:
-        with without_values("check device_day_is_usual"):
-            days = checking.usual_days(_BASELINE)
-            unusual = unusual_figures(days) if len(days) else []
-        compared = max(len(days) - 1, 0)
-        lines = [f"| {one.figure} | {one.usual:,.4g} | {one.found:,.4g} |" for one in unusual]
-        return AssetCheckResult(
-            passed=not unusual and compared >= _LEAST_BASELINE,
-            severity=AssetCheckSeverity.WARN,
-            metadata={
-                "days_compared": compared,
-                "unusual": MetadataValue.md("\n".join(["| figure | usual | found |", "|---|---:|---:|", *lines])),
-            },
-        )
-
-    return device_day_is_usual
-
-
-class Unusual(NamedTuple):
-    """A figure of the newest day that is far from what it was."""
-
-    figure: str
-    usual: float
-    found: float
-
-
-def unusual_figures(days: "pd.DataFrame") -> list[Unusual]:
-    """Figures of the last row that are not within `_TOLERATED` times the median of the rows before, or missing.
-
-    days: a row a day, oldest first, with column `day` and a column a figure; see Checking.usual_days.
-    """
-    figures = days.drop(columns="day").astype(float)
-    before, last = figures.iloc[:-1].median(), figures.iloc[-1]
-    told = []
-    for figure in figures.columns:
-        usual, found = float(before[figure]), float(last[figure])
-        # A share or time near zero has no ratio worth the name.
-        if usual > _LEAST_FIGURE and not usual / _TOLERATED <= found <= usual * _TOLERATED:
-            told.append(Unusual(figure, usual, found))
-    return told

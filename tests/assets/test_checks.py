@@ -9,15 +9,14 @@ from dagster import AssetKey, DagsterInstance, Definitions
 
 from assets.checks import (
     HOUR,
-    days_are_usual,
     hour_complete,
     landing_is_readable,
     plausible_days,
     plausible_trips,
-    unusual_figures,
 )
 from assets.expectations import Expect, bounds_of, gx_check
 from assets.redaction import StepFailed, safe_text, without_values
+from assets.usual_days import days_are_usual, unusual_figures
 from contracts.columns import Privacy
 from contracts.derived import DEVICE_DAY, TRIP
 from contracts.errors import NotReconciled
