@@ -110,7 +110,9 @@ def test_days_are_derived_again_by_the_new_rules_and_equal_a_full_rebuild(spark,
     derive_days(spark, fleets, due_days(fleets))
     assert [trip[0] for trip in trips()] == ["a", "b", "b"], "the first day has the rules that it was derived with"
 
-    assert set_rules(fleets, "north", {"least_m": 700.0}, since=None) == 2
+    before = DAY.replace(day=DAY.day - 1)
+    assert set_rules(fleets, "north", {"least_m": 700.0}, since=None) == 3
+    assert due_days(fleets) == [before, DAY, second], "a morning's records change the day before too"
     derive_days(spark, fleets, due_days(fleets))
     incremental = trips()
     assert [trip[0] for trip in incremental] == ["b", "b"]
