@@ -72,8 +72,8 @@ def test_the_ddl_may_run_again() -> None:
         bare = re.sub(r"\$\$.*?\$\$", "$$", re.sub(r"--.*", "", text), flags=re.DOTALL)
         for statement in filter(str.strip, bare.split(";")):
             repeatable = (
-                r"\s*(create (table|schema|index|unique index) if not exists|create or replace|grant|alter|revoke"
-                r"|do \$\$|insert into [^;]+ where not exists)"
+                r"\s*(create (table|schema|index|unique index|sequence) if not exists|create or replace"
+                r"|grant|alter|revoke|do \$\$|insert into [^;]+ where not exists)"
             )
             assert re.match(repeatable, statement), statement
 
