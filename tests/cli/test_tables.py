@@ -122,7 +122,7 @@ def _trail() -> list[str]:
 
 
 def _demo() -> list[str]:
-    stages = dict.fromkeys({*" ".join(SUMS).split()} - {"=", "+"}, 123_456_789)
+    stages = dict.fromkeys({*" ".join(SUMS).split()} - {"=", "<=", "+"}, 123_456_789)
     regions = {f"region{n}": {"stages": stages, "ok": True, "notes": [], "differences": []} for n in range(4)}
     fleet = {"fleet_id": "us-fleet-0001-of-the-north", "day": "2026-11-20", "km": 11_220_334, "trips": None}
     record = {"device_id": "us-bus-0001-of-the-north", "ts": "2026-11-20T06:00:00Z", "lat": 50.12345, "lon": -8.98765}
@@ -131,10 +131,13 @@ def _demo() -> list[str]:
     where = {"device": "us-bus-0001", "day": "2026-11-20", "region": "us", "map": "/map.html", "trips": 7}
     document = {"ok": True, "seconds": 1, "processor_s": 1, "peak_memory_gib": 1, "regions": regions}
     document |= {"steps": [{"step": "process", "region": "region3", "seconds": 98_765.4}]}
+    counts = dict.fromkeys(("acknowledged", "messages", "slept", "roamed", "reconnects"), 2_345_678_901)
+    document |= {"gateway": {"region": "us", "via": "mqtt", "refused": {"payload_format_invalid": 3_456_789}, **counts}}
     document |= {"highlights": {"live": live, "trail": read, **where}}
     document |= {name: {"region": "us", "query": "select 1", "rows": [fleet]} for name in ("fleet_day", "world")}
     demo.show(document)
-    return ["123,456,789", "493,827,156", "98765.4", *map(str, record.values()), fleet["fleet_id"], "11,220,334"]
+    told = ["2,345,678,901", "3,456,789 payload_format_invalid"]
+    return ["123,456,789", "493,827,156", "98765.4", *told, *map(str, record.values()), fleet["fleet_id"], "11,220,334"]
 
 
 @pytest.mark.parametrize("width", [80, 40])
