@@ -46,6 +46,8 @@ _DUE_MARTS = """
         or exists (
             select from ops.registry_change c
             where c.changed_at > m.applied_at and (c.since at time zone %(time_zone)s)::date <= s.day
+                -- Devices are entered all day: the running day is not built again for each of them.
+                and (s.day < %(today)s or m.applied_at < now() - interval '15 minutes')
         )
     order by s.day
 """.replace("final_at(s.day)", "((s.day + 1 + %(final_after_days)s)::timestamp at time zone %(time_zone)s)")

@@ -424,4 +424,3 @@ begin
     end if;
 end
 $$;
-create index if not exists applied_of_target on ops.applied (target, applied_at);

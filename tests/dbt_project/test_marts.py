@@ -4,7 +4,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -34,11 +33,6 @@ FACTS = ("device_day", "trip", "idling_event", "fuel_event")
 DAY_MARTS = (*FACTS, "fleet_day", "fleet_type_day", "data_completeness_day")
 MARTS = (*DAY_MARTS, "utilisation_month", "fault_episode", "dim_device", "dim_fleet", "dim_fault_code", "dim_calendar")
 QUESTIONS = re.findall(r"```sql\n(.*?)```", (PROJECT.parent / "docs/how-to/ask-the-marts.md").read_text(), re.DOTALL)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("dbt")
 
 
 @pytest.fixture(scope="module")

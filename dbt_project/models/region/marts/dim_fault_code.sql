@@ -14,7 +14,7 @@ parsed as (
 ),
 
 failure_modes as (
-    select * from {{ ref('fault_failure_mode') }}
+    select * from {{ ref('int_fault_failure_mode') }}
 ),
 
 final as (
