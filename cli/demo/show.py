@@ -42,7 +42,8 @@ def show(document: dict[str, Any]) -> None:
             console.print(f"[{region}] {sentence}", markup=False, soft_wrap=True)
     console.print()
     _show_highlights(console, document)
-    _show_query(console, f"A mart, read by bi_reader in fleet_{document['fleet_day']['region']}", document["fleet_day"])
+    shown = document["fleet_day"]["region"]
+    _show_query(console, f"A mart, read by bi_reader_{shown} in fleet_{shown}", document["fleet_day"])
     _show_query(console, "The world, from what the regions released", document["world"])
     _show_next(console, document)
 
