@@ -34,7 +34,8 @@ devices as (
     from seen
     -- By the index of the table itself: how many devices were seen, the planner cannot know.
     where not exists (
-        select 1 from {{ ref('stg_device_period') }} as registered where registered.device_id = seen.device_id
+        select 1 from {{ ref('stg_device_period') }} as registered
+        where registered.device_id = seen.device_id
     )
 )
 

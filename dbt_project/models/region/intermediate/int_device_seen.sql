@@ -1,5 +1,5 @@
--- One index step a device instead of a pass over every device day: the cost follows the fleet, not the past. It reads the
--- source itself, since Postgres does not see the order of an index through a view that has a `with` of its own.
+-- One index step a device instead of a pass over every device day: the cost follows the fleet, not the past.
+-- It reads the source itself: Postgres does not see the order of an index through a view with a `with` of its own.
 with recursive seen as (
     (
         select

@@ -20,15 +20,20 @@ failure_modes as (
 final as (
     select
         parsed.code,
-        case when parsed.is_dtc then 'SAE J2012' when parsed.spn is not null then 'SAE J1939' else 'other' end as standard,
-        case when parsed.is_dtc then
-            case left(parsed.code, 1)
-                when 'P' then 'powertrain' when 'C' then 'chassis' when 'B' then 'body' when 'U' then 'network'
-            end
+        case when parsed.is_dtc then 'SAE J2012' when parsed.spn is not null then 'SAE J1939' else 'other' end
+            as standard,
+        case
+            when parsed.is_dtc
+                then
+                    case left(parsed.code, 1)
+                        when 'P' then 'powertrain' when 'C' then 'chassis' when 'B' then 'body' when 'U' then 'network'
+                    end
         end as system,
-        case when parsed.is_dtc then
-            substring(parsed.code from 2 for 1) = '1'
-            or (left(parsed.code, 1) <> 'P' and substring(parsed.code from 2 for 1) = '2')
+        case
+            when parsed.is_dtc
+                then
+                    substring(parsed.code from 2 for 1) = '1'
+                    or (left(parsed.code, 1) <> 'P' and substring(parsed.code from 2 for 1) = '2')
         end as is_makers_own,
         parsed.spn,
         parsed.fmi,

@@ -7,7 +7,10 @@ with fleets as (
     select
         {{ no_fleet() }} as fleet_id,
         'Not assigned' as fleet_name
-    where not exists (select 1 from {{ ref('stg_fleet') }} where fleet_id = {{ no_fleet() }})
+    where not exists (
+        select 1 from {{ ref('stg_fleet') }}
+        where fleet_id = {{ no_fleet() }}
+    )
 ),
 
 devices as (

@@ -15,12 +15,12 @@ final as (
         episodes.device_id,
         episodes.day,
         {{ fleet_of('periods') }} as fleet_id,
-        kind,
-        start_ts,
-        end_ts,
-        lat_deg,
-        lon_deg,
-        value as change_pct,
+        episodes.kind,
+        episodes.start_ts,
+        episodes.end_ts,
+        episodes.lat_deg,
+        episodes.lon_deg,
+        episodes.value as change_pct,
         {{ is_final('episodes.day') }} as is_final,
         {{ refreshed_at() }} as refreshed_at
     from episodes
