@@ -14,11 +14,10 @@ from tests.builders.command import fleetlake, reported
 from tests.builders.real_data import BUS, ENVIROCAR, KIT, PLACEABLE, RAIL, RealFile
 
 MEAN_RADIUS_KM = 6371.0088
-LONG = (pytest.mark.long, pytest.mark.timeout(1800))
-ALL_FILES = [ENVIROCAR, *(pytest.param(file, marks=LONG) for file in (BUS, RAIL, KIT))]
+ALL_FILES = [ENVIROCAR, *(pytest.param(file, marks=pytest.mark.long) for file in (BUS, RAIL, KIT))]
 """The marked ones have 0.6 to 2.4 million rows and take minutes each."""
 
-pytestmark = pytest.mark.real_data
+pytestmark = [pytest.mark.real_data, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module", params=ALL_FILES, ids=lambda file: file.name)

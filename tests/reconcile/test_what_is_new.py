@@ -1,6 +1,8 @@
 """A proof that starts from the last one that held finds what a proof of the whole finds, and reads what is new."""
 
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from contracts.settings import RegionSettings
 from lake.iceberg.tables import history
 from reconcile import Reconciliation, reconcile
 from reconcile.proof import read_proof
+from tests.builders.consumer_process import region_file
 from tests.builders.query import DAY, Rows, again, as_object
 from tests.builders.scene import Scene
 
@@ -22,9 +25,21 @@ OLD, NEW = DAY - timedelta(days=1), DAY
 
 
 @pytest.fixture(scope="module")
-def grown(own_stack: Path) -> Scene:
+def one_region() -> Iterator[Path]:
+    """A stack that these tests share with no others: they change what a proof of all counts."""
+    state = Path(tempfile.mkdtemp(prefix="fleetlake-reconcile-"))
+    try:
+        embedded.up(state, region_file(state, shards=4))
+        yield state
+    finally:
+        embedded.down(state)
+        shutil.rmtree(state, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def grown(one_region: Path) -> Scene:
     """Two days proven; then one of them grew by 40 records, 7 repetitions of proven ones among 47 landed."""
-    made = Scene(RegionSettings.load(embedded.region_environment(own_stack, "ap", {})))
+    made = Scene(RegionSettings.load(embedded.region_environment(one_region, "eu", {})))
     rows = Rows(seed=3)
     yesterday = rows.make(devices=4, each=30, start=OLD + timedelta(hours=7))
     morning = rows.make(devices=4, each=20, start=NEW + timedelta(hours=7))
