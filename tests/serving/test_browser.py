@@ -40,6 +40,14 @@ def chromium() -> Iterator[object]:
         browser.close()
 
 
+@pytest.fixture(autouse=True)
+def closed_pages(chromium: object) -> Iterator[None]:
+    """A map that nobody looks at any more draws on, and takes the time of those that follow."""
+    yield
+    for context in chromium.contexts:
+        context.close()
+
+
 def opened(chromium: object, served: Served, token: str, *, width: int = 1440, more: str = "") -> Seen:
     """The page with a token, once the list has devices."""
     context = chromium.new_context(viewport={"width": width, "height": 900}, has_touch=width < 800)
@@ -113,6 +121,30 @@ def test_a_device_that_moves_moves_on_the_page(chromium: object, served: Served)
     seen.page.wait_for_selector("#regions .region.live")
     write_live(served.eu.settings, [live_row(device, lat=50.2, speed_kmh=97.0, sequence=91)])
     until(seen.page, "document.querySelector('#list .what')?.textContent.includes('97')")
+    assert seen.errors == []
+
+
+def test_units_zone_and_form_are_the_persons_own(chromium: object, served: Served) -> None:
+    device = devices_of(ACME)[3]
+    write_live(served.eu.settings, [live_row(device, lat=50.25, speed_kmh=160.9344, sequence=92)])
+    seen = opened(chromium, served, served.eu.token(ACME))
+    page = seen.page
+    page.fill("#search", device)
+    until(page, "document.querySelector('#list .what')?.textContent === '161 km/h'")
+    page.click("#settings")
+    page.fill("#choices input", "Europe/Nowhere")
+    page.click("#choices .primary")
+    until(page, "document.querySelector('#choices .error').textContent.includes('Europe/Berlin')")
+    page.fill("#choices input", "Asia/Tokyo")
+    page.select_option("#choices select >> nth=0", "us")
+    page.select_option("#choices select >> nth=1", "de-DE")
+    page.click("#choices .primary")
+    page.wait_for_selector("#choices", state="detached")
+    page.wait_for_selector("#list .device")
+    page.fill("#search", device)
+    until(page, "document.querySelector('#list .what')?.textContent === '100 mph'")
+    page.click("#list .device")
+    until(page, "document.querySelector('#panel [title*=\"GMT+9\"]') !== null")
     assert seen.errors == []
 
 

@@ -1,6 +1,6 @@
 // A fleet's day: how much it was used, by device, and the days before it.
 import { dayInput, figures, files, head, opened, remember, said, table } from "./report.js";
-import { addDays, dayOf, duration, element, longDay, number, text } from "./words.js";
+import { addDays, dayOf, duration, element, longDay, measured, number, text } from "./words.js";
 
 const BEFORE_DAYS = 29;
 const PARTS = ["moving_s", "idle_s", "off_s", "unknown_s"];
@@ -10,10 +10,10 @@ const COLUMNS = [
   { title: text("fleetTable.use"), by: (day) => day.moving_s, cell: shares },
   { title: text("fleetTable.moving"), number: true, by: (day) => day.moving_s, cell: (day) => duration(day.moving_s) },
   { title: text("fleetTable.idle"), number: true, by: (day) => day.idle_s, cell: (day) => duration(day.idle_s) },
-  { title: text("fleetTable.distance"), number: true, by: (day) => day.distance_gps_km, cell: (day) => `${number(day.distance_gps_km, 1)} km` },
+  { title: text("fleetTable.distance"), number: true, by: (day) => day.distance_gps_km, cell: (day) => measured("distance", day.distance_gps_km, 1) },
   { title: text("fleetTable.trips"), number: true, by: (day) => day.trips, cell: (day) => number(day.trips) },
-  { title: text("fleetTable.top"), number: true, by: (day) => day.max_speed_kmh ?? -1, cell: (day) => (day.max_speed_kmh == null ? "–" : `${number(day.max_speed_kmh)} km/h`) },
-  { title: text("fleetTable.fuel"), number: true, by: (day) => day.fuel_l ?? -1, cell: (day) => (day.fuel_l == null ? "–" : `${number(day.fuel_l, 1)} l`) },
+  { title: text("fleetTable.top"), number: true, by: (day) => day.max_speed_kmh ?? -1, cell: (day) => measured("speed", day.max_speed_kmh) },
+  { title: text("fleetTable.fuel"), number: true, by: (day) => day.fuel_l ?? -1, cell: (day) => measured("volume", day.fuel_l, 1) },
 ];
 
 /** What a device did with its day, as one bar. */
@@ -82,9 +82,9 @@ class FleetPage {
     const used = day.utilisation_available_s ? (100 * day.utilisation_engine_s) / day.utilisation_available_s : 0;
     return figures([
       [text("fleetFigures.reporting"), `${number(day.devices_reporting)} / ${number(day.devices_available)}`], [text("fleetFigures.active"), number(day.devices_active)],
-      [text("fleetFigures.used"), `${number(used, 1)} %`], [text("dayFigures.distance"), `${number(day.distance_gps_km)} km`],
+      [text("fleetFigures.used"), `${number(used, 1)} %`], [text("dayFigures.distance"), measured("distance", day.distance_gps_km)],
       [text("dayFigures.moving"), duration(day.moving_s)], [text("dayFigures.idle"), duration(day.idle_s)],
-      [text("dayFigures.fuel"), day.fuel_l == null ? "–" : `${number(day.fuel_l)} l`], [text("trips"), number(day.trips), day.is_final ? "" : text("notFinal")],
+      [text("dayFigures.fuel"), measured("volume", day.fuel_l)], [text("trips"), number(day.trips), day.is_final ? "" : text("notFinal")],
     ]);
   }
 
@@ -92,7 +92,7 @@ class FleetPage {
   history(days) {
     const most = Math.max(1, ...days.map((day) => day.distance_gps_km));
     return element("div", { className: "history", role: "group", ariaLabel: text("history") }, ...days.map((day) =>
-      element("button", { type: "button", title: `${longDay(day.day)}: ${number(day.distance_gps_km)} km`, ariaLabel: `${longDay(day.day)}: ${number(day.distance_gps_km)} km`, attributes: { "aria-pressed": String(day.day === this.day) }, onclick: () => this.turn({ day: day.day }) },
+      element("button", { type: "button", title: `${longDay(day.day)}: ${measured("distance", day.distance_gps_km)}`, ariaLabel: `${longDay(day.day)}: ${measured("distance", day.distance_gps_km)}`, attributes: { "aria-pressed": String(day.day === this.day) }, onclick: () => this.turn({ day: day.day }) },
         element("i", { style: `height:${Math.max(2, (100 * day.distance_gps_km) / most)}%` }))));
   }
 

@@ -1,7 +1,7 @@
 // One device: what it says now, with units and age, and its day.
 import { lines, load } from "./day.js";
 import { stateOf } from "./status.js";
-import { addDays, age, clock, dayOf, duration, element, longDay, number, reading, sign, signed, text } from "./words.js";
+import { addDays, age, clock, dayOf, duration, element, longDay, measured, moment, number, reading, sign, signed, text } from "./words.js";
 
 const FIRST = ["speed_kmh", "fuel_pct", "odometer_km", "heading_deg", "engine_rpm", "coolant_c", "engine_load_pct", "fuel_rate_lph", "altitude_m", "engine_hours_h", "fuel_used_l", "idle_fuel_used_l", "driver_id"];
 const FILES = ["csv", "gpx", "geojson", "parquet"];
@@ -89,7 +89,7 @@ export class Panel {
     this.chip.className = `chip ${state}`;
     this.chip.textContent = text(`states.${state}`);
     this.heard.textContent = text("ago", { age: age((now - ms) / 1000) });
-    this.heard.title = new Date(ms).toLocaleString();
+    this.heard.title = moment(ms);
     this.grid.replaceChildren(...this.readings(newest));
     const codes = newest.fault_codes ?? [];
     const lamps = newest.fault_lamps ?? [];
@@ -130,9 +130,9 @@ export class Panel {
   showDay(trail, trips, sums) {
     const figure = (name, value) => element("div", {}, element("dt", { textContent: text(`dayFigures.${name}`) }), element("dd", { textContent: value }));
     this.figures.replaceChildren(...(sums ? [
-      figure("distance", `${number(sums.distance_gps_km, 1)} km`), figure("moving", duration(sums.moving_s)), figure("idle", duration(sums.idle_s)),
-      figure("top", sums.max_speed_kmh == null ? "–" : `${number(sums.max_speed_kmh)} km/h`),
-      figure("fuel", sums.fuel_l == null ? "–" : `${number(sums.fuel_l, 1)} l`), figure("records", number(sums.records)),
+      figure("distance", measured("distance", sums.distance_gps_km, 1)), figure("moving", duration(sums.moving_s)), figure("idle", duration(sums.idle_s)),
+      figure("top", measured("speed", sums.max_speed_kmh)),
+      figure("fuel", measured("volume", sums.fuel_l, 1)), figure("records", number(sums.records)),
     ] : []));
     this.trips.replaceChildren(...trips.map((trip) => this.trip(trip)));
     if (trail.error) this.trips.append(element("li", { className: "empty", textContent: text("trailFailed", { why: trail.error.message }) }));
@@ -153,8 +153,8 @@ export class Panel {
     const within = () => this.points.filter((point) => point.ms >= start && point.ms <= end);
     return element("li", {}, element("button", { type: "button", onclick: () => this.told.trip(within(), start) },
       element("b", { textContent: `${clock(start)} – ${clock(end)}` }),
-      element("span", { textContent: `${number(trip.distance_km, 1)} km` }),
-      element("small", { textContent: `${duration((end - start) / 1000)}${trip.max_speed_kmh == null ? "" : ` · ${number(trip.max_speed_kmh)} km/h`}` })));
+      element("span", { textContent: measured("distance", trip.distance_km, 1) }),
+      element("small", { textContent: `${duration((end - start) / 1000)}${trip.max_speed_kmh == null ? "" : ` · ${measured("speed", trip.max_speed_kmh)}`}` })));
   }
 
   async save(form) {

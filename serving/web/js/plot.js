@@ -1,6 +1,6 @@
 // Speed over time, with axes; a moment can be pointed at.
 import { COLOURS } from "./status.js";
-import { clock, number } from "./words.js";
+import { clock, inUnit, number } from "./words.js";
 
 const LEFT = 40;
 const BOTTOM = 22;
@@ -31,8 +31,9 @@ export class SpeedPlot {
     new ResizeObserver(() => this.draw()).observe(canvas);
   }
 
+  /** Points of a trip, whose speeds are km/h; the plot has the person's unit. */
   show(points) {
-    this.points = points;
+    this.points = points.map((point) => ({ ...point, speed: point.speed == null ? null : inUnit("speed", point.speed) }));
     this.ms = points[0]?.ms ?? null;
     this.draw();
   }

@@ -1,7 +1,7 @@
 // A day again, by time: a moment, its speed of play, and the plot of speeds that one drags along.
 import { whereAt } from "./day.js";
 import { COLOURS } from "./status.js";
-import { clock, element, number, sign, signed, text } from "./words.js";
+import { clock, element, measured, sign, signed, text } from "./words.js";
 
 const RATES = [1, 10, 60, 300, 900];
 
@@ -75,7 +75,7 @@ export class Replay {
     const place = whereAt(this.points, this.ms);
     this.slider.value = this.ms - this.from;
     this.slider.setAttribute("aria-valuetext", clock(this.ms, true));
-    this.told_.textContent = `${clock(this.ms, true)}  ${place.speed == null ? "" : `${number(place.speed)} km/h`}`;
+    this.told_.textContent = `${clock(this.ms, true)}  ${place.speed == null ? "" : measured("speed", place.speed)}`;
     if (this.shown !== this.playing || !this.button.firstChild) {
       this.shown = this.playing;
       const name = this.playing ? "pause" : "play";

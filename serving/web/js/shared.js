@@ -4,7 +4,7 @@ import { FleetMap } from "./map.js";
 import { linked } from "./session.js";
 import { feature, stateOf } from "./status.js";
 import { dressed } from "./theme.js";
-import { age, element, number, text } from "./words.js";
+import { age, element, measured, moment, number, text } from "./words.js";
 
 const AGAIN_MS = 5_000;
 
@@ -45,14 +45,14 @@ class SharedPage {
     this.map.flush();
     if (!this.map.touched) this.map.fit(items.filter((item) => item.lat != null).map((item) => [item.lon, item.lat]), 90, 9);
     this.box.replaceChildren(
-      element("h1", { textContent: name }), element("p", { className: "quiet", textContent: text("sharedUntil", { time: new Date(ends).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) }) }),
+      element("h1", { textContent: name }), element("p", { className: "quiet", textContent: text("sharedUntil", { time: moment(Date.parse(ends)) }) }),
       element("ul", {}, ...items.map((item) => this.row(item, now))),
       items.length ? "" : element("p", { className: "quiet", textContent: text("sharedNothing") }));
   }
 
   row(item, now) {
     const state = stateOf(item, now);
-    const speed = state === "moving" && item.speed_kmh != null ? `${number(item.speed_kmh)} km/h` : text(`states.${state}`);
+    const speed = state === "moving" && item.speed_kmh != null ? measured("speed", item.speed_kmh) : text(`states.${state}`);
     return element("li", { className: "device" }, element("span", { className: `dot ${state}` }), element("span", { className: "name", textContent: item.device_id }),
       element("span", { className: "what", textContent: speed }), element("small", { textContent: age((now - item.ms) / 1000) }));
   }

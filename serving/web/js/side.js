@@ -1,6 +1,7 @@
 // The list beside the map: regions, counts by state, search, fleets, devices.
+import { openSettings } from "./settings.js";
 import { STATES, isStale, stateOf } from "./status.js";
-import { age, element, number, sign, text } from "./words.js";
+import { age, element, measured, number, sign, text } from "./words.js";
 
 const SHOWN = 200;
 const RANK = { moving: 0, idle: 1, off: 2, silent: 3 };
@@ -28,6 +29,7 @@ export class Side {
     fleet.onchange = () => this.filter(() => (this.fleet = fleet.value));
     at("list").ariaLabel = text("list");
     at("regions").ariaLabel = text("regions");
+    this.button("settings", openSettings);
     this.button("theme", () => this.told.themed());
     this.button("leave", () => this.told.left());
     this.button("grip", () => document.body.classList.toggle("folded"));
@@ -124,7 +126,7 @@ export class Side {
 
   row(item, nowMs, picked) {
     const state = stateOf(item, nowMs);
-    const speed = state === "moving" && item.speed_kmh != null ? `${number(item.speed_kmh)} km/h` : text(`states.${state}`);
+    const speed = state === "moving" && item.speed_kmh != null ? measured("speed", item.speed_kmh) : text(`states.${state}`);
     const made = element("li", { className: `device${isStale(item, nowMs) ? " stale" : ""}`, on: { click: () => this.told.picked(item.number) } },
       element("span", { className: `dot ${state}` }),
       element("span", { className: "name", textContent: item.device_id }),

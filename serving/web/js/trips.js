@@ -4,17 +4,17 @@ import { FleetMap } from "./map.js";
 import { SpeedPlot } from "./plot.js";
 import { dayInput, figures, files, head, opened, remember, said, table } from "./report.js";
 import { theme } from "./theme.js";
-import { addDays, clock, dayOf, duration, element, longDay, number, text } from "./words.js";
+import { addDays, clock, dayOf, duration, element, longDay, measured, number, text, unitOf } from "./words.js";
 
 const SPAN_DAYS = 7;
-const speedOf = (trip) => (trip.max_speed_kmh == null ? "–" : `${number(trip.max_speed_kmh)} km/h`);
-const fuelOf = (item) => (item.fuel_l == null ? "–" : `${number(item.fuel_l, 1)} l`);
+const speedOf = (trip) => measured("speed", trip.max_speed_kmh);
+const fuelOf = (item) => measured("volume", item.fuel_l, 1);
 const lasts = (trip) => (Date.parse(trip.end_ts) - Date.parse(trip.start_ts)) / 1000;
 
 const COLUMNS = [
   { title: text("tripTable.day"), cell: (trip) => longDay(trip.day) },
   { title: text("tripTable.time"), cell: (trip) => `${clock(Date.parse(trip.start_ts))} – ${clock(Date.parse(trip.end_ts))}` },
-  { title: text("tripTable.distance"), number: true, cell: (trip) => `${number(trip.distance_km, 1)} km` },
+  { title: text("tripTable.distance"), number: true, cell: (trip) => measured("distance", trip.distance_km, 1) },
   { title: text("tripTable.lasts"), number: true, cell: (trip) => duration(lasts(trip)) },
   { title: text("tripTable.idle"), number: true, cell: (trip) => duration(trip.idle_s) },
   { title: text("tripTable.top"), number: true, cell: speedOf },
@@ -81,9 +81,9 @@ class TripsPage {
   show() {
     const sum = (name) => this.trips.reduce((total, trip) => total + (trip[name] ?? 0), 0);
     this.sums.replaceChildren(this.trips.length ? figures([
-      [text("trips"), number(this.trips.length)], [text("dayFigures.distance"), `${number(sum("distance_km"), 1)} km`],
+      [text("trips"), number(this.trips.length)], [text("dayFigures.distance"), measured("distance", sum("distance_km"), 1)],
       [text("dayFigures.moving"), duration(sum("moving_s"))], [text("dayFigures.idle"), duration(sum("idle_s"))],
-      [text("dayFigures.fuel"), this.trips.some((trip) => trip.fuel_l != null) ? `${number(sum("fuel_l"), 1)} l` : "–"],
+      [text("dayFigures.fuel"), this.trips.some((trip) => trip.fuel_l != null) ? measured("volume", sum("fuel_l"), 1) : "–"],
     ]) : "");
     this.list.replaceChildren(this.trips.length ? table(COLUMNS, this.trips, { chosen: this.trip, pick: (trip) => this.pick(trip) }) : said(text("noTripsTitle"), text("noTripsText")));
   }
@@ -99,7 +99,7 @@ class TripsPage {
       const { path } = await this.region.api.json(`/trips/${encodeURIComponent(trip.trip_id)}`);
       if (this.trip !== trip) return;
       this.draw(path.map(([ms, lat, lon, speed]) => ({ ms, lat, lon, speed, heading: null })));
-      this.caption.textContent = `${longDay(trip.day)}, ${clock(Date.parse(trip.start_ts))} – ${clock(Date.parse(trip.end_ts))} · km/h`;
+      this.caption.textContent = `${longDay(trip.day)}, ${clock(Date.parse(trip.start_ts))} – ${clock(Date.parse(trip.end_ts))} · ${unitOf("speed")}`;
     } catch (error) {
       this.caption.textContent = error.message;
     }
@@ -117,7 +117,7 @@ class TripsPage {
 
   point(ms) {
     const place = whereAt(this.points, ms);
-    this.caption.textContent = `${clock(ms, true)} · ${place.speed == null ? "–" : `${number(place.speed)} km/h`}`;
+    this.caption.textContent = `${clock(ms, true)} · ${measured("speed", place.speed)}`;
     this.map.set("replay", { type: "Feature", geometry: { type: "Point", coordinates: [place.lon, place.lat] }, properties: { heading: place.heading } });
   }
 }

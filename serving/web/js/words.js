@@ -1,9 +1,10 @@
 // Texts and numbers together: what most of the page needs.
 export { text } from "./texts.js";
-export { addDays, age, clock, dayOf, duration, longDay, number, reading } from "./format.js";
+export { addDays, age, clock, dayOf, duration, inUnit, longDay, measured, moment, number, reading, unitOf } from "./format.js";
 
 const SIGNS = {
   theme: "M12 3a9 9 0 1 0 0 18V3z M12 3a9 9 0 0 1 0 18",
+  settings: "M4 7h10 M18 7h2 M14 4v6 M4 17h2 M10 17h10 M10 14v6",
   leave: "M10 4H5v16h5 M14 8l4 4-4 4 M18 12H9",
   follow: "M12 2v4 M12 18v4 M2 12h4 M18 12h4 M12 7a5 5 0 1 0 0 10 5 5 0 0 0 0-10z",
   share: "M9 14l6-4 M9 10l0 0 M18 8a3 3 0 1 0 0-6 3 3 0 0 0 0 6z M6 15a3 3 0 1 0 0-6 3 3 0 0 0 0 6z M18 22a3 3 0 1 0 0-6 3 3 0 0 0 0 6z M8.7 10.6l6.6-4 M8.7 13.4l6.6 4",
