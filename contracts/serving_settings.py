@@ -47,6 +47,9 @@ class ServingSettings(BaseModel):
     drain_s: float = Field(default=10.0, gt=0)
     """Requests under way at SIGTERM have to end by then."""
 
+    webhooks_private: bool = False
+    """Webhooks may go to http:// and to addresses that are not public: for a laptop, never where others enter them."""
+
     origins: str = ""
     """Origins, separated by commas, whose pages may call this API (CORS)."""
     sites: str = ""

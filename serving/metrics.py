@@ -27,6 +27,7 @@ class Metrics:
         self.devices = self._gauge("devices", "Devices in the live table.", "livemax")
         self.behind = self._gauge("behind_seconds", "For how long the live table may have missed something.", "livemax")
         self.loads = self._counter("loads_total", "Times that the live table was loaded as a whole.")
+        self.webhooks = self._counter("webhook_tries_total", "Tries to deliver to a webhook, by outcome.", "outcome")
         self.directory_age = self._gauge("directory_age_seconds", "Since the registry was read.", "livemax")
 
     def page(self) -> bytes:

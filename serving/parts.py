@@ -24,7 +24,11 @@ from serving.stores.postgres import Postgres
 from serving.stores.records import Records, client_of
 from serving.stores.shares import Shares
 from serving.stores.trails import Trails
+from serving.stores.webhooks import Webhooks
 from serving.stores.zones import Zones
+from serving.webhooks.leading import Leading
+from serving.webhooks.sending import Sending
+from serving.webhooks.watching import Watching
 
 CHORES_EVERY_S = 1.0
 DENIED_EVERY_S = 5.0
@@ -53,14 +57,20 @@ class Parts:
         self.records = Records(self.redis, settings.region, own.store_timeout_s)
         self.postgres = Postgres(settings.postgres_dsn.get_secret_value(), own.store_timeout_s)
         self.privacy = Postgres(settings.privacy_dsn.get_secret_value(), own.store_timeout_s)
-        self.audit = Audit(self.privacy, settings.release_key.get_secret_value().encode())
+        self.key = settings.release_key.get_secret_value().encode()
+        """The region's own: what is kept of a device without its name, and secrets of webhooks, are made with it."""
+        self.audit = Audit(self.privacy, self.key)
         self.zones = Zones(self.postgres)
         self.shares = Shares(self.postgres, self.rates)
+        self.webhooks = Webhooks(self.postgres)
         self.directory = Directory(settings.postgres_dsn.get_secret_value())
         self.feed = Feed(self.redis, settings.region)
         self.trails = Trails(settings)
         self.draining = asyncio.Event()
         self.pusher = Pusher(self.feed, self.tokens, own.stream_hz, self.draining)
+        self.leading = Leading(
+            settings.postgres_dsn.get_secret_value(), settings.region, self.webhooks, self._watching, self._sending
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._loads = self._sent = 0
 
@@ -69,7 +79,8 @@ class Parts:
         await self.keys.open()
         self.trails.open()
         await asyncio.gather(self.postgres.open(), self.privacy.open(), self._read_directory())
-        self._tasks = [asyncio.create_task(chore()) for chore in (self.feed.run, self.pusher.run, self._chores)]
+        chores = self.feed.run, self.pusher.run, self.leading.run, self._chores
+        self._tasks = [asyncio.create_task(chore()) for chore in chores]
 
     async def close(self) -> None:
         """End."""
@@ -86,6 +97,12 @@ class Parts:
         """Whether each store answers now."""
         redis, postgres, s3 = await asyncio.gather(self._redis_answers(), self._postgres_answers(), self._s3_answers())
         return {REDIS: redis, POSTGRES: postgres, S3: s3}
+
+    def _watching(self) -> Watching:
+        return Watching(self.feed, self.records, self.webhooks)
+
+    def _sending(self) -> Sending:
+        return Sending(self.webhooks, self.key, self.metrics, self.own.webhooks_private)
 
     async def _redis_answers(self) -> bool:
         return await _answers(self.redis.ping)

@@ -53,3 +53,44 @@ create table if not exists registry.share (
     revoked_at timestamptz,
     revoked_by text
 );
+
+-- Where customers want to be told what happens. Deliveries are signed with what the region's key, the id and the generation make:
+-- no secret is stored. Turning it raises the generation.
+create table if not exists registry.webhook (
+    webhook_id uuid primary key default gen_random_uuid(),
+    fleet_id text not null references registry.fleet,
+    url text not null,
+    kinds text[] not null,
+    generation integer not null default 1,
+    turned_at timestamptz,
+    created_by text not null,
+    created_at timestamptz not null default now(),
+    ended_at timestamptz,
+    ended_by text
+);
+create index if not exists webhook_of_fleet on registry.webhook (fleet_id, webhook_id);
+
+-- What there is to tell. An event's id is made of what happened, so that what is seen twice is told once; rows go after a week.
+create table if not exists ops.event (
+    event_id uuid primary key,
+    fleet_id text not null,
+    kind text not null,
+    zone_id uuid,
+    device_id text,
+    happened_at timestamptz not null,
+    body text not null,
+    made_at timestamptz not null default now()
+);
+create index if not exists event_of_zone on ops.event (zone_id, device_id, happened_at desc);
+create index if not exists event_made on ops.event (made_at);
+create table if not exists ops.delivery (
+    webhook_id uuid not null references registry.webhook on delete cascade,
+    event_id uuid not null references ops.event on delete cascade,
+    state text not null default 'waiting' check (state in ('waiting', 'delivered', 'given_up')),
+    attempts integer not null default 0,
+    next_at timestamptz not null default now(),
+    answer text,
+    primary key (webhook_id, event_id)
+);
+create index if not exists delivery_due on ops.delivery (next_at) where state = 'waiting';
+create index if not exists delivery_of_event on ops.delivery (event_id);

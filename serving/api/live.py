@@ -14,7 +14,7 @@ from serving.http.events import EventStream
 from serving.live.cells import MOST_ZOOM, Cell, cells
 from serving.live.feed import entry_of, version_of
 from serving.live.item import State
-from serving.live.push import Watch
+from serving.live.push import Client, Watch
 from serving.live.table import Box, LiveTable, Rows
 from serving.parts import Parts
 from serving.problems import BadRequest
@@ -71,8 +71,8 @@ async def chosen(
         _within(lon, lat, "near")
         found, _ = table.near(rows, lat, lon, radius_m, len(rows))
         return Chosen(table, found[:limit], len(found), None)
-    if (box := _box(bbox)) is not None:
-        rows = table.in_box(rows, box)
+    if (box := box_of(bbox)) is not None:
+        rows = table.inbox_of(rows, box)
     behind = rows if after is None else _behind(table, rows, after)
     page = behind[:limit]
     return Chosen(table, page, len(rows), table.ids[page[-1]] if len(behind) > limit else None)
@@ -107,7 +107,7 @@ async def count_cells(
     """Devices counted by cell of a grid: 400,000 devices are 400,000, on one page."""
     table = live_table(parts)
     rows = table.view(fleets_of(caller_of(request), fleet)).rows
-    found: list[Cell] = cells(table, rows, zoom, _box(bbox))
+    found: list[Cell] = cells(table, rows, zoom, box_of(bbox))
     placed = int(np.count_nonzero(~np.isnan(table.lat[rows])))
     return CellPage(
         cells=found[:limit],
@@ -133,8 +133,9 @@ async def stream_live(
     process. A client that is slow misses turns, not devices. `behind` says that live state cannot be followed just now.
     """
     caller = caller_of(request)
-    watch = Watch(fleets=tuple(fleets_of(caller, fleet)), box=_box(bbox), since=_since(parts, last_event_id))
-    return EventStream(parts.pusher.events(caller, watch), parts.streams.hold(caller.token_id), parts.pusher.patience_s)
+    watch = Watch(fleets=tuple(fleets_of(caller, fleet)), box=box_of(bbox), since=version_in(parts, last_event_id))
+    events = parts.pusher.events(Client(caller, watch))
+    return EventStream(events, parts.streams.hold(caller.token_id), parts.pusher.patience_s)
 
 
 def _behind(table: LiveTable, rows: Rows, after: str) -> Rows:
@@ -153,7 +154,7 @@ def _page(items: bytes, chosen: Chosen, version: int | None = None) -> bytes:
     return b'{"items":[%s],"total":%d,"next":%s%s}' % (items, chosen.total, named, last)
 
 
-def _box(text: str | None) -> Box | None:
+def box_of(text: str | None) -> Box | None:
     if text is None:
         return None
     west, south, east, north = _numbers(text, "bbox", _BOX)
@@ -179,7 +180,7 @@ def _within(lon: float, lat: float, name: str) -> None:
         raise BadRequest(f"{name}: longitudes are within 180 degrees, latitudes within 90")
 
 
-def _since(parts: Parts, last_event_id: str | None) -> int:
+def version_in(parts: Parts, last_event_id: str | None) -> int:
     """The version that a client has; the present one where it does not say."""
     if last_event_id is None:
         return parts.feed.version

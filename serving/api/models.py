@@ -1,6 +1,7 @@
 """What the API answers. Names carry units; times are UTC in RFC 3339, days are business days of the region."""
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -324,6 +325,72 @@ class SharedPage(msgspec.Struct, kw_only=True):
     name: str
     ends: datetime
     items: list[LiveItem]
+
+
+class EventKind(StrEnum):
+    """What a webhook is told."""
+
+    entered = "zone.entered"
+    """A device entered a zone."""
+    left = "zone.left"
+    """A device left a zone."""
+    feed = "feed.changed"
+    """Days of the feed were built or corrected: ask it."""
+
+
+class Webhook(msgspec.Struct, kw_only=True):
+    """Where a fleet's events go."""
+
+    webhook_id: UUID
+    fleet_id: str
+    url: str
+    kinds: list[EventKind]
+    created_by: str
+    created_at: datetime
+    ended_at: datetime | None
+
+
+class WebhookPage(msgspec.Struct, kw_only=True):
+    """Webhooks by id."""
+
+    items: list[Webhook]
+    next: str | None
+
+
+class NewWebhook(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A webhook to be."""
+
+    fleet_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128, examples=["eu-fleet-01"])]
+    url: Annotated[str, msgspec.Meta(min_length=9, max_length=2_000, examples=["https://example.com/fleetlake"])]
+    kinds: Annotated[list[EventKind], msgspec.Meta(min_length=1, max_length=10)]
+
+
+class WebhookMade(msgspec.Struct, kw_only=True):
+    """A webhook that was made, or whose secret was turned."""
+
+    webhook: Webhook
+    secret: str
+    """What deliveries are signed with, as Standard Webhooks have it. It cannot be read again."""
+
+
+class Delivery(msgspec.Struct, kw_only=True):
+    """One event and how the webhook took it."""
+
+    event_id: UUID
+    kind: str
+    happened_at: datetime
+    state: str
+    """`waiting`, `delivered`, or `given_up` after nine tries within a day."""
+    attempts: int
+    next_at: datetime | None
+    answer: str | None
+    """The status of the last answer, or why there was none."""
+
+
+class DeliveryPage(msgspec.Struct, kw_only=True):
+    """Deliveries, the newest first."""
+
+    items: list[Delivery]
 
 
 class Reading(msgspec.Struct, kw_only=True):

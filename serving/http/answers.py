@@ -13,7 +13,7 @@ from serving.problems import BadRequest, NotFound, Problem
 from serving.stores.away import away
 
 MEDIA = "application/problem+json"
-_BASE = "urn:fleetlake:problem:"
+BASE = "urn:fleetlake:problem:"
 _NOT_FOUND, _SERVER_ERROR = 404, 500
 _log = structlog.get_logger(__name__)
 _Request = Request[Any, Any, Any]
@@ -56,7 +56,7 @@ def _answer(
     parts: Parts | None = getattr(request.app.state, "parts", None)
     if parts is not None:
         parts.metrics.refused.labels(kind).inc()
-    body = {"type": f"{_BASE}{kind}", "title": title, "status": status, **({"detail": detail} if detail else {})}
+    body = {"type": f"{BASE}{kind}", "title": title, "status": status, **({"detail": detail} if detail else {})}
     headers = {} if retry_after_s is None else {"Retry-After": str(max(1, round(retry_after_s)))}
     if status == 401:  # noqa: PLR2004
         headers["WWW-Authenticate"] = 'Bearer realm="fleetlake"'

@@ -8,6 +8,9 @@ from typing import Any
 from litestar import Response
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+_AGAIN = b"retry: 2000\n"
+"""For how many milliseconds a browser waits before it connects again."""
+_ALIVE = b": \n\n"
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -43,9 +46,10 @@ class EventStream(Response[bytes]):
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        await send({"type": "http.response.body", "body": _AGAIN, "more_body": True})
         async for event in self._events:
             async with asyncio.timeout(self._patience_s):
-                await send({"type": "http.response.body", "body": event, "more_body": True})
+                await send({"type": "http.response.body", "body": event or _ALIVE, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

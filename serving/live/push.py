@@ -7,7 +7,7 @@ have the same version share the bytes.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -24,13 +24,38 @@ _SHARED = 4_096
 _encode = msgspec.json.Encoder().encode
 
 
+Form = Callable[[bytes, str | None, bytes], bytes]
+"""An event's name, id and JSON as they are sent."""
+
+
+def of_stream(name: bytes, entry: str | None, data: bytes) -> bytes:
+    """An event as server-sent events have it."""
+    head = b"" if entry is None else b"id: %s\n" % entry.encode()
+    return b"%sevent: %s\ndata: %s\n\n" % (head, name, data)
+
+
+def of_socket(name: bytes, entry: str | None, data: bytes) -> bytes:
+    """An event as a message of a WebSocket."""
+    head = b"" if entry is None else b'"id":"%s",' % entry.encode()
+    return b'{"event":"%s",%s"data":%s}' % (name, head, data)
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a client watches, and the version that it has."""
+    """What a client watches, the version that it has, and the form in which it is told."""
 
     fleets: tuple[str, ...]
     box: Box | None
     since: int
+    form: Form = of_stream
+
+
+@dataclass(slots=True)
+class Client:
+    """One who watches. What is watched may be changed between two beats."""
+
+    caller: Caller
+    watch: Watch
 
 
 class Pusher:
@@ -57,27 +82,28 @@ class Pusher:
         self._draining.set()
         self._wake()
 
-    async def events(self, caller: Caller, watch: Watch) -> AsyncIterator[bytes]:
-        """Events for one client, until its token ends or the process drains."""
-        yield b"retry: 2000\nid: %s\nevent: hello\ndata: {}\n\n" % entry_of(watch.since).encode()
+    async def events(self, client: Client) -> AsyncIterator[bytes]:
+        """Events for one client, until its token ends or the process drains. An empty one only shows that it lives."""
+        caller, form = client.caller, client.watch.form
+        yield form(b"hello", entry_of(client.watch.since), b"{}")
         said_s, was_behind = time.monotonic(), False
         while not self._draining.is_set() and caller.ends_s > time.time() and not self._is_denied(caller):
             await self._beat()
             behind = self._feed.behind_s > LATE_S
             if behind != was_behind:
                 was_behind = behind
-                yield b"event: behind\ndata: %s\n\n" % (b"true" if behind else b"false")
+                yield form(b"behind", None, b"true" if behind else b"false")
             version = self._feed.version
-            body, devices = self._event(watch, version)
-            watch = replace(watch, since=version)
+            body, devices = self._event(client.watch, version)
+            client.watch = replace(client.watch, since=version)
             if body:
                 self.sent += devices
                 said_s = time.monotonic()
                 yield body
             elif time.monotonic() - said_s > HEART_BEAT_S:
                 said_s = time.monotonic()
-                yield b": \n\n"
-        yield b"event: end\ndata: {}\n\n"
+                yield b""
+        yield form(b"end", None, b"{}")
 
     def _event(self, watch: Watch, version: int) -> tuple[bytes, int]:
         """What changed between the client's version and this one, and how many devices that is."""
@@ -101,7 +127,7 @@ class Pusher:
         if not items and not gone:
             return b"", 0
         body = b'{"items":[%s],"gone":%s}' % (b",".join(items), _encode(gone))
-        return b"id: %s\nevent: devices\ndata: %s\n\n" % (entry_of(version).encode(), body), len(items)
+        return watch.form(b"devices", entry_of(version), body), len(items)
 
     def _is_denied(self, caller: Caller) -> bool:
         return caller.token_id in self._tokens.denied

@@ -14,16 +14,31 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from contracts.logs import log_to_stderr
 from contracts.regions import WORLD
 from contracts.serving_settings import ServingSettings
 from contracts.settings import RegionSettings, WorldSettings
-from serving.api import devices, feed, fleets, live, operations, readings, shares, site, trail, trips, world, zones
+from serving.api import (
+    devices,
+    feed,
+    fleets,
+    live,
+    operations,
+    readings,
+    shares,
+    site,
+    socket,
+    trail,
+    trips,
+    webhooks,
+    world,
+    zones,
+)
 from serving.api.asking import authenticated, reads_audit, reads_data
 from serving.http.answers import of_any, of_http, of_problem, of_validation
+from serving.http.document import Document
 from serving.http.envelope import Envelope
 from serving.http.pages import pages
 from serving.parts import Parts
@@ -55,6 +70,11 @@ _DATA = (
     shares.list_shares,
     shares.put_share,
     shares.revoke_share,
+    webhooks.list_webhooks,
+    webhooks.put_webhook,
+    webhooks.turn_secret,
+    webhooks.end_webhook,
+    webhooks.list_deliveries,
 )
 _EXPOSED = ("ETag", "Fleetlake-Next", "Fleetlake-Records", "Fleetlake-Missing", "Link", "Retry-After")
 _log = structlog.get_logger()
@@ -112,7 +132,7 @@ def _api() -> Router:
     data = Router("/", route_handlers=list(_DATA), guards=[reads_data])
     audit = Router("/", route_handlers=[readings.list_readings], guards=[reads_audit])
     own = Router("/", route_handlers=[data, audit], guards=[authenticated])
-    return Router("/v1", route_handlers=[own, shares.show_shared], security=[{"token": []}])
+    return Router("/v1", route_handlers=[own, shares.show_shared, socket.watch_live], security=[{"token": []}])
 
 
 def _site() -> tuple[Any, ...]:
@@ -182,7 +202,7 @@ def _openapi(region: str) -> OpenAPIConfig:
         version=VERSION,
         description="Where every device of a region is, where it was, its trips and days.",
         path="/v1",
-        render_plugins=[JsonRenderPlugin()],
+        render_plugins=[Document()],
         use_handler_docstrings=True,
         components=Components(
             security_schemes={"token": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}

@@ -21,6 +21,8 @@ from serving.metrics import FOLDER
 _BACKLOG = 2_048
 _KEEP_ALIVE_S = 75
 _SILENT_S = 30
+MOST_MESSAGE_BYTES = 32_768
+"""Of a WebSocket's client."""
 """A process that does not answer its parent for so long is replaced."""
 _log = structlog.get_logger()
 
@@ -39,7 +41,9 @@ def serve(settings: RegionSettings | WorldSettings, processes: int) -> None:
             factory=True,
             loop="uvloop",
             http="httptools",
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=MOST_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
             lifespan="on",
             access_log=False,
             log_config=None,

@@ -36,11 +36,7 @@ def stays(ts_ms: np.ndarray, lat: np.ndarray, lon: np.ndarray, ring: Ring) -> li
     """
     if not len(ts_ms):
         return []
-    close = ring.is_close(lat, lon, MARGIN_M)
-    inside, outside = np.zeros(len(lat), bool), ~close
-    inside[close] = ring.contains(lat[close], lon[close])
-    outside[close] = ~inside[close] & ~ring.is_near(lat[close], lon[close], MARGIN_M)
-    state = _held(inside, outside)
+    state = is_held(lat, lon, ring)
     edges = np.flatnonzero(np.diff(state.astype(np.int8), prepend=0, append=0))
     found = []
     for first, behind in edges.reshape(-1, 2).tolist():
@@ -49,9 +45,16 @@ def stays(ts_ms: np.ndarray, lat: np.ndarray, lon: np.ndarray, ring: Ring) -> li
     return found
 
 
-def _held(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """For each position whether the device is in the zone; one that is neither inside nor outside changes nothing."""
+def is_held(lat: np.ndarray, lon: np.ndarray, ring: Ring, was_inside: bool = False) -> np.ndarray:
+    """For each position whether the device is in the zone; one that is neither inside nor outside changes nothing.
+
+    was_inside: whether it was before the first.
+    """
+    close = ring.is_close(lat, lon, MARGIN_M)
+    inside, outside = np.zeros(len(lat), bool), ~close
+    inside[close] = ring.contains(lat[close], lon[close])
+    outside[close] = ~inside[close] & ~ring.is_near(lat[close], lon[close], MARGIN_M)
     said = np.where(inside | outside, np.arange(len(inside)), -1)
     latest = np.maximum.accumulate(said)
-    held: np.ndarray = (latest >= 0) & inside[np.maximum(latest, 0)]
+    held: np.ndarray = np.where(latest >= 0, inside[np.maximum(latest, 0)], was_inside)
     return held

@@ -48,7 +48,14 @@ def served(serving_state: Path) -> Iterator[Served]:
         sites = ",".join(f"{name}={one.origin}" for name, one in services.items())
         origins = ",".join(one.origin for one in services.values())
         for one in services.values():
-            one.start(sites=sites, origins=origins, requests_s=10_000, directory_age_s=2, store_timeout_s=30)
+            one.start(
+                sites=sites,
+                origins=origins,
+                requests_s=10_000,
+                directory_age_s=2,
+                store_timeout_s=30,
+                webhooks_private=True,
+            )
         for one in services.values():
             one.ready()
         yield Served(serving_state, services["eu"], services["us"])
