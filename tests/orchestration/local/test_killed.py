@@ -138,6 +138,7 @@ def test_daemon_killed_after_the_commit_and_started_again_loses_no_day(site):
     assert_everything_arrived(site)
 
 
+@pytest.mark.long
 def test_code_server_killed_after_the_commit_is_started_again_and_no_day_is_lost(site):
     site.send(seed=3)
     before, said = site.merges(), []
