@@ -72,7 +72,7 @@ async def chosen(
         found, _ = table.near(rows, lat, lon, radius_m, len(rows))
         return Chosen(table, found[:limit], len(found), None)
     if (box := box_of(bbox)) is not None:
-        rows = table.inbox_of(rows, box)
+        rows = table.in_box(rows, box)
     behind = rows if after is None else _behind(table, rows, after)
     page = behind[:limit]
     return Chosen(table, page, len(rows), table.ids[page[-1]] if len(behind) > limit else None)
