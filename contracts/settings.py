@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
-from pydantic import AwareDatetime, BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.sources.utils import parse_env_vars
 
@@ -204,6 +204,22 @@ class LakeSettings(Buckets):
         return find_region(self.region, load_regions())
 
 
+class AlertSettings(BaseModel):
+    """FLEETLAKE_ALERTS_*: whom Dagster tells what is wrong."""
+
+    url: SecretStr | None = None
+    """Where alerts are posted as JSON; nobody is told where unset. It often holds a key of the receiver's."""
+    late_h: float = Field(default=6.0, gt=0)
+    """What waits for longer on its way to the marts is late."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("https://", "http://")):
+            raise ValueError("begins with https:// or http://")
+        return url
+
+
 class SecretReferences(_FromMapping):
     """Where a job finds the secrets that it needs: what it is given are their names, and a role that may read them."""
 
@@ -226,6 +242,9 @@ class RegionSettings(LakeSettings):
     emr: EmrServerless = EmrServerless()
     gateway: GatewaySettings = GatewaySettings()
     serving: ServingSettings = ServingSettings()
+    alerts: AlertSettings = AlertSettings()
+    run_log_days: int = Field(default=90, ge=0)
+    """Dagster's runs and their events are removed after so many days; 0 keeps them."""
 
     reading: Literal["polling", "fan-out"] = "polling"
     """How shards are read: GetRecords, or enhanced fan-out as the registered consumer `fan_out_consumer`."""
@@ -292,6 +311,9 @@ class WorldSettings(_FromMapping):
     s3: AwsService = AwsService()
     postgres_dsn: SecretStr
     serving: ServingSettings = ServingSettings()
+    alerts: AlertSettings = AlertSettings()
+    run_log_days: int = Field(default=90, ge=0)
+    """Dagster's runs and their events are removed after so many days; 0 keeps them."""
 
 
 class _MappingSource(EnvSettingsSource):

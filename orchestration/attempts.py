@@ -16,7 +16,8 @@ FIRST_BACKOFF = timedelta(seconds=30)
 LONGEST_BACKOFF = timedelta(hours=1)
 FORGIVEN_LOSSES = 3
 """Runs in a row that may end with their process before it is thought to be their own fault, such as their memory."""
-_LOOK_BACK = 25
+LOOK_BACK = 25
+"""Runs of a kind of work that are read; they are never removed."""
 
 
 class Attempts(msgspec.Struct, frozen=True):
@@ -27,6 +28,8 @@ class Attempts(msgspec.Struct, frozen=True):
     """Outages of stores, and the first runs that were lost with their process, are not counted."""
     retry_at: datetime | None = None
     last_run: str = "none"
+    since: datetime | None = None
+    """Since when runs have not done their work; None after a success."""
     outage: bool = False
     """Whether the newest run ended because a store did not answer."""
     reason: str = ""
@@ -59,7 +62,7 @@ class Attempts(msgspec.Struct, frozen=True):
 
 def attempts_of(instance: DagsterInstance, work: str) -> Attempts:
     """Read the attempts of `work` from its newest runs."""
-    records = instance.get_run_records(RunsFilter(tags={WORK: work}), limit=_LOOK_BACK)
+    records = instance.get_run_records(RunsFilter(tags={WORK: work}), limit=LOOK_BACK)
     if not records:
         return Attempts()
     last_run = records[0].dagster_run.run_id
@@ -71,6 +74,7 @@ def attempts_of(instance: DagsterInstance, work: str) -> Attempts:
         failures=len(counted),
         retry_at=_end_of(counted[-1]) + backoff(len(counted)) if counted else None,
         last_run=last_run,
+        since=_end_of(ended[0][0]) if ended else None,
         outage=bool(ended) and ended[-1][1].kind is Kind.OUTAGE,
         reason=ended[-1][1].reason if ended else "",
     )

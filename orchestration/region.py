@@ -9,8 +9,10 @@ from assets.partitions import RegionPartitions
 from assets.region import RegionAssets, region_assets
 from contracts.regions import Region
 from orchestration import due_work
+from orchestration.alerts import alerts_sensor
 from orchestration.partitions import partitions_for, record_first
 from orchestration.resources import REGION_RESOURCES
+from orchestration.run_log import run_log_sensor
 from orchestration.schedules import maintenance_schedule, quality_schedule
 from orchestration.sensors import FindDue, SensorSpec, due_work_sensor, whoever_waits
 
@@ -19,11 +21,18 @@ def region_definitions(region: Region) -> Definitions:
     """What the region's code server serves. Opens no connection and reads no secret."""
     partitions = partitions_for(region)
     assets = region_assets(region, partitions)
+    specs = sensor_specs(region, assets, partitions)
+    schedules = [quality_schedule(region, assets), maintenance_schedule(region, assets)]
+    works = [spec.work for spec, _ in specs]
+    desk = [
+        alerts_sensor(region.name, works, [*assets.quick, *assets.slow]),
+        run_log_sensor(region.name, works, [schedule.job_name for schedule in schedules]),
+    ]
     return Definitions(
         assets=assets.assets,
         asset_checks=assets.checks,
-        sensors=[due_work_sensor(spec, due) for spec, due in sensor_specs(region, assets, partitions)],
-        schedules=[quality_schedule(region, assets), maintenance_schedule(region, assets)],
+        sensors=[*(due_work_sensor(spec, due) for spec, due in specs), *desk],
+        schedules=schedules,
         resources=REGION_RESOURCES,
         executor=in_process_executor,
     )

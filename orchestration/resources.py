@@ -50,6 +50,22 @@ def checking(_: InitResourceContext) -> Any:
     return LakeChecking(RegionSettings.load())
 
 
+@resource(description="The desk: whom to tell what is wrong in the region, and how long its runs are kept.")
+def desk(_: InitResourceContext) -> Any:
+    """The region's desk."""
+    from assets.desk import LakeDesk
+
+    return LakeDesk(RegionSettings.load())
+
+
+@resource(description="The desk: whom to tell what is wrong in the world view, and how long its runs are kept.")
+def world_desk(_: InitResourceContext) -> Any:
+    """World's desk."""
+    from assets.desk import LakeDesk
+
+    return LakeDesk(WorldSettings.load())
+
+
 @resource(description="Where Spark jobs run: in the process of the run, or on EMR Serverless.")
 def spark_jobs(_: InitResourceContext) -> Any:
     """Spark as the settings choose it."""
@@ -78,5 +94,6 @@ REGION_RESOURCES: dict[str, ResourceDefinition] = {
     "releasing": releasing,
     "checking": checking,
     "spark": spark_jobs,
+    "desk": desk,
 }
-WORLD_RESOURCES: dict[str, ResourceDefinition] = {"work": world_work}
+WORLD_RESOURCES: dict[str, ResourceDefinition] = {"work": world_work, "desk": world_desk}

@@ -76,8 +76,13 @@ def work_of(sensor: SensorDefinition) -> str:
 
 
 def in_flow(repository: RepositoryDefinition) -> list[SensorDefinition]:
-    """The location's sensors in the order in which data flows; Dagster keeps them by name."""
-    return sorted(repository.sensor_defs, key=lambda sensor: _FLOW.index(work_of(sensor).split("/")[1]))
+    """The location's sensors of due work in the order in which data flows; Dagster keeps them by name."""
+    of_work = [sensor for sensor in repository.sensor_defs if _kind(sensor) in _FLOW]
+    return sorted(of_work, key=lambda sensor: _FLOW.index(_kind(sensor)))
+
+
+def _kind(sensor: SensorDefinition) -> str:
+    return work_of(sensor).split("/")[1]
 
 
 def due_work_sensor(spec: SensorSpec, find_due: FindDue) -> SensorDefinition:

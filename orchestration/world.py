@@ -14,9 +14,11 @@ from assets.world import (
     release_is_agreed,
     staging_asset,
 )
+from orchestration.alerts import alerts_sensor
 from orchestration.due_work import day_ranges
 from orchestration.partitions import world_partitions
 from orchestration.resources import WORLD_RESOURCES
+from orchestration.run_log import run_log_sensor
 from orchestration.sensors import DueWork, SensorSpec, due_work_sensor, whoever_waits
 
 WORK = "world/exchange"
@@ -34,10 +36,12 @@ def world_definitions() -> Definitions:
         every=timedelta(minutes=1),
         description="Loads the objects in the exchange that the world view lacks, and builds its marts.",
     )
+    checks = [*marts.check_keys, *agreed.check_keys]
+    desk = [alerts_sensor("world", [WORK], checks), run_log_sensor("world", [WORK])]
     return Definitions(
         assets=[exchange_spec(partitions), staging_asset(partitions), marts],
         asset_checks=[agreed],
-        sensors=[due_work_sensor(spec, whoever_waits(partial(to_load, partitions)))],
+        sensors=[due_work_sensor(spec, whoever_waits(partial(to_load, partitions))), *desk],
         resources=WORLD_RESOURCES,
         executor=in_process_executor,
     )

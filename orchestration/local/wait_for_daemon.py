@@ -9,7 +9,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RepositoryDefinition, Run
 from orchestration.attempts import WORK, Attempts, attempts_of
 from orchestration.local.daemon_heartbeat import is_alive
 from orchestration.local.process import Processed, Progress, evaluate
-from orchestration.sensors import NO_REST, work_of
+from orchestration.sensors import NO_REST, in_flow, work_of
 
 GIVE_UP_AFTER_S = 600.0
 _LOOK_EVERY_S = 2.0
@@ -57,7 +57,7 @@ def wait_for(
 def pending_work(repository: RepositoryDefinition, instance: DagsterInstance) -> list[PendingWork]:
     """What the location's sensors would request now, and the runs that are under way."""
     found = []
-    for sensor in repository.sensor_defs:
+    for sensor in in_flow(repository):
         work = work_of(sensor)
         attempts = attempts_of(instance, work)
         if attempts.under_way:

@@ -13,6 +13,7 @@ from contracts.columns import Column
 from contracts.derived import DEVICE_DAY, TRIP, UTILISATION_DAY
 from contracts.settings import RegionSettings, WorldSettings
 from marts.applied import due_loads, due_marts, mark_applied, staged_sequences
+from marts.lateness import late
 from marts.load import load_days
 from tests.builders.marts import connect, derive, device_day, empty, episode, fault_day, fetch, trip
 
@@ -46,6 +47,26 @@ def test_days_are_due_until_loaded_and_again_when_their_rows_differ(region):
     assert due_loads(region) == []  # derived again with equal rows
     derive(region, DAY, 10, [device_day("a", DAY, records=5)])
     assert due_loads(region) == [DAY]
+
+
+def test_what_waits_too_long_is_late_at_its_stage(region):
+    derive(region, DAY, 7, [device_day("a", DAY)])
+    assert late(region, 1) == []
+    with connect(region) as connection:
+        connection.execute("update ops.derived set derived_at = now() - interval '2 hours'")
+        connection.execute(
+            "insert into ops.changed (day, sequence, changed_at) values (%s, 1, now() - interval '3 hours')", [NEXT]
+        )
+        connection.execute(
+            "insert into ops.watermarks (shard_id, position, watermark, ended) values"
+            " ('a', '1', now() - interval '4 hours', false), ('b', '1', now() - interval '4 days', true)"
+        )
+    try:
+        assert [(one.stage, one.count) for one in late(region, 1)] == [("consumer", 1), ("derive", 1), ("marts", 1)]
+        assert [one.stage for one in late(region, 3.5)] == ["consumer"]
+    finally:
+        with connect(region) as connection:
+            connection.execute("delete from ops.watermarks where shard_id in ('a', 'b')")
 
 
 def test_staging_holds_what_history_holds(region):
