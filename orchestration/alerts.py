@@ -19,7 +19,7 @@ from dagster import (
     sensor,
 )
 
-from assets.desk import Desk, Trouble
+from assets.operators import Operators, Trouble
 from assets.redaction import without_values
 from orchestration.attempts import attempts_of
 
@@ -49,17 +49,17 @@ def alerts_sensor(location: str, works: Sequence[str], checks: Sequence[AssetChe
         minimum_interval_seconds=_EVERY_S,
         default_status=DefaultSensorStatus.RUNNING,
         description="Tells FLEETLAKE_ALERTS_URL what is wrong when it begins, and when it is over.",
-        required_resource_keys={"desk"},
+        required_resource_keys={"operators"},
     )
     def evaluate(context: SensorEvaluationContext) -> SkipReason:
-        desk: Desk = context.resources.desk
-        if not desk.is_on:
+        operators: Operators = context.resources.operators
+        if not operators.is_on:
             return SkipReason("FLEETLAKE_ALERTS_URL is not set: nobody is told")
         with without_values(f"ask what is wrong in {location}"):
             found = [
                 *failing_work(context.instance, works),
                 *failing_checks(context.instance, checks),
-                *desk.late(),
+                *operators.late(),
             ]
         before = msgspec.json.decode(context.cursor, type=_Told).open if context.cursor else {}
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -67,7 +67,7 @@ def alerts_sensor(location: str, works: Sequence[str], checks: Sequence[AssetChe
         begun = [one for one in found if one.key not in before]
         over = [key for key in before if key not in after]
         if begun or over:
-            desk.tell(message(location, begun, [before[key] for key in over], len(after)))
+            operators.tell(message(location, begun, [before[key] for key in over], len(after)))
             context.update_cursor(msgspec.json.encode(_Told(after)).decode())
         return SkipReason(f"{len(after)} troubles, {len(begun)} new, {len(over)} over")
 

@@ -24,14 +24,14 @@ def region_definitions(region: Region) -> Definitions:
     specs = sensor_specs(region, assets, partitions)
     schedules = [quality_schedule(region, assets), maintenance_schedule(region, assets)]
     works = [spec.work for spec, _ in specs]
-    desk = [
+    oversight = [
         alerts_sensor(region.name, works, [*assets.quick, *assets.slow]),
         run_log_sensor(region.name, works, [schedule.job_name for schedule in schedules]),
     ]
     return Definitions(
         assets=assets.assets,
         asset_checks=assets.checks,
-        sensors=[*(due_work_sensor(spec, due) for spec, due in specs), *desk],
+        sensors=[*(due_work_sensor(spec, due) for spec, due in specs), *oversight],
         schedules=schedules,
         resources=REGION_RESOURCES,
         executor=in_process_executor,

@@ -50,20 +50,20 @@ def checking(_: InitResourceContext) -> Any:
     return LakeChecking(RegionSettings.load())
 
 
-@resource(description="The desk: whom to tell what is wrong in the region, and how long its runs are kept.")
-def desk(_: InitResourceContext) -> Any:
-    """The region's desk."""
-    from assets.desk import LakeDesk
+@resource(description="Operators: whom to tell what is wrong in the region, and how long its runs are kept.")
+def operators(_: InitResourceContext) -> Any:
+    """The operators of the region."""
+    from assets.operators import LakeOperators
 
-    return LakeDesk(RegionSettings.load())
+    return LakeOperators(RegionSettings.load())
 
 
-@resource(description="The desk: whom to tell what is wrong in the world view, and how long its runs are kept.")
-def world_desk(_: InitResourceContext) -> Any:
-    """World's desk."""
-    from assets.desk import LakeDesk
+@resource(description="Operators: whom to tell what is wrong in the world view, and how long its runs are kept.")
+def world_operators(_: InitResourceContext) -> Any:
+    """The operators of world."""
+    from assets.operators import LakeOperators
 
-    return LakeDesk(WorldSettings.load())
+    return LakeOperators(WorldSettings.load())
 
 
 @resource(description="Where Spark jobs run: in the process of the run, or on EMR Serverless.")
@@ -94,6 +94,6 @@ REGION_RESOURCES: dict[str, ResourceDefinition] = {
     "releasing": releasing,
     "checking": checking,
     "spark": spark_jobs,
-    "desk": desk,
+    "operators": operators,
 }
-WORLD_RESOURCES: dict[str, ResourceDefinition] = {"work": world_work, "desk": world_desk}
+WORLD_RESOURCES: dict[str, ResourceDefinition] = {"work": world_work, "operators": world_operators}

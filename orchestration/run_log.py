@@ -14,7 +14,7 @@ from dagster import (
     sensor,
 )
 
-from assets.desk import Desk
+from assets.operators import Operators
 from orchestration.attempts import LOOK_BACK, WORK
 
 _EVERY_S = 3_600
@@ -34,11 +34,11 @@ def run_log_sensor(location: str, works: Sequence[str], jobs: Sequence[str] = ()
         minimum_interval_seconds=_EVERY_S,
         default_status=DefaultSensorStatus.RUNNING,
         description="Removes runs that are older than FLEETLAKE_RUN_LOG_DAYS, and their events.",
-        required_resource_keys={"desk"},
+        required_resource_keys={"operators"},
     )
     def evaluate(context: SensorEvaluationContext) -> SkipReason:
-        desk: Desk = context.resources.desk
-        days = desk.run_log_days
+        operators: Operators = context.resources.operators
+        days = operators.run_log_days
         if not days:
             return SkipReason("FLEETLAKE_RUN_LOG_DAYS is 0: runs are kept for ever")
         old = old_runs(context.instance, works, jobs, datetime.now(UTC) - timedelta(days=days))

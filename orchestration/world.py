@@ -37,11 +37,11 @@ def world_definitions() -> Definitions:
         description="Loads the objects in the exchange that the world view lacks, and builds its marts.",
     )
     checks = [*marts.check_keys, *agreed.check_keys]
-    desk = [alerts_sensor("world", [WORK], checks), run_log_sensor("world", [WORK])]
+    oversight = [alerts_sensor("world", [WORK], checks), run_log_sensor("world", [WORK])]
     return Definitions(
         assets=[exchange_spec(partitions), staging_asset(partitions), marts],
         asset_checks=[agreed],
-        sensors=[due_work_sensor(spec, whoever_waits(partial(to_load, partitions))), *desk],
+        sensors=[due_work_sensor(spec, whoever_waits(partial(to_load, partitions))), *oversight],
         resources=WORLD_RESOURCES,
         executor=in_process_executor,
     )

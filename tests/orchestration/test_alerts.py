@@ -20,7 +20,7 @@ from dagster import (
 )
 from pydantic import SecretStr
 
-from assets.desk import AlertNotTaken, LakeDesk, Trouble
+from assets.operators import AlertNotTaken, LakeOperators, Trouble
 from contracts.settings import AlertSettings, WorldSettings
 from orchestration.alerts import alerts_sensor
 from orchestration.local.process import process
@@ -58,12 +58,12 @@ class Watch:
     def __init__(self, told: Told, instance: DagsterInstance) -> None:
         self.sensor = alerts_sensor("eu", ["eu/landing", "eu/days"], [CHECK])
         self.told, self.instance, self.cursor = told, instance, None
-        resources = {"desk": ResourceDefinition.hardcoded_resource(told)}
+        resources = {"operators": ResourceDefinition.hardcoded_resource(told)}
         self.repository = Definitions(sensors=[self.sensor], resources=resources).get_repository_def()
 
     def look(self) -> str:
         context = build_sensor_context(
-            self.instance, self.cursor, repository_def=self.repository, resources={"desk": self.told}
+            self.instance, self.cursor, repository_def=self.repository, resources={"operators": self.told}
         )
         skipped = self.sensor.evaluate_tick(context)
         self.cursor = skipped.cursor
@@ -160,15 +160,15 @@ def receiver() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 def test_it_is_posted_and_a_refusal_does_not_show_the_address(receiver: tuple[str, list[dict[str, Any]]]) -> None:
     url, got = receiver
 
-    def desk(url: str) -> LakeDesk:
+    def operators(url: str) -> LakeOperators:
         alerts = AlertSettings(url=SecretStr(url))
-        return LakeDesk(WorldSettings(postgres_dsn=SecretStr("postgresql://x"), alerts=alerts))
+        return LakeOperators(WorldSettings(postgres_dsn=SecretStr("postgresql://x"), alerts=alerts))
 
-    desk(f"{url}/key-4711").tell({"text": "hello"})
+    operators(f"{url}/key-4711").tell({"text": "hello"})
     assert got == [{"text": "hello"}]
     for broken in (f"{url}/refuses/key-4711", "http://127.0.0.1:1/key-4711"):
         with pytest.raises(AlertNotTaken) as caught:
-            desk(broken).tell({"text": "hello"})
+            operators(broken).tell({"text": "hello"})
         assert "key-4711" not in str(caught.value)
         assert caught.value.__cause__ is None
 

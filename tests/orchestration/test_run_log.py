@@ -37,9 +37,9 @@ def test_runs_of_today_stay_and_0_days_keep_all(
 ) -> None:
     told = Told(run_log_days=days)
     sensor = run_log_sensor("eu", ["eu/days"])
-    resources = {"desk": ResourceDefinition.hardcoded_resource(told)}
+    resources = {"operators": ResourceDefinition.hardcoded_resource(told)}
     repository = Definitions(sensors=[sensor], resources=resources).get_repository_def()
-    context = build_sensor_context(instance, None, repository_def=repository, resources={"desk": told})
+    context = build_sensor_context(instance, None, repository_def=repository, resources={"operators": told})
     assert sensor.evaluate_tick(context).skip_message
     assert len(instance.get_runs()) == left
 

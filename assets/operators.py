@@ -1,4 +1,4 @@
-"""What the desk of a location needs: whom to tell what is wrong, what the stores say of it, how long runs are kept."""
+"""The operators of a location: whom to tell what is wrong, what the stores say of it, how long runs are kept."""
 
 import json
 import urllib.request
@@ -33,7 +33,7 @@ class Trouble(msgspec.Struct, frozen=True):
     advice: str
 
 
-class Desk(Protocol):
+class Operators(Protocol):
     """Where a location's troubles are told, those that its stores know of, and how long its runs are kept."""
 
     @property
@@ -55,8 +55,8 @@ class Desk(Protocol):
         ...
 
 
-class LakeDesk:
-    """The desk of a region, or of `world`, whose stores know of nothing that waits."""
+class LakeOperators:
+    """The operators of a region, or of `world`, whose stores know of nothing that waits."""
 
     def __init__(self, settings: RegionSettings | WorldSettings) -> None:
         self._settings = settings
@@ -67,16 +67,16 @@ class LakeDesk:
 
     @property
     def is_on(self) -> bool:
-        """See Desk."""
+        """See Operators."""
         return self._own.url is not None
 
     @property
     def run_log_days(self) -> int:
-        """See Desk."""
+        """See Operators."""
         return self._settings.run_log_days
 
     def late(self) -> Sequence[Trouble]:
-        """See Desk."""
+        """See Operators."""
         if isinstance(self._settings, WorldSettings):
             return []
         from marts.lateness import late
@@ -92,7 +92,7 @@ class LakeDesk:
         ]
 
     def tell(self, message: Mapping[str, Any]) -> None:
-        """See Desk."""
+        """See Operators."""
         url = self._own.url
         if url is None:
             return
