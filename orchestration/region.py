@@ -11,7 +11,7 @@ from contracts.regions import Region
 from orchestration import due_work
 from orchestration.partitions import partitions_for, record_first
 from orchestration.resources import REGION_RESOURCES
-from orchestration.schedules import maintenance_schedule, quality_schedule
+from orchestration.schedules import maintenance_schedule, quality_schedule, rights_schedule
 from orchestration.sensors import FindDue, SensorSpec, due_work_sensor, whoever_waits
 
 
@@ -23,7 +23,11 @@ def region_definitions(region: Region) -> Definitions:
         assets=assets.assets,
         asset_checks=assets.checks,
         sensors=[due_work_sensor(spec, due) for spec, due in sensor_specs(region, assets, partitions)],
-        schedules=[quality_schedule(region, assets), maintenance_schedule(region, assets)],
+        schedules=[
+            rights_schedule(region, assets),
+            maintenance_schedule(region, assets),
+            quality_schedule(region, assets),
+        ],
         resources=REGION_RESOURCES,
         executor=in_process_executor,
     )

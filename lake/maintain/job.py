@@ -1,5 +1,6 @@
 """The job Maintain: what keeps the tables cheap to read, beside merges and readers."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
@@ -24,7 +25,7 @@ from lake.maintain.progress import record_health
 from lake.maintain.prune import prune_ledger
 from lake.merge.account import account_merges
 from lake.merge.intake import watermark
-from lake.merge.spans import day_span, sql_condition
+from lake.merge.spans import Span, day_span, sql_condition
 
 log = structlog.get_logger()
 TABLES = (HISTORY_TABLE, TRIP_TABLE, EPISODE_TABLE, FAULT_DAY_TABLE, DEVICE_DAY_TABLE, MOTION_HOUR_TABLE)
@@ -98,6 +99,15 @@ def rewrite_closed_days(
             conflicts += 1
             log.warning("day not rewritten: merges touch it", region=settings.region, day=str(day))
     return {"days_rewritten": done, "days_in_use": conflicts, "days_waiting": len(due) - done - conflicts}
+
+
+def without_delete_files(spark: SparkSession, settings: LakeSettings, times: Sequence[Span]) -> None:
+    """Rewrite those UTC days within these times in which rows are only marked as deleted."""
+    for found in files_by_day(table(settings, HISTORY_TABLE)):
+        day = day_span(found.day)
+        if found.delete_files and any(one.start < day.end and day.start < one.end for one in times):
+            retry_conflicts(f"rewrite of {found.day}", partial(_rewrite_day, spark, settings, found.day))
+            retry_conflicts(f"deletes of {found.day}", partial(_drop_deletes, spark, settings, found.day))
 
 
 def _rewrite_day(spark: SparkSession, settings: LakeSettings, day: date) -> None:
