@@ -91,8 +91,8 @@ def rewrite_closed_days(
     done = conflicts = 0
     for day in due[:most]:
         try:
-            retry_conflicts(f"rewrite of {day}", partial(_rewrite_day, spark, settings, day))
-            retry_conflicts(f"deletes of {day}", partial(_drop_deletes, spark, settings, day))
+            retry_conflicts(f"rewrite of {day}", partial(rewrite_day, spark, settings, day))
+            retry_conflicts(f"deletes of {day}", partial(drop_deletes, spark, settings, day))
             done += 1
         except CommitConflict:
             conflicts += 1
@@ -100,7 +100,8 @@ def rewrite_closed_days(
     return {"days_rewritten": done, "days_in_use": conflicts, "days_waiting": len(due) - done - conflicts}
 
 
-def _rewrite_day(spark: SparkSession, settings: LakeSettings, day: date) -> None:
+def rewrite_day(spark: SparkSession, settings: LakeSettings, day: date) -> None:
+    """Rewrite a UTC day of history, sorted by device and time."""
     where = sql_condition("ts", [day_span(day)])
     spec = table(settings, HISTORY_TABLE).spec().spec_id
     spark.sql(
@@ -111,7 +112,7 @@ def _rewrite_day(spark: SparkSession, settings: LakeSettings, day: date) -> None
     ).collect()
 
 
-def _drop_deletes(spark: SparkSession, settings: LakeSettings, day: date) -> None:
+def drop_deletes(spark: SparkSession, settings: LakeSettings, day: date) -> None:
     """Drop the day's position deletes of files that its rewrite replaced."""
     if not any(one.delete_files for one in files_by_day(table(settings, HISTORY_TABLE)) if one.day == day):
         return
