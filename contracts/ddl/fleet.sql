@@ -195,6 +195,10 @@ create table if not exists ops.merge (
     committed_at timestamptz not null
 );
 alter table ops.merge add column if not exists sequence bigint;
+-- Kind 'erased': what an erasure took out, in negative numbers, so that the sums are those of the rows that are there. Of
+-- rewritten landing objects snapshot_id is a negative number, as they are in no snapshot.
+alter table ops.merge drop constraint if exists merge_kind_check;
+alter table ops.merge add constraint merge_kind_check check (kind in ('on_time', 'stragglers', 'erased'));
 -- The Iceberg tables' figures, a row each at every maintenance.
 create table if not exists ops.table_health (
     measured_at timestamptz not null default now(),

@@ -17,11 +17,13 @@ from lake.derive.hours import has_hours, mark_hours, utc_hours
 from lake.derive.motion.rules import trip_rules
 from lake.derive.progress import HarvestCursor, derive_again, known_days, lock_harvest, mark_changed, move_harvest
 from lake.iceberg.partitions import changed_spans, rows_by_day
-from lake.iceberg.snapshots import is_retention, lineage
+from lake.iceberg.snapshots import is_retention, lineage, properties_of
 from lake.iceberg.tables import history
 from lake.merge.rollback import undo_lost_merges
 
 log = structlog.get_logger()
+DERIVED_TOO = "fleetlake.erased-from-derived"
+"""Snapshot property of an erasure of whole devices: the derived tables lose them as well, so no day is derived anew."""
 
 
 class Harvest(msgspec.Struct, frozen=True):
@@ -95,6 +97,8 @@ def _note(
     """Mark the hours that these snapshots changed; returns the days to mark, each with its sequence number."""
     days: dict[date, int] = {}
     for snapshot in found.fresh:
+        if DERIVED_TOO in properties_of(snapshot):
+            continue
         spans, number = _changed(table, snapshot), snapshot.sequence_number or 0
         mark_hours(connection, dict.fromkeys(utc_hours(spans), number))
         days |= {day: max(days.get(day, 0), number) for day in _dirtied(settings, spans)}

@@ -92,8 +92,8 @@ def rewrite_closed_days(
     done = conflicts = 0
     for day in due[:most]:
         try:
-            retry_conflicts(f"rewrite of {day}", partial(_rewrite_day, spark, settings, day))
-            retry_conflicts(f"deletes of {day}", partial(_drop_deletes, spark, settings, day))
+            retry_conflicts(f"rewrite of {day}", partial(rewrite_day, spark, settings, day))
+            retry_conflicts(f"deletes of {day}", partial(drop_deletes, spark, settings, day))
             done += 1
         except CommitConflict:
             conflicts += 1
@@ -106,11 +106,12 @@ def without_delete_files(spark: SparkSession, settings: LakeSettings, times: Seq
     for found in files_by_day(table(settings, HISTORY_TABLE)):
         day = day_span(found.day)
         if found.delete_files and any(one.start < day.end and day.start < one.end for one in times):
-            retry_conflicts(f"rewrite of {found.day}", partial(_rewrite_day, spark, settings, found.day))
-            retry_conflicts(f"deletes of {found.day}", partial(_drop_deletes, spark, settings, found.day))
+            retry_conflicts(f"rewrite of {found.day}", partial(rewrite_day, spark, settings, found.day))
+            retry_conflicts(f"deletes of {found.day}", partial(drop_deletes, spark, settings, found.day))
 
 
-def _rewrite_day(spark: SparkSession, settings: LakeSettings, day: date) -> None:
+def rewrite_day(spark: SparkSession, settings: LakeSettings, day: date) -> None:
+    """Rewrite a UTC day of history, sorted by device and time."""
     where = sql_condition("ts", [day_span(day)])
     spec = table(settings, HISTORY_TABLE).spec().spec_id
     spark.sql(
@@ -121,7 +122,7 @@ def _rewrite_day(spark: SparkSession, settings: LakeSettings, day: date) -> None
     ).collect()
 
 
-def _drop_deletes(spark: SparkSession, settings: LakeSettings, day: date) -> None:
+def drop_deletes(spark: SparkSession, settings: LakeSettings, day: date) -> None:
     """Drop the day's position deletes of files that its rewrite replaced."""
     if not any(one.delete_files for one in files_by_day(table(settings, HISTORY_TABLE)) if one.day == day):
         return
