@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "schema": ("schema",),
     "shell": ("shell",),
     "reconcile": ("reconcile",),
+    "erase": ("erase", "requests"),
     "audit": ("audit",),
     "trail": ("trail",),
     "serve": ("serve", "token"),
