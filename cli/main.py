@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "export": ("export",),
     "restrict": ("restrict", "rectify"),
     "retention": ("retention",),
+    "erase": ("erase", "requests"),
     "processing": ("processing",),
     "audit": ("audit",),
     "trail": ("trail",),

@@ -76,6 +76,8 @@ create table if not exists registry.device_subject (
     valid_from timestamptz not null default now(),
     primary key (device_id, subject_id)
 );
+-- When the person gave the device back; empty while they have it.
+alter table registry.device_subject add column if not exists valid_to timestamptz;
 
 -- The derived tables of history as loaded, one business day replaced at a time: contracts.derived has the columns.
 create table if not exists staging.trip (

@@ -20,6 +20,15 @@ create table if not exists privacy.suppression (
     device_hmac bytea not null unique,
     since timestamptz not null default now()
 );
+-- from_ts, to_ts: only records of that event time, where given. A lifted entry keeps its place in the order of versions, and
+-- not its hash. Writers hold the advisory lock fleetlake.privacy.suppression: versions are seen in their order.
+alter table privacy.suppression add column if not exists from_ts timestamptz;
+alter table privacy.suppression add column if not exists to_ts timestamptz;
+alter table privacy.suppression add column if not exists lifted_at timestamptz;
+alter table privacy.suppression add column if not exists request_id uuid;
+alter table privacy.suppression drop constraint if exists suppression_device_hmac_key;
+create unique index if not exists suppression_once on privacy.suppression
+    (device_hmac, coalesce(from_ts, '-infinity'), coalesce(to_ts, 'infinity'));
 -- Who read which device's past through the API: the device as HMAC under the region's key. Rows are added, never changed.
 create table if not exists privacy.past_read (
     id bigint generated always as identity primary key,

@@ -26,6 +26,7 @@ from ingest.runtime.allocator import keep_freed_memory
 from ingest.runtime.aws_access import AwsClock
 from ingest.runtime.metrics import Metrics
 from ingest.runtime.offload import OneThread, Threads, aside
+from ingest.service.followed_suppression import FollowedSuppression
 from ingest.service.health import HealthServer
 from ingest.service.watermarks import copy_watermarks
 from ingest.worker import Options, Parts, Report, Worker
@@ -116,7 +117,13 @@ async def serve(
         slot.announce(pages)
         where = {"metrics": f"{pages}/metrics", "pid": os.getpid()}
         _log.info("worker.started", region=settings.region, worker=slot.worker, **where)
-        around = (_copy_watermarks(settings, worker), _show_progress(worker), _check_live(parts))
+        await with_suppression(parts)
+        around = (
+            _copy_watermarks(settings, worker),
+            _show_progress(worker),
+            _check_live(parts),
+            _follow_suppression(parts),
+        )
         beside = [asyncio.create_task(task) for task in around]
         report = await worker.run()
         await _copy_last_watermarks(settings, parts)
@@ -134,6 +141,7 @@ def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
     """The real parts of a region's worker."""
     aws_region, aws_clock = settings.row.aws_region, AwsClock()
     decoding, compiled = OneThread(), settings.reader == "compiled"
+    suppression = FollowedSuppression(settings)
     return Parts(
         stream=HttpStream(
             stream(settings.region),
@@ -146,13 +154,25 @@ def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
         fan_out=_fan_out(settings, aws_clock),
         leases=DynamoLeases(settings.region, aws_region, settings.dynamodb, aws_clock=aws_clock),
         store=S3Store.of(settings, aws_clock=aws_clock),
-        live=RedisLive.of(settings),
-        decoder=JsonDecoder(plain=compiled, packings=settings.packings),
+        live=RedisLive.of(settings, suppression),
+        decoder=JsonDecoder(suppression, plain=compiled, packings=settings.packings),
         decoding=decoding.finishing,
         trial=ProcessTrial(compiled=compiled),
         encoding=Threads(2),
         metrics=metrics,
+        suppression=suppression,
     )
+
+
+async def with_suppression(parts: Parts) -> None:
+    """Read the suppression list, before anything else is read."""
+    if isinstance(parts.suppression, FollowedSuppression):
+        await parts.suppression.begin(parts.leases)
+
+
+async def _follow_suppression(parts: Parts) -> None:
+    if isinstance(parts.suppression, FollowedSuppression):
+        await parts.suppression.follow()
 
 
 def _fan_out(settings: RegionSettings, aws_clock: AwsClock) -> FanOut | None:
