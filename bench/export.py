@@ -20,7 +20,7 @@ from contracts.settings import RegionSettings
 from lake.iceberg.tables import history
 from lake.portable import lake_parts
 from marts.portable import fleet_parts
-from marts.scopes import scope_of
+from privacy.erasure.scope import scope_of
 from privacy.export import Answer, answer, privacy_parts
 
 DAYS = int(os.environ.get("FLEETLAKE_BENCH_DAYS", "30"))
@@ -77,9 +77,9 @@ def _fill(settings: RegionSettings) -> list[str]:
 
 
 def _answer(settings: RegionSettings, name: str, folder: Path | None) -> Answer:
-    scope = scope_of(settings, name)
+    kind, scope = scope_of(settings, name)
     parts = [*lake_parts(settings, scope), *fleet_parts(settings, scope), *privacy_parts(settings, scope)]
-    return answer(settings, scope, parts, who="bench", folder=folder)
+    return answer(settings, kind, name, scope, parts, who="bench", folder=folder)
 
 
 def _duckdb(settings: RegionSettings, name: str, folder: Path) -> float:

@@ -26,6 +26,7 @@ def add_to(app: typer.Typer) -> None:
 def _export(
     name: Annotated[str, typer.Argument(metavar="DEVICE_OR_SUBJECT", help="A device, or a data subject.")],
     region: Annotated[str, typer.Option(help="A region of regions.toml.")],
+    named: Annotated[str | None, typer.Option("--as", help="device or subject, where the name may be either.")] = None,
     first: Annotated[str | None, typer.Option("--from", help="A day of the region, or a time with an offset.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="A day, which is included, or a time.")] = None,
     out: Annotated[
@@ -48,14 +49,14 @@ def _export(
     from lake.store_watch import ending_with_its_stores
     from lake.stores import LAKE
     from marts.portable import fleet_parts
-    from marts.scopes import scope_of
+    from privacy.erasure.scope import Named, scope_of
     from privacy.export import answer, privacy_parts
 
     settings = RegionSettings.load()
     with naming_the_store(region), ending_with_its_stores(settings, LAKE):
-        scope = scope_of(settings, name, start, end)
+        kind, scope = scope_of(settings, name, Named(named) if named else None, start=start, end=end)
         parts = [*lake_parts(settings, scope), *fleet_parts(settings, scope), *privacy_parts(settings, scope)]
-        given = answer(settings, scope, parts, who=who or getuser(), folder=out)
+        given = answer(settings, kind, name, scope, parts, who=who or getuser(), folder=out)
     if as_json:
         typer.echo(json.dumps(given.document()))
     else:

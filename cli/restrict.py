@@ -26,6 +26,7 @@ def add_to(app: typer.Typer) -> None:
 def _restrict(
     name: Annotated[str, typer.Argument(metavar="DEVICE_OR_SUBJECT", help="A device, or a data subject.")],
     region: _Region,
+    named: Annotated[str | None, typer.Option("--as", help="device or subject, where the name may be either.")] = None,
     lift: Annotated[bool, typer.Option("--lift", help="End the restriction.")] = False,
     who: _Who = None,
     as_json: _Json = False,
@@ -38,13 +39,12 @@ def _restrict(
     from lake.live_state import forget_live
     from marts.restriction import lift as lift_in_marts
     from marts.restriction import restrict
-    from marts.scopes import scope_of
-    from privacy.requests import Kind, SubjectKind, complete, open_request
+    from privacy.erasure.scope import Named, scope_of
+    from privacy.requests import Kind, complete, open_request
 
-    scope, by = scope_of(settings, name), who or getuser()
-    kind = Kind.LIFT if lift else Kind.RESTRICT
-    about = SubjectKind.DEVICE if scope.subject is None else SubjectKind.SUBJECT
-    request = open_request(settings, kind, about, name, who=by)
+    about, scope = scope_of(settings, name, Named(named) if named else None)
+    by = who or getuser()
+    request = open_request(settings, Kind.LIFT if lift else Kind.RESTRICT, about, name, who=by)
     counts = lift_in_marts(settings, scope.devices) if lift else restrict(settings, scope.devices)
     if not lift:
         counts |= {"live": forget_live(settings, scope.devices)}

@@ -11,9 +11,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from contracts.erasable import Portion, Scope
 from pyiceberg.expressions import In, Reference
 
+from contracts.erasable import Portion, Scope
 from contracts.ledger import REJECTED, LandedObject
 from contracts.names import (
     DEVICE_DAY_TABLE,
@@ -37,6 +37,7 @@ from lake.trail.counted_files import object_store
 from lake.trail.spot_query import spot_query
 
 _PAGE = 20_000
+_JUST_NOW = timedelta(minutes=5)
 _READERS = 8
 _BEGINNING, _AHEAD = datetime(2000, 1, 1, tzinfo=UTC), timedelta(days=1)
 """No record is older (contracts.record), nor newer than some minutes."""
@@ -172,9 +173,9 @@ def _sent(data: bytes, scope: Scope) -> str | None:
 
 
 def _live(settings: RegionSettings, scope: Scope) -> Iterator[pa.Table]:
-    """Live state is of now: it is given where the devices are meant now."""
-    now, region = datetime.now(UTC), settings.region
-    devices = [device for device in scope.devices if lies_within(scope.portions, device, now, now)]
+    """Live state is of now: it is given where the devices are meant until some minutes ago, or later."""
+    recent, region = datetime.now(UTC) - _JUST_NOW, settings.region
+    devices = [device for device in scope.devices if lies_within(scope.portions, device, recent, recent)]
     rows: list[dict[str, Any]] = []
     with live_client(settings) as client:
         for device in devices:

@@ -1,9 +1,5 @@
-"""Answers in exports/ of the region's bucket: put, linked to for a while, found again by whom they are about, removed.
+"""Answers in exports/ of the region's bucket: put, linked to for a while, removed. Keys hold the request's id alone."""
 
-Keys hold the request's id alone. Beside each answer lies `scope.json`: keyed hashes of whom it is about.
-"""
-
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,45 +9,26 @@ import boto3
 from botocore.config import Config
 
 from contracts.errors import StoreUnavailable
-from contracts.pseudonyms import key_for, keyed_hash
 from contracts.retention import Expiry, Standing, Standings
 from contracts.settings import RegionSettings
 
 PREFIX = "exports/"
-ANSWER, SCOPE = "answer.zip", "scope.json"
 EXPORTS = "exports"
-"""The purpose of the hashes in scope.json (contracts.pseudonyms)."""
 
 
-def put_answer(settings: RegionSettings, request_id: str, file: Path, names: Iterable[str]) -> tuple[str, datetime]:
-    """Put an answer about these devices and people; a link to it, and when the link ends."""
-    client, folder = _client(settings), f"{PREFIX}{request_id}/"
-    ends = datetime.now(UTC) + timedelta(hours=settings.export_link_h)
-    said = {"about": hashes(settings, names), "ends_at": ends.isoformat()}
-    client.put_object(Bucket=settings.bucket, Key=folder + SCOPE, Body=json.dumps(said).encode())
-    client.upload_file(str(file), settings.bucket, folder + ANSWER)
-    wanted = {"Bucket": settings.bucket, "Key": folder + ANSWER}
-    link: str = client.generate_presigned_url("get_object", wanted, ExpiresIn=round(settings.export_link_h * 3600))
-    return link, ends
-
-
-def hashes(settings: RegionSettings, names: Iterable[str]) -> list[str]:
-    """What stands for these in scope.json."""
-    key = key_for(settings.release_key, EXPORTS)
-    return sorted(keyed_hash(key, name).hex() for name in set(names))
-
-
-def answers_about(settings: RegionSettings, names: Iterable[str]) -> list[str]:
-    """Keys of all objects of answers that are about one of these devices or people: for whoever erases them."""
-    wanted = set(hashes(settings, names))
-    found = {folder for folder, said in _scopes(settings) if wanted.intersection(said["about"])}
-    return [key for key, _ in _objects(settings) if key.rpartition("/")[0] in found]
+def put_answer(settings: RegionSettings, request_id: str, file: Path) -> str:
+    """Put an answer; a link to it, which ends after `export_link_h`."""
+    client, key = _client(settings), f"{PREFIX}{request_id}/answer.zip"
+    client.upload_file(str(file), settings.bucket, key)
+    wanted, seconds = {"Bucket": settings.bucket, "Key": key}, round(settings.export_link_h * 3600)
+    link: str = client.generate_presigned_url("get_object", wanted, ExpiresIn=seconds)
+    return link
 
 
 class ExportObjects:
     """Answers whose link has ended (contracts.retention.Retained)."""
 
-    name = "exports"
+    name = EXPORTS
 
     def __init__(self, settings: RegionSettings) -> None:
         self._settings = settings
@@ -66,34 +43,21 @@ class ExportObjects:
     def remove(self, due: Expiry) -> Mapping[str, int]:
         """See Retained."""
         keys = self._ended()
-        remove(self._settings, keys)
+        _remove(self._settings, keys)
         return {EXPORTS: len(keys)}
 
     def _ended(self) -> list[str]:
-        """Objects of answers whose link has ended; of one that was never finished, after as long."""
-        now = datetime.now(UTC)
-        ends = {folder: datetime.fromisoformat(said["ends_at"]) for folder, said in _scopes(self._settings)}
-        keep = timedelta(hours=self._settings.export_link_h)
-        return [key for key, at in _objects(self._settings) if ends.get(key.rpartition("/")[0], at + keep) < now]
+        since = datetime.now(UTC) - timedelta(hours=self._settings.export_link_h)
+        return [key for key, at in _objects(self._settings) if at < since]
 
 
-def remove(settings: RegionSettings, keys: Iterable[str]) -> None:
-    """Delete these objects. Raises StoreUnavailable where the bucket does not let one go."""
+def _remove(settings: RegionSettings, keys: Iterable[str]) -> None:
     client = _client(settings)
     for key in keys:
         client.delete_object(Bucket=settings.bucket, Key=key)
     left = set(keys).intersection(key for key, _ in _objects(settings))
     if left:
         raise StoreUnavailable(f"S3 bucket {settings.bucket} does not delete {len(left)} objects of {PREFIX}")
-
-
-def _scopes(settings: RegionSettings) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What scope.json says, by folder."""
-    client = _client(settings)
-    for key, _ in _objects(settings):
-        folder, _, name = key.rpartition("/")
-        if name == SCOPE:
-            yield folder, json.loads(client.get_object(Bucket=settings.bucket, Key=key)["Body"].read())
 
 
 def _objects(settings: RegionSettings) -> Iterator[tuple[str, datetime]]:

@@ -5,15 +5,15 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import msgspec
 import structlog
-from contracts.erasable import Scope
 
+from contracts.erasable import Scope
 from contracts.errors import Misuse
 from contracts.portable import Part
 from contracts.settings import RegionSettings
@@ -46,9 +46,16 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def answer(
-    settings: RegionSettings, scope: Scope, parts: Sequence[Part], *, who: str, folder: Path | None = None
+    settings: RegionSettings,
+    kind: SubjectKind,
+    name: str,
+    scope: Scope,
+    parts: Sequence[Part],
+    *,
+    who: str,
+    folder: Path | None = None,
 ) -> Answer:
-    """Write all parts, and the index, to `folder`, or into exports/ of the region's bucket with a link that ends.
+    """Answer a request: write all parts, and the index, to `folder`, or into exports/ with a link that ends.
 
     The request and each step are in privacy.requests and the audit; the answer's files are on this machine only while
     they are written. Raises Misuse where the folder has something in it, StoreUnavailable.
@@ -56,7 +63,7 @@ def answer(
     if folder is not None and folder.exists() and any(folder.iterdir()):
         raise Misuse(f"{folder} has files in it; name a folder that is new or empty")
     began = perf_counter()
-    request = _opened(settings, scope, who)
+    request = open_request(settings, Kind.EXPORT, kind, name, who=who, scope=scope.document())
     with tempfile.TemporaryDirectory(prefix="answer-") as scratch:
         target = folder or Path(scratch) / "answer"
         (target / "data").mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -84,12 +91,6 @@ def answer(
     )
 
 
-def _opened(settings: RegionSettings, scope: Scope, who: str) -> Request:
-    kind = SubjectKind.DEVICE if scope.subject is None else SubjectKind.SUBJECT
-    name = scope.subject if scope.subject is not None else scope.devices[0]
-    return open_request(settings, Kind.EXPORT, kind, name, who=who, scope=scope.document())
-
-
 def _put(
     settings: RegionSettings,
     scope: Scope,
@@ -98,8 +99,6 @@ def _put(
     target: Path,
     scratch: Path,
 ) -> tuple[str, datetime, int]:
-    from datetime import UTC, timedelta
-
     ends = datetime.now(UTC) + timedelta(hours=settings.export_link_h)
     _write_index(settings, scope, request, written, target, ends)
     file = scratch / "answer.zip"
@@ -109,8 +108,7 @@ def _put(
                 kind = zipfile.ZIP_STORED if one.suffix == ".parquet" else zipfile.ZIP_DEFLATED
                 packed.write(one, one.relative_to(target), compress_type=kind)
     shutil.rmtree(target)
-    names = [*scope.devices, *([scope.subject] if scope.subject else [])]
-    link, ends = put_answer(settings, str(request.request_id), file, names)
+    link = put_answer(settings, str(request.request_id), file)
     return link, ends, file.stat().st_size
 
 

@@ -29,10 +29,11 @@ from lake.live_state import forget_live
 from lake.portable import lake_parts
 from marts.load import load_days
 from marts.portable import fleet_parts
-from marts.scopes import scope_of
 from privacy.audit import acts
+from privacy.erasure.exports import Exports
+from privacy.erasure.scope import scope_of
 from privacy.export import Answer, answer, privacy_parts
-from privacy.export.bucket import ExportObjects, answers_about
+from privacy.export.bucket import ExportObjects
 from privacy.requests import find
 from tests.builders.lake import Landing, drive, empty_lake, landing_row, ms
 from tests.builders.marts import connect, derive, device_day, empty, episode, fault_day, register, trip
@@ -129,9 +130,9 @@ def reject(settings: RegionSettings, landing: Landing) -> None:
 
 
 def given(settings: RegionSettings, name: str, folder: Path | None, **times: datetime) -> Answer:
-    scope = scope_of(settings, name, **times)
+    kind, scope = scope_of(settings, name, **times)
     parts = [*lake_parts(settings, scope), *fleet_parts(settings, scope), *privacy_parts(settings, scope)]
-    return answer(settings, scope, parts, who="officer", folder=folder)
+    return answer(settings, kind, name, scope, parts, who="officer", folder=folder)
 
 
 def rows_of(folder: Path, part: str) -> list[dict]:
@@ -234,15 +235,15 @@ def test_the_link_opens_the_answer_until_it_ends_and_then_it_is_removed(region):
     with urllib.request.urlopen(told.link) as response:
         packed = zipfile.ZipFile(io.BytesIO(response.read()))
     assert {"index.html", "index.json", "data/records.gpx"} <= set(packed.namelist())
-    assert len(answers_about(region, [OWN])) == 2
-    assert answers_about(region, [NEXT]) == []
+    named = {device: Exports(region).count(scope_of(region, device)[1]) for device in (OWN, NEXT)}
+    assert named == {OWN: {"s3:exports/": 1}, NEXT: {"s3:exports/": 0}}  # an erasure finds it
 
     store = ExportObjects(brief)
-    wait_until(lambda: store.look(None)["exports"].overdue == 2)
+    wait_until(lambda: store.look(None)["exports"].overdue == 1)
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(told.link)
-    assert store.remove(None) == {"exports": 2}
-    assert answers_about(region, [OWN]) == []
+    assert store.remove(None) == {"exports": 1}
+    assert store.look(None)["exports"].rows == 0
 
 
 def test_an_answer_is_written_down_without_a_name(region, tmp_path):
