@@ -48,6 +48,33 @@ class NoSuppression:
         return ()
 
 
+class Either:
+    """What is on one list or on the other."""
+
+    def __init__(self, one: Suppression, other: Suppression) -> None:
+        self._one, self._other = one, other
+
+    @property
+    def version(self) -> int:
+        """Grows with either."""
+        return self._one.version + self._other.version
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody is on either."""
+        return self._one.empty and self._other.empty
+
+    def matches(self, device_ids: Sequence[str]) -> np.ndarray:
+        """Which of these devices are on one of them."""
+        found: np.ndarray = self._one.matches(device_ids) | self._other.matches(device_ids)
+        return found
+
+    def spans(self, device_id: str) -> Spans:
+        """When records of the device are left out by one of them."""
+        spans = (*self._one.spans(device_id), *self._other.spans(device_id))
+        return (EVER,) if EVER in spans else spans
+
+
 class HashedSuppression:
     """A list of HMAC-SHA256 of device ids under the region's key.
 

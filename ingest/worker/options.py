@@ -95,6 +95,8 @@ class Parts:
     metrics: Metrics = field(default_factory=Metrics)
     suppression: Suppression = field(default_factory=NoSuppression)
     """What the decoder and live state leave out."""
+    restriction: Suppression = field(default_factory=NoSuppression)
+    """What live state alone leaves out: devices that are landed and not shown."""
     handling: Handling | None = None
     """Where given, records go to this handler instead of landing; the decoder is then Unpacking(), live None."""
 
