@@ -113,6 +113,7 @@ def _erased(
     quiet: bool,
 ) -> "Request":
     from cli.erasables import erasables
+    from marts.holds import refuse_held
     from privacy import requests
     from privacy.erasure import run
     from privacy.erasure.scope import Named, scope_of
@@ -125,6 +126,7 @@ def _erased(
         request = open_ones[0]
     else:
         kind, scope = scope_of(settings, name, Named(named) if named else None, start=start, end=end)
+        refuse_held(settings, scope.devices)
         request = run.begin(settings, kind, name, scope, who=who)
     if not quiet:
         typer.echo(f"request {request.request_id}, due {request.due_at.astimezone(UTC):%Y-%m-%d}")

@@ -1,5 +1,6 @@
 """Legal holds, and how long fleets and devices keep their data, in the registry."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg.rows import dict_row
@@ -16,6 +17,15 @@ _PLACE = {
     "fleet": "insert into registry.legal_hold (fleet_id, reason, placed_by) values (%s, %s, %s) returning hold_id",
     "device": "insert into registry.legal_hold (device_id, reason, placed_by) values (%s, %s, %s) returning hold_id",
 }
+
+
+_ON = """
+select distinct h.hold_id from registry.legal_hold h where h.lifted_at is null and (
+    h.device_id = any(%s) or exists (
+        select from registry.device_period p where p.device_id = any(%s) and p.fleet_id = h.fleet_id
+    )
+) order by 1
+"""
 
 
 def set_days(settings: RegionSettings, kind: str, name: str, days: int | None) -> None:
@@ -40,6 +50,17 @@ def lift(settings: RegionSettings, hold_id: int, who: str) -> None:
     with transaction(settings) as connection:
         if connection.execute(query, [who, hold_id]).rowcount == 0:
             raise Misuse(f"no hold {hold_id} stands in region {settings.region}; list them: fleetlake retention holds")
+
+
+def refuse_held(settings: RegionSettings, devices: Sequence[str]) -> None:
+    """Raises Misuse where a hold stands on one of these devices, or on a fleet that it is or was of: GDPR Art. 17(3)(e)."""
+    with transaction(settings) as connection:
+        numbers = [number for (number,) in connection.execute(_ON, [list(devices)] * 2).fetchall()]
+    if numbers:
+        said = ", ".join(map(str, numbers))
+        raise Misuse(
+            f"legal hold {said} stands on it; whoever placed it lifts it: fleetlake retention lift {numbers[0]}"
+        )
 
 
 def standing(settings: RegionSettings) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from lake.maintain.retention_policy import read_expiry
 from marts.applied import due_loads, due_marts, mark_marts, staged_sequences
 from marts.dbt import window_arguments
 from marts.holds import lift as lift_hold
-from marts.holds import place, set_days, standing
+from marts.holds import place, refuse_held, set_days, standing
 from marts.load import load_days
 from marts.rectification import rectify
 from marts.restriction import lift, restrict, restricted_since
@@ -147,6 +147,9 @@ def test_a_fleets_retention_reaches_back_through_staging_and_marts_and_a_hold_st
     ]
     assert {one.overdue for one in look(region, due).values()} == {0}
     assert [row["hold_id"] for row in standing(region)] == [number]
+    with pytest.raises(Misuse, match=f"legal hold {number} stands"):
+        refuse_held(region, ["b"])
+    refuse_held(region, ["a", "c"])
     lift_hold(region, number, "tests")
     assert look(region, read_expiry(region, TODAY))["marts.trip"].overdue == 3
     with pytest.raises(Misuse, match="no hold"):
