@@ -53,7 +53,7 @@ def lift(settings: RegionSettings, hold_id: int, who: str) -> None:
 
 
 def refuse_held(settings: RegionSettings, devices: Sequence[str]) -> None:
-    """Raises Misuse where a hold stands on one of these devices, or on a fleet that it is or was of: GDPR Art. 17(3)(e)."""
+    """Raises Misuse where a hold stands on one of these devices, or a fleet it is or was of: GDPR Art. 17(3)(e)."""
     with transaction(settings) as connection:
         numbers = [number for (number,) in connection.execute(_ON, [list(devices)] * 2).fetchall()]
     if numbers:
