@@ -37,7 +37,10 @@ class StagingAndMarts:
     """Every table of schemas staging and marts with a device_id."""
 
     name = "marts"
-    stores = ("staging.*", "marts.*", "ops.applied")
+    stores = (
+        "staging.*",
+        "marts.*",
+    )
 
     def __init__(self, settings: RegionSettings) -> None:
         self._settings = settings
