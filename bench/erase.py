@@ -19,6 +19,7 @@ from cli.erasables import erasables
 from contracts.erasable import Portion, Scope, total
 from contracts.names import HISTORY_TABLE, arrival_hour
 from contracts.settings import RegionSettings
+from lake.derive.changed_days import harvest
 from lake.derive.job import derive_days
 from lake.derive.progress import due_days
 from lake.iceberg.partitions import total_rows
@@ -86,6 +87,7 @@ def _filled(settings: RegionSettings, spark: SparkSession) -> int:
         landing.land(made, hour=arrival_hour(start + timedelta(days=1)))
     due = due_merges(settings, FIRST + timedelta(days=DAYS + 2), open_hours=True)
     merge_landing(spark, settings, due.hours, stragglers=True)
+    harvest(settings)
     derive_days(spark, settings, due_days(settings))
     load_days(settings, due_loads(settings))
     return total_rows(history(settings))

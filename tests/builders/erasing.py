@@ -17,6 +17,7 @@ from contracts.registry import Device, Fleet
 from contracts.settings import RegionSettings
 from gateway.admin.devices import make_token, speak_for
 from ingest.service.consume import consume
+from lake.derive.changed_days import harvest
 from lake.derive.job import derive_days
 from lake.derive.progress import due_days
 from lake.iceberg.tables import ensure_tables
@@ -29,22 +30,15 @@ from privacy.erasure import run
 from privacy.requests import Request, SubjectKind
 from release.marks import who
 from serving.stores.shares import _hashed as share_hash
+from tests.builders.scene import MARTED, MARTS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 FLEET = "ward"
 OFFICER = "officer"
-_MARTS = """
-create table if not exists marts.device_day (like staging.device_day including all);
-create table if not exists marts.trip (like staging.trip including all);
-insert into marts.device_day select * from staging.device_day on conflict do nothing;
-insert into marts.trip select * from staging.trip on conflict do nothing;
-"""
-_MARTED = """
-insert into ops.applied (target, day, sequence, rows)
-select 'marts', day, sequence, rows from ops.applied where target = 'staging' on conflict do nothing
-"""
+_OF_SCENE = ("device_day", "trip", "idling_event", "fuel_event", "fleet_day", "data_completeness_day")
+"""The marts that reconciliation looks at."""
 
 
 @dataclass
@@ -68,10 +62,12 @@ class Region:
         """Consume, merge, derive, load; and marts, as far as the tests look at them."""
         consume(self.settings, until_idle=True)
         self.merge()
+        harvest(self.settings)
         derive_days(self.spark, self.settings, due_days(self.settings))
         load_days(self.settings, due_loads(self.settings))
-        self.sql(_MARTS)
-        self.sql(_MARTED)
+        self.sql(f"drop table if exists {', '.join(f'marts.{name}' for name in _OF_SCENE)}")
+        self.sql(MARTS)
+        self.sql(MARTED)
 
     def merge(self) -> None:
         """Merge all that has landed."""

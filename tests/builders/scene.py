@@ -48,7 +48,7 @@ from tests.builders.query import as_object
 HASH_KEYS = ("0", str(2**128 - 1))
 """Explicit hash keys of the stream's first and last shard."""
 _IDENTITY = ("device_id", "ts", "record_id")
-_MARTS = """
+MARTS = """
 create table marts.device_day as
 select device_id, day, records, flagged as flagged_records, late as late_records, engine_s, moving_s, idle_s, off_s,
        unknown_s, distance_gps_km, distance_odometer_km, max_speed_kmh, fuel_l, trips from staging.device_day;
@@ -63,7 +63,7 @@ create table marts.data_completeness_day as
 select right(device_id, 1) as fleet_id, day, count(*) as devices_received, sum(records) as records_received,
        sum(late) as records_late, sum(flagged) as records_flagged from staging.device_day group by 1, 2;
 """
-_MARTED = """
+MARTED = """
 insert into ops.applied (target, day, sequence, rows)
 select 'marts', day, sequence, rows from ops.applied where target = 'staging'
 on conflict (target, day) do update set sequence = excluded.sequence, rows = excluded.rows
@@ -219,8 +219,8 @@ class Scene:
         load_days(self.settings, days)
         made = ("device_day", "trip", "idling_event", "fuel_event", "fleet_day", "data_completeness_day")
         self.sql(f"drop table if exists {', '.join(f'marts.{name}' for name in made)}")
-        self.sql(_MARTS)
-        self.sql(_MARTED)
+        self.sql(MARTS)
+        self.sql(MARTED)
 
 
 def device_days(rows: pa.Table, zone: str) -> pa.Table:
