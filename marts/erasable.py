@@ -37,7 +37,10 @@ class StagingAndMarts:
     """Every table of schemas staging and marts with a device_id."""
 
     name = "marts"
-    stores = ("staging.*", "marts.*", "ops.applied")
+    stores = (
+        "staging.*",
+        "marts.*",
+    )
 
     def __init__(self, settings: RegionSettings) -> None:
         self._settings = settings
@@ -112,7 +115,10 @@ class Registry:
     """registry.device with its periods, and data subjects."""
 
     name = "registry"
-    stores = ("registry.device", "registry.device_period", "registry.device_subject", "registry.subject")
+    stores = (
+        *("registry.device", "registry.device_period", "registry.device_subject", "registry.subject"),
+        *("registry.restriction", "registry.legal_hold"),
+    )
 
     def __init__(self, settings: RegionSettings) -> None:
         self._settings = settings
@@ -127,6 +133,8 @@ class Registry:
                 "registry.device_period": _rows(connection, f"registry.device_period {of_devices}", devices),
                 "registry.device_subject": _rows(connection, f"registry.device_subject {ties}", devices, people),
                 "registry.subject": _rows(connection, "registry.subject where subject_id = any(%s)", people),
+                "registry.restriction": _rows(connection, f"registry.restriction {of_devices}", devices),
+                "registry.legal_hold": _rows(connection, f"registry.legal_hold {of_devices}", devices),
             }
 
     def search(self, scope: Scope) -> Counts:
@@ -145,7 +153,9 @@ class Registry:
                     [list(scope.whole_devices), [scope.subject] if scope.subject else []],
                 )
                 connection.execute("delete from registry.subject where subject_id = %s", [scope.subject])
-                connection.execute("delete from registry.device where device_id = any(%s)", [list(scope.whole_devices)])
+                for table in ("restriction", "legal_hold", "device"):  # a hold that stands would have refused it
+                    statement = f"delete from registry.{table} where device_id = any(%s)"  # noqa: S608 - names of ours
+                    connection.execute(statement.encode(), [list(scope.whole_devices)])
         if total(found) or total(self.search(scope)):
             rewrite(self._settings, list(self.stores))
         return found

@@ -37,6 +37,7 @@ from lake.derive.business_days import inner_days
 from lake.erase.objects import groups_that_may_hold
 from lake.iceberg.catalog import catalog
 from lake.iceberg.tables import specs
+from lake.spark.scratch import SCRATCH_KEPT
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -104,10 +105,10 @@ class IcebergTables:
     def expires(self, now: datetime) -> list[Remains]:
         """Files that a killed commit left are in no snapshot, and maintenance deletes them."""
         why = "a commit under way may own them: fleetlake maintain deletes them once they are three days old"
-        scratch = "a Spark run that was killed leaves its scratch; the next start of the region's run deletes it"
+        scratch = "fleetlake maintain deletes what no run has written to for three days"
         return [
             Remains("data files of commits that were killed", now + ORPHANS_AFTER, why),
-            Remains("Spark's scratch of runs that were killed", now + ORPHANS_AFTER, scratch),
+            Remains("Spark's scratch of runs that were killed", now + SCRATCH_KEPT, scratch),
         ]
 
     def _table(self, name: str) -> Table | None:

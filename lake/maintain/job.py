@@ -26,6 +26,7 @@ from lake.maintain.prune import prune_ledger
 from lake.merge.account import account_merges
 from lake.merge.intake import watermark
 from lake.merge.spans import Span, day_span, sql_condition
+from lake.spark.scratch import sweep_scratch
 
 log = structlog.get_logger()
 TABLES = (HISTORY_TABLE, TRIP_TABLE, EPISODE_TABLE, FAULT_DAY_TABLE, DEVICE_DAY_TABLE, MOTION_HOUR_TABLE)
@@ -55,6 +56,7 @@ def maintain(spark: SparkSession, settings: LakeSettings, *, days: int = 31) -> 
         counts[f"{_short(name)}_files_expired"] = expire_snapshots(spark, settings, name)
         counts[f"{_short(name)}_orphans_deleted"] = _delete_orphans(spark, settings, name)
     counts |= prune_ledger(settings)
+    counts["scratch_folders_deleted"] = sweep_scratch(settings.state)
     after = [table_health(table(settings, name), name) for name in TABLES]
     record_health(settings, after)
     counts |= {"files_before": before.files, "files": after[0].files, "small_files": after[0].small_files}
