@@ -52,6 +52,10 @@ class Expiry(msgspec.Struct, frozen=True):
     held: frozenset[str]
     spans: tuple[Span, ...]
 
+    def since(self, today: date) -> timedelta:
+        """How long ago `today` was: a check asks for what was past its time a day ago."""
+        return max(today - self.today, timedelta(0))
+
     @property
     def horizon(self) -> date:
         """No row of this day or a later one is past its time."""

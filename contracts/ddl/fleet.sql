@@ -49,10 +49,12 @@ begin
         values (new.device_id, new.valid_from, new.fleet_id, new.make, new.model, new.type, new.fuel);
         return null;
     end if;
-    -- A second change in one transaction, or one before the period begins, corrects the period that is there.
+    -- A second change in one transaction, one before the period begins, or a rectification (GDPR Art. 16, a setting of its
+    -- transaction) corrects the period that is there.
     update registry.device_period set (fleet_id, make, model, type, fuel)
         = (new.fleet_id, new.make, new.model, new.type, new.fuel)
-        where device_id = new.device_id and valid_to is null and valid_from >= now();
+        where device_id = new.device_id and valid_to is null
+        and (valid_from >= now() or current_setting('fleetlake.correcting', true) = 'on');
     if not found then
         update registry.device_period set valid_to = now() where device_id = new.device_id and valid_to is null;
         insert into registry.device_period (device_id, valid_from, fleet_id, make, model, type, fuel)

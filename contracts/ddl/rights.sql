@@ -36,24 +36,3 @@ create table if not exists ops.retention_run (
     today date not null,
     removed jsonb not null
 );
--- A correction (GDPR Art. 16) changes what a period says; it does not begin another. It is a setting of its transaction.
-create or replace function registry.keep_device_period() returns trigger language plpgsql as $$
-begin
-    if tg_op = 'INSERT' then
-        insert into registry.device_period (device_id, valid_from, fleet_id, make, model, type, fuel)
-        values (new.device_id, new.valid_from, new.fleet_id, new.make, new.model, new.type, new.fuel);
-        return null;
-    end if;
-    -- A second change in one transaction, or one before the period begins, corrects the period that is there.
-    update registry.device_period set (fleet_id, make, model, type, fuel)
-        = (new.fleet_id, new.make, new.model, new.type, new.fuel)
-        where device_id = new.device_id and valid_to is null
-        and (valid_from >= now() or current_setting('fleetlake.correcting', true) = 'on');
-    if not found then
-        update registry.device_period set valid_to = now() where device_id = new.device_id and valid_to is null;
-        insert into registry.device_period (device_id, valid_from, fleet_id, make, model, type, fuel)
-        values (new.device_id, now(), new.fleet_id, new.make, new.model, new.type, new.fuel);
-    end if;
-    return null;
-end
-$$;

@@ -44,10 +44,12 @@ class Landing:
 
     def look(self, due: Expiry) -> Standings:
         """See Retained. What no reconciliation has proven to be in history waits."""
-        before = datetime.now(UTC) - timedelta(days=shortest_days(self._settings))
+        now = datetime.now(UTC)
+        then = now - due.since(now.astimezone(self._settings.row.zone).date())
+        before = then - timedelta(days=shortest_days(self._settings))
         ages = list(self._committed())
         past = sum(objects for at, objects in ages if at < before)
-        going = prunable(self._settings)["landing_objects_removed"]
+        going = prunable(self._settings, then)["landing_objects_removed"]
         oldest = min((at for at, objects in ages if objects), default=None)
         return {
             "landing": Standing(

@@ -38,16 +38,18 @@ class ExportObjects:
         objects = list(_objects(self._settings))
         oldest = min((at for _, at in objects), default=None)
         day = None if oldest is None else oldest.astimezone(self._settings.row.zone).date()
-        return {EXPORTS: Standing(rows=len(objects), overdue=len(self._ended()), oldest=day)}
+        return {EXPORTS: Standing(rows=len(objects), overdue=len(self._ended(due)), oldest=day)}
 
     def remove(self, due: Expiry) -> Mapping[str, int]:
         """See Retained."""
-        keys = self._ended()
+        keys = self._ended(due)
         _remove(self._settings, keys)
         return {EXPORTS: len(keys)}
 
-    def _ended(self) -> list[str]:
-        since = datetime.now(UTC) - timedelta(hours=self._settings.export_link_h)
+    def _ended(self, due: Expiry) -> list[str]:
+        now = datetime.now(UTC)
+        then = now - due.since(now.astimezone(self._settings.row.zone).date())
+        since = then - timedelta(hours=self._settings.export_link_h)
         return [key for key, at in _objects(self._settings) if at < since]
 
 

@@ -78,3 +78,9 @@ def test_every_day_is_judged_by_the_one_rule_that_holds_on_it(region, own, fleet
     day = ago(age)
     (period,) = [p for p in periods if (p.first is None or p.first <= day) and (p.until is None or day < p.until)]
     assert is_past(due, "a", day) == (age > (own or period.days or region))
+
+
+def test_a_check_of_yesterdays_policy_leaves_a_day():
+    due = expiry(90, [], TODAY - timedelta(days=1))
+    assert due.since(TODAY) == timedelta(days=1)
+    assert due.since(TODAY - timedelta(days=5)) == timedelta(0)

@@ -26,6 +26,7 @@ from contracts.record import LANDING_SCHEMA, REJECTED_SCHEMA
 from contracts.settings import RegionSettings
 from lake.iceberg.tables import ensure_tables, history
 from lake.live_state import forget_live
+from lake.maintain.retention_policy import read_expiry
 from lake.portable import lake_parts
 from marts.load import load_days
 from marts.portable import fleet_parts
@@ -35,6 +36,7 @@ from privacy.erasure.scope import scope_of
 from privacy.export import Answer, answer, privacy_parts
 from privacy.export.bucket import ExportObjects
 from privacy.requests import find
+from privacy.retention import a_day_before
 from tests.builders.lake import Landing, drive, empty_lake, landing_row, ms
 from tests.builders.marts import connect, derive, device_day, empty, episode, fault_day, register, trip
 from tests.builders.serving import live_row, write_live
@@ -241,12 +243,13 @@ def test_the_link_opens_the_answer_and_an_erasure_finds_it(region):
 def test_a_link_ends_and_then_the_answer_is_removed(region):
     brief = region.model_copy(update={"export_link_h": 2 / 3600})
     told = given(brief, OWN, None)
-    store = ExportObjects(brief)
-    wait_until(lambda: store.look(None)["exports"].overdue == store.look(None)["exports"].rows > 0)
+    store, due = ExportObjects(brief), read_expiry(brief)
+    wait_until(lambda: store.look(due)["exports"].overdue == store.look(due)["exports"].rows > 0)
+    assert store.look(read_expiry(brief, a_day_before(due.today)))["exports"].overdue == 0  # it has until tonight
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(told.link)
-    assert store.remove(None)["exports"] >= 1
-    assert store.look(None)["exports"].rows == 0
+    assert store.remove(due)["exports"] >= 1
+    assert store.look(due)["exports"].rows == 0
 
 
 def test_an_answer_is_written_down_without_a_name(region, tmp_path):
