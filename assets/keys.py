@@ -4,6 +4,8 @@ from dagster import AssetKey
 
 LANDING, HISTORY, DAYS, STAGING, MARTS, RELEASE = "landing", "history", "days", "staging", "marts", "release"
 """Stages, in the order in which data flows."""
+RIGHTS = "rights"
+"""What data subjects may ask for, and how long their data is kept."""
 
 OWNERS = ["team:data-platform"]
 MART_OWNERS = ["team:analytics"]
@@ -58,6 +60,16 @@ def staged(region: str, table: str) -> AssetKey:
 def mart(region: str, name: str) -> AssetKey:
     """A dbt model that BI reads."""
     return AssetKey([region, "marts", name])
+
+
+def retention(region: str) -> AssetKey:
+    """What is past its time is removed."""
+    return AssetKey([region, "retention"])
+
+
+def privacy_requests(region: str) -> AssetKey:
+    """Requests of data subjects, counted."""
+    return AssetKey([region, "privacy_requests"])
 
 
 def release(region: str, name: str) -> AssetKey:

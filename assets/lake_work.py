@@ -179,10 +179,11 @@ class LakeChecking(_OnStores):
 
     def day_counts(self) -> tuple[int, int]:
         """See Checking."""
+        from lake.maintain.expired import expired_rows
         from lake.merge.progress import inserted_rows
         from marts.rows import staged_records
 
-        return inserted_rows(self._settings), staged_records(self._settings)
+        return inserted_rows(self._settings) - expired_rows(self._settings), staged_records(self._settings)
 
     def reconcile(self) -> Reconciled:
         """See Checking."""

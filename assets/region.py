@@ -14,6 +14,7 @@ from assets.maintenance import table_health_asset
 from assets.marts import marts_assets
 from assets.partitions import RegionPartitions
 from assets.release import utilisation_day_asset
+from assets.rights import requests_asset, retention_asset, rights_checks
 from assets.staging import staging_assets
 from contracts.regions import Region
 
@@ -28,10 +29,14 @@ class RegionAssets(msgspec.Struct, frozen=True):
     load: Sequence[AssetKey]
     publish: Sequence[AssetKey]
     maintain: Sequence[AssetKey]
+    rights: Sequence[AssetKey]
+    """Retention and the desk, once a night."""
     quick: Sequence[AssetCheckKey]
     """Checks that run with their assets: the cheap ones and dbt's tests."""
     slow: Sequence[AssetCheckKey]
     """Checks that a schedule runs."""
+    of_rights: Sequence[AssetCheckKey]
+    """Checks that run with retention and the desk."""
 
     def quick_on(self, selected: Sequence[AssetKey]) -> list[AssetCheckKey]:
         """The quick checks on these assets."""
@@ -42,7 +47,7 @@ def region_assets(region: Region, partitions: RegionPartitions) -> RegionAssets:
     """All assets of a region. Raises DbtFailed where dbt's manifest has to be made and cannot be."""
     marts = marts_assets(region, partitions.days)
     release = utilisation_day_asset(region, partitions.days)
-    quick, slow = region_checks(region), quality_checks(region)
+    quick, slow, rights = region_checks(region), quality_checks(region), rights_checks(region)
     staged = [keys.staged(region.name, table) for table in TABLES]
     load = [*staged, *marts.keys]
     return RegionAssets(
@@ -55,13 +60,17 @@ def region_assets(region: Region, partitions: RegionPartitions) -> RegionAssets:
             staging_assets(region, partitions.days),
             marts,
             release,
+            retention_asset(region),
+            requests_asset(region),
         ],
-        checks=[*quick, *slow],
+        checks=[*quick, *slow, *rights],
         merge=[keys.history(region.name)],
         derive=[keys.history_day(region.name), *(keys.derived(region.name, table) for table in TABLES), *load],
         load=load,
         publish=list(release.keys),
         maintain=[keys.table_health(region.name)],
+        rights=[keys.retention(region.name), keys.privacy_requests(region.name)],
         quick=[*(key for check in quick for key in check.check_keys), *marts.check_keys],
         slow=[key for check in slow for key in check.check_keys],
+        of_rights=[key for check in rights for key in check.check_keys],
     )

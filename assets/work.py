@@ -5,7 +5,7 @@ Promises of all of them
 - A step records what it did in the transaction that did it, so that a step cut short is due again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +13,10 @@ import msgspec
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from contracts.retention import Expiry
+    from privacy.desk import DeskReport
+    from privacy.retention import Retention
 
 
 class Stores(Protocol):
@@ -231,6 +235,26 @@ class Checking(Protocol):
 
     def usual_days(self, days: int) -> "pd.DataFrame":
         """What the newest day that is over and those of `days` before it are like, a row a day, oldest first."""
+        ...
+
+
+class Retaining(Protocol):
+    """Retention over all stores of a region."""
+
+    def run(self, expire: "Callable[[Expiry], Mapping[str, int]]", who: str) -> "Retention":
+        """Remove what is past its time. expire: removes it from the lake's tables, where Spark is."""
+        ...
+
+    def check(self) -> "Retention":
+        """What was past its time a day ago; removes nothing."""
+        ...
+
+
+class Desk(Protocol):
+    """Requests of data subjects."""
+
+    def count(self) -> "DeskReport":
+        """How many there are, open, due and done."""
         ...
 
 

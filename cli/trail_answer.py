@@ -41,6 +41,11 @@ def tell_what_is_missing(found: "Trail", region: str) -> None:
             f"{store} of region {region} does not answer: records that have not landed yet are not in this answer; "
             "ask again once it does"
         )
+    if found.restricted:
+        _warn(
+            f"{found.restricted} device(s) of region {region}: processing is restricted (GDPR Art. 18), so nothing is "
+            "told; fleetlake restrict --lift ends it, fleetlake export answers the data subject"
+        )
     if found.unreadable:
         _warn(
             f"{found.unreadable} landing object(s) of region {region} cannot be read, so their records are not in this "

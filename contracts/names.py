@@ -80,6 +80,17 @@ def rejected_key(reason: str, hour: datetime, shard_id: str, first_seq: str, las
     return f"rejected/telemetry/reason={reason}/{_dated(hour)}/{shard_id}-{first_seq}-{last_seq}-{fence}.parquet"
 
 
+def rewritten_key(key: str) -> str:
+    """Key of the object that takes the place of a landed or rejected one from which records were erased.
+
+    It has one more zero before its first sequence number: the same place, shard, range and fence, and another name, so
+    that no reader takes it for the object that it knows.
+    """
+    folder, slash, name = key.rpartition("/")
+    shard, first, *rest = name.rsplit("-", 3)
+    return f"{folder}{slash}{'-'.join([shard, '0' + first, *rest])}"
+
+
 def reason_of_key(key: str) -> str:
     """The reason in the key of a rejected object."""
     return key.partition("/reason=")[2].partition("/")[0]

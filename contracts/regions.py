@@ -45,6 +45,10 @@ class Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     first_day: date | None = None
     """The business day with which the region's partitions begin; without it they begin with the region's first data."""
     spark: SparkSizes = SparkSizes()
+    controller: str = ""
+    """Who decides on the purposes, and how to reach them: for the record of processing (GDPR Art. 30(1)(a))."""
+    privacy_contact: str = ""
+    """The data protection officer, or whom data subjects write to."""
 
     @property
     def zone(self) -> ZoneInfo:

@@ -284,6 +284,12 @@ class RegionSettings(LakeSettings):
     whole_proof_days: float = Field(default=7.0, ge=0)
     """A reconciliation reads all of landing and history where none has for so long; 0 does each time."""
 
+    export_link_h: float = Field(default=72.0, gt=0, le=168)
+    """Hours for which the link to an answer to a data subject opens it; then the answer goes. S3 signs for 7 days."""
+
+    backup_keep_days: int = Field(default=30, ge=0)
+    """Days that backups, snapshots and logs of the stores are kept: an erasure has expired once they are over."""
+
     release_delay_days: int = Field(default=3, ge=0)
     cohort_size: int = Field(default=10, ge=2)
     dominance_share: float = Field(default=0.5, gt=0, le=1)

@@ -9,7 +9,7 @@ from typing import Any
 
 from contracts.errors import FleetlakeError, Misuse
 from contracts.settings import PREFIX, AwsService, LakeSettings, RegionSettings, SecretReferences
-from lake.jobs import DeriveDays, Job, Maintain, MergeLanding
+from lake.jobs import DeriveDays, Expire, Job, Maintain, MergeLanding
 
 _EVERY_JOB = ("region", "catalog", "lake_bucket", "s3")
 _TRIP_RULES = ("trip_stop_s", "trip_gap_s", "moving_kmh", "trip_least_m", "trip_least_s")
@@ -17,6 +17,7 @@ NEEDED: dict[type[Job], tuple[str, ...]] = {
     MergeLanding: (*_EVERY_JOB, "dynamodb", "straggler_share", "straggler_wait_h"),
     DeriveDays: (*_EVERY_JOB, *_TRIP_RULES, "pack_from_rows"),
     Maintain: (*_EVERY_JOB, *_TRIP_RULES, "dynamodb", "snapshot_keep_h", "landing_keep_days", "live_unseen_days"),
+    Expire: (*_EVERY_JOB, *_TRIP_RULES),
 }
 """The settings that each kind of job reads, besides the database, which it is told the secret's name of."""
 POSTGRES_SECRET = f"{PREFIX}POSTGRES_SECRET"

@@ -29,7 +29,14 @@ class Maintain(msgspec.Struct, frozen=True, tag="maintain"):
     days: int = 31
 
 
-Job = MergeLanding | DeriveDays | Maintain
+class Expire(msgspec.Struct, frozen=True, tag="expire"):
+    """Remove what is past its time on business day `today`, as the registry and the region table say."""
+
+    region: str
+    today: date
+
+
+Job = MergeLanding | DeriveDays | Maintain | Expire
 
 
 def encode(job: Job) -> str:

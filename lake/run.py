@@ -8,7 +8,7 @@ from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, FAULT_DAY_TABLE, HI
 from contracts.settings import LakeSettings
 from lake.iceberg.partitions import total_rows
 from lake.iceberg.tables import table
-from lake.jobs import ColumnReport, Job, Maintain, MergeLanding, Report, TableReport
+from lake.jobs import ColumnReport, Expire, Job, Maintain, MergeLanding, Report, TableReport
 from lake.spark.session import connect
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ def run(spark: "SparkSession", settings: LakeSettings, job: Job) -> Report:
 
         counts = maintain(spark, settings, days=job.days)
         written = list(TABLES)
+    elif isinstance(job, Expire):
+        from lake.maintain.expire import expire
+
+        counts = expire(spark, settings, job.today)
+        written = list(counts)
     else:
         from lake.derive.job import derive_days
 

@@ -13,7 +13,7 @@ from orchestration.alerts import alerts_sensor
 from orchestration.partitions import partitions_for, record_first
 from orchestration.resources import REGION_RESOURCES
 from orchestration.run_log import run_log_sensor
-from orchestration.schedules import maintenance_schedule, quality_schedule
+from orchestration.schedules import maintenance_schedule, quality_schedule, rights_schedule
 from orchestration.sensors import FindDue, SensorSpec, due_work_sensor, whoever_waits
 
 
@@ -22,7 +22,11 @@ def region_definitions(region: Region) -> Definitions:
     partitions = partitions_for(region)
     assets = region_assets(region, partitions)
     specs = sensor_specs(region, assets, partitions)
-    schedules = [quality_schedule(region, assets), maintenance_schedule(region, assets)]
+    schedules = [
+        rights_schedule(region, assets),
+        maintenance_schedule(region, assets),
+        quality_schedule(region, assets),
+    ]
     works = [spec.work for spec, _ in specs]
     oversight = [
         alerts_sensor(region.name, works, [*assets.quick, *assets.slow]),

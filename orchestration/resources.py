@@ -64,6 +64,20 @@ def world_operators(_: InitResourceContext) -> Any:
     from assets.operators import LakeOperators
 
     return LakeOperators(WorldSettings.load())
+@resource(description="Retention: what is past its time in every store, and its removal.")
+def retaining(_: InitResourceContext) -> Any:
+    """Retention on the region's stores."""
+    from assets.retention_work import LakeRetaining
+
+    return LakeRetaining(RegionSettings.load())
+
+
+@resource(description="The desk: requests of data subjects, counted.")
+def desk(_: InitResourceContext) -> Any:
+    """The desk on the region's database."""
+    from assets.retention_work import PrivacyDesk
+
+    return PrivacyDesk(RegionSettings.load())
 
 
 @resource(description="Where Spark jobs run: in the process of the run, or on EMR Serverless.")
@@ -93,6 +107,8 @@ REGION_RESOURCES: dict[str, ResourceDefinition] = {
     "loading": loading,
     "releasing": releasing,
     "checking": checking,
+    "retaining": retaining,
+    "desk": desk,
     "spark": spark_jobs,
     "operators": operators,
 }

@@ -23,6 +23,23 @@ def quality_schedule(region: Region, assets: RegionAssets) -> ScheduleDefinition
     )
 
 
+def rights_schedule(region: Region, assets: RegionAssets) -> ScheduleDefinition:
+    """Retention and the desk, nightly in the region's own time zone, before maintenance expires what they leave."""
+    job = define_asset_job(
+        f"{region.name}_rights",
+        selection=AssetSelection.assets(*assets.rights) | AssetSelection.checks(*assets.of_rights),
+        description="Remove what is past its time from every store, and count the requests of data subjects.",
+        tags=MAX_RUNTIME,
+    )
+    return ScheduleDefinition(
+        name=f"{region.name}_rights_nightly",
+        job=job,
+        cron_schedule="30 1 * * *",
+        execution_timezone=region.time_zone,
+        default_status=DefaultScheduleStatus.RUNNING,
+    )
+
+
 def maintenance_schedule(region: Region, assets: RegionAssets) -> ScheduleDefinition:
     """Maintenance of the Iceberg tables, nightly in the region's own time zone, before the slow checks."""
     job = define_asset_job(

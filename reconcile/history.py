@@ -48,12 +48,14 @@ def check_history(
     merges: Merges,
     objects: Objects,
     gone: int,
+    expired: Mapping[date, int],
     proof: Proof | None,
     findings: Findings,
 ) -> Seen:
-    """Counts the stages `history`, `duplicates` and `unmerged`. table: history at one snapshot, None before any.
+    """Counts the stages `history`, `expired`, `duplicates`, `unmerged`. table: history at a snapshot, None before any.
 
     gone: merged rows whose objects landing's retention has passed; history holds at most so many that landing has not.
+    expired: rows that retention removed from history, by UTC event day; history lacks at most so many of landing's.
     proof: what is as it says is not read. Where a difference is found then, only a proof of the whole says what it is.
     """
     files = files_by_day(settings, table, findings)
@@ -70,21 +72,26 @@ def check_history(
             reading.read_again(landing, days, proof, merged)
             seen = reading.read_history(table, files, days, known, new)
             _check_known(days, reading.known_sums, proof, findings)
-            sums = _compare(sides, gone, findings)
+            sums = _compare(sides, gone, expired, findings)
     seen.unsettled = sums.unsettled
     forgotten = findings.accepted.records("unlisted")
     in_history = sum(day.sums.rows for day in seen.days.values())
     # What was proven earlier is distinct: only what is read is counted by its identities.
-    distinct = sums.distinct_merged + sums.forgotten + sums.gone if proof is None else in_history - sums.unmarked
+    removed = sum(expired.values())
+    if proof is None:
+        distinct = sums.distinct_merged + sums.forgotten + sums.gone + removed - sums.expired
+    else:
+        distinct = in_history - sums.unmarked + removed
     duplicates = merged_rows + forgotten + gone - distinct
     findings.count("history", in_history)
+    findings.count("expired", removed)
     findings.count("duplicates", duplicates)
     findings.count("unmerged", unmerged.rows - sums.unmarked)
     findings.add("landed", forgotten)
     findings.add("forgotten", forgotten)
     reading.late.note(unmerged.rows - sums.unmarked, findings)
     if not sums.unmarked:
-        _check_merges(merges, merged_rows + forgotten + gone, in_history, duplicates, findings)
+        _check_merges(merges, merged_rows + forgotten + gone, in_history + removed, duplicates, findings)
     seen.objects |= {item.key: proof.objects[item.key] for item in landing.kept if proof}
     return seen
 
@@ -173,13 +180,15 @@ class _Sums(msgspec.Struct, kw_only=True):
     """Records of history that no landing object holds and whose loss from the ledger was accepted."""
     gone: int = 0
     """... and those whose landing object has outlived landing's retention."""
+    expired: int = 0
+    """Records of landing that retention removed from history."""
     unmarked: int = 0
     """Identities that history has from objects that are not marked as merged."""
     unsettled: set[date] = set()
     """Their event days."""
 
 
-def _compare(sides: list[Identities], gone: int, findings: Findings) -> _Sums:
+def _compare(sides: list[Identities], gone: int, expired: Mapping[date, int], findings: Findings) -> _Sums:
     sums = _Sums()
     twice, lost, extra = [], [], []
     for known, new, in_merged, waiting in zip(*(side.parts() for side in sides), strict=True):
@@ -197,7 +206,8 @@ def _compare(sides: list[Identities], gone: int, findings: Findings) -> _Sums:
     beyond_all = np.concatenate(extra)
     sums.gone = min(len(beyond_all), gone)
     sums.forgotten = min(len(beyond_all) - sums.gone, findings.accepted.records("unlisted"))
-    _report(np.concatenate(twice), np.concatenate(lost), beyond_all, sums, findings)
+    lacking, sums.expired = _without_expired(np.concatenate(lost), expired)
+    _report(np.concatenate(twice), lacking, beyond_all, sums, findings)
     if sums.unmarked:
         findings.note(
             "R4",
@@ -205,6 +215,19 @@ def _compare(sides: list[Identities], gone: int, findings: Findings) -> _Sums:
             "a merge is under way or was killed after its commit; the next one marks them",
         )
     return sums
+
+
+def _without_expired(lost: np.ndarray, expired: Mapping[date, int]) -> tuple[np.ndarray, int]:
+    """What history lacks beyond what retention removed of each day, and how many it lacks for that."""
+    left, taken = dict(expired), 0
+    kept = np.ones(len(lost), bool)
+    for place, day in enumerate(
+        lost["ts_ms"].astype("datetime64[ms]").astype("datetime64[D]").tolist() if left else ()
+    ):
+        if left.get(day, 0):
+            left[day] -= 1
+            kept[place], taken = False, taken + 1
+    return lost[kept], taken
 
 
 def _report(twice: np.ndarray, lost: np.ndarray, extra: np.ndarray, sums: _Sums, findings: Findings) -> None:

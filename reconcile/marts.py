@@ -37,17 +37,26 @@ def check_marts(tables: dict[str, pa.Table], ops: Ops, moving: set[date], findin
         staging = f"staging.{table}"
         names = ("rows", *SUMMED[table])
         _compare(f"history.{table}", of_days, staging, ops.sums[staging], names, moving | unloaded, findings)
+        wanted = ops.shown.get(staging, ops.sums[staging])
         for mart in _MARTS[table]:
             target = f"marts.{mart}"
-            _compare(staging, ops.sums[staging], target, ops.sums[target], TARGETS[target], unmarted, findings)
+            _compare(staging, wanted, target, ops.sums[target], TARGETS[target], unmarted, findings)
     marts = ops.sums["marts.device_day"]
     findings.count("marts", _records(marts, marts.keys()))
     late = moving | unloaded | unmarted
+    _note_restricted(ops, findings)
     findings.count("unloaded", _records(derived["device_day"], late) - _records(marts, late))
     for what, days in (("staging", unloaded), ("the marts", unmarted)):
         if days:
             shown = named([str(day) for day in sorted(days)])
             findings.note("R6", f"days that wait to be loaded into {what}: {len(days)} ({shown}); run process")
+
+
+def _note_restricted(ops: Ops, findings: Findings) -> None:
+    staged = ops.sums["staging.device_day"]
+    hidden = _records(staged, staged) - _records(ops.shown.get("staging.device_day", staged), staged)
+    if hidden:
+        findings.note("R6", f"records of devices whose processing is restricted, which no mart has: {hidden:,}")
 
 
 def _sums(table: str, rows: pa.Table) -> dict[date, Sums]:

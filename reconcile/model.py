@@ -9,12 +9,13 @@ from reconcile.losses import Accepted, Loss
 
 STAGES = (
     *("acknowledged", "stream", "forgotten", "landed", "rejected", "suppressed", "history", "duplicates"),
-    *("device_day", "marts"),
+    *("device_day", "marts", "expired"),
 )
 """The stages that every reconciliation counts, in user records, in the order in which they travel.
 
 `acknowledged` are those that the gateway acknowledged; others put records on the stream, too. `forgotten` are records
-that the stream no longer has, that history or landing still have, and whose loss was accepted.
+that the stream no longer has, that history or landing still have, and whose loss was accepted. `expired` are those
+that retention removed from history.
 """
 
 WAITING = ("backlog", "unmerged", "underived", "unloaded")
@@ -25,7 +26,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     """The counts of a region, and what disagrees.
 
     Where `ok`: acknowledged <= stream + backlog, stream + forgotten = landed + rejected + suppressed,
-    landed = history + duplicates + unmerged, history = device_day + underived, device_day = marts + unloaded.
+    landed = history + expired + duplicates + unmerged, history = device_day + underived, device_day = marts + unloaded.
     """
 
     region: str

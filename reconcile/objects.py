@@ -38,6 +38,8 @@ def check_objects(
 ) -> Objects:
     """Counts the stages `landed` and `rejected` from the footers, and `suppressed`, which leaves no object.
 
+    Records that an erasure took out of their objects are suppressed ones from then on.
+
     may_be_gone: what landing's retention has passed; such objects, and a beginning's, count by the ledger. proof: the
     footer of an object that is as an earlier proof has seen it is not read again.
     """
@@ -61,7 +63,7 @@ def check_objects(
     removed = state.beginnings.values()
     landed = sum(rows[key] for key in rows if made[key].kind == LANDED)
     rejected = sum(rows[key] for key in rows if made[key].kind != LANDED)
-    suppressed = sum(entry.suppressed for entry in state.all_entries())
+    suppressed = sum(entry.suppressed + entry.erased for entry in state.all_entries())
     findings.count("landed", landed + sum(one.landed for one in removed))
     findings.count("rejected", rejected + sum(one.rejected for one in removed))
     findings.count("suppressed", suppressed + sum(one.suppressed for one in removed))

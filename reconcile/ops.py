@@ -60,6 +60,9 @@ TARGETS: dict[str, dict[str, str]] = {
 """How each table says what a day of the derived table adds up to. Marts by fleet have fewer rows and the same sums."""
 
 
+_SHOWN = "device_id not in (select device_id from registry.restriction)"
+
+
 class Ops(msgspec.Struct, frozen=True, kw_only=True):
     """One moment of the region's database."""
 
@@ -79,10 +82,14 @@ class Ops(msgspec.Struct, frozen=True, kw_only=True):
     accepted: list[AcceptedLoss]
     beginnings: dict[str, Beginning]
     """By shard: what maintenance has removed of its ledger, as sums."""
+    expired: dict[date, int]
+    """Rows that retention removed from history, by UTC event day."""
     acknowledged: int
     """User records, by the gateway's processes."""
     sums: dict[str, dict[date, Sums]]
     """By table of TARGETS, and day."""
+    shown: dict[str, dict[date, Sums]]
+    """The same of staging, without the devices whose processing is restricted: what the marts have."""
 
     def stale(self) -> set[date]:
         """Days that changed since they were derived, or were never derived to the end."""
@@ -126,8 +133,10 @@ def read_ops(settings: RegionSettings) -> Ops:
             applied=_applied(postgres),
             accepted=read_accepted(postgres),
             beginnings=beginnings,
+            expired=_expired(postgres),
             acknowledged=read_acknowledged(postgres),
             sums={target: _sums(postgres, target, columns) for target, columns in TARGETS.items()},
+            shown=_shown(postgres),
         )
 
 
@@ -144,6 +153,11 @@ def _derived(postgres: "psycopg.Connection[Any]") -> dict[date, tuple[int, int]]
     return {day: (sequence, rows_sequence) for day, sequence, rows_sequence in rows}
 
 
+def _expired(postgres: "psycopg.Connection[Any]") -> dict[date, int]:
+    rows = postgres.execute("select day, sum(rows)::bigint from ops.expired group by day").fetchall()
+    return {day: int(count) for day, count in rows}
+
+
 def _interrupted(postgres: "psycopg.Connection[Any]") -> set[date]:
     return {day for (day,) in postgres.execute("select day from ops.deriving where not taken_up").fetchall()}
 
@@ -155,11 +169,20 @@ def _applied(postgres: "psycopg.Connection[Any]") -> dict[str, dict[date, int]]:
     return applied
 
 
-def _sums(postgres: "psycopg.Connection[Any]", target: str, columns: Mapping[str, str]) -> dict[date, Sums]:
+def _shown(postgres: "psycopg.Connection[Any]") -> dict[str, dict[date, Sums]]:
+    staging = {name: columns for name, columns in TARGETS.items() if name.startswith("staging.")}
+    if postgres.execute("select from registry.restriction limit 1").fetchone() is None:
+        return {}
+    return {name: _sums(postgres, name, columns, _SHOWN) for name, columns in staging.items()}
+
+
+def _sums(
+    postgres: "psycopg.Connection[Any]", target: str, columns: Mapping[str, str], where: str = "true"
+) -> dict[date, Sums]:
     found = postgres.execute("select to_regclass(%s)", [target]).fetchone()
     if found is None or found[0] is None:
         return {}
     summed = ", ".join(f"coalesce({column}, 0)::float8" for column in columns.values())
     # Names are constants of this module.
-    query = f"select day, {summed} from {target} group by day"  # noqa: S608
+    query = f"select day, {summed} from {target} where {where} group by day"  # noqa: S608
     return {day: dict(zip(columns, sums, strict=True)) for day, *sums in postgres.execute(query.encode()).fetchall()}

@@ -95,7 +95,7 @@ def _reconcile(settings: RegionSettings, proof: Proof | None) -> tuple[Reconcili
     landed = [item for item in _all_landed(state, ops) if item.key not in gone]
     rows_gone = sum(item.rows for item in gone.values() if item.kind == LANDED)
     rows_gone += sum(beginning.landed for beginning in ops.beginnings.values())
-    seen = check_history(settings, store, history, landed, ops.merges, objects, rows_gone, proof, findings)
+    seen = check_history(settings, store, history, landed, ops.merges, objects, rows_gone, ops.expired, proof, findings)
     _check_first_sum(findings)
     waiting = check_days(settings, history, derived["device_day"], ops, rederived, seen, findings)
     check_marts(derived, ops, waiting | rederived, findings)

@@ -118,6 +118,7 @@ class Parts:
 
     async def _read_directory(self) -> None:
         if await self.directory.refresh():
+            self.feed.table.hide(self.directory.restricted, self.feed.version)
             self.feed.table.assign(self.directory.fleet_of, self.feed.version)
 
     async def _chores(self) -> None:

@@ -5,7 +5,7 @@ from importlib.resources import files
 
 def fleet() -> str:
     """Database fleet_R: registry, staging, marts, ops. Run as the region's role, with role bi_reader present."""
-    return _read("fleet.sql") + _read("access.sql") + _read("serving.sql")
+    return _read("fleet.sql") + _read("access.sql") + _read("serving.sql") + _read("rights.sql")
 
 
 def privacy() -> str:

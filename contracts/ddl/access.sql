@@ -72,8 +72,21 @@ begin
     raise exception 'registry.access_audit is append-only: what was done stays on record';
 end
 $$;
-create or replace trigger keep_access_audit before update or delete or truncate on registry.access_audit
+create or replace trigger keep_access_audit before delete or truncate on registry.access_audit
     for each statement execute function registry.keep_access_audit();
+-- An erasure takes the device's name out of a row and leaves what was done, when and by whom (GDPR Art. 17(1), 5(2)).
+create or replace function registry.erase_from_access_audit() returns trigger language plpgsql as $$
+begin
+    if current_setting('fleetlake.erasing', true) = 'yes' and new.device_id is null and new.detail = ''
+        and (new.id, new.done_at, new.who, new.act, new.fleet_id)
+            is not distinct from (old.id, old.done_at, old.who, old.act, old.fleet_id) then
+        return new;
+    end if;
+    raise exception 'registry.access_audit is append-only: what was done stays on record';
+end
+$$;
+create or replace trigger erase_from_access_audit before update on registry.access_audit
+    for each row execute function registry.erase_from_access_audit();
 
 -- User records that each process of the gateway acknowledged; written every few seconds and at its end.
 create table if not exists ops.acknowledged (

@@ -49,10 +49,12 @@ begin
         values (new.device_id, new.valid_from, new.fleet_id, new.make, new.model, new.type, new.fuel);
         return null;
     end if;
-    -- A second change in one transaction, or one before the period begins, corrects the period that is there.
+    -- A second change in one transaction, one before the period begins, or a rectification (GDPR Art. 16, a setting of its
+    -- transaction) corrects the period that is there.
     update registry.device_period set (fleet_id, make, model, type, fuel)
         = (new.fleet_id, new.make, new.model, new.type, new.fuel)
-        where device_id = new.device_id and valid_to is null and valid_from >= now();
+        where device_id = new.device_id and valid_to is null
+        and (valid_from >= now() or current_setting('fleetlake.correcting', true) = 'on');
     if not found then
         update registry.device_period set valid_to = now() where device_id = new.device_id and valid_to is null;
         insert into registry.device_period (device_id, valid_from, fleet_id, make, model, type, fuel)
@@ -76,6 +78,8 @@ create table if not exists registry.device_subject (
     valid_from timestamptz not null default now(),
     primary key (device_id, subject_id)
 );
+-- When the person gave the device back; empty while they have it.
+alter table registry.device_subject add column if not exists valid_to timestamptz;
 
 -- The derived tables of history as loaded, one business day replaced at a time: contracts.derived has the columns.
 create table if not exists staging.trip (
@@ -195,6 +199,10 @@ create table if not exists ops.merge (
     committed_at timestamptz not null
 );
 alter table ops.merge add column if not exists sequence bigint;
+-- Kind 'erased': what an erasure took out, in negative numbers, so that the sums are those of the rows that are there. Of
+-- rewritten landing objects snapshot_id is a negative number, as they are in no snapshot.
+alter table ops.merge drop constraint if exists merge_kind_check;
+alter table ops.merge add constraint merge_kind_check check (kind in ('on_time', 'stragglers', 'erased'));
 -- The Iceberg tables' figures, a row each at every maintenance.
 create table if not exists ops.table_health (
     measured_at timestamptz not null default now(),

@@ -11,6 +11,7 @@ from gateway.identity.directory import Directory
 from gateway.identity.jwt import check_jwt, is_jwt
 from gateway.identity.model import Access, FleetCa, Identity, KnownDevice, Token
 from gateway.identity.registry import Registry
+from gateway.identity.suppressed import SuppressionList
 from gateway.identity.tokens import equal, token_hash
 from gateway.refusals import Refusal, Refused
 
@@ -20,8 +21,17 @@ _DEVICE_ID = re.compile(DEVICE_ID_PATTERN)
 class Authenticator:
     """Authenticates connections, and says later whether they still hold. Every method raises Refused."""
 
-    def __init__(self, registry: Registry, directory: Directory, credential_key: str, region: str) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        directory: Directory,
+        credential_key: str,
+        region: str,
+        suppressed: SuppressionList | None = None,
+    ) -> None:
+        """suppressed: devices that were erased; a first contact does not enter them again."""
         self._registry = registry
+        self._suppressed = suppressed
         self._directory = directory
         self._key, self._region = credential_key, region
         self._certificates = Certificates()
@@ -92,6 +102,8 @@ class Authenticator:
         if ca.provisioning not in (Access.ACTIVE, Access.PENDING):
             raise Refused(Refusal.UNKNOWN_DEVICE, f"fleet {ca.fleet_id} does not take in devices at first contact")
         try:
+            if self._suppressed is not None and await self._suppressed.has(presented.device_id):
+                raise Refused(Refusal.REVOKED, "the device was erased; fleetlake erase --lift lets it in again")
             await self._registry.provision(presented.device_id, ca)
         except StoreUnavailable:
             raise Refused(Refusal.REGISTRY_AWAY, "the registry is away; try again later") from None

@@ -32,6 +32,7 @@ from gateway.identity.authenticate import Authenticator
 from gateway.identity.directory import Directory
 from gateway.identity.registry import PostgresRegistry
 from gateway.identity.shared import SharedMemory
+from gateway.identity.suppressed import SuppressionList
 from gateway.intake.intake import Intake
 from gateway.limits.limits import Limits
 from gateway.metrics import Metrics
@@ -93,7 +94,8 @@ class GatewayProcess:
             self._registry, age_s=own.identity_age_s, stale_s=stale_s, clock=time.monotonic, shared=self._shared
         )
         limits, refusals = Limits(own, time.monotonic), RefusalLog(self.metrics, time.monotonic)
-        authenticator = Authenticator(self._registry, self._directory, secret, settings.region)
+        suppressed = SuppressionList(settings)
+        authenticator = Authenticator(self._registry, self._directory, secret, settings.region, suppressed)
         intake = Intake(self._producer, own.unacknowledged_mib * _MIB, self.metrics, refusals.of_stream)
         self._gate = Gate(authenticator, limits, intake, self.metrics, refusals, load_shapes(own.shapes))
         self._sessions = Sessions(authenticator)

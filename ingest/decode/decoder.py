@@ -15,9 +15,9 @@ from ingest.bisection import Bisection
 from ingest.decode.part import Part, decode_part
 from ingest.decode.rejected import Refusal, rejected_rows
 from ingest.decode.shared import SharedColumns
-from ingest.decode.suppression import NoSuppression, Suppression
 from ingest.decode.users import UserRecords, user_records
 from ingest.records import arrivals_ms, sequence_numbers_of
+from ingest.suppression import NoSuppression, Suppression
 
 if TYPE_CHECKING:
     from ingest.decode.plain import PlainReader

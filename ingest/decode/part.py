@@ -14,10 +14,11 @@ from ingest.decode.identifiers import record_ids
 from ingest.decode.reader import Read, read_structs
 from ingest.decode.rejected import Refusal
 from ingest.decode.sent import Sent, sent_in_structs
-from ingest.decode.suppression import Suppression
 from ingest.decode.times import timestamps
 from ingest.decode.users import UserRecords
 from ingest.records import Payloads
+from ingest.suppression import Suppression
+from ingest.suppression import kept as accepted
 
 if TYPE_CHECKING:
     from ingest.decode.plain import PlainReader
@@ -107,7 +108,7 @@ def _piece(
     """
     places, arrival_ms = sent.places, arrivals[users.parents[sent.places]]
     possible = (sent.ts_ms >= EARLIEST_TS_MS) & (sent.ts_ms <= arrival_ms + LATEST_AHEAD_MS)
-    kept = sent.is_here & _allowed(suppression, sent.columns["device_id"])
+    kept = sent.is_here & accepted(suppression, sent.columns["device_id"], sent.ts_ms)
     good = sent.good_id & sent.is_time & possible & kept
     columns = _columns(shard_id, users, sent, arrival_ms, sequences)
     rows = pa.RecordBatch.from_arrays([columns[name] for name in LANDING_SCHEMA.names], schema=LANDING_SCHEMA)
@@ -133,14 +134,6 @@ def _refusal(place: int, good_id: bool, is_time: bool) -> Refusal:
     if not is_time:
         return Refusal(place, RejectReason.BAD_TS, "ts is not an RFC 3339 time with an offset")
     return Refusal(place, RejectReason.IMPOSSIBLE_TS, "ts is before 2000 or more than 5 minutes after its arrival")
-
-
-def _allowed(suppression: Suppression, device_ids: pa.StringArray) -> np.ndarray:
-    if suppression.version == 0:
-        return np.ones(len(device_ids), bool)
-    coded = device_ids.dictionary_encode()
-    kept: np.ndarray = ~suppression.matches(coded.dictionary.to_pylist())[coded.indices.to_numpy()]
-    return kept
 
 
 def _columns(

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from contracts.ledger import LANDED, ON_TIME_AFTER_S, ON_TIME_BEFORE_S, REJECTED, LandedObject, LedgerEntry, hour_of
 from contracts.names import landing_key, rejected_key
+from contracts.parquet import landed_bytes, rejected_bytes
 from contracts.record import LANDING_SCHEMA, REJECTED_SCHEMA
 from ingest.batch import Batch
-from ingest.landing.parquet import landed_bytes, rejected_bytes
 from ingest.ordering import places_by
 
 HOUR_MS = 3_600_000

@@ -55,10 +55,14 @@ class DynamoLeases:
         change.put("owner", worker).add("fence", 1).add("heartbeat", 1).drop("wanted_by")
         return await self._update(seen.shard_id, change)
 
-    async def renew(self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float, live_seq: str) -> LeaseRow:
+    async def renew(
+        self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float, live_seq: str, suppression_version: int = 0
+    ) -> LeaseRow:
         """Change the heartbeat, and note the load."""
         change = held_by(lease).add("heartbeat", 1).put("live_seq", live_seq)
         change.put("records_per_s", round(records_per_s, 3)).put("bytes_per_s", round(bytes_per_s, 1))
+        if suppression_version > lease.suppression_version:
+            change.put("suppression_version", suppression_version)
         return await self._update_held(lease, change)
 
     async def advance(self, lease: LeaseRow, watermark_ms: int) -> LeaseRow:

@@ -41,12 +41,17 @@ class MemoryLeases:
             return None
         return self._put(replace(row, owner=worker, fence=row.fence + 1, heartbeat=row.heartbeat + 1, wanted_by=None))
 
-    async def renew(self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float, live_seq: str) -> LeaseRow:
+    async def renew(
+        self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float, live_seq: str, suppression_version: int = 0
+    ) -> LeaseRow:
         """Change the heartbeat."""
         await asyncio.sleep(0)
         row = self._held(lease)
         load = {"records_per_s": records_per_s, "bytes_per_s": bytes_per_s}
-        return self._put(replace(row, heartbeat=row.heartbeat + 1, live_seq=live_seq, **load))
+        version = max(row.suppression_version, suppression_version)
+        return self._put(
+            replace(row, heartbeat=row.heartbeat + 1, live_seq=live_seq, suppression_version=version, **load)
+        )
 
     async def advance(self, lease: LeaseRow, watermark_ms: int) -> LeaseRow:
         """Move the watermark forward."""

@@ -40,8 +40,13 @@ class LeaseTable(Protocol):
         """Own the shard if its row is still as `seen`; the row as taken, or None where another worker was faster."""
         ...
 
-    async def renew(self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float, live_seq: str) -> LeaseRow:
-        """Change the heartbeat, note the load and the progress of live state; the row after."""
+    async def renew(
+        self, lease: LeaseRow, *, records_per_s: float, bytes_per_s: float, live_seq: str, suppression_version: int = 0
+    ) -> LeaseRow:
+        """Change the heartbeat, note the load and the progress of live state; the row after.
+
+        suppression_version: of the list that everything read so far was held to, where the row has an older one.
+        """
         ...
 
     async def advance(self, lease: LeaseRow, watermark_ms: int) -> LeaseRow:

@@ -45,6 +45,7 @@ from ingest.live.pipeline import ErrorReply, Reply, send_and_count, send_and_par
 from ingest.live.protocol import LiveReport
 from ingest.live.resp import EncodedRows, Writer, encode
 from ingest.live.selection import Selection, select_newest
+from ingest.suppression import NoSuppression, Suppression, accepted_rows
 
 _log = structlog.get_logger(__name__)
 _WRITE = files("ingest.live").joinpath("write.lua").read_text(encoding="utf-8")
@@ -78,9 +79,10 @@ class RedisLive:
         changes: int = CHANGES,
         timeout_s: float = 10,
         login: Callable[[], Login] | None = None,
+        suppression: Suppression | None = None,
     ) -> None:
         """changes: entries that `R:changed` keeps, 0 for none. login: gives user and password for each new connection,
-        in place of those in `url`.
+        in place of those in `url`. suppression: devices that are never written, wherever their rows come from.
         """
         by_login = {} if login is None else {"credential_provider": AskedFor(login)}
         # RESP2: a connection carries nothing but replies.
@@ -100,12 +102,13 @@ class RedisLive:
         self._unseen_ms = unseen_days * _DAY_MS
         self._timeout_s = timeout_s
         self._sha: bytes | None = None
+        self._suppression = suppression or NoSuppression()
         self._fit_until_s = 0.0
         self._said: str | None = None
         self._writer = Writer(uuid4().hex, changes=changes)
 
     @classmethod
-    def of(cls, settings: RegionSettings) -> "RedisLive":
+    def of(cls, settings: RegionSettings, suppression: Suppression | None = None) -> "RedisLive":
         """The region's live state, as its settings say."""
         url, cache = settings.redis_url.get_secret_value(), settings.redis_iam_cache
         user = urlsplit(url).username or ""
@@ -116,6 +119,7 @@ class RedisLive:
             trail_points=settings.trail_points,
             unseen_days=settings.live_unseen_days,
             changes=settings.live_changes,
+            suppression=suppression,
         )
 
     async def check(self, before: str = "check") -> None:
@@ -147,6 +151,7 @@ class RedisLive:
 
     async def write(self, rows: pa.RecordBatch) -> LiveReport:
         """Take in rows; see LiveState. Selects each device's newest rows first, so Redis gets each device once."""
+        rows = accepted_rows(self._suppression, rows)
         if not rows.num_rows:
             return LiveReport()
         if time.monotonic() >= self._fit_until_s:

@@ -26,8 +26,11 @@ from ingest.runtime.allocator import keep_freed_memory
 from ingest.runtime.aws_access import AwsClock
 from ingest.runtime.metrics import Metrics
 from ingest.runtime.offload import OneThread, Threads, aside
+from ingest.service.followed_restriction import FollowedRestriction
+from ingest.service.followed_suppression import FollowedSuppression
 from ingest.service.health import HealthServer
 from ingest.service.watermarks import copy_watermarks
+from ingest.suppression import Either
 from ingest.worker import Options, Parts, Report, Worker
 from ingest.worker.reading.trial import ProcessTrial
 from ingest.worker.slot import Slot
@@ -116,7 +119,14 @@ async def serve(
         slot.announce(pages)
         where = {"metrics": f"{pages}/metrics", "pid": os.getpid()}
         _log.info("worker.started", region=settings.region, worker=slot.worker, **where)
-        around = (_copy_watermarks(settings, worker), _show_progress(worker), _check_live(parts))
+        await with_suppression(parts)
+        around = (
+            _copy_watermarks(settings, worker),
+            _show_progress(worker),
+            _check_live(parts),
+            _follow_suppression(parts),
+            _follow_restriction(parts),
+        )
         beside = [asyncio.create_task(task) for task in around]
         report = await worker.run()
         await _copy_last_watermarks(settings, parts)
@@ -134,6 +144,7 @@ def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
     """The real parts of a region's worker."""
     aws_region, aws_clock = settings.row.aws_region, AwsClock()
     decoding, compiled = OneThread(), settings.reader == "compiled"
+    suppression, restriction = FollowedSuppression(settings), FollowedRestriction(settings)
     return Parts(
         stream=HttpStream(
             stream(settings.region),
@@ -146,13 +157,33 @@ def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
         fan_out=_fan_out(settings, aws_clock),
         leases=DynamoLeases(settings.region, aws_region, settings.dynamodb, aws_clock=aws_clock),
         store=S3Store.of(settings, aws_clock=aws_clock),
-        live=RedisLive.of(settings),
-        decoder=JsonDecoder(plain=compiled, packings=settings.packings),
+        live=RedisLive.of(settings, Either(suppression, restriction)),
+        decoder=JsonDecoder(suppression, plain=compiled, packings=settings.packings),
         decoding=decoding.finishing,
         trial=ProcessTrial(compiled=compiled),
         encoding=Threads(2),
         metrics=metrics,
+        suppression=suppression,
+        restriction=restriction,
     )
+
+
+async def with_suppression(parts: Parts) -> None:
+    """Read the suppression list, and the devices whose processing is restricted, before anything else is read."""
+    if isinstance(parts.suppression, FollowedSuppression):
+        await parts.suppression.begin(parts.leases)
+    if isinstance(parts.restriction, FollowedRestriction):
+        await parts.restriction.read()
+
+
+async def _follow_suppression(parts: Parts) -> None:
+    if isinstance(parts.suppression, FollowedSuppression):
+        await parts.suppression.follow()
+
+
+async def _follow_restriction(parts: Parts) -> None:
+    if isinstance(parts.restriction, FollowedRestriction) and parts.live is not None:
+        await parts.restriction.follow(parts.live)
 
 
 def _fan_out(settings: RegionSettings, aws_clock: AwsClock) -> FanOut | None:

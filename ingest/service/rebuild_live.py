@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from contracts.settings import RegionSettings
 from ingest.runtime.metrics import Metrics
-from ingest.service.one_worker import close, parts_of
+from ingest.service.one_worker import close, parts_of, with_suppression
 from ingest.worker import Options
 from ingest.worker.compose import live_state_rebuilder
 from ingest.worker.live.rebuild import History
@@ -25,6 +25,7 @@ def rebuild_live(settings: RegionSettings, history: History) -> bool:
 async def _rebuild(settings: RegionSettings, history: History) -> bool:
     parts = parts_of(settings, Metrics(settings.region))
     try:
+        await with_suppression(parts)
         name = f"rebuild-live.{uuid4().hex}"
         rebuilder = live_state_rebuilder(parts, Options.of(settings), name, history=history)
         return rebuilder is not None and await rebuilder.rebuild(elected=True)

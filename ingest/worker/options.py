@@ -14,6 +14,7 @@ from ingest.live.protocol import LiveState
 from ingest.runtime.clock import Clock, SystemClock
 from ingest.runtime.metrics import Metrics
 from ingest.runtime.offload import Offload, inline
+from ingest.suppression import NoSuppression, Suppression
 from ingest.worker.handling.records import Handling
 from ingest.worker.handling.unpacked import Unpacking
 from ingest.worker.reading.start import start_ms_of
@@ -92,6 +93,10 @@ class Parts:
     """Where given, it finds the record for which workers lose a shard one after another."""
     encoding: Offload = inline
     metrics: Metrics = field(default_factory=Metrics)
+    suppression: Suppression = field(default_factory=NoSuppression)
+    """What the decoder and live state leave out."""
+    restriction: Suppression = field(default_factory=NoSuppression)
+    """What live state alone leaves out: devices that are landed and not shown."""
     handling: Handling | None = None
     """Where given, records go to this handler instead of landing; the decoder is then Unpacking(), live None."""
 

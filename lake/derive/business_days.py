@@ -49,6 +49,14 @@ def noon(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, NOON, zone).astimezone(UTC)
 
 
+def inner_days(start: datetime | None, end: datetime | None, zone: ZoneInfo) -> tuple[date | None, date | None]:
+    """The business days that lie wholly in [start, end): the first, and the first that does not any more."""
+    first = None if start is None else start.astimezone(zone).date()
+    if start is not None and first is not None and midnight(first, zone) < start:
+        first += ONE_DAY
+    return first, None if end is None else end.astimezone(zone).date()
+
+
 def runs_of(days: Iterable[date]) -> list[tuple[date, date]]:
     """First and last day of each stretch of consecutive days."""
     stretches: list[tuple[date, date]] = []

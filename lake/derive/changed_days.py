@@ -17,11 +17,13 @@ from lake.derive.hours import has_hours, mark_hours, utc_hours
 from lake.derive.motion.rules import trip_rules
 from lake.derive.progress import HarvestCursor, derive_again, known_days, lock_harvest, mark_changed, move_harvest
 from lake.iceberg.partitions import changed_spans, rows_by_day
-from lake.iceberg.snapshots import lineage
+from lake.iceberg.snapshots import is_retention, lineage, properties_of
 from lake.iceberg.tables import history
 from lake.merge.rollback import undo_lost_merges
 
 log = structlog.get_logger()
+DERIVED_TOO = "fleetlake.erased-from-derived"
+"""Snapshot property of an erasure of whole devices: the derived tables lose them as well, so no day is derived anew."""
 
 
 class Harvest(msgspec.Struct, frozen=True):
@@ -36,9 +38,9 @@ def harvest(settings: LakeSettings) -> Harvest:
     """Mark in ops.changed the business days that history's snapshots after the cursor changed.
 
     Days and cursor move in one transaction; so do the hours that changed (lake.derive.hours). Snapshots that only
-    rewrote files are skipped; a commit of duplicates alone marks nothing. Where history was rolled back behind the
-    cursor, the days that the lost snapshots changed are due again, and so are the objects that they had merged; where
-    the snapshots between are not kept, every day is.
+    rewrote files, or removed what was past its time, are skipped; a commit of duplicates alone marks nothing. Where
+    history was rolled back behind the cursor, the days that the lost snapshots changed are due again, and so are the
+    objects that they had merged; where the snapshots between are not kept, every day is.
     """
     with transaction(settings) as connection:
         cursor = lock_harvest(connection)
@@ -95,6 +97,8 @@ def _note(
     """Mark the hours that these snapshots changed; returns the days to mark, each with its sequence number."""
     days: dict[date, int] = {}
     for snapshot in found.fresh:
+        if DERIVED_TOO in properties_of(snapshot):
+            continue
         spans, number = _changed(table, snapshot), snapshot.sequence_number or 0
         mark_hours(connection, dict.fromkeys(utc_hours(spans), number))
         days |= {day: max(days.get(day, 0), number) for day in _dirtied(settings, spans)}
@@ -105,8 +109,8 @@ def _note(
 
 
 def _changed(table: Table, snapshot: Snapshot) -> set[tuple[datetime, datetime]]:
-    """The times that a snapshot changed; one that only rewrote files changed none."""
-    if snapshot.summary is not None and snapshot.summary.operation is Operation.REPLACE:
+    """The times that a snapshot changed; one that only rewrote files changed none, and of retention none that stay."""
+    if is_retention(snapshot) or (snapshot.summary is not None and snapshot.summary.operation is Operation.REPLACE):
         return set()
     return changed_spans(table, snapshot, "ts")
 

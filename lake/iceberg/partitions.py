@@ -17,10 +17,13 @@ _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 def rows_by_day(table: Table) -> Counter[date]:
     """Rows of the current snapshot by day: data less position deletes. Empty for a table without a snapshot."""
-    rows: Counter[date] = Counter()
     snapshot = table.current_snapshot()
-    if snapshot is None:
-        return rows
+    return Counter() if snapshot is None else rows_by_day_of(table, snapshot)
+
+
+def rows_by_day_of(table: Table, snapshot: Snapshot) -> Counter[date]:
+    """The same of any snapshot that is kept."""
+    rows: Counter[date] = Counter()
     for manifest in snapshot.manifests(table.io):
         for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
             sign = 1 if entry.data_file.content == DataFileContent.DATA else -1

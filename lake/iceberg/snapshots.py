@@ -1,7 +1,10 @@
-"""A table's snapshots: which are part of it, and which were when somebody looked last."""
+"""A table's snapshots: which are part of it, which were when somebody looked last, and which retention made."""
 
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
+
+RETENTION = "fleetlake.retention"
+"""Snapshot property of a commit of retention: the business day on which what it removed was past its time."""
 
 
 def lineage(table: Table, since: int | None = None) -> list[Snapshot]:
@@ -18,3 +21,8 @@ def lineage(table: Table, since: int | None = None) -> list[Snapshot]:
 def properties_of(snapshot: Snapshot) -> dict[str, str]:
     """The snapshot's own properties and the counts of its summary."""
     return dict(snapshot.summary.additional_properties) if snapshot.summary else {}
+
+
+def is_retention(snapshot: Snapshot) -> bool:
+    """Whether the commit removed rows that were past their time, and changed no other."""
+    return RETENTION in properties_of(snapshot)

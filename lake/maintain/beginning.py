@@ -62,7 +62,9 @@ def move_beginning(connection: psycopg.Connection[Any], entries: Sequence[Ledger
     objects = [item for entry in entries for item in entry.objects]
     landed = sum(item.rows for item in objects if item.kind == LANDED)
     sums = [len(entries), sum(entry.user_records for entry in entries), landed]
-    sums += [sum(item.rows for item in objects) - landed, sum(entry.suppressed for entry in entries)]
+    # Erased records are in no object any more: they count as suppressed.
+    suppressed = sum(entry.suppressed + entry.erased for entry in entries)
+    sums += [sum(item.rows for item in objects) - landed, suppressed]
     connection.execute(_MOVE, [entries[0].shard_id, padded_sequence(entries[-1].last_seq), *sums])
 
 

@@ -1,5 +1,6 @@
 """The job Maintain: what keeps the tables cheap to read, beside merges and readers."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
@@ -24,7 +25,8 @@ from lake.maintain.progress import record_health
 from lake.maintain.prune import prune_ledger
 from lake.merge.account import account_merges
 from lake.merge.intake import watermark
-from lake.merge.spans import day_span, sql_condition
+from lake.merge.spans import Span, day_span, sql_condition
+from lake.spark.scratch import sweep_scratch
 
 log = structlog.get_logger()
 TABLES = (HISTORY_TABLE, TRIP_TABLE, EPISODE_TABLE, FAULT_DAY_TABLE, DEVICE_DAY_TABLE, MOTION_HOUR_TABLE)
@@ -54,6 +56,7 @@ def maintain(spark: SparkSession, settings: LakeSettings, *, days: int = 31) -> 
         counts[f"{_short(name)}_files_expired"] = expire_snapshots(spark, settings, name)
         counts[f"{_short(name)}_orphans_deleted"] = _delete_orphans(spark, settings, name)
     counts |= prune_ledger(settings)
+    counts["scratch_folders_deleted"] = sweep_scratch(settings.state)
     after = [table_health(table(settings, name), name) for name in TABLES]
     record_health(settings, after)
     counts |= {"files_before": before.files, "files": after[0].files, "small_files": after[0].small_files}
@@ -91,8 +94,8 @@ def rewrite_closed_days(
     done = conflicts = 0
     for day in due[:most]:
         try:
-            retry_conflicts(f"rewrite of {day}", partial(_rewrite_day, spark, settings, day))
-            retry_conflicts(f"deletes of {day}", partial(_drop_deletes, spark, settings, day))
+            retry_conflicts(f"rewrite of {day}", partial(rewrite_day, spark, settings, day))
+            retry_conflicts(f"deletes of {day}", partial(drop_deletes, spark, settings, day))
             done += 1
         except CommitConflict:
             conflicts += 1
@@ -100,7 +103,17 @@ def rewrite_closed_days(
     return {"days_rewritten": done, "days_in_use": conflicts, "days_waiting": len(due) - done - conflicts}
 
 
-def _rewrite_day(spark: SparkSession, settings: LakeSettings, day: date) -> None:
+def without_delete_files(spark: SparkSession, settings: LakeSettings, times: Sequence[Span]) -> None:
+    """Rewrite those UTC days within these times in which rows are only marked as deleted."""
+    for found in files_by_day(table(settings, HISTORY_TABLE)):
+        day = day_span(found.day)
+        if found.delete_files and any(one.start < day.end and day.start < one.end for one in times):
+            retry_conflicts(f"rewrite of {found.day}", partial(rewrite_day, spark, settings, found.day))
+            retry_conflicts(f"deletes of {found.day}", partial(drop_deletes, spark, settings, found.day))
+
+
+def rewrite_day(spark: SparkSession, settings: LakeSettings, day: date) -> None:
+    """Rewrite a UTC day of history, sorted by device and time."""
     where = sql_condition("ts", [day_span(day)])
     spec = table(settings, HISTORY_TABLE).spec().spec_id
     spark.sql(
@@ -111,7 +124,7 @@ def _rewrite_day(spark: SparkSession, settings: LakeSettings, day: date) -> None
     ).collect()
 
 
-def _drop_deletes(spark: SparkSession, settings: LakeSettings, day: date) -> None:
+def drop_deletes(spark: SparkSession, settings: LakeSettings, day: date) -> None:
     """Drop the day's position deletes of files that its rewrite replaced."""
     if not any(one.delete_files for one in files_by_day(table(settings, HISTORY_TABLE)) if one.day == day):
         return

@@ -14,6 +14,7 @@ from contracts.errors import StoreUnavailable
 from contracts.ledger import LANDED, LeaseRow, LedgerEntry
 from contracts.names import ledger_table, padded_sequence, replayed_prefix
 from contracts.settings import LakeSettings
+from lake.database import transaction
 from lake.maintain.beginning import (
     beginnings,
     forget_objects,
@@ -22,6 +23,7 @@ from lake.maintain.beginning import (
     proven_until,
     sole_pruning,
 )
+from lake.maintain.retention_policy import shortest_days
 from lake.merge.ledger import entries_after, leases, ledger_shards
 
 log = structlog.get_logger()
@@ -35,14 +37,17 @@ class Rule(msgspec.Struct, frozen=True):
     """What may go. Times are Postgres' and the workers' clocks'."""
 
     committed_before: datetime
-    """Landing's retention, and what a rebuild of live state may still read."""
+    """Landing's retention, and what a rebuild of live state may still read; sooner where its data goes sooner."""
     merged_before: datetime
     """History cannot be rolled back to before these merges, and a reconciliation that agreed has seen them."""
 
     @classmethod
-    def of(cls, settings: LakeSettings, proven: datetime, now: datetime) -> "Rule":
-        """The rule of a region. proven: when the newest reconciliation that agreed began."""
-        days = max(settings.landing_keep_days, settings.live_unseen_days + 1)
+    def of(cls, settings: LakeSettings, proven: datetime, now: datetime, kept_at_most: int) -> "Rule":
+        """The rule of a region. proven: when the newest reconciliation that agreed began. kept_at_most: days for which
+        anything of the region is kept; an object holds devices of all kinds, so it goes with the first of them.
+        """
+        wanted = settings.landing_keep_days or kept_at_most
+        days = min(max(wanted, settings.live_unseen_days + 1), kept_at_most)
         rolled_back = now - timedelta(hours=settings.snapshot_keep_h)
         return cls(min(now - timedelta(days=days), proven), min(rolled_back, proven))
 
@@ -61,20 +66,33 @@ def prune_ledger(settings: LakeSettings, now: datetime | None = None) -> dict[st
     reconciliation, nor where no reconciliation has agreed yet.
     """
     done = {"ledger_entries_removed": 0, "landing_objects_removed": 0}
-    if not settings.landing_keep_days:
-        return done
     with sole_pruning(settings) as connection:
         proven = None if connection is None else proven_until(connection)
         if connection is None or proven is None:
             log.info("ledger not pruned", region=settings.region, why="no reconciliation has agreed, or one is running")
             return done
-        pruning = _Pruning(settings, connection, Rule.of(settings, proven, now or datetime.now(UTC)))
+        rule = Rule.of(settings, proven, now or datetime.now(UTC), shortest_days(settings))
+        pruning = _Pruning(settings, connection, rule)
         for removed in pruning.run():
             done["ledger_entries_removed"] += len(removed)
             done["landing_objects_removed"] += sum(len(entry.objects) for entry in removed)
             if done["ledger_entries_removed"] >= MOST_A_RUN:
                 break
     return done
+
+
+def prunable(settings: LakeSettings, now: datetime | None = None) -> dict[str, int]:
+    """What `prune_ledger` would remove now. Counts of entries and objects."""
+    with transaction(settings) as connection:
+        proven = proven_until(connection)
+        if proven is None:
+            return {"ledger_entries_removed": 0, "landing_objects_removed": 0}
+        rule = Rule.of(settings, proven, now or datetime.now(UTC), shortest_days(settings))
+        found = [entry for left, going in _Pruning(settings, connection, rule).due() for entry in (*left, *going)]
+    return {
+        "ledger_entries_removed": len(found),
+        "landing_objects_removed": sum(len(entry.objects) for entry in found),
+    }
 
 
 class _Pruning:
@@ -88,6 +106,14 @@ class _Pruning:
 
     def run(self) -> Iterator[list[LedgerEntry]]:
         """Remove, some entries of one shard at a time; gives those removed."""
+        for left, going in self.due():
+            if going:
+                move_beginning(self._connection, going)
+            self._remove([*left, *going])
+            yield [*left, *going]
+
+    def due(self) -> Iterator[tuple[list[LedgerEntry], list[LedgerEntry]]]:
+        """Entries to remove, some of a shard at a time: those that the beginning has already, and those that follow."""
         begin = beginnings(self._connection)
         held = {row.shard_id: row for row in leases(self._dynamodb, self._settings.region)}
         for shard_id in ledger_shards(self._dynamodb, self._settings.region):
@@ -95,11 +121,8 @@ class _Pruning:
             while some := list(islice(entries, _AT_ONCE)):
                 left = [entry for entry in some if padded_sequence(entry.last_seq) <= begin.get(shard_id, "")]
                 going = self._leading(some[len(left) :], held.get(shard_id))
-                if going:
-                    move_beginning(self._connection, going)
                 if left or going:
-                    self._remove([*left, *going])
-                    yield [*left, *going]
+                    yield left, going
                 if len(left) + len(going) < len(some):
                     break
 

@@ -16,14 +16,25 @@ from lake.iceberg.partitions import gained_rows
 from lake.iceberg.snapshots import lineage, properties_of
 from lake.iceberg.tables import history
 from lake.merge.commit import merged_objects
-from lake.merge.progress import MergeCounts, accounted_snapshots, add_merge, lock_accounts, mark_merged
+from lake.merge.progress import (
+    MergeCounts,
+    accounted_snapshots,
+    add_erasure,
+    add_merge,
+    lock_accounts,
+    mark_merged,
+)
 from lake.merge.rollback import undo_lost_merges
+
+ERASED = "fleetlake.erased"
+"""Snapshot property of a commit that an erasure made: the request's id, and no other."""
 
 
 def account_merges(settings: LakeSettings) -> list[MergeCounts]:
     """Account for every merge snapshot of history that ops.merge does not have, oldest first.
 
-    What a commit that was rolled back had merged is due again first. Raises NotReconciled where a commit inserted
+    What a commit that was rolled back had merged is due again first. Commits of erasures take what they removed off the
+    sums. Raises NotReconciled where a commit inserted
     more rows than the ledger says it read.
     """
     with transaction(settings) as connection:
@@ -32,6 +43,10 @@ def account_merges(settings: LakeSettings) -> list[MergeCounts]:
         undo_lost_merges(connection, settings.region, table)
         known = accounted_snapshots(connection)
         fresh = [one for one in reversed(lineage(table)) if one.snapshot_id not in known]
+        for one in fresh:
+            if ERASED in properties_of(one):
+                committed = datetime.fromtimestamp(one.timestamp_ms / 1000, UTC)
+                add_erasure(connection, one.snapshot_id, -gained_rows(one), committed, one.sequence_number or 0)
         return [_account(connection, one) for one in fresh if merged_objects(properties_of(one))]
 
 

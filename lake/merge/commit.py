@@ -18,6 +18,7 @@ from lake.merge.landing import event_spans, one_row_an_identity, read_landing, w
 from lake.merge.plan import Kind, MergePlan
 from lake.merge.spans import sql_condition
 from lake.merge.statement import merge_statement
+from lake.merge.suppressed import accepted
 
 KIND = "fleetlake.merge"
 OBJECTS = "fleetlake.objects"
@@ -34,7 +35,7 @@ def commit_merge(spark: SparkSession, settings: LakeSettings, plan: MergePlan) -
 
 
 def _merge_once(spark: SparkSession, settings: LakeSettings, plan: MergePlan) -> None:
-    rows = read_landing(spark, settings, plan.keys, plan.kind)
+    rows = accepted(read_landing(spark, settings, plan.keys, plan.kind), settings)
     spans = event_spans(rows, plan.kind, plan.keys)
     table = spark.table(f"{settings.region}.{HISTORY_TABLE}")
     source = with_columns_of(one_row_an_identity(rows.where(sql_condition("ts", spans))), table)

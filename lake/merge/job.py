@@ -17,6 +17,7 @@ from lake.merge.plan import ROWS_A_GIB, Kind, MergePlan, plan
 from lake.merge.progress import MergeCounts, unmerged_on_time
 from lake.merge.set_aside import mergeable, objects_set_aside
 from lake.merge.stragglers import due_objects
+from lake.merge.turns import merging
 from lake.spark.session import memory_gib
 
 log = structlog.get_logger()
@@ -31,12 +32,13 @@ def merge_landing(
     merged already changes nothing.
     """
     ensure_tables(settings)
-    objects = intake(settings)
-    done = account_merges(settings)
-    for due in _plans(settings, hours, stragglers=stragglers, most_rows=int(memory_gib(spark) * ROWS_A_GIB)):
-        step = _commit(spark, settings, due)
-        done += account_merges(settings)
-        log.info("merged", region=settings.region, kind=step.kind.value, objects=len(step.objects), rows=step.rows)
+    with merging(settings):
+        objects = intake(settings)
+        done = account_merges(settings)
+        for due in _plans(settings, hours, stragglers=stragglers, most_rows=int(memory_gib(spark) * ROWS_A_GIB)):
+            step = _commit(spark, settings, due)
+            done += account_merges(settings)
+            log.info("merged", region=settings.region, kind=step.kind.value, objects=len(step.objects), rows=step.rows)
     aside = len(objects_set_aside(settings))
     return {"objects_taken_in": objects, **_summed(done), "objects_set_aside": aside}
 

@@ -135,6 +135,59 @@ def add_objects(connection: psycopg.Connection, entry: LedgerEntry, objects: Seq
         )
 
 
+_STALE = "select key, shard_id, last_seq from ops.landing_object"
+_OF_ENTRY = """
+    select key, hour, rows, stragglers, on_time_merged is not null, stragglers_merged is not null
+    from ops.landing_object where shard_id = %s and last_seq = %s
+"""
+_REPLACE = """
+    update ops.landing_object set key = %s, rows = %s, bytes = %s, stragglers = %s, min_ts = %s, max_ts = %s,
+        devices = null, straggler_devices = null,
+        on_time_merged = case when %s then coalesce(on_time_merged, committed_at) else on_time_merged end,
+        stragglers_merged = case when %s then coalesce(stragglers_merged, committed_at) else stragglers_merged end
+    where key = %s
+"""
+_ERASED = """
+    insert into ops.merge (snapshot_id, kind, objects, rows_read, inserted, duplicates, committed_at)
+    select least(coalesce(min(snapshot_id), 0), 0) - 1, 'erased', %(objects)s, -%(rows)s, 0, -%(rows)s, now()
+    from ops.merge
+"""
+
+
+def stale_entries(connection: psycopg.Connection, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    """The entries of whose objects ops.landing_object still has others, which an erasure has rewritten."""
+    listed = {(one.shard_id, padded_sequence(one.last_seq)): one for one in entries}
+    keys = {item.key for one in entries for item in one.objects}
+    rows = connection.execute(_STALE).fetchall()
+    places = {(shard, last) for key, shard, last in rows if key not in keys and (shard, last) in listed}
+    return [listed[place] for place in sorted(places)]
+
+
+def replace_objects(connection: psycopg.Connection, entry: LedgerEntry) -> None:
+    """ops.landing_object has the objects that the entry has now, and ops.merge counts the rows that are left.
+
+    An erased row that a merge had read is taken off what merges have read; it is no duplicate any more either, until
+    account_merges takes it off what they have inserted. Safe to repeat: what is right already is left alone.
+    """
+    lock_accounts(connection)
+    new = {hour_of(item.hour_ms): item for item in entry.objects if item.key.startswith("landing/")}
+    rows = connection.execute(_OF_ENTRY, [entry.shard_id, padded_sequence(entry.last_seq)]).fetchall()
+    merged = objects = 0
+    for key, hour, count, late, on_time_merged, late_merged in rows:
+        item = new.get(hour.astimezone(UTC))
+        if item is None or item.key == key:
+            continue
+        gone_late = late - item.stragglers
+        gone_on_time = count - late - (item.rows - item.stragglers)
+        merged += gone_on_time * on_time_merged + gone_late * late_merged
+        objects += 1
+        values = [item.key, item.rows, item.bytes, item.stragglers, _moment(item.min_ts_ms), _moment(item.max_ts_ms)]
+        connection.execute(_REPLACE, [*values, item.stragglers == item.rows, item.stragglers == 0, key])
+        connection.execute("delete from ops.set_aside where key = %s", [key])
+    if merged:
+        connection.execute(_ERASED, {"objects": objects, "rows": merged})
+
+
 def unmerged_hours(connection: psycopg.Connection) -> list[datetime]:
     """The arrival hours with an object whose on-time rows are not merged, in order."""
     query = "select distinct hour from ops.mergeable_object where on_time_merged is null order by hour"
@@ -211,6 +264,17 @@ def add_merge(connection: psycopg.Connection, counts: MergeCounts, committed: da
     )
 
 
+def add_erasure(
+    connection: psycopg.Connection, snapshot_id: int, rows: int, committed: datetime, sequence: int
+) -> None:
+    """Record that a commit of an erasure took so many rows out of history."""
+    connection.execute(
+        "insert into ops.merge (snapshot_id, kind, objects, rows_read, inserted, duplicates, committed_at, sequence)"
+        " values (%s, 'erased', 0, 0, %s, %s, %s, %s)",
+        [snapshot_id, -rows, rows, committed, sequence],
+    )
+
+
 class RecordedMerge(msgspec.Struct, frozen=True):
     """One row of ops.merge. `sequence` is None in rows of versions that did not record it."""
 
@@ -221,8 +285,10 @@ class RecordedMerge(msgspec.Struct, frozen=True):
 
 
 def recorded_merges(connection: psycopg.Connection) -> list[RecordedMerge]:
-    """All rows of ops.merge."""
-    rows = connection.execute("select snapshot_id, kind, committed_at, sequence from ops.merge").fetchall()
+    """The rows of ops.merge that are commits of merges."""
+    rows = connection.execute(
+        "select snapshot_id, kind, committed_at, sequence from ops.merge where kind <> 'erased'"
+    ).fetchall()
     return [RecordedMerge(*row) for row in rows]
 
 

@@ -41,6 +41,8 @@ class Trail:
     """Stores that did not answer and that the records could be told without."""
     unreadable: int = 0
     """Landing objects that may hold such records and are damaged: merges set them aside and tell."""
+    restricted: int = 0
+    """Devices of which nothing is told, as their processing is restricted (GDPR Art. 18)."""
     next: str | None = None
     """The cursor of the page that follows; None where nothing does."""
 
@@ -58,8 +60,9 @@ class Trail:
             yield replace(self, devices=(device,), records=rows)
 
     def summary(self) -> dict[str, Any]:
-        """What `fleetlake trail --json` prints; `missing`, `unreadable` and `next` only where there is something."""
-        odd = {"missing": list(self.missing), "unreadable": self.unreadable, "next": self.next}
+        """What `fleetlake trail --json` prints; what is odd only where there is any."""
+        odd = {"missing": list(self.missing), "unreadable": self.unreadable, "restricted": self.restricted}
+        odd |= {"next": self.next}
         return {name: value for name, value in odd.items() if value} | {
             "records": self.records.num_rows,
             "sources": msgspec.to_builtins(self.sources),

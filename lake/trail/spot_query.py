@@ -34,6 +34,7 @@ from lake.trail.wanted import Wanted
 
 _LIVE_WITHIN_S = 3.0
 _CONNECT_S = 5
+_RESTRICTED = "select device_id from registry.restriction where device_id = any(%s)"
 READERS = 16
 """Objects fetched at once: a spot query waits for the network, not for the processor."""
 MOST_AT_ONCE = 8
@@ -52,6 +53,8 @@ class SpotQuery:
       for, once, whatever merges, rewrites and arrivals happen between them. A record that arrives behind the cursor
       meanwhile is in none of them.
     - A row that a delete file removed from history is not in the answer.
+    - Nothing of a device whose processing is restricted (GDPR Art. 18) is in the answer, which says how many such
+      devices there are in `restricted`.
     - Without Redis the answer is what has landed, and says so in `missing`.
     - No object is opened that partition, bucket, minimum and maximum event time, or its index of devices exclude.
     - A query that would read more than `trail_max_mib` ends with TooMuchToRead before it reads rows; a page ends
@@ -59,8 +62,9 @@ class SpotQuery:
     - A store that is silent for `store_timeout_s` ends a query with StoreUnavailable, which names it.
     """
 
-    def __init__(self, settings: RegionSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: RegionSettings, *, restricted_too: bool = False) -> None:
+        """restricted_too: for the data subject, whose right of access a restriction does not touch."""
+        self._settings, self._restricted_too = settings, restricted_too
         self._store = object_store(settings)
         self._postgres = Postgres(settings)
         self._history = HistoryTable(settings, self._store, self._postgres)
@@ -120,7 +124,9 @@ class SpotQuery:
 
     def _answer(self, wanted: Wanted, place: Place | None, limit: int | None, account: Account) -> Trail:
         began = perf_counter()
-        left, first = first_start(wanted, place)
+        account.asks(POSTGRES)
+        hidden = frozenset[str]() if self._restricted_too else self._restricted(wanted)
+        left, first = first_start(wanted.without(hidden), place)
         rows, following, unreadable = _none(), None, 0
         missing: tuple[str, ...] = ()
         if left.devices:
@@ -145,8 +151,13 @@ class SpotQuery:
             seconds=perf_counter() - began,
             missing=missing,
             unreadable=unreadable,
+            restricted=len(hidden),
             next=None if following is None else cursor_of(following),
         )
+
+    def _restricted(self, wanted: Wanted) -> frozenset[str]:
+        rows = self._postgres.ask(lambda to: to.execute(_RESTRICTED, [list(wanted.devices)]).fetchall())
+        return frozenset(device for (device,) in rows)
 
     def _live(self, wanted: Wanted) -> tuple[pa.Table, tuple[str, ...]]:
         """What Redis holds, and Redis itself where it does not answer: landing and history have all that landed."""
@@ -181,9 +192,9 @@ class SpotQuery:
 
 
 @contextmanager
-def spot_query(settings: RegionSettings) -> Iterator[SpotQuery]:
+def spot_query(settings: RegionSettings, *, restricted_too: bool = False) -> Iterator[SpotQuery]:
     """A SpotQuery that is closed at the end."""
-    query = SpotQuery(settings)
+    query = SpotQuery(settings, restricted_too=restricted_too)
     try:
         yield query
     finally:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -29,6 +29,10 @@ class Wanted:
         if not 0 < len(named) <= MOST_DEVICES:
             raise Misuse(f"{len(named)} devices; a query is for 1 to {MOST_DEVICES}: ask several times")
         return cls(named, start, end)
+
+    def without(self, devices: Collection[str]) -> "Wanted":
+        """The same of the other devices, if there are any."""
+        return replace(self, devices=tuple(device for device in self.devices if device not in devices))
 
     @property
     def expression(self) -> pc.Expression:

@@ -1,4 +1,4 @@
-"""Entry points of `fleetlake process` and `fleetlake maintain` in a process of one region."""
+"""Entry points of `fleetlake process`, `maintain` and `retention` in a process of one region."""
 
 import os
 import time
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from dagster import DagsterInstance, RunRequest
+from dagster import AssetKey, DagsterInstance, RunRequest
 
-from assets.keys import table_health
+from assets.keys import retention, table_health
 from contracts.regions import WORLD
 from contracts.settings import RegionSettings, WorldSettings
 from lake.store_watch import ending_with_its_stores
@@ -43,6 +43,11 @@ def maintain(region: str) -> Processed:
     return _with_progress(region, _maintain)
 
 
+def retain(region: str) -> Processed:
+    """Execute one run of the region's retention, as its schedule does each night. Raises as `run`."""
+    return _with_progress(region, _retain)
+
+
 def _with_progress(region: str, work: Callable[..., Processed]) -> Processed:
     started = time.monotonic()
     os.environ.update(prepare_home(os.environ))
@@ -71,11 +76,19 @@ def _run(region: str, settings: RegionSettings | WorldSettings, progress: Progre
 
 
 def _maintain(region: str, settings: RegionSettings | WorldSettings, progress: Progress) -> Processed:
+    return _one_run(region, table_health(region), "maintenance", progress)
+
+
+def _retain(region: str, settings: RegionSettings | WorldSettings, progress: Progress) -> Processed:
+    return _one_run(region, retention(region), "retention", progress)
+
+
+def _one_run(region: str, asset: AssetKey, name: str, progress: Progress) -> Processed:
     """Merges go on beside it: it takes no lock of theirs."""
-    started, work = time.monotonic(), f"{region}/maintenance"
+    started, work = time.monotonic(), f"{region}/{name}"
     repository = definitions(region).get_repository_def()
     progress(work)
-    request = RunRequest(asset_selection=[table_health(region)], tags={WORK: work, ATTEMPT: "1", **MAX_RUNTIME})
+    request = RunRequest(asset_selection=[asset], tags={WORK: work, ATTEMPT: "1", **MAX_RUNTIME})
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=10)
         report = execute(request, None, repository, instance, region)

@@ -21,7 +21,7 @@ MOST_ITEMS = 1_000
 """The largest page of a list."""
 NEXT_HEADER = "Fleetlake-Next"
 _BEARER = "bearer "
-_OF_FLEETS = "select fleet_id from registry.device where device_id = %s and (%s or fleet_id = any(%s))"
+_OF_FLEETS = "select fleet_id from registry.shown_device where device_id = %s and (%s or fleet_id = any(%s))"
 
 DeviceId = Annotated[str, Parameter(pattern=DEVICE_ID_PATTERN, description="The device's id.")]
 Limit = Annotated[int, Parameter(ge=1, le=MOST_ITEMS, description="At most so many items.")]
@@ -89,9 +89,12 @@ def fleets_of(caller: Caller, fleet: str | None) -> Sequence[str]:
 async def own_device(parts: Parts, caller: Caller, device_id: str) -> str | None:
     """The device's fleet, where the caller may see it. Raises NotFound, which is the same for another's and for none.
 
-    What the directory does not grant is asked of Postgres, narrowed by the token's fleets: a device that was entered a
+    A device whose processing is restricted (GDPR Art. 18) is as one that does not exist. What the directory does not
+    grant is asked of Postgres, narrowed by the token's fleets: a device that was entered a
     moment ago is found, and one of another fleet costs the time of one that does not exist.
     """
+    if device_id in parts.directory.restricted:
+        raise NotFound("no such device among those of the token's fleets")
     fleet = parts.directory.fleet_of.get(device_id)
     if fleet is not None and caller.may_see(fleet):
         return fleet

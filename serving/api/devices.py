@@ -14,13 +14,13 @@ from serving.live.item import LiveItem, State
 from serving.parts import Parts
 
 _SEARCH = """
-select device_id, fleet_id, type, make, model, fuel from registry.device
+select device_id, fleet_id, type, make, model, fuel from registry.shown_device
 where (%(all)s or fleet_id = any(%(fleets)s)) and device_id > %(after)s
     and (%(named)s::text[] is null or device_id = any(%(named)s))
     and (%(part)s::text is null or device_id ilike %(part)s or make ilike %(part)s or model ilike %(part)s)
 order by device_id limit %(limit)s
 """
-_ONE = "select device_id, fleet_id, type, make, model, fuel from registry.device where device_id = %s"
+_ONE = "select device_id, fleet_id, type, make, model, fuel from registry.shown_device where device_id = %s"
 _decode_item = msgspec.json.Decoder(LiveItem).decode
 
 

@@ -24,7 +24,7 @@ _DAYS = f"""
 select {columns_of(DeviceDay, "d.")}, r.fleet_id, f.place
 from ops.feed_day f
 join marts.device_day d on d.day = f.day
-join registry.device r on r.device_id = d.device_id
+join registry.shown_device r on r.device_id = d.device_id
 where f.place >= %(place)s and (f.place, d.device_id) > (%(place)s, %(device)s)
     and (%(all)s or r.fleet_id = any(%(fleets)s))
 order by f.place, d.device_id limit %(limit)s

@@ -13,7 +13,7 @@ from serving.parts import Parts
 from serving.problems import NotFound
 
 _FLEETS = """
-select f.fleet_id, f.name, (select count(*) from registry.device d where d.fleet_id = f.fleet_id) as devices
+select f.fleet_id, f.name, (select count(*) from registry.shown_device d where d.fleet_id = f.fleet_id) as devices
 from registry.fleet f where (%(all)s or f.fleet_id = any(%(fleets)s)) and f.fleet_id > %(after)s
 order by f.fleet_id limit %(limit)s
 """
@@ -26,7 +26,7 @@ order by day limit %(limit)s
 """  # noqa: S608 - a constant
 _DEVICE_DAYS = f"""
 select {columns_of(DeviceDay, "d.")}, d.day || '/' || d.device_id as place
-from marts.device_day d join registry.device r on r.device_id = d.device_id
+from marts.device_day d join registry.shown_device r on r.device_id = d.device_id
 where r.fleet_id = %(fleet)s and (%(all)s or r.fleet_id = any(%(fleets)s))
     and d.day between %(first)s and %(last)s and (d.day, d.device_id) > (%(after)s, %(device)s)
 order by d.day, d.device_id limit %(limit)s

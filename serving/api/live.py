@@ -91,7 +91,8 @@ async def list_live(parts: Parts, chosen: Chosen) -> Response[LivePage]:
 @get("/live/records", tags=["live"], dependencies=_CHOSEN)
 async def list_newest(parts: Parts, chosen: Chosen) -> Response[NewestPage]:
     """Newest records with all their readings, chosen as by /live and read from Redis."""
-    found = await parts.records.newest([chosen.table.ids[row] for row in chosen.rows.tolist()])
+    table = chosen.table
+    found = await parts.records.newest([table.ids[row] for row in chosen.rows.tolist() if table.items[row]])
     return encoded(_page(b",".join(filter(None, found)), chosen), NewestPage)
 
 

@@ -24,7 +24,7 @@ order by start_ts, trip_id limit %(limit)s
 _ONE = f"""
 select {columns_of(Trip)} from marts.trip
 where device_id = %(device)s and trip_id = %(trip)s
-    and (%(all)s or device_id in (select device_id from registry.device where fleet_id = any(%(fleets)s)))
+    and (%(all)s or device_id in (select device_id from registry.shown_device where fleet_id = any(%(fleets)s)))
 """  # noqa: S608 - a constant
 _DAYS = f"""
 select {columns_of(DeviceDay)} from marts.device_day

@@ -78,6 +78,7 @@ class Feed:
         newest = cast("_Entries", await self._redis.xrevrange(redis_changed(self._region), count=1))
         last = newest[0][0].decode() if newest else _NOTHING
         table = LiveTable()
+        table.hide(self.table.hidden, 0)
         table.assign(self.table.fleet_of, 0)
         ids = [one.decode() async for one, _ in self._redis.zscan_iter(redis_seen(self._region), count=5_000)]
         version = version_of(last)

@@ -65,6 +65,8 @@ class LiveTable:
         self._fleets: list[str] = []
         self._fleet_numbers: dict[str, int] = {}
         self.fleet_of: Mapping[str, str] = {}
+        self.hidden: frozenset[str] = frozenset()
+        """Devices that are not shown, whatever live state has of them."""
         self._generation = 0
         self._views: OrderedDict[tuple[str, ...], tuple[int, View]] = OrderedDict()
 
@@ -87,6 +89,8 @@ class LiveTable:
 
     def put(self, device_id: str, newest: Newest, version: int, place: tuple[float, float] | None = None) -> None:
         """Take in a device's newest record; `place` is its newest good position where the record has none."""
+        if device_id in self.hidden:
+            return
         row = self._row(device_id)
         position = newest.position or place or self._position(row)
         fleet = self.fleet_of.get(device_id)
@@ -101,6 +105,12 @@ class LiveTable:
         if row is not None and self.items[row]:
             self.lat[row] = self.lon[row] = np.nan
             self.items[row], self.changed[row] = b"", version
+
+    def hide(self, devices: frozenset[str], version: int) -> None:
+        """Show these devices no more, and whatever is not among them again, once it is heard of."""
+        for device_id in devices - self.hidden:
+            self.forget(device_id, version)
+        self.hidden = devices
 
     def assign(self, fleet_of: Mapping[str, str], version: int) -> None:
         """Which device is of which fleet, for all of them."""

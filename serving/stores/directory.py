@@ -18,6 +18,8 @@ class Directory:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self.fleet_of: Mapping[str, str] = {}
+        self.restricted: frozenset[str] = frozenset()
+        """Devices that are stored and not shown: GDPR Art. 18."""
         self._read_at_s = float("-inf")
 
     @property
@@ -29,15 +31,17 @@ class Directory:
         """Read it; whether Postgres answered."""
         began_s = time.monotonic()
         try:
-            self.fleet_of = await asyncio.to_thread(self._read)
+            self.fleet_of, self.restricted = await asyncio.to_thread(self._read)
         except psycopg.Error as error:
             _log.warning("serving.directory_unread", error=type(error).__name__)
             return False
         self._read_at_s = began_s
         return True
 
-    def _read(self) -> dict[str, str]:
-        question = "select device_id, fleet_id from registry.device"
+    def _read(self) -> tuple[dict[str, str], frozenset[str]]:
+        shown = "select device_id, fleet_id from registry.shown_device"
+        restricted = "select device_id from registry.restriction"
         options = f"-c statement_timeout={_READ_MS}"
         with psycopg.connect(self._dsn, connect_timeout=_CONNECT_S, options=options, autocommit=True) as connection:
-            return dict(connection.execute(question).fetchall())
+            hidden = frozenset(device for (device,) in connection.execute(restricted))
+            return dict(connection.execute(shown).fetchall()), hidden

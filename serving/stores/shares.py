@@ -22,7 +22,7 @@ _UNKNOWN = "guests that nobody knows"
 _COLUMNS = "share_id, name, devices, valid_from, valid_to, created_by, created_at, revoked_at"
 _OWN = "(%(all)s or fleets <@ %(fleets)s::text[])"
 _FLEETS = """
-select device_id, fleet_id from registry.device
+select device_id, fleet_id from registry.shown_device
 where device_id = any(%(devices)s) and (%(all)s or fleet_id = any(%(fleets)s))
 """
 _PUT = f"""

@@ -182,8 +182,8 @@ def fetch(settings: RegionSettings | WorldSettings, query: str, *values: Any) ->
 
 _TABLES = """select format('%I.%I', schemaname, tablename) from pg_tables
     where schemaname in ('registry', 'staging', 'marts', 'ops', 'privacy')
-    and tablename not in ('accepted_loss', 'access_audit')"""
-"""Accepted losses and what was done to devices' access stay on record: the database refuses to empty their tables."""
+    and tablename not in ('accepted_loss', 'access_audit', 'audit')"""
+"""Accepted losses, acts on devices' access and acts of privacy stay on record: the database refuses to empty those."""
 
 
 def empty(settings: RegionSettings | WorldSettings, *, history: bool = True) -> None:

@@ -48,22 +48,24 @@ from tests.builders.query import as_object
 HASH_KEYS = ("0", str(2**128 - 1))
 """Explicit hash keys of the stream's first and last shard."""
 _IDENTITY = ("device_id", "ts", "record_id")
-_MARTS = """
+MARTS = """
 create table marts.device_day as
 select device_id, day, records, flagged as flagged_records, late as late_records, engine_s, moving_s, idle_s, off_s,
-       unknown_s, distance_gps_km, distance_odometer_km, max_speed_kmh, fuel_l, trips from staging.device_day;
-create table marts.trip as select * from staging.trip;
-create table marts.idling_event as select * from staging.episode where kind = 'idle';
-create table marts.fuel_event as select * from staging.episode where kind in ('refuel', 'fuel_drop');
+       unknown_s, distance_gps_km, distance_odometer_km, max_speed_kmh, fuel_l, trips
+from staging.device_day where SHOWN;
+create table marts.trip as select * from staging.trip where SHOWN;
+create table marts.idling_event as select * from staging.episode where kind = 'idle' and SHOWN;
+create table marts.fuel_event as select * from staging.episode where kind in ('refuel', 'fuel_drop') and SHOWN;
 create table marts.fleet_day as
 select right(device_id, 1) as fleet_id, day, count(*) as devices_reporting, sum(engine_s) as utilisation_engine_s,
        sum(moving_s) as moving_s, sum(idle_s) as idle_s, sum(distance_gps_km) as distance_gps_km,
-       sum(fuel_l) as fuel_l, sum(trips) as trips from staging.device_day group by 1, 2;
+       sum(fuel_l) as fuel_l, sum(trips) as trips from staging.device_day where SHOWN group by 1, 2;
 create table marts.data_completeness_day as
 select right(device_id, 1) as fleet_id, day, count(*) as devices_received, sum(records) as records_received,
-       sum(late) as records_late, sum(flagged) as records_flagged from staging.device_day group by 1, 2;
-"""
-_MARTED = """
+       sum(late) as records_late, sum(flagged) as records_flagged from staging.device_day where SHOWN group by 1, 2;
+""".replace("SHOWN", "device_id not in (select device_id from registry.restriction)")
+"""Of devices whose processing is not restricted."""
+MARTED = """
 insert into ops.applied (target, day, sequence, rows)
 select 'marts', day, sequence, rows from ops.applied where target = 'staging'
 on conflict (target, day) do update set sequence = excluded.sequence, rows = excluded.rows
@@ -217,10 +219,14 @@ class Scene:
     def load(self, days: list[date]) -> None:
         """Staging by the product's own load; marts as dbt would make them, in the columns that are summed."""
         load_days(self.settings, days)
+        self.build_marts()
+
+    def build_marts(self) -> None:
+        """The marts of staging as it is, without the devices whose processing is restricted."""
         made = ("device_day", "trip", "idling_event", "fuel_event", "fleet_day", "data_completeness_day")
         self.sql(f"drop table if exists {', '.join(f'marts.{name}' for name in made)}")
-        self.sql(_MARTS)
-        self.sql(_MARTED)
+        self.sql(MARTS)
+        self.sql(MARTED)
 
 
 def device_days(rows: pa.Table, zone: str) -> pa.Table:

@@ -5,13 +5,18 @@ import pytest
 from contracts.errors import BadSettings, Misuse
 from contracts.settings import LakeSettings, RegionSettings
 from lake.job_environment import NEEDED, job_environment, job_settings
-from lake.jobs import DeriveDays, Job, Maintain, MergeLanding
+from lake.jobs import DeriveDays, Expire, Job, Maintain, MergeLanding
 from lake.merge.intake import intake
 from lake.run import run
 from tests.builders.lake import NOON, drive
 from tests.builders.secrets_server import secrets_client, secrets_server
 
-JOBS: list[Job] = [MergeLanding("us", [NOON]), DeriveDays("us", [NOON.date()]), Maintain("us")]
+JOBS: list[Job] = [
+    MergeLanding("us", [NOON]),
+    DeriveDays("us", [NOON.date()]),
+    Maintain("us"),
+    Expire("us", NOON.date()),
+]
 SECRET = "arn:aws:secretsmanager:us-east-2:1:secret:fleet-us"
 EMR = {
     "FLEETLAKE_SPARK": "emr-serverless",
@@ -82,6 +87,7 @@ def test_a_job_gets_what_it_needs_and_no_other_setting(job: Job) -> None:
         MergeLanding: {"FLEETLAKE_STRAGGLER_SHARE", "FLEETLAKE_STRAGGLER_WAIT_H"},
         DeriveDays: rules | {"FLEETLAKE_PACK_FROM_ROWS"},
         Maintain: rules | {name for name in TUNED if "KEEP" in name or "UNSEEN" in name},
+        Expire: rules,
     }[type(job)] | {"FLEETLAKE_CATALOG", "FLEETLAKE_LAKE_BUCKET"}
     expected = ALWAYS | {name: TUNED[name] for name in of_this_job}
     if isinstance(job, MergeLanding | Maintain):  # both follow the ledger
@@ -134,6 +140,7 @@ def test_jobs_read_no_setting_that_they_are_not_given(spark, landing, stack) -> 
         MergeLanding("us", [NOON], stragglers=True),
         DeriveDays("us", [NOON.date()], again=True),
         Maintain("us"),
+        Expire("us", NOON.date()),
     ):
         READ.clear()
         run(spark, watched, job)

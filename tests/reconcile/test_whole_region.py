@@ -47,6 +47,7 @@ def test_a_processed_region_adds_up(scene: Scene) -> None:
         "duplicates": 40,
         "device_day": 560,
         "marts": 560,
+        "expired": 0,
         "backlog": 0,
         "unmerged": 0,
         "underived": 0,

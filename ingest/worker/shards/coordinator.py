@@ -307,7 +307,8 @@ class Coordinator:
     async def _renew(self, shard: ShardTask) -> None:
         shard.load.update()
         rates = {"records_per_s": shard.load.records_per_s, "bytes_per_s": shard.load.bytes_per_s}
-        renewal = self._leases.renew(shard.lease, **rates, live_seq=shard.live_seq)
+        version = shard.suppression_version
+        renewal = self._leases.renew(shard.lease, **rates, live_seq=shard.live_seq, suppression_version=version)
         try:
             async with asyncio.timeout(self._lease_ttl_s / 3):
                 row = await self._write(renewal)

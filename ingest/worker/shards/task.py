@@ -96,6 +96,7 @@ class ShardTask:
         self._hand_over = HandOver(delivery)
         self._abandoned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._released = False
+        self._decodes = False
         self._last_live_seq: str | None = None
 
     @property
@@ -115,6 +116,15 @@ class ShardTask:
         if self._last_live_seq is not None:
             return self._last_live_seq
         return self.lease.live_seq if self._live is None else self._live.progress.written(self.shard_id)
+
+    @property
+    def suppression_version(self) -> int:
+        """Version of the suppression list that all records read so far were held to.
+
+        A flush's commit notes it; where nothing is read, decoded or buffered, a renewal of the lease does.
+        """
+        at_rest = self.delivery.idle and not self._decodes
+        return self._decoder.suppression_version if at_rest else self.lease.suppression_version
 
     def show(self) -> None:
         """Bring its gauges up to date."""
@@ -228,8 +238,12 @@ class ShardTask:
         self._totals.kinesis_records_read += len(answer.records)
         failing = await self._suspicion.failing(answer.records, self.lease.position)
         arguments = (self._decoder, self.shard_id, answer.records, self._open_hours, failing)
-        for batch in await self._decoding(decode_without, *arguments):
-            self._keep(batch)
+        self._decodes = True
+        try:
+            for batch in await self._decoding(decode_without, *arguments):
+                self._keep(batch)
+        finally:
+            self._decodes = False
 
     def _keep(self, batch: Batch) -> None:
         metrics, shard = self._metrics, self.shard_id

@@ -13,10 +13,10 @@ from pyarrow import BufferReader
 
 from contracts.names import stream
 from ingest.decode import JsonDecoder
-from ingest.decode.suppression import HashedSuppression, hashed_device
 from ingest.runtime.metrics import Metrics
 from ingest.service.consume import consume
 from ingest.service.one_worker import close, parts_of
+from ingest.suppression import HashedSuppression, hashed_device
 from ingest.worker import Options, Report, Worker
 
 KEY = b"of this region"

@@ -29,3 +29,4 @@ select
     device_id,
     first_ts as first_seen_ts
 from seen
+where {{ shown('device_id') }}

@@ -1,5 +1,6 @@
 with source as (
     select * from {{ source('registry', 'device_period') }}
+    where {{ shown('device_id') }}
 ),
 
 renamed as (

@@ -1,5 +1,6 @@
 with source as (
     select * from {{ source('staging', 'episode') }}
+    where {{ shown('device_id') }}
 ),
 
 renamed as (

@@ -1,5 +1,6 @@
 with source as (
     select * from {{ source('staging', 'fault_day') }}
+    where {{ shown('device_id') }}
 ),
 
 renamed as (

@@ -1,5 +1,6 @@
 with source as (
     select * from {{ source('staging', 'trip') }}
+    where {{ shown('device_id') }}
 ),
 
 renamed as (

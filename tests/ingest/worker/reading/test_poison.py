@@ -3,7 +3,7 @@
 from typing import Any
 
 from ingest.decode import JsonDecoder
-from ingest.decode.suppression import HashedSuppression
+from ingest.suppression import HashedSuppression
 from tests.builders.consumer import World, fill, record
 from tests.builders.virtual_time import run_virtually
 

@@ -1,0 +1,1 @@
+"""Erasure in the lake: landed and rejected objects, and the Iceberg tables. Adapters of contracts.erasable."""

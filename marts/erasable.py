@@ -1,0 +1,205 @@
+"""Postgres' tables of the lake: staging, the marts and the registry. Adapters of contracts.erasable.
+
+Every table of staging and marts that has a device_id is covered, those too that come later. Sums over several devices
+are made again without the erased one: its days are taken off ops.applied, so that `process` builds their marts anew.
+Postgres keeps bytes of deleted rows, and samples of values as statistics: both are written anew.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from contracts.erasable import Counts, Portion, Remains, Scope, total
+from contracts.settings import RegionSettings
+from lake.database import transaction
+from lake.derive.business_days import inner_days
+from marts.applied import due_loads
+from marts.load import load_days
+
+_TABLES = """
+    select c.table_schema, c.table_name,
+        bool_or(c.column_name = 'day') as has_day
+    from information_schema.columns c join information_schema.tables t using (table_schema, table_name)
+    where t.table_type = 'BASE TABLE' and c.table_schema = any(%s)
+    group by 1, 2 having bool_or(c.column_name = 'device_id') order by 1, 2
+"""
+_DAYS = "select distinct day from staging.device_day where device_id = any(%s)"
+_REBUILD = "delete from ops.applied where target = 'marts' and day = any(%s)"
+STATISTICS = ("pg_catalog.pg_statistic", "pg_catalog.pg_statistic_ext_data")
+"""Where Postgres keeps values that are frequent in a column."""
+
+
+class StagingAndMarts:
+    """Every table of schemas staging and marts with a device_id."""
+
+    name = "marts"
+    stores = (
+        "staging.*",
+        "marts.*",
+    )
+
+    def __init__(self, settings: RegionSettings) -> None:
+        self._settings = settings
+
+    def count(self, scope: Scope) -> Counts:
+        """Rows of the scope's devices; of those meant in part, rows of days that lie within."""
+        with transaction(self._settings) as connection:
+            return {name: self._count(connection, name, has_day, scope) for name, has_day in _tables(connection)}
+
+    def search(self, scope: Scope) -> Counts:
+        """The rows, and values of the devices in what Postgres keeps as statistics."""
+        found = dict(self.count(scope))
+        if scope.whole_devices:
+            with transaction(self._settings) as connection:
+                found["pg_statistic"] = in_statistics(connection, scope, ("staging", "marts"))
+        return found
+
+    def erase(self, scope: Scope) -> Counts:
+        """Load the days that were derived anew, delete, have these days' marts built again, and leave no bytes."""
+        if scope.ranges:
+            load_days(self._settings, due_loads(self._settings))
+        removed: dict[str, int] = {}
+        with transaction(self._settings) as connection:
+            tables = list(_tables(connection))
+            days = [day for (day,) in connection.execute(_DAYS, [list(scope.devices)])]
+            for name, has_day in tables:
+                removed[name] = self._delete(connection, name, has_day, scope)
+            connection.execute(_REBUILD, [days])
+        touched = [name for name, rows in removed.items() if rows]
+        if total(removed) or total(self.search(scope)):
+            rewrite(self._settings, touched or [name for name, _ in tables])
+        return removed
+
+    def expires(self, now: datetime) -> list[Remains]:
+        """Postgres' log and its backups."""
+        until = now + timedelta(days=self._settings.backup_keep_days)
+        return [
+            Remains("Postgres' write-ahead log", until, "segments are written over as new ones are needed"),
+            Remains("backups and snapshots of Postgres", until, "kept FLEETLAKE_BACKUP_KEEP_DAYS days"),
+        ]
+
+    def _count(self, connection: psycopg.Connection, name: str, has_day: bool, scope: Scope) -> int:
+        found = 0
+        for where, values in self._wheres(scope, has_day=has_day):
+            query = sql.SQL("select count(*) from {} where {}").format(_identifier(name), sql.SQL(where))
+            row = connection.execute(query, values).fetchone()
+            found += row[0] if row else 0
+        return found
+
+    def _delete(self, connection: psycopg.Connection, name: str, has_day: bool, scope: Scope) -> int:
+        gone = 0
+        for where, values in self._wheres(scope, has_day=has_day):
+            query = sql.SQL("delete from {} where {}").format(_identifier(name), sql.SQL(where))
+            gone += connection.execute(query, values).rowcount
+        return gone
+
+    def _wheres(self, scope: Scope, *, has_day: bool) -> Iterator[tuple[Any, list[Any]]]:
+        if scope.whole_devices:
+            yield "device_id = any(%s)", [list(scope.whole_devices)]
+        for portion in scope.ranges if has_day else ():
+            first, end = self._days(portion)
+            yield (
+                "device_id = %s and day >= coalesce(%s::date, day) and day < coalesce(%s::date, day + 1)",
+                [portion.device_id, first, end],
+            )
+
+    def _days(self, portion: Portion) -> tuple[date | None, date | None]:
+        return inner_days(portion.start, portion.end, self._settings.row.zone)
+
+
+class Registry:
+    """registry.device with its periods, and data subjects."""
+
+    name = "registry"
+    stores = (
+        *("registry.device", "registry.device_period", "registry.device_subject", "registry.subject"),
+        *("registry.restriction", "registry.legal_hold"),
+    )
+
+    def __init__(self, settings: RegionSettings) -> None:
+        self._settings = settings
+
+    def count(self, scope: Scope) -> Counts:
+        """Devices that are meant wholly, and the person with their ties."""
+        devices, people = list(scope.whole_devices), [scope.subject] if scope.subject else []
+        of_devices, ties = "where device_id = any(%s)", "where device_id = any(%s) or subject_id = any(%s)"
+        with transaction(self._settings) as connection:
+            return {
+                "registry.device": _rows(connection, f"registry.device {of_devices}", devices),
+                "registry.device_period": _rows(connection, f"registry.device_period {of_devices}", devices),
+                "registry.device_subject": _rows(connection, f"registry.device_subject {ties}", devices, people),
+                "registry.subject": _rows(connection, "registry.subject where subject_id = any(%s)", people),
+                "registry.restriction": _rows(connection, f"registry.restriction {of_devices}", devices),
+                "registry.legal_hold": _rows(connection, f"registry.legal_hold {of_devices}", devices),
+            }
+
+    def search(self, scope: Scope) -> Counts:
+        """The rows, and values in what Postgres keeps as statistics."""
+        with transaction(self._settings) as connection:
+            statistics = in_statistics(connection, scope, ("registry",)) if scope.whole_devices or scope.subject else 0
+        return {**self.count(scope), "pg_statistic (registry)": statistics}
+
+    def erase(self, scope: Scope) -> Counts:
+        """Delete them. A person who asks for a range alone stays known for the rest."""
+        found = self.count(scope)
+        if total(found):
+            with transaction(self._settings) as connection:
+                connection.execute(
+                    "delete from registry.device_subject where device_id = any(%s) or subject_id = any(%s)",
+                    [list(scope.whole_devices), [scope.subject] if scope.subject else []],
+                )
+                connection.execute("delete from registry.subject where subject_id = %s", [scope.subject])
+                for table in ("restriction", "legal_hold", "device"):  # a hold that stands would have refused it
+                    statement = f"delete from registry.{table} where device_id = any(%s)"  # noqa: S608 - names of ours
+                    connection.execute(statement.encode(), [list(scope.whole_devices)])
+        if total(found) or total(self.search(scope)):
+            rewrite(self._settings, list(self.stores))
+        return found
+
+    def expires(self, now: datetime) -> list[Remains]:
+        """Nothing that the database's other adapters do not name."""
+        return []
+
+
+def rewrite(settings: RegionSettings, tables: Sequence[str]) -> None:
+    """Write the tables' files anew without what was deleted, and the statistics of their values."""
+    with _autocommit(settings) as connection:
+        for name in tables:
+            connection.execute(sql.SQL("vacuum (full, analyze) {}").format(_identifier(name)))
+        for name in STATISTICS:
+            connection.execute(sql.SQL("vacuum (full) {}").format(_identifier(name)))
+
+
+def in_statistics(connection: psycopg.Connection, scope: Scope, schemas: Sequence[str]) -> int:
+    """Statistics of columns of these schemas that show a name of the scope."""
+    rows = connection.execute(
+        "select most_common_vals::text, histogram_bounds::text from pg_stats where schemaname = any(%s)",
+        [list(schemas)],
+    ).fetchall()
+    return sum(scope.needles.found_in(text) > 0 for row in rows for text in row if text)
+
+
+def _tables(connection: psycopg.Connection) -> Iterator[tuple[str, bool]]:
+    for schema, table, has_day in connection.execute(_TABLES, [["staging", "marts"]]).fetchall():
+        yield f"{schema}.{table}", has_day
+
+
+def _identifier(name: str) -> sql.Identifier:
+    return sql.Identifier(*name.split(".", maxsplit=1))
+
+
+def _rows(connection: psycopg.Connection, what: str, *values: Any) -> int:
+    query = f"select count(*) from {what}"  # noqa: S608 - constants of this module
+    row = connection.execute(query.encode(), values).fetchone()
+    return int(row[0]) if row else 0
+
+
+@contextmanager
+def _autocommit(settings: RegionSettings) -> Iterator[psycopg.Connection[Any]]:
+    with transaction(settings) as connection:
+        connection.autocommit = True
+        yield connection

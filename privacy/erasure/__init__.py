@@ -1,0 +1,1 @@
+"""Erasure: the suppression list, the steps of a request, and their evidence."""

@@ -1,0 +1,189 @@
+"""An erasure, step by step (GDPR Art. 17(1)). Each step is recorded once it is done, so a killed run is taken up there.
+
+suppress     the devices go on the suppression list
+acknowledge  every consumer applies it, having committed or dropped what it had read before
+search       what is where, decoded
+objects      landed and rejected objects are rewritten, exports deleted
+history      rows are deleted from the tables, with all snapshots and files that had them
+serving      live state, staging and marts, credentials, links, marks of releases
+registry     the devices themselves, and the person
+verify       the decoded search again; what a run beside it brought back in between is erased once more
+
+Objects go before history: a merge that runs in between would bring their rows back. A run beside it may still have read
+what was there before, so the search decides when it is done.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from contracts.erasable import Counts, Erasable, Remains, Scope, total
+from contracts.errors import FleetlakeError
+from contracts.settings import RegionSettings
+from privacy import requests
+from privacy.erasure import evidence, suppression
+from privacy.requests import Kind, Request, State, SubjectKind
+
+ROUNDS = 3
+"""How often what was brought back meanwhile is erased again, before somebody has to look."""
+Tell = Callable[[str, Counts], None]
+
+
+class ErasureIncomplete(FleetlakeError):
+    """The search still finds what was to be erased: something writes it again."""
+
+
+class Consumers(Protocol):
+    """Who reads records off the stream."""
+
+    def acknowledged(self, version: int, within_s: float) -> int:
+        """Wait until all apply this version of the suppression list; how many shards. Raises StoreUnavailable."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Every adapter, by the step that it is erased in, in their order."""
+
+    consumers: Consumers
+    objects: Sequence[Erasable]
+    history: Sequence[Erasable]
+    serving: Sequence[Erasable]
+    registry: Sequence[Erasable]
+    beyond: Sequence[Erasable] = field(default_factory=tuple)
+    """Nothing can be taken out of these: they have dates of expiry."""
+
+    @property
+    def steps(self) -> dict[str, Sequence[Erasable]]:
+        """The steps that erase."""
+        return {name: getattr(self, name) for name in ("objects", "history", "serving", "registry")}
+
+    @property
+    def every(self) -> list[Erasable]:
+        """All of them."""
+        return [*self.objects, *self.history, *self.serving, *self.registry, *self.beyond]
+
+
+def dry_run(stores: Stores, scope: Scope) -> dict[str, int]:
+    """What an erasure would take out, by store; nothing is changed."""
+    return _merged(one.count(scope) for one in stores.every)
+
+
+def search(stores: Stores, scope: Scope) -> dict[str, int]:
+    """What names the scope, by store, decoded."""
+    return _merged(one.search(scope) for one in stores.every)
+
+
+def begin(settings: RegionSettings, kind: SubjectKind, name: str, scope: Scope, *, who: str) -> Request:
+    """The request to erase: one that is open is taken up, with the scope that it began with."""
+    for known in requests.of_subject(settings, name, Kind.ERASE):
+        if known.state in (State.OPEN, State.RUNNING):
+            return known
+    return requests.open_request(
+        settings,
+        Kind.ERASE,
+        kind,
+        name,
+        who=who,
+        scope=scope.document(),
+        detail={"devices": len(scope.devices), "in_part": len(scope.ranges)},
+    )
+
+
+def run(
+    settings: RegionSettings, request: Request, stores: Stores, *, who: str, within_s: float = 120.0, tell: Tell
+) -> Request:
+    """Do what is left of the request. Raises ErasureIncomplete, StoreUnavailable; another run goes on from there."""
+    if request.state in (State.DONE, State.EXPIRED):
+        return request
+    scope = Scope.of_document(request.scope, str(request.request_id))
+    todo = _Run(settings, request, scope, stores, who, tell)
+    todo.once("suppress", lambda: {"version": suppression.suppress(settings, scope, request.request_id)})
+    version = int(todo.request.steps["suppress"]["version"])
+    todo.once("acknowledge", lambda: {"shards": stores.consumers.acknowledged(version, within_s)})
+    todo.once("search", lambda: search(stores, scope))
+    for step, adapters in stores.steps.items():
+        todo.once(step, lambda adapters=adapters: _merged(one.erase(scope) for one in adapters))  # type: ignore[misc]
+    after = todo.verified()
+    return todo.completed(after)
+
+
+def check_again(
+    settings: RegionSettings, request: Request, stores: Stores, scope: Scope, *, who: str
+) -> tuple[Request, dict[str, int]]:
+    """The search once more, as after 24 hours (step f) or once copies are gone; whoever asks names the scope.
+
+    The request is expired where nothing is found and what it named has passed.
+    """
+    found = search(stores, scope)
+    if total(found) or request.state is not State.DONE or request.expires_at is None:
+        return request, found
+    if datetime.now(UTC) < request.expires_at:
+        return request, found
+    said = {"searched_again_at": datetime.now(UTC).isoformat(timespec="seconds"), "hits_again": 0}
+    return requests.mark_expired(settings, request, who=who, evidence=said), found
+
+
+class _Run:
+    def __init__(
+        self, settings: RegionSettings, request: Request, scope: Scope, stores: Stores, who: str, tell: Tell
+    ) -> None:
+        self.request = request
+        self._settings, self._scope, self._stores = settings, scope, stores
+        self._who, self._tell = who, tell
+
+    def once(self, step: str, work: Callable[[], Mapping[str, Any]]) -> None:
+        """Do a step, unless an earlier run has done it."""
+        if step in self.request.steps:
+            self._tell(f"{step} (done before)", {})
+            return
+        counts = dict(work())
+        self.request = requests.note_step(self._settings, self.request, step, counts, who=self._who)
+        self._tell(step, counts)
+
+    def verified(self) -> dict[str, int]:
+        """The search after, once it finds nothing."""
+        found: dict[str, int] = {}
+        for number in range(ROUNDS):
+            found = search(self._stores, self._scope)
+            self._tell("verify", found)
+            if not total(found):
+                return found
+            if number < ROUNDS - 1:
+                for adapters in self._stores.steps.values():
+                    for one in adapters:
+                        one.erase(self._scope)
+        left = ", ".join(f"{name}: {count}" for name, count in found.items() if count)
+        raise ErasureIncomplete(
+            f"request {self.request.request_id}: after {ROUNDS} rounds the search still finds {left}; "
+            "see what writes there, then run the same command again"
+        )
+
+    def completed(self, after: dict[str, int]) -> Request:
+        """Sign the report, and drop the names."""
+        now = datetime.now(UTC)
+        remains: list[Remains] = [one for store in self._stores.every for one in store.expires(now)]
+        before = {name: count for name, count in self.request.steps["search"].items() if name != "at"}
+        self.request = requests.note_step(self._settings, self.request, "verify", after, who=self._who)
+        devices = len(self._scope.devices)
+        signed = evidence.report(
+            self._settings, self.request, devices=devices, before=before, after=after, remains=remains
+        )
+        counts = {"hits_before": total(before), "hits_after": total(after)}
+        return requests.complete(
+            self._settings,
+            self.request,
+            who=self._who,
+            counts=counts,
+            evidence=signed,
+            expires_at=evidence.expiry_of(remains, now),
+        )
+
+
+def _merged(counts: Any) -> dict[str, int]:
+    merged: dict[str, int] = {}
+    for one in counts:
+        for name, count in one.items():
+            merged[name] = merged.get(name, 0) + count
+    return merged

@@ -1,0 +1,99 @@
+"""Whom a request means: a device, or the devices and times of a data subject, as the registry knows them."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import psycopg
+
+from contracts.erasable import Portion, Scope
+from contracts.errors import Misuse, StoreUnavailable
+from contracts.record import DEVICE_ID_PATTERN
+from contracts.settings import RegionSettings
+from privacy.requests import SubjectKind
+
+_IS_DEVICE = "select exists (select from registry.device where device_id = %s)"
+_IS_SUBJECT = "select exists (select from registry.subject where subject_id = %s)"
+_HELD = """
+    select s.device_id, s.valid_from, s.valid_to,
+        exists (select from registry.device_subject e
+            where e.device_id = s.device_id and e.subject_id <> s.subject_id and e.valid_from < s.valid_from)
+    from registry.device_subject s where s.subject_id = %s order by s.device_id
+"""
+
+
+class Named(StrEnum):
+    """What a name is meant as."""
+
+    DEVICE = "device"
+    SUBJECT = "subject"
+
+
+def scope_of(
+    settings: RegionSettings,
+    name: str,
+    kind: Named | None = None,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    now: datetime | None = None,
+) -> tuple[SubjectKind, Scope]:
+    """What a request by this name is about. start, end: only what lies between.
+
+    A person's data are those of their devices from when they had them, until they gave them back or now; the first who
+    had a device has what it sent before it was registered, too. Raises Misuse for a name that means either, or nothing.
+    """
+    if start is not None and end is not None and start >= end:
+        raise Misuse("--from lies after --to: nothing is between")
+    with _registry(settings) as registry:
+        kind = kind or _kind_of(registry, name, settings)
+        if kind is Named.DEVICE:
+            return SubjectKind.DEVICE, Scope((Portion(name, start, end),))
+        held = registry.execute(_HELD, [name]).fetchall()
+    if not held:
+        raise Misuse(f"no device of region {settings.region} is tied to this person; name the devices instead")
+    until = now or datetime.now(UTC)
+    portions = []
+    for device, since, to, is_later in held:
+        first = _later(start, since if is_later else None)
+        last = _earlier(end, _earlier(to, until))
+        if first is None or last is None or first < last:
+            portions.append(Portion(device, first, last))
+    if not portions:
+        raise Misuse("the person had no device at that time")
+    whole_person = start is None and end is None
+    return SubjectKind.SUBJECT, Scope(tuple(portions), name if whole_person else None)
+
+
+def _kind_of(registry: "psycopg.Connection[Any]", name: str, settings: RegionSettings) -> Named:
+    is_device, is_subject = (
+        bool((registry.execute(query, [name]).fetchone() or (False,))[0]) for query in (_IS_DEVICE, _IS_SUBJECT)
+    )
+    if is_device and is_subject:
+        raise Misuse("the name is both a device's and a person's; say --as device or --as subject")
+    if is_subject:
+        return Named.SUBJECT
+    if not is_device and not re.fullmatch(DEVICE_ID_PATTERN, name):
+        raise Misuse(f"region {settings.region} has no such person, and the name is no device id")
+    # A device that the registry does not know may have sent data all the same.
+    return Named.DEVICE
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((each for each in (one, other) if each is not None), default=None)
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((each for each in (one, other) if each is not None), default=None)
+
+
+@contextmanager
+def _registry(settings: RegionSettings) -> "Iterator[psycopg.Connection[Any]]":
+    try:
+        with psycopg.connect(settings.postgres_dsn.get_secret_value(), connect_timeout=10) as connection:
+            yield connection
+    except psycopg.OperationalError as error:
+        raise StoreUnavailable(f"Postgres of region {settings.region} does not answer") from error

@@ -1,0 +1,1 @@
+"""A decoding search: everything that a region keeps, unpacked, for names that should not be there."""

@@ -1,0 +1,33 @@
+"""A stack of their own: an erasure searches all that a region keeps, and reconciliation counts it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import stack as embedded
+from contracts.settings import RegionSettings
+from tests.builders.erasing import Region
+from tests.builders.lake import for_few_rows
+from tests.builders.stack import stack_folder
+
+
+@pytest.fixture(scope="session")
+def own_state() -> Iterator[Path]:
+    """A stack with two small regions; one that runs already may be named, which saves its start."""
+    if named := os.environ.get("FLEETLAKE_TEST_PRIVACY_STATE"):
+        yield Path(named)
+        return
+    with stack_folder() as (state, regions):
+        embedded.up(state, regions)
+        yield state
+
+
+@pytest.fixture(scope="session")
+def region(own_state: Path) -> Region:
+    """Region eu."""
+    from lake.spark.session import spark_session
+
+    settings = RegionSettings.load(embedded.region_environment(own_state, "eu", {}))
+    return Region(settings, for_few_rows(spark_session(settings)))
