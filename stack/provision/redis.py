@@ -5,17 +5,9 @@ from collections.abc import Mapping
 
 from contracts.regions import Region
 from stack.credentials import Secrets
+from contracts.policies.redis_rules import access_string
 
 ADMIN = "admin"
-_RULES = (
-    "+@read +@write +@connection +@transaction "
-    "-@dangerous -@admin -@blocking "
-    "+publish +subscribe +unsubscribe "
-    "+eval +evalsha +eval_ro +evalsha_ro +script|load +script|exists +info +memory|usage "
-    "-scan -randomkey -dbsize -keys -swapdb -flushdb -flushall"
-)
-"""No administration, and no command that walks the key space: key patterns do not filter what SCAN, KEYS and RANDOMKEY
-return, so a region would read the device ids of all others. FUNCTION is left out because libraries are shared."""
 
 
 def acl_lines(secrets: Secrets, regions: Mapping[str, Region]) -> list[str]:
@@ -24,7 +16,7 @@ def acl_lines(secrets: Secrets, regions: Mapping[str, Region]) -> list[str]:
     Passwords are stored as SHA-256.
     """
     own = [
-        f"user {name} on #{_hash(secrets.regions[name].redis)} resetkeys ~{name}:* resetchannels &{name}:* {_RULES}"
+        f"user {name} on #{_hash(secrets.regions[name].redis)} {access_string(name)}"
         for name in sorted(regions)
     ]
     return ["user default off", f"user {ADMIN} on #{_hash(secrets.redis_admin)} ~* &* +@all", *own]
