@@ -153,7 +153,9 @@ def _stream(fleet: Fleet) -> Line:
 
 def _services(fleet: Fleet) -> list[Line]:
     chosen = fleet.deployment
-    gateway = fleet.task_hours(lambda held: held / chosen.gateway.connections, chosen.gateway.tasks, fleet.connected)
+    # Connections cannot be held by fewer tasks than they need: a note says where the limit must be raised.
+    enough = (chosen.gateway.tasks[0], fleet.devices)
+    gateway = fleet.task_hours(lambda held: held / chosen.gateway.connections, enough, fleet.connected)
     workers = fleet.task_hours(lambda rate: rate / chosen.consumer.records_s, chosen.consumer.tasks, fleet.records_s)
     asked = [count * ASSUMED["api_requests"].value / 60 for count in fleet.connected]
     serving = fleet.task_hours(lambda rate: rate / chosen.serving.requests_s, chosen.serving.tasks, asked)
