@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "reconcile": ("reconcile",),
     "trail": ("trail",),
     "serve": ("serve", "token"),
+    "cost": ("cost",),
     "bench": ("bench",),
     "demo.command": ("demo",),
     "ui": ("ui",),

@@ -35,5 +35,10 @@ def scrape_settings(place: str, role: str, port: int) -> str:
     """Prometheus' own form of what to read; JSON is YAML. What is not watched is dropped at once."""
     keep = {"source_labels": ["__name__"], "regex": f"{PREFIXES[role]}.*", "action": "keep"}
     target = {"targets": [f"127.0.0.1:{port}"], "labels": {"region": place}}
-    job = {"job_name": role, "scrape_interval": f"{EVERY_S}s", "static_configs": [target], "metric_relabel_configs": [keep]}
+    job = {
+        "job_name": role,
+        "scrape_interval": f"{EVERY_S}s",
+        "static_configs": [target],
+        "metric_relabel_configs": [keep],
+    }
     return json.dumps({"global": {"scrape_interval": f"{EVERY_S}s", "scrape_timeout": "10s"}, "scrape_configs": [job]})

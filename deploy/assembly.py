@@ -83,7 +83,9 @@ def synthesise_into(folder: Path, environment: Mapping[str, str] | None = None) 
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise SynthesisFailed(f"deploy.app ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-3000:]}")
+        raise SynthesisFailed(
+            f"deploy.app ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-3000:]}"
+        )
     return read_assembly(folder)
 
 
@@ -115,5 +117,3 @@ def _statements(value: Any) -> Iterator[Document]:
 def listed(value: Any) -> list[Any]:
     """A value, or a list of some, as a list."""
     return value if isinstance(value, list) else [value]
-
-

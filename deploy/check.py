@@ -94,7 +94,9 @@ def _lint(folder: Path) -> str:
 
 def _run(command: Sequence[str], failure: type[FleetlakeError]) -> float:
     """Run a program of the venv that has the CDK; its memory at most, in MiB. Raises `failure`, with its last words."""
-    kept = {name: os.environ[name] for name in ("FLEETLAKE_REGIONS_FILE", "FLEETLAKE_DEPLOYMENT_FILE") if name in os.environ}
+    kept = {
+        name: os.environ[name] for name in ("FLEETLAKE_REGIONS_FILE", "FLEETLAKE_DEPLOYMENT_FILE") if name in os.environ
+    }
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(command, cwd=ROOT, env=node_environment() | kept, stdout=said, stderr=said)
         _, status, used = os.wait4(process.pid, 0)

@@ -1,6 +1,6 @@
 """The first process of a task: checks where it is, writes the files that settings name, and becomes the role's process.
 
-    python -m deploy.container fleetlake consume --region eu
+python -m deploy.container fleetlake consume --region eu
 """
 
 import os

@@ -10,6 +10,8 @@ REFUSED = (
     "AWS::SecretsManager::RotationSchedule",
 )  # fmt: skip
 """Types that ministack does not make."""
+NAMED = ("AWS::EMRServerless::",)
+"""Of those, the ones that others only name: the name stands for them."""
 DOCKER = ("AWS::RDS::DBInstance", "AWS::ElastiCache::ReplicationGroup", "AWS::Lambda::Function", "AWS::ECS::Service")
 """Types that it makes by starting a container, which needs a container engine."""
 
@@ -23,6 +25,9 @@ def fitting(body: Mapping[str, Any], *, docker: bool = False) -> tuple[dict[str,
     resources = whole["Resources"]
     kinds = REFUSED if docker else (*REFUSED, *DOCKER)
     left = [name for name, found in resources.items() if found["Type"].startswith(kinds)]
+    named = {name for name in left if resources[name]["Type"].startswith(NAMED)}
+    whole = {key: _by_name(value, named) for key, value in whole.items()}
+    resources = whole["Resources"]
     pending = set(left)
     while pending:
         for name in pending:
@@ -47,6 +52,17 @@ def _named(value: Any) -> list[str]:
         found += [depends] if isinstance(depends, str) else list(depends)
         return found + [name for inner in value.values() for name in _named(inner)]
     return [name for inner in value for name in _named(inner)] if isinstance(value, list) else []
+
+
+def _by_name(value: Any, named: set[str]) -> Any:
+    """The value with the name of these resources where it refers to them."""
+    if isinstance(value, Mapping):
+        if value.get("Ref") in named:
+            return value["Ref"]
+        if isinstance(value.get("Fn::GetAtt"), list) and value["Fn::GetAtt"][0] in named:
+            return value["Fn::GetAtt"][0]
+        return {key: _by_name(inner, named) for key, inner in value.items()}
+    return [_by_name(inner, named) for inner in value] if isinstance(value, list) else value
 
 
 def _known(output: Mapping[str, Any], left: list[str]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def variables(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[tuple[st
 
 
 def region_environment(deployment: Deployment, region: Region, emr: Mapping[str, str]) -> dict[str, str]:
-    """What every process of the region is given by value. emr: application, role, entry point and secret of its jobs."""
+    """What every process of the region is given by value. emr: where its jobs run."""
     chosen = {
         "FLEETLAKE_REGION": region.name,
         "FLEETLAKE_LAKE_BUCKET": deployment.lake_bucket(region.name),

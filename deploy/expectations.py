@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from contracts.names import ledger_table, leases_table, stream
+from contracts.names import leases_table, ledger_table, stream
 from contracts.regions import Region
 from deploy.alarms import ALARMS
 from deploy.assembly import Resource, Template, listed
@@ -67,8 +67,11 @@ def _scaling(own: Sequence[Template], deployment: Deployment) -> Iterator[str]:
     for role in _ROLES:
         limits = getattr(deployment, role).tasks
         found = targets.get(role, {})
-        if (found.get("MinCapacity"), found.get("MaxCapacity")) != limits:
+        if (found.get("MinCapacity"), found.get("MaxCapacity")) != tuple(limits):
             yield f"{role} does not scale from {limits[0]} to {limits[1]} tasks"
+    for one in _all(own, "AWS::Kinesis::Stream"):
+        if one.properties.get("ShardCount", deployment.consumer.tasks[1]) < deployment.consumer.tasks[1]:
+            yield "it has fewer shards by day than workers at the most: some would stand idle"
     for policy in _all(own, "AWS::ApplicationAutoScaling::ScalingPolicy"):
         steps = policy.properties.get("StepScalingPolicyConfiguration", {}).get("StepAdjustments", [])
         if any(step.get("ScalingAdjustment", 0) == 0 for step in steps):
@@ -99,6 +102,20 @@ def _entrances(own: Sequence[Template]) -> Iterator[str]:
 
 
 def _of_every_stack(template: Template) -> Iterator[str]:
+    yield from _containers(template)
+    yield from _buckets(template)
+    for group in template.resources("AWS::EC2::SecurityGroup"):
+        for rule in group.properties.get("SecurityGroupIngress", []):
+            if rule.get("CidrIp") == "0.0.0.0/0" and group.logical not in ("FrontGroup", "WebGroup"):
+                yield f"{group.logical} lets the internet in"
+    for kind in ("AWS::S3::Bucket", "AWS::Kinesis::Stream", "AWS::DynamoDB::Table", "AWS::RDS::DBInstance"):
+        for store in template.resources(kind):
+            tags = {tag["Key"]: tag["Value"] for tag in store.properties.get("Tags", [])}
+            if tags.get("fleetlake-region") != template.place:
+                yield f"{store.logical} does not say whose it is"
+
+
+def _containers(template: Template) -> Iterator[str]:
     for task in template.resources("AWS::ECS::TaskDefinition"):
         for container in task.properties["ContainerDefinitions"]:
             if container["Name"] == "metrics":
@@ -107,18 +124,11 @@ def _of_every_stack(template: Template) -> Iterator[str]:
                 yield f"{task.logical}: {container['Name']} may write its root, or is root"
             if container.get("Privileged"):
                 yield f"{task.logical}: {container['Name']} is privileged"
+
+
+def _buckets(template: Template) -> Iterator[str]:
     for bucket in template.resources("AWS::S3::Bucket"):
         if bucket.properties.get("VersioningConfiguration", {}).get("Status") != "Enabled":
             yield f"{bucket.logical} keeps no earlier versions"
         if not all(bucket.properties.get("PublicAccessBlockConfiguration", {"": False}).values()):
             yield f"{bucket.logical} may be public"
-    for group in template.resources("AWS::EC2::SecurityGroup"):
-        for rule in group.properties.get("SecurityGroupIngress", []):
-            if rule.get("CidrIp") == "0.0.0.0/0" and group.logical not in ("FrontGroup", "WebGroup"):
-                yield f"{group.logical} lets the internet in"
-    # Tags of type list on each taggable store say whose it is.
-    for kind in ("AWS::S3::Bucket", "AWS::Kinesis::Stream", "AWS::DynamoDB::Table", "AWS::RDS::DBInstance"):
-        for store in template.resources(kind):
-            tags = {tag["Key"]: tag["Value"] for tag in store.properties.get("Tags", [])}
-            if tags.get("fleetlake-region") != template.place:
-                yield f"{store.logical} does not say whose it is"

@@ -23,7 +23,9 @@ EVERYTHING: Mapping[str, str] = {
     "Interfaces": "interfaces of a function in a network have no resource before they are made",
 }
 """Statements that may name every resource, and why: IAM has no narrower word for them."""
-_REGION_OF_AWS = re.compile(r"\b(?:af|ap|ca|eu|il|me|mx|sa|us)-(?:central|east|north|northeast|south|southeast|west)-\d\b")
+_REGION_OF_AWS = re.compile(
+    r"\b(?:af|ap|ca|eu|il|me|mx|sa|us)-(?:central|east|north|northeast|south|southeast|west)-\d\b"
+)
 
 
 class GuardFailed(FleetlakeError):
@@ -32,8 +34,8 @@ class GuardFailed(FleetlakeError):
 
 def check_guards(templates: Sequence[Template], regions: Mapping[str, Region], deployment: Deployment) -> None:
     """Raises GuardFailed, which names every finding."""
-    found = [*lost_stores(templates), *grants_of_everything(templates), *default_regions(templates, regions, deployment),
-             *long_backups(templates), *settings_missing(templates)]  # fmt: skip
+    found = [*lost_stores(templates), *grants_of_everything(templates), 
+             *default_regions(templates, regions, deployment), *long_backups(templates), *settings_missing(templates)]  # fmt: skip
     if found:
         raise GuardFailed("the deployment is refused:\n" + "\n".join(f"- {line}" for line in sorted(found)))
 
@@ -53,7 +55,9 @@ def grants_of_everything(templates: Sequence[Template]) -> Iterator[str]:
         for resource in template.resources():
             for statement in statements(resource):
                 if statement["Effect"] == "Allow":
-                    yield from (f"{resource.stack}: {resource.logical}: {why}" for why in _too_much(resource, statement))
+                    yield from (
+                        f"{resource.stack}: {resource.logical}: {why}" for why in _too_much(resource, statement)
+                    )
 
 
 def _too_much(resource: Resource, statement: Mapping[str, Any]) -> Iterator[str]:
@@ -76,11 +80,14 @@ def default_regions(
     own |= {"world": deployment.world_aws_region, "network": deployment.network_aws_region}
     for template in templates:
         if template.aws_region != own.get(template.place):
-            yield f"{template.stack} is in {template.aws_region}; its place {template.place} is in {own[template.place]}"
+            yield f"{template.stack} is in {template.aws_region}; {template.place} is in {own[template.place]}"
         for task in template.resources("AWS::ECS::TaskDefinition"):
             for container in _own_containers(task):
                 given = _variables(container)
-                if given.get("AWS_REGION") != own[template.place] or given.get("AWS_DEFAULT_REGION") != given["AWS_REGION"]:
+                if (
+                    given.get("AWS_REGION") != own[template.place]
+                    or given.get("AWS_DEFAULT_REGION") != given["AWS_REGION"]
+                ):
                     yield f"{task.stack}: {task.logical}: {container['Name']} is not told its region of AWS"
 
 
@@ -108,7 +115,7 @@ def _backup_days(resource: Resource) -> Iterator[tuple[str, int]]:
 
 
 def settings_missing(templates: Sequence[Template]) -> Iterator[str]:
-    """Settings that a process of a region is not given, by value, secret or file, and that nothing says to leave out."""
+    """Settings that a process of a region is not given, by value, secret or file, and that are not left out by name."""
     from contracts.settings import RegionSettings
     from deploy.environment import variables
 

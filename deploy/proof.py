@@ -23,7 +23,13 @@ CROSSING = re.compile(
 )
 """Types of resource by which one place could reach another."""
 _ARN = re.compile(r"arn:aws:[a-z0-9-]+:([a-z0-9-]*):(\d*):")
-_REPLICATING = ("ReplicationConfiguration", "ReplicaRegions", "SourceDBInstanceIdentifier", "Replicas", "DestinationRegion")
+_REPLICATING = (
+    "ReplicationConfiguration",
+    "ReplicaRegions",
+    "SourceDBInstanceIdentifier",
+    "Replicas",
+    "DestinationRegion",
+)
 
 
 class Crossing(FleetlakeError):

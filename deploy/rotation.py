@@ -144,7 +144,7 @@ class Rotation:
             answer = self._client.get_secret_value(SecretId=self._secret, VersionStage=stage, **version)
         except self._client.exceptions.ResourceNotFoundException:
             return None
-        return str(answer["SecretString"]) or None
+        return answer.get("SecretString") or None
 
 
 def _exists(connection: Any, role: str) -> bool:

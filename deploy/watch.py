@@ -32,7 +32,9 @@ select coalesce(extract(epoch from now() - min(since)), 0)::float8 from waiting
 """Age of the oldest closed arrival hour or business day that is not yet in the marts."""
 _FAILED = "select coalesce((select not ok from ops.reconciliation order by reconciled_at desc limit 1), false)"
 _REQUESTS = "select to_regclass('privacy.requests') is not null"
-_OVERDUE = "select count(*) from privacy.requests where kind = 'erase' and state in ('open', 'running') and due_at < now()"
+_OVERDUE = (
+    "select count(*) from privacy.requests where kind = 'erase' and state in ('open', 'running') and due_at < now()"
+)
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The first process of a Dagster task: writes DAGSTER_HOME and becomes the web server, the daemon or the code server."""
+"""The first process of a Dagster task: writes DAGSTER_HOME and becomes web server, daemon or code server."""
 
 import os
 import sys

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from contracts import names
-from contracts.regions import Region
 from contracts.policies import region_policy
+from contracts.regions import Region
 
 Statement = dict[str, Any]
 Role = Literal["gateway", "consumer", "serving", "orchestration", "job"]
@@ -62,7 +62,14 @@ GLUE_DATABASE = "history"
 
 
 def role_policy(
-    region: Region, role: Role, *, account: str, lake: str, exchange: str, key: str | None = None, partition: str = "aws"
+    region: Region,
+    role: Role,
+    *,
+    account: str,
+    lake: str,
+    exchange: str,
+    key: str | None = None,
+    partition: str = "aws",
 ) -> Mapping[str, Any]:
     """The policy of one role of a region.
 
@@ -126,7 +133,12 @@ def _lake(role: Role, lake: str, partition: str) -> list[Statement]:
     arn = f"arn:{partition}:s3:::{lake}"
     listed = {"StringLike": {"s3:prefix": [f"{folder}*" for folder in folders]}}
     return [
-        {"Sid": "OwnLake", "Effect": "Allow", "Action": list(actions), "Resource": [f"{arn}/{one}*" for one in folders]},
+        {
+            "Sid": "OwnLake",
+            "Effect": "Allow",
+            "Action": list(actions),
+            "Resource": [f"{arn}/{one}*" for one in folders],
+        },
         {"Sid": "ListLake", "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": arn, "Condition": listed},
     ]
 

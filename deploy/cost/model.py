@@ -1,6 +1,6 @@
 """What a region costs a month, by service, from its number of devices and how often each speaks.
 
-Counts come from the deployment (tasks, shards, nodes) and from figures that the project's benchmarks printed (MEASURED);
+Counts come from the deployment (tasks, shards, nodes) and from figures that benchmarks printed (MEASURED);
 what nothing here could print is ASSUMED, and shown with the answer.
 """
 
@@ -110,8 +110,8 @@ class Fleet:
         return (17 * self.day_shards + 7 * self.night_shards) * DAYS
 
 
-def cost_of(deployment: Deployment, devices: int, interval_s: float, shards: int = 4) -> Cost:
-    """A month of one region with so many devices at its peak. shards: `stream_shards` of its row.
+def cost_of(deployment: Deployment, devices: int, interval_s: float, shards: int) -> Cost:
+    """A month of one region with so many devices at its peak. shards: by day, as deployed.
 
     Raises Misuse where the fleet cannot be.
     """
@@ -166,7 +166,7 @@ def _services(fleet: Fleet) -> list[Line]:
              changes="consumer.records_s, consumer.tasks"),
         Line(service="read API", usd=_fargate("serving", serving), quantity=_tasks(serving),
              changes="serving.requests_s, serving.tasks"),
-        Line(service="Dagster", usd=_fargate("dagster", HOURS_A_MONTH), quantity="web, daemon, code server", changes=""),
+        Line(service="Dagster", usd=_fargate("dagster", HOURS_A_MONTH), quantity="its three tasks", changes=""),
     ]  # fmt: skip
 
 
@@ -220,7 +220,9 @@ def _spark(fleet: Fleet) -> Line:
     each = 1 / MEASURED["merge_rows_s"].value + 1 / MEASURED["derive_rows_s"].value
     hours = 1.3 * fleet.records_month * each / 3_600  # a third more: starts, maintenance, late data
     usd = _usd("emr_vcpu", hours) + _usd("emr_gb", 4 * hours)
-    return Line(service="EMR", usd=usd, quantity=f"{hours:,.0f} vCPU-hours", changes="FLEETLAKE_MERGE_OPEN_HOURS: false")
+    return Line(
+        service="EMR", usd=usd, quantity=f"{hours:,.0f} vCPU-hours", changes="FLEETLAKE_MERGE_OPEN_HOURS: false"
+    )
 
 
 def _network(fleet: Fleet) -> Line:
@@ -256,7 +258,9 @@ def _notes(fleet: Fleet) -> list[str]:
     if each > chosen.consumer.records_s:
         able = MEASURED["worker_rows_s"].value
         verdict = "within" if each <= able else "beyond"
-        notes.append(f"at its peak each of {most} workers reads {each:,.0f} records/s, {verdict} the {able:,.0f} measured")
+        notes.append(
+            f"at its peak each of {most} workers reads {each:,.0f} records/s, {verdict} the {able:,.0f} measured"
+        )
     if max(fleet.connected) / chosen.gateway.connections > chosen.gateway.tasks[1]:
         need = math.ceil(max(fleet.connected) / chosen.gateway.connections)
         notes.append(f"gateway.tasks must allow {need}: {chosen.gateway.tasks[1]} hold too few connections")

@@ -58,7 +58,7 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
         return self.devices * share_of_day(utc_s / 3_600 + self.utc_offset_h)
 
     def records_s(self, utc_s: float) -> float:
-        """Records that reach the stream a second. After a storm its devices send what they kept within three minutes."""
+        """Records a second on the stream. After a storm its devices send what they kept within three minutes."""
         rate = self.connected(utc_s) / self.interval_s
         for storm in self.storms:
             since = utc_s - storm.begins_s

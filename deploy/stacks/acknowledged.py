@@ -10,7 +10,9 @@ import aws_cdk as cdk
 from contracts.regions import WORLD
 from deploy.stacks.kit import Place
 
-_ADDRESSES = "would keep addresses and keys of data subjects where no erasure reaches; gateway and API log what they refuse"
+_ADDRESSES = (
+    "would keep addresses and keys of data subjects where no erasure reaches; gateway and API log what they refuse"
+)
 RULES: dict[str, str] = {
     "AwsSolutions-EC23": "the entrances of devices and of front ends: TLS, certificates and limits are behind them",
     "AwsSolutions-KDS3": "the region's own key, which the region alone may use",
@@ -19,7 +21,7 @@ RULES: dict[str, str] = {
     "AwsSolutions-AEC5": "security groups decide who connects; clients know the documented port",
     "AwsSolutions-AEC6": "users authenticate by IAM, so there is no token to keep",
     "AwsSolutions-RDS11": "security groups decide who connects; clients know the documented port",
-    "AwsSolutions-SMG4": "keys of HMACs, which must not change, and a certificate that its CA renews: stacks/secrets.py",
+    "AwsSolutions-SMG4": "keys of HMACs, which must not change, and what its CA renews: stacks/secrets.py",
     "AwsSolutions-ECS2": "settings are no secrets; those that are come from Secrets Manager",
     "CloudFormation-Validate::W3010": "zones are named so that a synthesis asks no account",
 }

@@ -1,4 +1,4 @@
-"""Postgres of a place: marts, registry, privacy, Dagster's runs. Its backups end before an erasure must have expired."""
+"""Postgres of a place: marts, registry, privacy, Dagster's runs. Backups end before an erasure must have expired."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_rds as rds

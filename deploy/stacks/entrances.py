@@ -14,14 +14,19 @@ from deploy.stacks.kit import ZONES, Place, export, imported, subnets
 from deploy.stacks.network import HTTPS, group
 
 _REQUESTS_5_MIN = 15_000
-_RULE_SETS = ("AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet", "AWSManagedRulesAmazonIpReputationList")
+_RULE_SETS = (
+    "AWSManagedRulesCommonRuleSet",
+    "AWSManagedRulesKnownBadInputsRuleSet",
+    "AWSManagedRulesAmazonIpReputationList",
+)
 
 
 def device_entrance(stack: cdk.Stack, place: Place) -> tuple[elb.CfnTargetGroup, elb.CfnTargetGroup]:
     """NLB on fixed addresses. It drops connections that are silent for 350 s: devices keep alive more often."""
     zone = _zone(stack, place)
     mapping = [
-        {"subnetId": imported(place, f"public-{one}"), "allocationId": imported(place, f"address-{one}")} for one in ZONES
+        {"subnetId": imported(place, f"public-{one}"), "allocationId": imported(place, f"address-{one}")}
+        for one in ZONES
     ]
     balancer = elb.CfnLoadBalancer(
         stack, "Devices", name=f"fleetlake-{place.name}-devices", type="network", scheme="internet-facing",
@@ -117,9 +122,7 @@ def _managed(number: int, name: str) -> dict[str, Any]:
 
 
 def _seen(name: str) -> dict[str, Any]:
-    return {
-        "visibilityConfig": {"cloudWatchMetricsEnabled": True, "sampledRequestsEnabled": False, "metricName": name}
-    }
+    return {"visibilityConfig": {"cloudWatchMetricsEnabled": True, "sampledRequestsEnabled": False, "metricName": name}}
 
 
 def _attributes(values: Mapping[str, str]) -> list[dict[str, str]]:

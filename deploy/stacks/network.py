@@ -1,4 +1,4 @@
-"""Network, key and image repositories of a place. Nothing peers: a place reaches AWS's own services and the internet."""
+"""Network, key and image repositories of a place. Nothing peers with another place."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -69,7 +69,8 @@ def _vpc(stack: cdk.Stack, place: Place) -> ec2.CfnVPC:
     for service in ("s3", "dynamodb"):
         ec2.CfnVPCEndpoint(
             stack, f"{service.title()}Endpoint", vpc_id=vpc.ref, vpc_endpoint_type="Gateway",
-            service_name=f"com.amazonaws.{place.aws_region}.{service}", route_table_ids=[t.ref for t in tables.values()],
+            service_name=f"com.amazonaws.{place.aws_region}.{service}",
+            route_table_ids=[table.ref for table in tables.values()],
         )  # fmt: skip
     _flow_logs(stack, place, vpc.ref)
     export(stack, place, "vpc", vpc.ref)
@@ -95,9 +96,7 @@ def _subnet(
 def _way_out(stack: cdk.Stack, table: ec2.CfnRouteTable) -> None:
     """One NAT: nothing of the data's way goes through it, only key sets of the OIDC provider and the metrics' agent."""
     address = ec2.CfnEIP(stack, "NatAddress", domain="vpc")
-    nat = ec2.CfnNatGateway(
-        stack, "Nat", allocation_id=address.attr_allocation_id, subnet_id=cdk.Fn.ref("PublicA")
-    )
+    nat = ec2.CfnNatGateway(stack, "Nat", allocation_id=address.attr_allocation_id, subnet_id=cdk.Fn.ref("PublicA"))
     ec2.CfnRoute(
         stack, "PrivateOut", route_table_id=table.ref, destination_cidr_block="0.0.0.0/0", nat_gateway_id=nat.ref
     )

@@ -1,4 +1,4 @@
-"""Scaling of a region: each service by what it is short of, shards by the clock. `fleetlake bench autoscale` reads it."""
+"""Scaling of a region: each service by what it is short of, shards by the clock."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -9,13 +9,13 @@ from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_emrserverless as emr
 from aws_cdk import aws_servicediscovery as discovery
 
+from contracts.policies.roles import Role, role_policy
 from deploy import environment as env
 from deploy.alarms import CONSUMER, GATEWAY, SERVING
 from deploy.stacks.entrances import api_entrance, device_entrance
 from deploy.stacks.kit import Place, allow, document, export, imported, key_arn, role, subnets
 from deploy.stacks.network import group
 from deploy.stacks.tasks import Task, add_service, add_task
-from contracts.policies.roles import Role, role_policy
 
 DAGSTER_DSN = {"FLEETLAKE_DAGSTER_DSN": "dagster-dsn"}
 

@@ -10,6 +10,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 
 from contracts.names import exchange_prefix
+from contracts.policies.roles import world_policy
 from contracts.regions import Region
 from deploy import environment as env
 from deploy.alarms import RUNBOOK
@@ -19,7 +20,6 @@ from deploy.stacks.secrets import add_secrets
 from deploy.stacks.services import add_dagster, cluster
 from deploy.stacks.stores import bucket, tls_only
 from deploy.stacks.watch import add_budget
-from contracts.policies.roles import world_policy
 
 TTL_S = 300
 

@@ -10,13 +10,13 @@ from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_s3 as s3
 
 from contracts import names
+from contracts.policies.redis_rules import access_string
+from contracts.policies.roles import GLUE_DATABASE
 from deploy.environment import redis_name
 from deploy.stacks.database import add_database
 from deploy.stacks.kit import Place, export, imported, keep, key_arn, subnets
 from deploy.stacks.network import group
 from deploy.stacks.secrets import add_secrets
-from contracts.policies.redis_rules import access_string
-from contracts.policies.roles import GLUE_DATABASE
 
 RETENTION_H = 168
 _ENGINE = "valkey"

@@ -97,7 +97,8 @@ def _container(place: Place, task: Task, log: str) -> dict[str, Any]:
         "linuxParameters": {"initProcessEnabled": True},
         "environment": [{"name": name, "value": value} for name, value in sorted(pairs.items())],
         "secrets": [
-            {"name": name, "valueFrom": imported(place, f"secret-{part}")} for name, part in sorted(task.secrets.items())
+            {"name": name, "valueFrom": imported(place, f"secret-{part}")}
+            for name, part in sorted(task.secrets.items())
         ],
         "portMappings": [{"containerPort": port, "protocol": "tcp"} for port in task.ports],
         "mountPoints": [

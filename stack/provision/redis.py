@@ -3,9 +3,9 @@
 import hashlib
 from collections.abc import Mapping
 
+from contracts.policies.redis_rules import access_string
 from contracts.regions import Region
 from stack.credentials import Secrets
-from contracts.policies.redis_rules import access_string
 
 ADMIN = "admin"
 
@@ -15,10 +15,7 @@ def acl_lines(secrets: Secrets, regions: Mapping[str, Region]) -> list[str]:
 
     Passwords are stored as SHA-256.
     """
-    own = [
-        f"user {name} on #{_hash(secrets.regions[name].redis)} {access_string(name)}"
-        for name in sorted(regions)
-    ]
+    own = [f"user {name} on #{_hash(secrets.regions[name].redis)} {access_string(name)}" for name in sorted(regions)]
     return ["user default off", f"user {ADMIN} on #{_hash(secrets.redis_admin)} ~* &* +@all", *own]
 
 

@@ -1,4 +1,4 @@
-"""Templates of a deployment, synthesised once, and an AWS of a test's own that makes them and enforces their policies."""
+"""Templates of a deployment, synthesised once, and an AWS of a test's own that makes them, policies enforced."""
 
 import json
 import os
@@ -24,6 +24,7 @@ from tests.builders.stack import eventually
 
 ACCOUNT = "000000000000"
 ROOT_KEYS = ("AKIAROOTOFTESTS00000", "root-secret-of-a-test")
+TEMPLATES = "templates-of-a-test"
 ORDER = ("network", "stores", "services", "scaling", "watch")
 
 
@@ -79,9 +80,15 @@ class EmulatedAws:
         """Create the stack by CloudFormation, without what the emulator cannot make."""
         body, left = fitting(template.body)
         cloudformation = self.client("cloudformation", template.aws_region)
+        # A template of this size is taken from a bucket alone, as on AWS.
+        s3, key = self.client("s3", template.aws_region), f"{template.stack}.json"
+        if not any(bucket["Name"] == TEMPLATES for bucket in s3.list_buckets()["Buckets"]):
+            s3.create_bucket(Bucket=TEMPLATES, CreateBucketConfiguration={"LocationConstraint": template.aws_region})
+        s3.put_object(Bucket=TEMPLATES, Key=key, Body=json.dumps(body).encode())
         cloudformation.create_stack(
-            StackName=template.stack, TemplateBody=json.dumps(body), Capabilities=["CAPABILITY_NAMED_IAM"]
-        )
+            StackName=template.stack, TemplateURL=f"{self.endpoint}/{TEMPLATES}/{key}",
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+        )  # fmt: skip
         deadline = time.monotonic() + 120
         while (status := self._status(cloudformation, template.stack)).endswith("IN_PROGRESS"):
             assert time.monotonic() < deadline, status

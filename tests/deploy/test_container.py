@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SAY = (sys.executable, "-c", "import os; print(os.environ.get('FLEETLAKE_GATEWAY_KEY'), os.environ.get('FLEETLAKE_GATEWAY_KEY_PEM'))")
+SAY = (
+    sys.executable,
+    "-c",
+    "import os; print(os.environ.get('FLEETLAKE_GATEWAY_KEY'), os.environ.get('FLEETLAKE_GATEWAY_KEY_PEM'))",
+)
 EU = {"FLEETLAKE_REGION": "eu", "AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}
 
 

@@ -1,4 +1,4 @@
-"""Every setting of contracts.settings is given to every process of a region, or left out for a reason that is written."""
+"""Every setting of contracts.settings is given to every process of a region, or left out for a written reason."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_nothing_is_named_that_is_no_setting() -> None:
 
 
 def test_the_settings_load_with_what_a_task_is_given(given: dict[str, str]) -> None:
-    secrets = {name: "postgresql://eu@db/fleet_eu" for name in SECRETS}
+    secrets = dict.fromkeys(SECRETS, "postgresql://eu@db/fleet_eu")
     settings = RegionSettings.load(given | secrets)
     assert settings.catalog == "glue"
     assert settings.spark == "emr-serverless"

@@ -1,4 +1,4 @@
-"""Guards refuse what a deployment must not have; the proof refuses what crosses. On small templates of the test's own."""
+"""Guards refuse what a deployment must not have; the proof refuses what crosses. On small templates."""
 
 from typing import Any
 

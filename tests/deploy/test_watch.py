@@ -46,7 +46,9 @@ def test_an_hour_that_still_grows_is_no_work_yet(databases: tuple[Any, Any]) -> 
     fleet, _ = databases
     columns = "(key, shard_id, last_seq, hour, rows, bytes, stragglers, committed_at)"
     fleet.execute("insert into ops.watermarks (shard_id, position, watermark, ended) values ('s', '1', now(), false)")
-    fleet.execute(f"insert into ops.landing_object {columns} values ('k', 's', '1', date_trunc('hour', now()), 1, 1, 0, now())")
+    fleet.execute(
+        f"insert into ops.landing_object {columns} values ('k', 's', '1', date_trunc('hour', now()), 1, 1, 0, now())"
+    )
     assert look(*databases).marts_age_seconds == 0
 
 
