@@ -103,7 +103,7 @@ deploy-check: .venv-deploy/installed ## The deployment to AWS, checked without a
 ROLES := gateway consumer serving orchestration
 .PHONY: $(addprefix role-,$(ROLES))
 $(addprefix role-,$(ROLES)): role-%: .venv/installed ## role-gateway, ...: the tree of a role's image as a venv, and its smoke test
-	@$(BIN)/python -m deploy.roles $*
+	@$(BIN)/python -m bench.roles $*
 
 .PHONY: lock
 lock: ## Resolve requirements.lock anew from pyproject.toml

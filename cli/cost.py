@@ -76,5 +76,5 @@ def _sentences(cost: "Cost") -> list[str]:
     said = [f"{first.service} dominates with {first.usd / cost.usd:.0%}; a device costs {per_device:.2f} cents a month"]
     said += cost.notes
     assumed = "; ".join(f"{one.value:g} {one.unit} ({one.source})" for one in ASSUMED.values())
-    return [*said, f"assumed: {assumed}",
-            f"prices on demand in {prices.AWS_REGION}, {prices.LOOKED_UP}; --json has each with its source"]  # fmt: skip
+    priced = f"prices on demand in {prices.AWS_REGION}, {prices.LOOKED_UP}; --json has each with its source"
+    return [*said, f"assumed: {assumed}", priced]

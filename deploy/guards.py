@@ -34,8 +34,13 @@ class GuardFailed(FleetlakeError):
 
 def check_guards(templates: Sequence[Template], regions: Mapping[str, Region], deployment: Deployment) -> None:
     """Raises GuardFailed, which names every finding."""
-    found = [*lost_stores(templates), *grants_of_everything(templates), 
-             *default_regions(templates, regions, deployment), *long_backups(templates), *settings_missing(templates)]  # fmt: skip
+    found = [
+        *lost_stores(templates),
+        *grants_of_everything(templates),
+        *default_regions(templates, regions, deployment),
+        *long_backups(templates),
+        *settings_missing(templates),
+    ]
     if found:
         raise GuardFailed("the deployment is refused:\n" + "\n".join(f"- {line}" for line in sorted(found)))
 

@@ -21,7 +21,8 @@ from tests.builders.stack import TWO_REGIONS, state_parent
 pytestmark = pytest.mark.long
 REGION, AWS_REGION = "eu", "eu-central-1"
 LOCAL = ("FLEETLAKE_REDIS_URL", "FLEETLAKE_REDIS_IAM_CACHE", "FLEETLAKE_STATE", "FLEETLAKE_CATALOG", "FLEETLAKE_EMR_",
-         "FLEETLAKE_SPARK", "FLEETLAKE_METRICS_PORT", "FLEETLAKE_GATEWAY_MQTT_PORT", "FLEETLAKE_GATEWAY_HTTP_PORT")  # fmt: skip
+         "FLEETLAKE_SPARK", "FLEETLAKE_METRICS_PORT", "FLEETLAKE_GATEWAY_MQTT_PORT",
+         "FLEETLAKE_GATEWAY_HTTP_PORT")  # fmt: skip
 """Settings of the task definitions that another address takes the place of here."""
 
 
