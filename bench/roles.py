@@ -121,9 +121,7 @@ def _environment(state: Path, own: Path, tree: Path, how: Smoke) -> dict[str, st
     return {**given, **image, **place, "PATH": f"{tree / 'bin'}:/usr/bin:/bin", **how.settings}
 
 
-def _start(
-    command: Sequence[str], environment: Mapping[str, str], own: Path, log: Path
-) -> "subprocess.Popen[bytes]":
+def _start(command: Sequence[str], environment: Mapping[str, str], own: Path, log: Path) -> "subprocess.Popen[bytes]":
     user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     with log.open("wb") as out:
         return subprocess.Popen(command, env=dict(environment), cwd=own, stdout=out, stderr=out, **user)
@@ -174,7 +172,9 @@ def _gateway() -> Smoke:
     port, free = free_port(), {f"FLEETLAKE_GATEWAY_{name}_PORT": "0" for name in ("MQTT", "HTTP")}
     files = _certificate()
     command = ("fleetlake", "gateway", "--region", REGION)
-    return Smoke(command=command, page="/readyz", port=port, settings={"FLEETLAKE_METRICS_PORT": str(port), **free, **files})
+    return Smoke(
+        command=command, page="/readyz", port=port, settings={"FLEETLAKE_METRICS_PORT": str(port), **free, **files}
+    )
 
 
 def _certificate() -> dict[str, str]:
