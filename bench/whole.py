@@ -81,9 +81,10 @@ def whole(load: Load) -> Outcome:
         settings = RegionSettings.load(stack.region_environment(state, REGION, {}))
         consumer = _command(["consume"], environment, state / "consumer.log")
         ending = threading.Event()
-        watched = [threading.Thread(target=work) for work in (
-            lambda: _watch(state, consumer, found, ending), lambda: _process_again_and_again(environment, found, ending),
-        )]  # fmt: skip
+        watched = [
+            threading.Thread(target=_watch, args=(state, consumer, found, ending)),
+            threading.Thread(target=_process_again_and_again, args=(environment, found, ending)),
+        ]
         try:
             with Probes(settings) as probes:
                 for thread in watched:

@@ -12,6 +12,7 @@ REFUSED = (
 """Types that ministack does not make."""
 NAMED = ("AWS::EMRServerless::",)
 """Of those, the ones that others only name: the name stands for them."""
+TLS = "TlsOnly"
 DOCKER = ("AWS::RDS::DBInstance", "AWS::ElastiCache::ReplicationGroup", "AWS::Lambda::Function", "AWS::ECS::Service")
 """Types that it makes by starting a container, which needs a container engine."""
 
@@ -34,8 +35,19 @@ def fitting(body: Mapping[str, Any], *, docker: bool = False) -> tuple[dict[str,
             resources.pop(name, None)
         pending = {name for name, found in resources.items() if _needs(found, left)}
         left += sorted(pending)
+    for name, found in resources.items():
+        resources[name] = _without_tls(found)
     whole["Outputs"] = {name: _known(found, left) for name, found in whole.get("Outputs", {}).items()}
     return whole, left
+
+
+def _without_tls(value: Any) -> Any:
+    """The value without the statements that refuse what comes without TLS: the emulator speaks none."""
+    if isinstance(value, Mapping):
+        return {key: _without_tls(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_tls(inner) for inner in value if not (isinstance(inner, Mapping) and inner.get("Sid") == TLS)]
+    return value
 
 
 def _needs(value: Any, left: list[str]) -> bool:

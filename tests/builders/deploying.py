@@ -47,7 +47,7 @@ def synthesised(folder: Path, regions: str) -> tuple[list[Template], dict[str, s
     text = default_file().read_text(encoding="utf-8")
     for number in range(1, 7):
         text = text.replace(f"10000000000{number}", ACCOUNT)
-    chosen.write_text(text, encoding="utf-8")
+    chosen.write_text(text.replace("day_shards = 40", "day_shards = 2"), encoding="utf-8")
     named = {"FLEETLAKE_REGIONS_FILE": str(table), "FLEETLAKE_DEPLOYMENT_FILE": str(chosen)}
     return synthesise_into(folder / "out", named), named
 
