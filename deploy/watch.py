@@ -1,5 +1,7 @@
 """Tells CloudWatch how old the marts are, whether the last reconciliation agreed, and which erasures are late.
 
+It keeps a copy of the suppression list as well, for a restore.
+
 One line in CloudWatch's embedded metric format on standard output; `python -m deploy.watch` runs every few minutes.
 """
 
@@ -11,6 +13,7 @@ import msgspec
 
 from contracts.settings import RegionSettings
 from deploy.alarms import PREFIXES, WATCH
+from deploy.suppression import s3_of, save
 
 if TYPE_CHECKING:
     import psycopg
@@ -77,6 +80,7 @@ def main() -> None:
         psycopg.connect(settings.privacy_dsn.get_secret_value()) as privacy,
     ):
         seen = look(fleet, privacy)
+        save(privacy, s3_of(settings), settings.bucket)
     line = msgspec.json.encode(embedded_metrics(seen, settings.region, int(time.time() * 1_000)))
     sys.stdout.write(line.decode() + "\n")
 

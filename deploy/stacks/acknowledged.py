@@ -60,6 +60,7 @@ def _wildcards(place: Place) -> dict[str, str]:
             place.arn("logs", f"log-group:/fleetlake/{place.name}/metrics-{role}:*"): "streams of the agent's own log"
             for role in ("consumer", "gateway", "serving")
         },
+        f"{lake}/exports/suppression/*": "copies of the suppression list",
         f"{exchange}/region={place.name}/*": "the region's own prefix of the exchange",
         place.arn("glue", "table/history/*"): "tables of the region's own catalog",
         place.arn("kinesis", f"stream/telemetry-{place.name}/consumer/*"): "consumers of the region's own stream",

@@ -16,6 +16,7 @@ from deploy.stacks.entrances import api_entrance, device_entrance
 from deploy.stacks.kit import Place, allow, document, export, imported, key_arn, role, subnets
 from deploy.stacks.network import group
 from deploy.stacks.tasks import Task, add_service, add_task
+from deploy.suppression import FOLDER as SUPPRESSION
 
 DAGSTER_DSN = {"FLEETLAKE_DAGSTER_DSN": "dagster-dsn"}
 
@@ -185,9 +186,14 @@ def add_dagster(
 
 def add_watch(stack: cdk.Stack, place: Place, given: Mapping[str, str], secrets: Mapping[str, str]) -> str:
     """A task that tells how old the marts are and which erasures are late; its definition's ARN."""
+    copies = f"arn:aws:s3:::{place.deployment.lake_bucket(place.name)}/{SUPPRESSION}*"
+    policy = document(
+        allow("KeepSuppression", ["s3:PutObject"], copies),
+        allow("LakesKey", ["kms:Decrypt", "kms:GenerateDataKey"], key_arn(place)),
+    )
     task = Task(
         name="watch", image="orchestration", command=("python", "-m", "deploy.watch"), cpu=256, memory_mib=512,
-        environment=given, secrets=secrets, policy=None, group="orchestration",
+        environment=given, secrets=secrets, policy=policy, group="orchestration",
     )  # fmt: skip
     return add_task(stack, place, task).ref
 
