@@ -1,7 +1,7 @@
 """A disaster and a restore: Postgres is lost and comes back as it was at a backup, Redis is lost for good.
 
-`fleetlake bench drill` puts records, takes a backup, puts more and suppresses a device, loses both stores, restores what
-there is a backup of, lets everything catch up, and reconciles: each record once, and the device still suppressed.
+`fleetlake bench drill` puts records, takes a backup, puts more and suppresses a device, loses both stores, restores
+Postgres from the backup, lets everything catch up, and reconciles: each record once, the device still suppressed.
 """
 
 import json

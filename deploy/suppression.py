@@ -1,6 +1,6 @@
 """A copy of the suppression list beside the backups, so that a restored database lets nobody back in.
 
-The list holds keyed hashes, no identifier. `python -m deploy.suppression restore` enters what a restored privacy_R lacks.
+The list holds keyed hashes, no identifier. `python -m deploy.suppression restore` enters what privacy_R lacks.
 """
 
 import sys
