@@ -100,6 +100,12 @@ deploy-venv: .venv-deploy/installed ## The venv that the CDK is in; tests of the
 deploy-check: .venv-deploy/installed ## The deployment to AWS, checked without an account: templates, policies, residency
 	@.venv-deploy/bin/python -m deploy.check
 
+.PHONY: deploy
+deploy: .venv-deploy/installed ## make deploy REGION=eu: the stacks of a region, of world or of network, onto AWS
+	@test -n "$(REGION)" || { echo "Name what to deploy: make deploy REGION=eu"; exit 2; }
+	@rm -rf build/cdk && .venv-deploy/bin/python -m deploy.assembly build/cdk
+	@npx --yes aws-cdk@2 deploy --app build/cdk --require-approval broadening "fleetlake-$(REGION)-*"
+
 ROLES := gateway consumer serving orchestration
 .PHONY: $(addprefix role-,$(ROLES))
 $(addprefix role-,$(ROLES)): role-%: .venv/installed ## role-gateway, ...: the tree of a role's image as a venv, and its smoke test

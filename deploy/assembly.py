@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from contracts.errors import FleetlakeError, Misuse
 
 ROOT = Path(__file__).resolve().parents[1]
 Document = Mapping[str, Any]
+_FILES = ("FLEETLAKE_REGIONS_FILE", "FLEETLAKE_DEPLOYMENT_FILE")
 
 
 class SynthesisFailed(FleetlakeError):
@@ -117,3 +119,18 @@ def _statements(value: Any) -> Iterator[Document]:
 def listed(value: Any) -> list[Any]:
     """A value, or a list of some, as a list."""
     return value if isinstance(value, list) else [value]
+
+
+def main(folder: str) -> int:
+    """Write the templates into a folder, with the Node.js that the venv brings; 0, or the error's exit code."""
+    try:
+        templates = synthesise_into(Path(folder), {name: os.environ[name] for name in _FILES if name in os.environ})
+    except FleetlakeError as error:
+        sys.stderr.write(f"fleetlake: {error}\n")
+        return error.exit_code
+    sys.stdout.write(f"{len(templates)} stacks in {folder}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

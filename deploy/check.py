@@ -18,6 +18,7 @@ from deploy.expectations import unmet
 from deploy.guards import check_guards
 from deploy.proof import prove_apart
 
+_REASONS = "deploy/stacks/acknowledged.py"
 IGNORED = ("W3010",)
 """Zones are named so that a synthesis asks no account."""
 
@@ -69,8 +70,11 @@ def _synthesise(folder: Path) -> str:
     peak = _run([str(deploy_python()), "-m", "deploy.app", str(folder)], SynthesisFailed)
     report = folder / "validation-report.json"
     found = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {"pluginReports": []}
-    rules = sum(len(plugin.get("violations", [])) for plugin in found["pluginReports"])
-    return f"{len(read_assembly(folder))} stacks, {rules} findings without a reason, {peak:,.0f} MiB"
+    named = sorted(one["ruleName"] for plugin in found["pluginReports"] for one in plugin.get("violations", []))
+    told = f"no finding without a reason, {peak:,.0f} MiB"
+    if named:
+        raise SynthesisFailed(f"findings without a reason: {', '.join(named)}; mend them, or see {_REASONS}")
+    return f"{len(read_assembly(folder))} stacks, {told}"
 
 
 def _guards(templates: Sequence[Template]) -> str:

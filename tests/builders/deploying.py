@@ -38,16 +38,21 @@ def _default_python() -> Path:
     return Path(__file__).resolve().parents[2] / ".venv-deploy" / "bin" / "python"
 
 
-def synthesised(folder: Path, regions: str) -> tuple[list[Template], dict[str, str]]:
-    """The templates of these regions, all in the emulator's account; and the variables that name both files."""
+def synthesised(folder: Path, regions: str, *, as_it_is: bool = False) -> tuple[list[Template], dict[str, str]]:
+    """The templates of these regions, all in the emulator's account; and the variables that name both files.
+
+    as_it_is: the deployment of the example, accounts and shards too.
+    """
     with_the_cdk()
     _deploy_python()
     table, chosen = folder / "regions.toml", folder / "deployment.toml"
     table.write_text(regions, encoding="utf-8")
     text = default_file().read_text(encoding="utf-8")
-    for number in range(1, 7):
-        text = text.replace(f"10000000000{number}", ACCOUNT)
-    chosen.write_text(text.replace("day_shards = 40", "day_shards = 2"), encoding="utf-8")
+    if not as_it_is:
+        text = text.replace("day_shards = 40", "day_shards = 2")
+        for number in range(1, 7):
+            text = text.replace(f"10000000000{number}", ACCOUNT)
+    chosen.write_text(text, encoding="utf-8")
     named = {"FLEETLAKE_REGIONS_FILE": str(table), "FLEETLAKE_DEPLOYMENT_FILE": str(chosen)}
     return synthesise_into(folder / "out", named), named
 
