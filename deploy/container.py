@@ -31,6 +31,8 @@ def check_place(environment: Mapping[str, str], command: Sequence[str]) -> None:
     if not name:
         raise BadSettings(f"{PREFIX}REGION is not set: this process is of no region; set it")
     own = environment.get(f"{PREFIX}AWS_REGION") if name == WORLD else find_region(name).aws_region
+    if not own:
+        raise BadSettings(f"{PREFIX}AWS_REGION is not set: nothing says where the exchange is; set it")
     for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         if environment.get(variable, own) != own:
             raise BadSettings(f"{variable} is {environment[variable]}, but {name} is in {own}; set it to that")

@@ -15,6 +15,8 @@ from contracts.regions import WORLD, Region
 from contracts.settings import PREFIX, RegionSettings, WorldSettings
 from deploy.deployment import Deployment
 
+IMAGES = ("gateway", "consumer", "serving", "orchestration")
+"""Images, one a role: deploy/images/NAME.Containerfile."""
 STATE = "/state"
 """The only folder of a task that it may write."""
 METRICS_PORT, SERVING_PORT, MQTT_PORT, HTTP_PORT, GRPC_PORT, WEB_PORT = 9400, 8900, 8883, 8443, 4000, 3000

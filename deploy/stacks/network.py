@@ -4,12 +4,11 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
 
-from deploy.environment import GRPC_PORT, HTTP_PORT, METRICS_PORT, MQTT_PORT, SERVING_PORT, WEB_PORT
+from deploy.environment import GRPC_PORT, HTTP_PORT, IMAGES, METRICS_PORT, MQTT_PORT, SERVING_PORT, WEB_PORT
 from deploy.stacks.kit import ZONES, Place, allow, document, export, imported, keep, log_group, make_key, role
 
 CIDR = "10.20.0.0/16"
 POSTGRES_PORT, REDIS_PORT, HTTPS = 5432, 6379, 443
-IMAGES = ("gateway", "consumer", "serving", "orchestration")
 _ENDPOINTS = ("kinesis-streams", "secretsmanager", "logs", "ecr.api", "ecr.dkr", "kms", "emr-serverless", "sts", "glue")
 GROUPS: dict[str, tuple[tuple[str, int], ...]] = {
     "front": (("internet", MQTT_PORT), ("internet", HTTPS)),

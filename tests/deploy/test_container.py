@@ -31,6 +31,7 @@ def start(environment: dict[str, str], *command: str) -> subprocess.CompletedPro
         (EU | {"AWS_REGION": "us-east-1"}, "AWS_REGION"),
         (EU | {"AWS_DEFAULT_REGION": "us-east-1"}, "AWS_DEFAULT_REGION"),
         (EU | {"FLEETLAKE_REGION": "nowhere"}, "nowhere"),
+        ({"AWS_REGION": "eu-central-1", "FLEETLAKE_REGION": "world"}, "FLEETLAKE_AWS_REGION"),
     ],
 )
 def test_a_process_without_its_region_refuses_to_start(environment: dict[str, str], names: str) -> None:

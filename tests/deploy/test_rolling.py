@@ -27,7 +27,12 @@ from tests.builders.stack import state_parent
 
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parents[2]
-_CONSUME = "from contracts.settings import RegionSettings; from ingest.service.consume import consume; consume(RegionSettings.load())"
+_CONSUME = """
+from contracts.settings import RegionSettings
+from ingest.service.consume import consume
+
+consume(RegionSettings.load())
+"""
 
 
 @pytest.fixture(scope="module")
