@@ -87,8 +87,34 @@ check: .venv/installed ## Lint, format, types, import rules
 bench: .venv/installed ## Benchmarks, each with its peers in the same run
 	@$(BIN)/fleetlake bench all
 
+.venv-deploy/installed: deploy/requirements.lock
+	@echo "Installing the CDK into .venv-deploy (some 450 MB, a minute or two)"
+	@test -x .venv-deploy/bin/python || $(PYTHON) -m venv .venv-deploy
+	@.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r deploy/requirements.lock
+	@touch $@
+
+.PHONY: deploy-venv
+deploy-venv: .venv-deploy/installed ## The venv that the CDK is in; tests of the templates use it where it is there
+
+.PHONY: deploy-check
+deploy-check: .venv-deploy/installed ## The deployment to AWS, checked without an account: templates, policies, residency
+	@.venv-deploy/bin/python -m deploy.check
+
+.PHONY: deploy
+deploy: .venv-deploy/installed ## make deploy REGION=eu: the stacks of a region, of world or of network, onto AWS
+	@test -n "$(REGION)" || { echo "Name what to deploy: make deploy REGION=eu"; exit 2; }
+	@rm -rf build/cdk && .venv-deploy/bin/python -m deploy.assembly build/cdk
+	@npx --yes aws-cdk@2 deploy --app build/cdk --require-approval broadening "fleetlake-$(REGION)-*"
+
+ROLES := gateway consumer serving orchestration
+.PHONY: $(addprefix role-,$(ROLES))
+$(addprefix role-,$(ROLES)): role-%: .venv/installed ## role-gateway, ...: the tree of a role's image as a venv, and its smoke test
+	@$(BIN)/python -m bench.roles $*
+
 .PHONY: lock
 lock: ## Resolve requirements.lock anew from pyproject.toml
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra all --extra dev --extra build --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header pyproject.toml --output-file requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-header deploy/requirements.in --output-file deploy/requirements.lock

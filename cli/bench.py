@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 EVERY = "all"
-ALONE = ("erase", "growth", "soak", "trips")
+ALONE = ("autoscale", "drill", "erase", "growth", "roles", "soak", "trips", "whole")
 """Too long for `all`, or in need of data that is not here: run by their names only."""
 
 
@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _bench(
-    name: Annotated[str, typer.Argument(help="A benchmark, or 'all', which leaves out erase, growth, soak and trips.")],
+    name: Annotated[str, typer.Argument(help="A benchmark, or 'all', which leaves out what takes long or installs.")],
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Run a benchmark and print its figures beside its peers'."""

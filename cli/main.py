@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "audit": ("audit",),
     "trail": ("trail",),
     "serve": ("serve", "token"),
+    "cost": ("cost",),
     "bench": ("bench",),
     "demo.command": ("demo",),
     "ui": ("ui",),

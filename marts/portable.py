@@ -10,10 +10,10 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
-from contracts.erasable import Scope
 from psycopg import sql
 
 from contracts.columns import Privacy
+from contracts.erasable import Scope
 from contracts.portable import NOT_GIVEN, Part, lies_within
 from contracts.processing import Classes, classes
 from contracts.settings import RegionSettings

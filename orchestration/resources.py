@@ -64,6 +64,8 @@ def world_operators(_: InitResourceContext) -> Any:
     from assets.operators import LakeOperators
 
     return LakeOperators(WorldSettings.load())
+
+
 @resource(description="Retention: what is past its time in every store, and its removal.")
 def retaining(_: InitResourceContext) -> Any:
     """Retention on the region's stores."""

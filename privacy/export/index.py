@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
-from contracts.erasable import Scope
-
 from contracts.columns import Column, Privacy
 from contracts.derived import DEVICE_DAY, EPISODE, FAULT_DAY, TRIP
+from contracts.erasable import Scope
 from contracts.portable import Part
 from contracts.processing import Store, classes, classes_of, processing
 from contracts.record import LANDING

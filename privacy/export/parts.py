@@ -6,8 +6,8 @@ from functools import partial
 from hashlib import sha256
 
 import pyarrow as pa
-from contracts.erasable import Scope
 
+from contracts.erasable import Scope
 from contracts.portable import Part
 from contracts.settings import RegionSettings
 from privacy.database import transaction

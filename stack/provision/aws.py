@@ -7,11 +7,11 @@ from typing import Any
 
 from contracts import names
 from contracts.errors import ServiceFailed
+from contracts.policies import region_policy
 from contracts.regions import Region
 from stack import credentials
 from stack.clients import aws_client
 from stack.credentials import Keys, RegionSecrets
-from stack.policies import region_policy
 from stack.site import Site
 
 ACCOUNT = "000000000000"

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from contracts.policies import region_policy
 from contracts.regions import find_region, load_regions
 from ingest.runtime.aws_errors import CALLS, DYNAMODB, KINESIS
-from stack.policies import region_policy
 
 ACCOUNT = "123456789012"
 

@@ -1,0 +1,146 @@
+"""A real run of 2, 8 and 2 workers by the policy's decisions, and what the simulation says of the same run.
+
+A first round measures what a hand-over and a start take on this machine; the second one is predicted. A minute of the
+policies lasts a few seconds here.
+"""
+
+import asyncio
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+
+from bench.one_region import REGION, stack_of_one_region
+from bench.team import Member, Producer, Team, name_of, reconciled, team_on
+from deploy.scale.autoscaler import Autoscaler
+from deploy.scale.policy import Scaling
+from deploy.scale.simulate import Pace, Worker, run_day
+
+FEW, MANY, SHARDS = 2, 8, 8
+LOW_S, HIGH_S, TARGET = 400, 2_000, 250.0
+MINUTE_S = 1.0
+_QUIET_S, _BUSY_S, _CALM_S = 8.0, 25.0, 35.0
+_ROUND_S = _QUIET_S + _BUSY_S + _CALM_S
+_WITHIN_S = 240.0
+
+
+class RealRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run showed, and what was simulated of it."""
+
+    lag_s: float
+    simulated_lag_s: float
+    most: int
+    records: int
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """One way up and down: the longest that a shard stood unread, a worker's start, the most workers."""
+
+    unread_s: float
+    start_s: float
+    most: int
+
+
+def real_run(of: Scaling) -> RealRun:
+    """Run it. of: the scaling of the template; limits and target are smaller here, cooldowns in minutes of MINUTE_S.
+
+    Raises AssertionError where a record is missing or there twice.
+    """
+    scaling = msgspec.structs.replace(
+        of, fewest=FEW, most=MANY, target=TARGET, shards=SHARDS, out_cooldown_s=of.out_cooldown_s / 60 * MINUTE_S,
+        in_cooldown_s=of.in_cooldown_s / 60 * MINUTE_S, step_cooldown_s=of.step_cooldown_s / 60 * MINUTE_S,
+    )  # fmt: skip
+    with stack_of_one_region() as state:
+        return asyncio.run(_both(state, scaling))
+
+
+async def _both(state: Path, scaling: Scaling) -> RealRun:
+    async with team_on(state, REGION, SHARDS, flush_age_s=5) as team:
+        producer = Producer(team.stream, LOW_S)
+        first = [team.start(f"m{number}") for number in range(FEW)]
+        await _started(first)
+        await _owned(team, FEW)
+        producing = asyncio.create_task(producer.run())
+        known = await _round(team, producer, scaling)
+        seen = await _round(team, producer, scaling)
+        producer.stopping = True
+        await producing
+        await team.all_committed(producer.user_records)
+        await team.stop(list(team.processes))
+        counts = await asyncio.to_thread(reconciled, team, producer)
+    assert counts.pop("landed") == producer.user_records, counts
+    assert not any(counts.values()), counts
+    simulated = _simulated(scaling, known)
+    print(f"scaling run: measured {known}, then {seen}; simulated {simulated:.2f} s", file=sys.stderr)
+    return RealRun(lag_s=seen.unread_s, simulated_lag_s=simulated, most=seen.most, records=producer.user_records)
+
+
+def _simulated(scaling: Scaling, known: Round) -> float:
+    """The longest lag of the same demand, with the hand-over and the start that the first round measured."""
+    # What was measured is the time between two reads, a poll among it.
+    worker = Worker(records_s=20_000, start_s=known.start_s, hand_over_s=max(0.1, known.unread_s - 0.2))
+    course = run_day(scaling, worker, _demand, seconds=_ROUND_S, pace=Pace(tick_s=0.1, minute_s=MINUTE_S))
+    assert max(course.workers) == MANY, course.workers
+    return max(course.lag_s)
+
+
+def _demand(at_s: float) -> float:
+    return HIGH_S if _QUIET_S <= at_s < _QUIET_S + _BUSY_S else LOW_S
+
+
+async def _round(team: Team, producer: Producer, scaling: Scaling) -> Round:
+    """Let the policy decide for one way up and down."""
+    autoscaler, began_s, most, put = Autoscaler(scaling, FEW), time.monotonic(), FEW, producer.user_records
+    starting, leaving = dict[str, float](), list[Member]()
+    starts, stopping = list[float](), list[asyncio.Task[None]]()
+    while (now_s := time.monotonic() - began_s) < _ROUND_S or len(team.processes) > FEW:
+        assert now_s < _WITHIN_S, f"{len(team.processes)} workers after {now_s:.0f} s"
+        producer.records_per_s = int(_demand(now_s))
+        await asyncio.sleep(MINUTE_S)
+        took_s = time.monotonic() - began_s - now_s
+        rate, put = (producer.user_records - put) / took_s, producer.user_records
+        owners = await team.owners()
+        most = max(most, len(owners))
+        staying = [one for one in team.processes if one not in leaving]
+        for member in [one for one in staying if one.machine in starting and name_of(one) in owners]:
+            starts.append(time.monotonic() - starting.pop(member.machine))
+        wanted = autoscaler.minute(now_s, rate, max(1, len(owners)), 0.0)
+        for number in range(len(staying), wanted):
+            machine = f"m{number}-{now_s:.0f}"
+            starting[machine] = time.monotonic()
+            team.start(machine)
+        if wanted < len(staying) and not starting:
+            leaving += (going := staying[wanted:])
+            stopping.append(asyncio.create_task(team.stop(going)))
+    await asyncio.gather(*stopping)
+    await _owned(team, FEW)
+    unread_s = _unread_s(team, began_s, time.monotonic())
+    return Round(unread_s=unread_s, start_s=sum(starts) / max(1, len(starts)), most=most)
+
+
+async def _started(members: list[Member]) -> None:
+    deadline = time.monotonic() + _WITHIN_S
+    while not all(name_of(member) for member in members):
+        assert time.monotonic() < deadline, "a worker did not start"
+        await asyncio.sleep(0.1)
+
+
+async def _owned(team: Team, by: int) -> None:
+    """Wait until so many workers own all shards, none two more than another."""
+    deadline = time.monotonic() + _WITHIN_S
+    while True:
+        counts = [len(shards) for shards in (await team.owners()).values()]
+        if len(counts) == by and sum(counts) == SHARDS and max(counts) - min(counts) <= 1:
+            return
+        assert time.monotonic() < deadline, f"not balanced: {counts}"
+        await asyncio.sleep(0.25)
+
+
+def _unread_s(team: Team, from_s: float, to_s: float) -> float:
+    reads: dict[str, list[float]] = {}
+    for at_s, shard in team.reads:
+        if from_s <= at_s <= to_s:
+            reads.setdefault(shard, [from_s]).append(at_s)
+    return max(later - earlier for times in reads.values() for earlier, later in pairwise([*times, to_s]))

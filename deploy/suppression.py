@@ -1,0 +1,78 @@
+"""A copy of the suppression list beside the backups, so that a restored database lets nobody back in.
+
+The list holds keyed hashes, no identifier. `python -m deploy.suppression restore` enters what privacy_R lacks.
+"""
+
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from contracts.errors import Misuse
+from contracts.settings import RegionSettings
+
+if TYPE_CHECKING:
+    import psycopg
+
+FOLDER = "exports/suppression/"
+_ALL = "select version, encode(device_hmac, 'hex'), since from privacy.suppression order by version"
+_ENTER = """
+insert into privacy.suppression (device_hmac, since) values (decode(%s, 'hex'), %s) on conflict (device_hmac) do nothing
+"""
+
+
+class Suppressed(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry."""
+
+    device_hmac: str
+    since: datetime
+
+
+def save(connection: "psycopg.Connection[Any]", s3: Any, bucket: str) -> str | None:
+    """Keep the list as it is now, once for each of its versions; the object's key, None where the list is empty."""
+    rows = connection.execute(_ALL.encode()).fetchall()
+    if not rows:
+        return None
+    key = f"{FOLDER}{rows[-1][0]:012d}.json"
+    entries = [Suppressed(device_hmac=digest, since=since) for _, digest, since in rows]
+    s3.put_object(Bucket=bucket, Key=key, Body=msgspec.json.encode(entries))
+    return key
+
+
+def restore(connection: "psycopg.Connection[Any]", s3: Any, bucket: str) -> int:
+    """Enter every device of the newest copy that the list lacks; how many it lacked."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=FOLDER)
+    keys = sorted(one["Key"] for page in pages for one in page.get("Contents", []))
+    if not keys:
+        return 0
+    body = s3.get_object(Bucket=bucket, Key=keys[-1])["Body"].read()
+    entered = 0
+    for entry in msgspec.json.decode(body, type=list[Suppressed]):
+        entered += connection.execute(_ENTER.encode(), [entry.device_hmac, entry.since]).rowcount
+    return entered
+
+
+def s3_of(settings: RegionSettings) -> Any:
+    """A client of the region's lake."""
+    import boto3
+
+    return boto3.client("s3", **settings.s3.client_kwargs(settings.row.aws_region))
+
+
+def main(word: str) -> None:
+    """`save` or `restore`. Raises Misuse."""
+    import psycopg
+
+    settings = RegionSettings.load()
+    with psycopg.connect(settings.privacy_dsn.get_secret_value()) as connection:
+        if word == "save":
+            sys.stdout.write(f"{save(connection, s3_of(settings), settings.bucket) or 'the list is empty'}\n")
+        elif word == "restore":
+            sys.stdout.write(f"{restore(connection, s3_of(settings), settings.bucket)} devices entered again\n")
+        else:
+            raise Misuse(f"{word} is neither save nor restore")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "")
