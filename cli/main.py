@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "schema": ("schema",),
     "shell": ("shell",),
     "reconcile": ("reconcile",),
+    "residency": ("residency",),
     "trail": ("trail",),
     "serve": ("serve", "token"),
     "bench": ("bench",),
