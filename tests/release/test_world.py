@@ -27,8 +27,8 @@ DAYS = [date(2025, 11, 3), date(2025, 11, 4)]
 
 
 def cell(region: str, day: date, device_type: str = "all", **values: Any) -> dict[str, Any]:
-    row = {"region": region, "day": day, "device_type": device_type, "cohort": 30, "devices": 35, "records": 1000.0}
-    return row | {"engine_h": 10.0, "moving_h": 9.0, "distance_km": 300.0} | values
+    row = {"region": region, "day": day, "device_type": device_type, "status": "published", "cohort": 30, "devices": 35}
+    return row | {"records": 1000.0} | {"engine_h": 10.0, "moving_h": 9.0, "distance_km": 300.0} | values
 
 
 def put(settings: RegionSettings, day: date, cells: list[dict[str, Any]], table: pa.Table | None = None) -> str:
