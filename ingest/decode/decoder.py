@@ -12,7 +12,8 @@ import pyarrow as pa
 from contracts.record import LANDING_SCHEMA, RejectReason
 from ingest.batch import MAX_UNKNOWN_NAMES, OTHER_NAMES, Batch, KinesisRecord, ShardId
 from ingest.bisection import Bisection
-from ingest.decode.part import Lists, Part, decode_part
+from ingest.decode.away import AwayDevices
+from ingest.decode.part import Part, decode_part
 from ingest.decode.rejected import Refusal, rejected_rows
 from ingest.decode.shared import SharedColumns
 from ingest.decode.suppression import NoSuppression, Suppression
@@ -50,13 +51,13 @@ class JsonDecoder:
         self,
         suppression: Suppression | None = None,
         *,
-        away: Suppression | None = None,
+        away: AwayDevices | None = None,
         part_rows: int = PART_ROWS,
         plain: bool = True,
         packings: Collection[str] = (),
     ) -> None:
         self._suppression = suppression or NoSuppression()
-        self._away = away or NoSuppression()
+        self._away = away
         self._part_rows = part_rows
         self._packings = frozenset(packings)
         self._reader = _plain_reader() if plain else None
@@ -102,12 +103,13 @@ class JsonDecoder:
         Raises MemoryError where a single record finds no memory.
         """
         parts: list[Part] = []
-        lists = Lists(self._suppression, self._away)
         for low, high in (ranges := Bisection(stop - start)):
             first = start + low
             try:
                 part = users.part(first, start + high)
-                parts.append(decode_part(self._reader, lists, shard_id, part, first, arrivals, sequences))
+                parts.append(
+                    decode_part(self._reader, self._suppression, shard_id, part, first, arrivals, sequences, self._away)
+                )
             except Exception as error:  # noqa: BLE001 - whatever a record breaks, the others are decoded
                 if ranges.alone(error):
                     parts.append(Part(_NO_ROWS, [Refusal(first, RejectReason.POISON, type(error).__name__)]))

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from contracts.record import EARLIEST_TS_MS, LANDING_SCHEMA, LATEST_AHEAD_MS, Flag, RejectReason
+from ingest.decode.away import AwayDevices
 from ingest.decode.flags import flags_of
 from ingest.decode.identifiers import record_ids
 from ingest.decode.reader import Read, read_structs
@@ -42,31 +43,25 @@ class _Piece:
     suppressed: int
 
 
-class Lists(NamedTuple):
-    """Devices whose records do not land."""
-
-    suppressed: Suppression
-    away: Suppression
-    """At home in another region."""
-
-
 def decode_part(
     reader: "PlainReader | None",
-    lists: Lists,
+    suppression: Suppression,
     shard_id: str,
     users: UserRecords,
     first_place: int,
     arrivals: np.ndarray,
     sequences: pa.StringArray,
+    away: AwayDevices | None = None,
 ) -> Part:
     """Decode the user records of one part; `first_place` is the place in the batch of its first.
 
     reader: None where msgspec is to read every record.
+    away: devices at home in another region, whose records are refused.
     arrivals, sequences: arrival (ms) and sequence number of every Kinesis record that `users.parents` points to.
     """
     refusals: list[Refusal] = []
     sents, unknown = _read(reader, users, refusals)
-    pieces = [_piece(shard_id, users, sent, arrivals, sequences, lists, refusals) for sent in sents]
+    pieces = [_piece(shard_id, users, sent, arrivals, sequences, suppression, away, refusals) for sent in sents]
     moved = [refusal._replace(place=refusal.place + first_place) for refusal in refusals]
     return Part(_in_order(pieces), moved, sum(piece.suppressed for piece in pieces), unknown)
 
@@ -107,7 +102,8 @@ def _piece(
     sent: Sent,
     arrivals: np.ndarray,
     sequences: pa.StringArray,
-    lists: Lists,
+    suppression: Suppression,
+    away: AwayDevices | None,
     refusals: list[Refusal],
 ) -> _Piece:
     """Check device and time of every row, and count suppressed ones. A row that fails becomes a refusal, unless its
@@ -115,16 +111,18 @@ def _piece(
     """
     places, arrival_ms = sent.places, arrivals[users.parents[sent.places]]
     possible = (sent.ts_ms >= EARLIEST_TS_MS) & (sent.ts_ms <= arrival_ms + LATEST_AHEAD_MS)
-    kept = sent.is_here & _allowed(lists.suppressed, sent.columns["device_id"])
-    at_home = _allowed(lists.away, sent.columns["device_id"])
+    kept = sent.is_here & _allowed(suppression, sent.columns["device_id"])
+    at_home = away.at_home(sent.columns["device_id"]) if away else np.ones(len(places), bool)
     good = sent.good_id & sent.is_time & possible & kept & at_home
     columns = _columns(shard_id, users, sent, arrival_ms, sequences)
     rows = pa.RecordBatch.from_arrays([columns[name] for name in LANDING_SCHEMA.names], schema=LANDING_SCHEMA)
     if good.all():
         return _Piece(rows, places, 0)
     for index in np.flatnonzero(~good & kept).tolist():
-        faults = bool(sent.good_id[index]), bool(at_home[index]), bool(sent.is_time[index])
-        refusals.append(_refusal(int(places[index]), *faults))
+        if sent.good_id[index] and not at_home[index]:
+            refusals.append(Refusal(int(places[index]), RejectReason.WRONG_REGION, "the device is at home elsewhere"))
+            continue
+        refusals.append(_refusal(int(places[index]), bool(sent.good_id[index]), bool(sent.is_time[index])))
     return _Piece(rows.filter(pa.array(good)), places[good], int((sent.is_here & ~kept).sum()))
 
 
@@ -137,23 +135,19 @@ def _in_order(pieces: Sequence[_Piece]) -> pa.RecordBatch:
     return pa.concat_batches([piece.rows for piece in pieces]).take(pa.array(np.argsort(places)))
 
 
-def _refusal(place: int, good_id: bool, at_home: bool, is_time: bool) -> Refusal:
+def _refusal(place: int, good_id: bool, is_time: bool) -> Refusal:
     if not good_id:
         return Refusal(place, RejectReason.BAD_DEVICE_ID, "device_id is not 1-128 of A-Za-z0-9._:-")
-    if not at_home:
-        return Refusal(
-            place, RejectReason.WRONG_REGION, "the registry says that the device is at home in another region"
-        )
     if not is_time:
         return Refusal(place, RejectReason.BAD_TS, "ts is not an RFC 3339 time with an offset")
     return Refusal(place, RejectReason.IMPOSSIBLE_TS, "ts is before 2000 or more than 5 minutes after its arrival")
 
 
-def _allowed(listed: Suppression, device_ids: pa.StringArray) -> np.ndarray:
-    if listed.version == 0:
+def _allowed(suppression: Suppression, device_ids: pa.StringArray) -> np.ndarray:
+    if suppression.version == 0:
         return np.ones(len(device_ids), bool)
     coded = device_ids.dictionary_encode()
-    kept: np.ndarray = ~listed.matches(coded.dictionary.to_pylist())[coded.indices.to_numpy()]
+    kept: np.ndarray = ~suppression.matches(coded.dictionary.to_pylist())[coded.indices.to_numpy()]
     return kept
 
 
