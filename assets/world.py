@@ -1,12 +1,13 @@
 """The world view: what the regions released, copied from the exchange and built into marts that name nobody."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, Protocol
 
 from dagster import (
     AssetCheckResult,
     AssetChecksDefinition,
+    AssetCheckSeverity,
     AssetExecutionContext,
     AssetKey,
     AssetMaterialization,
@@ -57,6 +58,10 @@ class WorldWork(Database, Protocol):
 
     def refused(self) -> int:
         """Objects in the exchange whose present version was refused."""
+        ...
+
+    def late(self) -> Mapping[str, int]:
+        """Releases that should be in the exchange by now and are not, by region."""
         ...
 
     def due_marts(self) -> list[date]:
@@ -127,6 +132,21 @@ def release_is_agreed() -> AssetChecksDefinition:
         return AssetCheckResult(passed=refused == 0, metadata={"refused_objects": refused})
 
     return release_is_as_agreed
+
+
+def releases_are_in_time() -> AssetChecksDefinition:
+    """Whether every region has released every day that it should have by now."""
+
+    @asset_check(
+        asset=STAGED,
+        description="Every region has released what is due; `marts.release_status` says which has not.",
+    )
+    def every_region_has_released(work: ResourceParam[WorldWork]) -> AssetCheckResult:
+        with without_values("check every_region_has_released"):
+            late = dict(work.late())
+        return AssetCheckResult(passed=not late, severity=AssetCheckSeverity.WARN, metadata={"late_releases": late})
+
+    return every_region_has_released
 
 
 def marts_asset(partitions: DailyPartitionsDefinition) -> AssetsDefinition:

@@ -38,6 +38,12 @@ class LakeWorldWork:
 
         return refused_objects(self._settings)
 
+    def late(self) -> Mapping[str, int]:
+        """See WorldWork."""
+        from release.world import late_releases
+
+        return late_releases(self._settings)
+
     def due_marts(self) -> list[date]:
         """See WorldWork."""
         from release.world import due_marts

@@ -187,6 +187,20 @@ def _speaks_for(
     _print({"concentrator": concentrator, "devices": len(device_ids)}, as_json=as_json)
 
 
+@device.command("home")
+def _home(
+    device_ids: _Devices,
+    region: _Region,
+    home: Annotated[str, typer.Option(help="Their region; REGION itself takes them off the list.")],
+    as_json: _Json = False,
+) -> None:
+    """Set aside what arrives of devices that are at home in another region: as `wrong_region`, and it stays here."""
+    settings = _settings(region)
+    from gateway.admin.home import set_home
+
+    _print({"home": home, "changed": set_home(settings, device_ids, home)}, as_json=as_json)
+
+
 @device.command("ca")
 def _ca(
     region: _Region,

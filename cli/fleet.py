@@ -1,6 +1,7 @@
-"""`fleetlake fleet`: what counts as a trip, by fleet."""
+"""`fleetlake fleet`: whose it is, and what counts as a trip."""
 
 import json
+import re
 from datetime import datetime
 from typing import Annotated
 
@@ -17,7 +18,7 @@ _REGIONS = "region"
 """In place of a number: the region's rule again."""
 _SECONDS = ("stop_s", "gap_s")
 
-fleet = typer.Typer(name="fleet", help="What counts as a trip, by fleet.", no_args_is_help=True)
+fleet = typer.Typer(name="fleet", help="Whose a fleet is, and what counts as a trip of it.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -55,6 +56,30 @@ def _rules(
         typer.echo(json.dumps({"fleet_id": fleet_id, "rules": rules, "days_due": days}))
     else:
         typer.echo(f"{fleet_id}: {days:,} business days are due; `fleetlake process` derives them again")
+
+
+@fleet.command("customer")
+def _customer(
+    fleet_id: Annotated[str, typer.Argument(help="The fleet; entered where it is new.")],
+    region: _Region,
+    customer: Annotated[str, typer.Option(help="The company whose fleet it is, by one name in all regions.")],
+    as_json: _Json = False,
+) -> None:
+    """Say whose fleet it is: fleets of one customer are one holder, which gets its own totals in the world."""
+    enter_region(region)
+    from contracts.derived import CUSTOMER_PATTERN
+    from contracts.registry import Fleet
+    from contracts.settings import RegionSettings
+    from marts.registry import fleet_name, register
+
+    if not re.fullmatch(CUSTOMER_PATTERN, customer):
+        raise Misuse(f"--customer {customer!r}: 1 to 64 of A-Z a-z 0-9 . _ : -")
+    settings = RegionSettings.load()
+    register(settings, [Fleet(fleet_id, fleet_name(settings, fleet_id), customer)], [])
+    if as_json:
+        typer.echo(json.dumps({"fleet_id": fleet_id, "customer": customer}))
+    else:
+        typer.echo(f"{fleet_id} is a fleet of {customer}; days that are released from now on go by it")
 
 
 @fleet.command("list")

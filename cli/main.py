@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "erase": ("erase", "requests"),
     "processing": ("processing",),
     "audit": ("audit",),
+    "residency": ("residency",),
     "trail": ("trail",),
     "serve": ("serve", "token"),
     "cost": ("cost",),

@@ -138,25 +138,41 @@ FAULT_DAY_SCHEMA: pa.Schema = schema_of(FAULT_DAY)
 MOTION_HOUR_SCHEMA: pa.Schema = schema_of(MOTION_HOUR)
 DEVICE_DAY_SCHEMA: pa.Schema = schema_of(DEVICE_DAY)
 
-UTILISATION_DAY: tuple[Column, ...] = (
-    Column("region", pa.string(), Privacy.AGGREGATE, "Where it was made.", required=True),
-    Column("day", pa.date32(), Privacy.AGGREGATE, "Business day of that region.", required=True),
-    Column(
-        "device_type",
-        pa.string(),
-        Privacy.AGGREGATE,
-        "A type of the closed vocabulary, or 'all'.",
-        required=True,
-    ),
-    Column("cohort", _I8, Privacy.AGGREGATE, "Contributors, rounded to 5.", required=True),
-    Column("devices", _I8, Privacy.AGGREGATE, "Devices with a record that day, rounded to 5.", required=True),
-    Column("records", _F8, Privacy.AGGREGATE, "Records, 3 significant digits.", required=True),
-    Column("engine_h", _F8, Privacy.AGGREGATE, "Engine on, 3 significant digits.", unit="h", required=True),
-    Column("moving_h", _F8, Privacy.AGGREGATE, "In motion, 3 significant digits.", unit="h", required=True),
-    Column("distance_km", _F8, Privacy.AGGREGATE, "Distance, 3 significant digits.", unit="km", required=True),
-)
+PUBLISHED, WITHHELD = "published", "withheld"
+"""What a release says of a cell. A withheld one has no values: too few, or too much one's own, or nothing at all."""
+
+
+def _released(dimension: str, doc: str) -> tuple[Column, ...]:
+    """The columns of a release by one dimension."""
+
+    def known(name: str, kind: pa.DataType, doc: str) -> Column:
+        return Column(name, kind, Privacy.AGGREGATE, doc, required=True)
+
+    def amount(name: str, kind: pa.DataType, doc: str, unit: str | None = None) -> Column:
+        return Column(name, kind, Privacy.AGGREGATE, f"{doc}; empty where withheld.", unit=unit)
+
+    return (
+        known("region", pa.string(), "Where it was made."),
+        known("day", pa.date32(), "Business day of that region."),
+        known(dimension, pa.string(), doc),
+        known("status", pa.string(), "published or withheld."),
+        amount("cohort", _I8, "Contributors, rounded to 5"),
+        amount("devices", _I8, "Devices with a record that day, rounded to 5"),
+        amount("records", _F8, "Records, 3 significant digits"),
+        amount("engine_h", _F8, "Engine on, 3 significant digits", "h"),
+        amount("moving_h", _F8, "In motion, 3 significant digits", "h"),
+        amount("distance_km", _F8, "Distance, 3 significant digits", "km"),
+    )
+
+
+UTILISATION_DAY = _released("device_type", "A type of the closed vocabulary, or 'all'.")
 UTILISATION_DAY_SCHEMA: pa.Schema = schema_of(UTILISATION_DAY)
-"""The release `utilisation_day`: the only table whose rows leave a region."""
+"""The release `utilisation_day`: how machines were used, for everybody."""
+
+CUSTOMER_DAY = _released("customer", "Whose fleets' devices these are; registry.fleet.customer.")
+CUSTOMER_DAY_SCHEMA: pa.Schema = schema_of(CUSTOMER_DAY)
+"""The release `customer_day`: a customer's totals, for that customer alone. Only these two tables' rows leave."""
+CUSTOMER_PATTERN = "[A-Za-z0-9._:-]{1,64}"
 
 DEVICE_TYPES: tuple[str, ...] = ("car", "van", "truck", "bus", "train", "machine", "unknown")
 """Closed vocabulary of registry.device.type; a release has no other value."""

@@ -101,6 +101,10 @@ class PositionMoved(FleetlakeError):
     """The shard's position is not what this worker read from; re-read the ledger before going on."""
 
 
+class ForeignTable(FleetlakeError):
+    """A table of the region's catalog lies outside the region's own bucket: it is another region's."""
+
+
 class CommitConflict(FleetlakeError):
     """An Iceberg commit kept conflicting with others after the allowed retries."""
 

@@ -156,6 +156,8 @@ class RejectReason(StrEnum):
     """Before 2000, or more than 5 minutes after its arrival."""
     BAD_AGGREGATE = "bad_aggregate"
     """A KPL frame that does not decode, or exceeds the caps on records and bytes."""
+    WRONG_REGION = "wrong_region"
+    """Of a device that the registry says is at home in another region: it stays in the region that it arrived in."""
     POISON = "poison"
     """Broke the decoder or a sink in a way of its own; `error` has the class."""
 

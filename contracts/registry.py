@@ -11,6 +11,8 @@ class Fleet:
 
     fleet_id: str
     name: str
+    customer: str | None = None
+    """The company whose fleet it is, by one name in all regions; without it the fleet is a holder of its own."""
 
 
 @dataclass(frozen=True, slots=True)

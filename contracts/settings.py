@@ -18,6 +18,7 @@ from contracts import names
 from contracts.errors import BadSettings
 from contracts.gateway_settings import GatewaySettings
 from contracts.regions import Region, find_region, load_regions
+from contracts.residency import others_secrets
 from contracts.serving_settings import ServingSettings
 
 PREFIX = "FLEETLAKE_"
@@ -177,6 +178,18 @@ class LakeSettings(Buckets):
     pack_from_rows: int = Field(default=1_000_000, ge=0)
     """A day that still fills up is derived from packed hours once it depends on so many rows of history."""
 
+    @model_validator(mode="after")
+    def _every_secret_is_the_regions_own(self) -> Self:
+        dsns = {name: getattr(self, name, None) for name in ("postgres_dsn", "privacy_dsn")}
+        redis_url = getattr(self, "redis_url", None)
+        _refuse_others(
+            self.region,
+            {name: dsn for name, dsn in dsns.items() if dsn is not None},
+            redis_url.get_secret_value() if redis_url else "",
+            self.lake_bucket or "",
+        )
+        return self
+
     @property
     def bucket(self) -> str:
         """The region's lake: landing/, rejected/, warehouse/, exports/."""
@@ -186,6 +199,19 @@ class LakeSettings(Buckets):
     def warehouse(self) -> str:
         """Where the region's Iceberg tables are."""
         return f"s3://{self.bucket}/warehouse"
+
+    def identifier(self, table: str) -> str:
+        """A table of contracts.names as the catalog calls it.
+
+        Glue has one set of databases for an account and AWS region, which two of our regions may share: there the
+        region's name is part of the database's.
+        """
+        namespace, _, name = table.rpartition(".")
+        return table if self.catalog == "sql" else f"{namespace}_{self.region}.{name}"
+
+    def spark_table(self, table: str) -> str:
+        """The same as Spark SQL calls it: the catalog is named after the region."""
+        return f"{self.region}.{self.identifier(table)}"
 
     def catalog_properties(self, database: Mapping[str, Any]) -> dict[str, str]:
         """pyiceberg's properties of the region's Iceberg catalog, credentials included.
@@ -293,6 +319,9 @@ class RegionSettings(LakeSettings):
     release_delay_days: int = Field(default=3, ge=0)
     cohort_size: int = Field(default=10, ge=2)
     dominance_share: float = Field(default=0.5, gt=0, le=1)
+    p_percent: float = Field(default=10.0, gt=0, le=100)
+    """Within so much of the truth nobody's part of a released sum can be computed by another who contributes to it."""
+    least_holders: int = Field(default=3, ge=3)
 
     @model_validator(mode="after")
     def _emr_is_known_where_used(self) -> Self:
@@ -316,10 +345,17 @@ class WorldSettings(_FromMapping):
     exchange_bucket: _Bucket = names.EXCHANGE_BUCKET
     s3: AwsService = AwsService()
     postgres_dsn: SecretStr
+    release_delay_days: int = Field(default=3, ge=0)
+    """As the regions have it: a release is late that is not there when it has passed."""
     serving: ServingSettings = ServingSettings()
     alerts: AlertSettings = AlertSettings()
     run_log_days: int = Field(default=90, ge=0)
     """Dagster's runs and their events are removed after so many days; 0 keeps them."""
+
+    @model_validator(mode="after")
+    def _no_secret_is_a_regions(self) -> Self:
+        _refuse_others(self.region, {"postgres_dsn": self.postgres_dsn})
+        return self
 
 
 class _MappingSource(EnvSettingsSource):
@@ -328,6 +364,13 @@ class _MappingSource(EnvSettingsSource):
     def _load_env_vars(self) -> Mapping[str, str | None]:
         environ = _environ.get()
         return super()._load_env_vars() if environ is None else parse_env_vars(environ, self.case_sensitive)
+
+
+def _refuse_others(region: str, dsns: Mapping[str, SecretStr], redis_url: str = "", bucket: str = "") -> None:
+    found = others_secrets(region, {name: dsn.get_secret_value() for name, dsn in dsns.items()}, redis_url, bucket)
+    if found:
+        told = "; ".join(f"{PREFIX}{sentence}" for sentence in found)
+        raise ValueError(f"{told}; a process of {region} starts from its own secrets alone")
 
 
 def _sqlalchemy_uri(database: Mapping[str, Any], options: str) -> str:

@@ -7,7 +7,7 @@ from contracts.errors import Misuse
 from contracts.names import DEVICE_DAY_TABLE, EPISODE_TABLE, FAULT_DAY_TABLE, HISTORY_TABLE, TRIP_TABLE
 from contracts.settings import LakeSettings
 from lake.iceberg.partitions import total_rows
-from lake.iceberg.tables import table
+from lake.iceberg.tables import own_tables, table
 from lake.jobs import ColumnReport, Expire, Job, Maintain, MergeLanding, Report, TableReport
 from lake.spark.session import connect
 
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 def run(spark: "SparkSession", settings: LakeSettings, job: Job) -> Report:
     """Do the job and report. Doing it again, or twice at once, gives the same rows.
 
-    Raises Misuse for a job of another region; CommitConflict, NotReconciled and what Spark raises.
+    Raises Misuse for a job of another region; ForeignTable where the catalog has one of another's tables, before any
+    work; CommitConflict, NotReconciled and what Spark raises.
     """
     check_region(settings, job)
     began = time.monotonic()
+    own_tables(settings)
     connect(spark, settings)
     if isinstance(job, MergeLanding):
         from lake.merge.job import merge_landing

@@ -9,8 +9,9 @@ from contracts.registry import Device, Fleet
 from contracts.settings import RegionSettings
 
 _FLEET = """
-insert into registry.fleet (fleet_id, name) values (%s, %s)
-on conflict (fleet_id) do update set name = excluded.name where fleet.name is distinct from excluded.name
+insert into registry.fleet (fleet_id, name, customer) values (%s, %s, %s)
+on conflict (fleet_id) do update set name = excluded.name, customer = coalesce(excluded.customer, fleet.customer)
+where (fleet.name, fleet.customer) is distinct from (excluded.name, coalesce(excluded.customer, fleet.customer))
 """
 _DEVICE = """
 insert into registry.device (device_id, fleet_id, make, model, type, fuel) values (%s, %s, %s, %s, %s, %s)
@@ -33,7 +34,7 @@ def register(settings: RegionSettings, fleets: Iterable[Fleet], devices: Sequenc
     try:
         with psycopg.connect(settings.postgres_dsn.get_secret_value(), connect_timeout=10) as connection:
             cursor = connection.cursor()
-            cursor.executemany(_FLEET, [(fleet.fleet_id, fleet.name) for fleet in fleets])
+            cursor.executemany(_FLEET, [(fleet.fleet_id, fleet.name, fleet.customer) for fleet in fleets])
             cursor.executemany(_DEVICE, [_row(device) for device in devices])
             cursor.executemany(_SUBJECT, [(subject,) for subject in sorted({subject for _, subject in ties})])
             cursor.executemany(_TIE, ties)
@@ -43,6 +44,16 @@ def register(settings: RegionSettings, fleets: Iterable[Fleet], devices: Sequenc
         raise SinkUnavailable(
             f"Postgres of region {settings.region} refuses the registry ({type(error).__name__}): {error.sqlstate}"
         ) from None
+
+
+def fleet_name(settings: RegionSettings, fleet_id: str) -> str:
+    """The fleet's name; its id where it is not in the registry yet. Raises StoreUnavailable."""
+    try:
+        with psycopg.connect(settings.postgres_dsn.get_secret_value(), connect_timeout=10) as connection:
+            row = connection.execute("select name from registry.fleet where fleet_id = %s", [fleet_id]).fetchone()
+    except psycopg.OperationalError:
+        raise StoreUnavailable(f"Postgres of region {settings.region} does not answer") from None
+    return str(row[0]) if row else fleet_id
 
 
 def _row(device: Device) -> tuple[str | None, ...]:

@@ -12,6 +12,7 @@ from assets.world import (
     exchange_spec,
     marts_asset,
     release_is_agreed,
+    releases_are_in_time,
     staging_asset,
 )
 from orchestration.alerts import alerts_sensor
@@ -27,20 +28,20 @@ WORK = "world/exchange"
 def world_definitions() -> Definitions:
     """What world's code server serves. Opens no connection and reads no secret."""
     partitions = world_partitions()
-    marts, agreed = marts_asset(partitions), release_is_agreed()
+    marts, agreed, in_time = marts_asset(partitions), release_is_agreed(), releases_are_in_time()
     spec = SensorSpec(
         WORK,
         [STAGED, *marts.keys],
-        [*marts.check_keys, *agreed.check_keys],
+        [*marts.check_keys, *agreed.check_keys, *in_time.check_keys],
         resource="work",
         every=timedelta(minutes=1),
         description="Loads the objects in the exchange that the world view lacks, and builds its marts.",
     )
-    checks = [*marts.check_keys, *agreed.check_keys]
+    checks = [*marts.check_keys, *agreed.check_keys, *in_time.check_keys]
     oversight = [alerts_sensor("world", [WORK], checks), run_log_sensor("world", [WORK])]
     return Definitions(
         assets=[exchange_spec(partitions), staging_asset(partitions), marts],
-        asset_checks=[agreed],
+        asset_checks=[agreed, in_time],
         sensors=[due_work_sensor(spec, whoever_waits(partial(to_load, partitions))), *oversight],
         resources=WORLD_RESOURCES,
         executor=in_process_executor,

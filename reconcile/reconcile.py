@@ -72,14 +72,14 @@ def _reconcile(settings: RegionSettings, proof: Proof | None) -> tuple[Reconcili
     findings.accepted = Accepted(ops.accepted)
     findings.count("forgotten", 0)
     with iceberg_catalog(settings) as source:
-        history = _table(source, HISTORY_TABLE)
+        history = _table(source, settings.identifier(HISTORY_TABLE))
         bound = Bound(str(history.metadata.table_uuid) if history else "", settings.row.time_zone, len(ops.accepted))
         proof = proof if proof and proof.bound == bound else None
         derived = {
-            "device_day": _rows(source, DEVICE_DAY_TABLE, DEVICE_DAY_SCHEMA, ("device_id", "day")),
-            "trip": _rows(source, TRIP_TABLE, TRIP_SCHEMA, ("day",)),
-            "episode": _rows(source, EPISODE_TABLE, EPISODE_SCHEMA, ("day",)),
-            "fault_day": _rows(source, FAULT_DAY_TABLE, FAULT_DAY_SCHEMA, ("day",)),
+            "device_day": _rows(source, settings.identifier(DEVICE_DAY_TABLE), DEVICE_DAY_SCHEMA, ("device_id", "day")),
+            "trip": _rows(source, settings.identifier(TRIP_TABLE), TRIP_SCHEMA, ("day",)),
+            "episode": _rows(source, settings.identifier(EPISODE_TABLE), EPISODE_SCHEMA, ("day",)),
+            "fault_day": _rows(source, settings.identifier(FAULT_DAY_TABLE), FAULT_DAY_SCHEMA, ("day",)),
         }
     rederived = read_rederived(settings, ops)
     state = read_ledger(dynamodb, settings.region, ops.beginnings)

@@ -10,15 +10,45 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from contracts import names
-from contracts.columns import Privacy
-from contracts.derived import DEVICE_TYPES, UTILISATION_DAY, UTILISATION_DAY_SCHEMA
+from contracts.columns import Column, Privacy, schema_of
+from contracts.derived import (
+    CUSTOMER_DAY,
+    CUSTOMER_PATTERN,
+    DEVICE_TYPES,
+    PUBLISHED,
+    UTILISATION_DAY,
+    WITHHELD,
+)
 from contracts.errors import ReleaseRefused
 from release.policy import ALL, COUNT_STEP
 
-RELEASE = "utilisation_day"
 _KEY = re.compile(r"region=([a-z][a-z0-9]{0,15})/([a-z_]+)/day=(\d{4}-\d\d-\d\d)/data\.parquet")
 _COUNTS = ("cohort", "devices")
 _SUMS = ("records", "engine_h", "moving_h", "distance_km")
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What may leave a region under one name: a cell for each value of one dimension."""
+
+    name: str
+    columns: tuple[Column, ...]
+    dimension: str
+    words: str
+    """The pattern of the dimension's values."""
+    total: bool
+    """Whether there is a cell over all of them."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of its objects, and of the world's table of its name."""
+        return schema_of(self.columns)
+
+
+UTILISATION = Release("utilisation_day", UTILISATION_DAY, "device_type", "|".join([ALL, *DEVICE_TYPES]), total=True)
+CUSTOMERS = Release("customer_day", CUSTOMER_DAY, "customer", CUSTOMER_PATTERN, total=False)
+RELEASES = {release.name: release for release in (UTILISATION, CUSTOMERS)}
+RELEASE = UTILISATION.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +68,7 @@ class ReleaseKey:
 def parse_key(key: str) -> ReleaseKey:
     """What an object key names. Raises ReleaseRefused for any other key."""
     match = _KEY.fullmatch(key)
-    if match is None or match[2] != RELEASE:
+    if match is None or match[2] not in RELEASES:
         raise ReleaseRefused(f"{key} is not the key of a release; remove the object")
     try:
         return ReleaseKey(match[1], match[2], date.fromisoformat(match[3]))
@@ -66,14 +96,23 @@ def checked(table: pa.Table, of: ReleaseKey) -> pa.Table:
 
     Raises ReleaseRefused that names the column, never its values.
     """
-    _check_columns(table.schema, of)
-    table = table.select(UTILISATION_DAY_SCHEMA.names)
-    _check_values(table, of)
-    return table.cast(UTILISATION_DAY_SCHEMA)
+    release = RELEASES[of.release]
+    table = _with_status(table)
+    _check_columns(table.schema, of, release)
+    table = table.select(release.schema.names)
+    _check_values(table, of, release)
+    return table.cast(release.schema)
 
 
-def _check_columns(schema: pa.Schema, of: ReleaseKey) -> None:
-    allowed = {column.name: column for column in UTILISATION_DAY if column.privacy is Privacy.AGGREGATE}
+def _with_status(table: pa.Table) -> pa.Table:
+    """An object of before withheld cells were named holds published ones alone."""
+    if "status" in table.column_names or "cohort" not in table.column_names:
+        return table
+    return table.append_column("status", pa.repeat(pa.scalar(PUBLISHED), table.num_rows))
+
+
+def _check_columns(schema: pa.Schema, of: ReleaseKey, release: Release) -> None:
+    allowed = {column.name: column for column in release.columns if column.privacy is Privacy.AGGREGATE}
     for field in schema:
         if field.name not in allowed:
             raise ReleaseRefused(f"{of.key}: column {field.name!r} is not an aggregate of {of.release}; leave it out")
@@ -84,13 +123,20 @@ def _check_columns(schema: pa.Schema, of: ReleaseKey) -> None:
         raise ReleaseRefused(f"{of.key}: columns {sorted(missing)} are missing or some stand twice")
 
 
-def _check_values(table: pa.Table, of: ReleaseKey) -> None:
-    closed = {"region": [of.region], "day": [of.day], "device_type": [ALL, *DEVICE_TYPES]}
+def _check_values(table: pa.Table, of: ReleaseKey, release: Release) -> None:
+    closed = {"region": [of.region], "day": [of.day], "status": [PUBLISHED, WITHHELD]}
     for name, vocabulary in closed.items():
         known = pa.array(vocabulary, table.schema.field(name).type)
         _refuse_unless(pc.is_in(table[name], known), of, f"column {name!r} holds a value outside its vocabulary")
-    if pc.count_distinct(table["device_type"]).as_py() != table.num_rows:
-        raise ReleaseRefused(f"{of.key}: a device_type stands twice")
+    words = pc.match_substring_regex(table[release.dimension], f"^({release.words})$")
+    _refuse_unless(words, of, f"column {release.dimension!r} holds a value outside its vocabulary")
+    if pc.count_distinct(table[release.dimension]).as_py() != table.num_rows:
+        raise ReleaseRefused(f"{of.key}: a {release.dimension} stands twice")
+    published = pc.equal(table["status"], PUBLISHED)
+    for name in (*_COUNTS, *_SUMS):
+        of_withheld = table.filter(pc.invert(published))[name]
+        _refuse_unless(pc.is_null(of_withheld), of, f"column {name!r} holds a value of a withheld cell")
+    table = table.filter(published)
     for name in (*_COUNTS, *_SUMS):
         _refuse_unless(pc.greater_equal(table[name], 0), of, f"column {name!r} holds no amount")
     for name in _COUNTS:

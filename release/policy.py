@@ -1,10 +1,13 @@
-"""What a day's cube may say: cells of enough contributors, none dominated, no withheld cell left to be computed.
+"""What a day's cube may say: cells of enough contributors and holders, in which nobody's part can be computed, and no
+withheld cell left to be computed.
 
-Pure functions: no clock, no store.
+Pure functions: no clock, no store. docs/reference/releases.md has each rule with its source.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from release.sensitivity import Unit, near_the_ceiling, reveals_a_part
 
 ALL = "all"
 """The cell over all kinds of device."""
@@ -12,6 +15,7 @@ ALL = "all"
 COUNT_STEP = 5
 SIGNIFICANT_DIGITS = 3
 _S_PER_H = 3600.0
+_DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +29,15 @@ class DeviceUse:
     engine_s: float
     moving_s: float
     distance_km: float
+    holders: tuple[str, ...] = ()
+    """Who has it, and so knows what it did: its fleet, and last the customer whose fleet that is. Empty where whoever
+    contributes has it."""
 
 
 SUMS = ("records", "engine_s", "moving_s", "distance_km")
 """What a cell publishes sums of: the amounts of a Contribution and of a DeviceUse."""
+_AT_MOST = ("engine_s", "moving_s")
+"""Amounts of which everybody knows the most that a day allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,41 +61,66 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of the cube before any rounding: each device once, and each contributor's part."""
+    """One cell of the cube before any rounding: each device once, each contributor's part, and who has its devices."""
 
     devices: Mapping[str, DeviceUse]
     total: Contribution
     contributors: Mapping[str, Contribution]
+    owners: frozenset[str]
+    """The last holder of each device, or its contributors where it has none."""
+    units: frozenset[Unit]
+    """The devices of each contributor and of each holder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """cohort_size: contributors, and devices, that a cell needs. dominance_share: of a sum, the most that one may add.
+    p_percent: within so much of its true value nobody's part may be computed. least_holders: who has the devices.
 
     Devices count too: six vans of two drivers each have twelve contributors and would still single out a small fleet.
     """
 
     cohort_size: int
     dominance_share: float
+    p_percent: float = 10.0
+    least_holders: int = 3
 
     def allows(self, cell: Cell) -> bool:
-        """Whether the cell's values name nobody."""
-        return min(len(cell.devices), len(cell.contributors)) >= self.cohort_size and not self._dominated(cell)
+        """Whether the cell's values name nobody, to whoever contributes to it or holds a part of it."""
+        return self._is_cohort(cell) and not any(self._tells(cell, name) for name in SUMS)
 
-    def _dominated(self, cell: Cell) -> bool:
-        return any(self._has_giant(cell, name) for name in SUMS)
+    def may_differ(self, changes: Sequence[DeviceUse], sums: Sequence[str] = SUMS) -> bool:
+        """Whether somebody may know, of each of `sums`, what these changes add up to: changes of nobody, or of enough
+        devices, contributors and holders, of which none can be computed. changes: amounts without their signs.
+        """
+        return all(self._hides_each(cell_of(use for use in changes if getattr(use, name)), name) for name in sums)
 
-    def _has_giant(self, cell: Cell, name: str) -> bool:
-        largest = max((getattr(part, name) for part in cell.contributors.values()), default=0)
-        return largest > 0 and largest > self.dominance_share * getattr(cell.total, name)
+    def _is_cohort(self, cell: Cell) -> bool:
+        enough = min(len(cell.devices), len(cell.contributors)) >= self.cohort_size
+        return enough and len(cell.owners) >= self.least_holders
 
+    def _hides_each(self, changed: Cell, name: str) -> bool:
+        if not changed.devices:
+            return True
+        if not self._is_cohort(changed) or self._is_dominated(changed, name):
+            return False
+        return not reveals_a_part(changed.units, _amounts(changed, name), self.p_percent / 100)
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """Which cells of a cube are published, and whether their total is."""
+    def _tells(self, cell: Cell, name: str) -> bool:
+        """Whether the sum tells somebody's part. A sum of nothing tells everybody's."""
+        total = getattr(cell.total, name)
+        if total <= 0 or self._is_dominated(cell, name):
+            return True
+        amounts, share = _amounts(cell, name), self.p_percent / 100
+        unit = _S_PER_H if name in _AT_MOST else 1.0
+        if reveals_a_part(cell.units, amounts, share, rounding=unit * half_step(total / unit)):
+            return True
+        return name in _AT_MOST and near_the_ceiling(cell.units, amounts, share, _DAY_S)
 
-    published: frozenset[str]
-    with_total: bool
+    def _is_dominated(self, cell: Cell, name: str) -> bool:
+        amounts = _amounts(cell, name)
+        largest = max((sum(amounts[device] for device in unit) for unit in cell.units), default=0)
+        return largest > self.dominance_share * getattr(cell.total, name)
 
 
 def cell_of(uses: Iterable[DeviceUse]) -> Cell:
@@ -94,12 +128,17 @@ def cell_of(uses: Iterable[DeviceUse]) -> Cell:
     devices: dict[str, DeviceUse] = {}
     total = Contribution()
     parts: dict[str, Contribution] = {}
+    units: dict[tuple[str, str], set[str]] = {}
     for use in uses:
         devices[use.device] = use
         total = total.plus(use)
         for contributor in use.contributors:
             parts[contributor] = parts.get(contributor, Contribution()).plus(use)
-    return Cell(devices, total, parts)
+            units.setdefault(("contributor", contributor), set()).add(use.device)
+        for holder in use.holders:
+            units.setdefault(("holder", holder), set()).add(use.device)
+    owners = frozenset(owner for use in devices.values() for owner in (use.holders[-1:] or use.contributors))
+    return Cell(devices, total, parts, owners, frozenset(map(frozenset, units.values())))
 
 
 def by_type(uses: Iterable[DeviceUse]) -> dict[str, list[DeviceUse]]:
@@ -115,23 +154,8 @@ def residual_of(uses: Iterable[DeviceUse], published: frozenset[str]) -> Cell:
     return cell_of(use for use in uses if use.device_type not in published)
 
 
-def choose(uses: list[DeviceUse], policy: Policy) -> Pattern:
-    """The cells to publish, at a cube's first publication.
-
-    Where the total is published, the withheld cells together must be allowed too, as whoever subtracts the published
-    ones has their sum: the next smallest sibling is withheld until they are.
-    """
-    cells = {kind: cell_of(of_kind) for kind, of_kind in by_type(uses).items()}
-    published = {kind for kind, cell in cells.items() if policy.allows(cell)}
-    with_total = policy.allows(cell_of(uses))
-    while with_total and published and not _covered(uses, cells, published, policy):
-        published.remove(min(published, key=lambda kind: (len(cells[kind].contributors), kind)))
-    return Pattern(frozenset(published), with_total)
-
-
-def _covered(uses: list[DeviceUse], cells: Mapping[str, Cell], published: set[str], policy: Policy) -> bool:
-    withheld = cells.keys() - published
-    return not withheld or (len(withheld) > 1 and policy.allows(residual_of(uses, frozenset(published))))
+def _amounts(cell: Cell, name: str) -> dict[str, float]:
+    return {device: float(getattr(use, name)) for device, use in cell.devices.items()}
 
 
 def released(cell: Cell) -> dict[str, int | float]:
@@ -154,3 +178,9 @@ def round_count(count: int) -> int:
 def round_sum(value: float) -> float:
     """To 3 significant digits."""
     return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+
+
+def half_step(value: float) -> float:
+    """The most that rounding moves a sum of about this value."""
+    exponent = int(f"{value:e}".partition("e")[2])
+    return 0.5 * 10.0 ** (exponent - SIGNIFICANT_DIGITS + 1)

@@ -8,9 +8,9 @@ import psycopg
 
 from contracts.errors import Misuse
 from release.exchange import RELEASE
-from release.marks import contributors
+from release.marks import FORM, contributors
 from release.policy import DeviceUse
-from release.versions import Version
+from release.versions import Version, in_force
 
 _DUE = """
     select m.day from ops.applied m
@@ -41,23 +41,43 @@ def mark_released(fleet: psycopg.Connection, day: date, sequence: int, cells: in
 _USES = """
     select
         'd:' || used.device_id,
-        coalesce(device.type, 'unknown'),
+        coalesce(used.device_type, device.type, 'unknown'),
         coalesce(
             (select array_agg('s:' || tied.subject_id) from registry.device_subject as tied
             where tied.device_id = used.device_id),
             array['d:' || used.device_id]
         ),
-        used.records, used.engine_s, used.moving_s, used.distance_gps_km
+        used.records, used.engine_s, used.moving_s, used.distance_gps_km,
+        array['f:' || coalesce(fleet.fleet_id, ''), coalesce('c:' || fleet.customer, 'f:' || fleet.fleet_id, 'f:')],
+        fleet.customer
     from marts.device_day as used
     left join registry.device as device on device.device_id = used.device_id
+    left join registry.fleet as fleet on fleet.fleet_id = coalesce(used.fleet_id, device.fleet_id)
     where used.day = %s
     order by used.device_id
 """
 
 
-def device_uses(fleet: psycopg.Connection, day: date) -> list[DeviceUse]:
-    """The devices of the day's mart, each with its contributors."""
-    return [DeviceUse(name, kind, tuple(who), *amounts) for name, kind, who, *amounts in fleet.execute(_USES, [day])]
+def device_uses(fleet: psycopg.Connection, day: date) -> list[tuple[DeviceUse, str | None]]:
+    """The devices of the day's mart, each with its contributors and holders, and the customer whose fleet it is in.
+
+    Devices that are in no fleet have one holder together: whoever has one may have them all.
+    """
+    return [
+        (DeviceUse(name, kind, tuple(who), *amounts, holders=tuple(holders)), customer)  # type: ignore[arg-type]
+        for name, kind, who, *amounts, holders, customer in fleet.execute(_USES, [day])
+    ]
+
+
+def known_kinds(fleet: psycopg.Connection) -> set[str]:
+    """Kinds of device that the registry has, whether they were used or not."""
+    return {kind for (kind,) in fleet.execute("select distinct type from registry.device")}
+
+
+def known_customers(fleet: psycopg.Connection) -> set[str]:
+    """Customers that the registry has."""
+    query = "select distinct customer from registry.fleet where customer is not null"
+    return {customer for (customer,) in fleet.execute(query)}
 
 
 def lock_day(privacy: psycopg.Connection, day: date) -> None:
@@ -65,15 +85,15 @@ def lock_day(privacy: psycopg.Connection, day: date) -> None:
     privacy.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [f"release/{RELEASE}/{day}"])
 
 
-def recorded_versions(privacy: psycopg.Connection, day: date) -> list[Version]:
+def recorded_versions(privacy: psycopg.Connection, day: date, release: str = RELEASE) -> list[Version]:
     """Every version of the day's cells.
 
-    A version from before devices were remembered cannot be compared with anything: it counts as frozen.
+    A version that remembers no devices, or in an earlier form, cannot be compared with anything: it counts as frozen.
     """
     rows = privacy.execute(
-        """select cell, version, coalesce(devices, '{}'), published, frozen or devices is null from privacy.release_cell
-        where release = %s and day = %s order by cell, version""",
-        [RELEASE, day],
+        """select cell, version, coalesce(devices, '{}'), published, frozen or devices is null or form <> %s
+        from privacy.release_cell where release = %s and day = %s order by cell, version""",
+        [FORM, release, day],
     )
     return [
         Version(cell, version, frozenset(map(bytes, marks)), published, frozen)
@@ -81,16 +101,27 @@ def recorded_versions(privacy: psycopg.Connection, day: date) -> list[Version]:
     ]
 
 
-def record_versions(privacy: psycopg.Connection, day: date, versions: Iterable[Version]) -> None:
+def published_cells(privacy: psycopg.Connection, day: date, release: str) -> frozenset[str]:
+    """Cells of the day that are published."""
+    rows = privacy.execute(
+        "select cell, version, published from privacy.release_cell where release = %s and day = %s", [release, day]
+    )
+    return frozenset(in_force(Version(cell, version, frozenset(), values) for cell, version, values in rows))
+
+
+def record_versions(
+    privacy: psycopg.Connection, day: date, versions: Iterable[Version], release: str = RELEASE
+) -> None:
     """Add these versions to the day's, in one transaction."""
     with privacy.transaction():
         for one in versions:
             published = None if one.published is None else json.dumps(dict(one.published))
             privacy.execute(
-                """insert into privacy.release_cell (release, day, cell, version, contributors, devices, published)
-                values (%s, %s, %s, %s, %s, %s, %s)""",
+                """insert into privacy.release_cell
+                (release, day, cell, version, contributors, devices, form, published)
+                values (%s, %s, %s, %s, %s, %s, %s, %s)""",
                 [
-                    *(RELEASE, day, one.cell, one.version),
-                    *(sorted(contributors(one.marks)), sorted(one.marks), published),
+                    *(release, day, one.cell, one.version),
+                    *(sorted(contributors(one.marks)), sorted(one.marks), FORM, published),
                 ],
             )

@@ -17,9 +17,10 @@ import structlog
 from psycopg import sql
 
 from contracts.errors import ReleaseRefused
+from contracts.regions import load_regions
 from contracts.settings import WorldSettings
 from release.database import lock, transaction
-from release.exchange import ReleaseKey, checked, decode, parse_key
+from release.exchange import RELEASES, ReleaseKey, checked, decode, parse_key
 
 GONE = ""
 """The etag of an object that is not there."""
@@ -55,6 +56,7 @@ def due_objects(settings: WorldSettings) -> list[str]:
     with transaction(settings.postgres_dsn) as connection:
         # One listing at a time: one that is older than what was taken in would withdraw what is new.
         lock(connection, "world/listing")
+        _take_in_regions(settings, connection)
         _take_in_listing(settings, connection)
         return [key for (key,) in connection.execute(_DUE)]
 
@@ -77,6 +79,13 @@ def refused_objects(settings: WorldSettings) -> int:
     return int(row[0]) if row else 0
 
 
+def late_releases(settings: WorldSettings) -> dict[str, int]:
+    """Releases that should be there and are not, by region: late and missing ones."""
+    query = "select region, count(*) from marts.release_status where status in ('late', 'missing') group by region"
+    with transaction(settings.postgres_dsn) as connection:
+        return dict(connection.execute(query).fetchall())
+
+
 def known_days(settings: WorldSettings) -> list[date]:
     """Days of which staging has, or had, a release, in order."""
     query = "select distinct day from ops.exchange_object where loaded_etag is not null order by day"
@@ -85,7 +94,7 @@ def known_days(settings: WorldSettings) -> list[date]:
 
 
 def load_world(settings: WorldSettings) -> WorldReport:
-    """Load every due object, each replacing its region and day in staging.utilisation_day in one transaction.
+    """Load every due object, each replacing its region and day in staging's table of its release in one transaction.
 
     An object that is not a release, or holds anything but a release's columns and words, is logged as an error and
     reported in `refused`; nothing of it is loaded, and the others are. One that is gone by now is withdrawn.
@@ -139,6 +148,19 @@ def _s3(settings: WorldSettings) -> Any:
     return boto3.client("s3", **settings.s3.client_kwargs(settings.aws_region))
 
 
+def _take_in_regions(settings: WorldSettings, connection: psycopg.Connection) -> None:
+    regions = load_regions()
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """insert into ops.region as r (region, time_zone, release_delay_days) values (%s, %s, %s)
+            on conflict (region) do update set (time_zone, release_delay_days)
+                = (excluded.time_zone, excluded.release_delay_days)
+            where (r.time_zone, r.release_delay_days) <> (excluded.time_zone, excluded.release_delay_days)""",
+            [(name, region.time_zone, settings.release_delay_days) for name, region in regions.items()],
+        )
+    connection.execute("delete from ops.region where region <> all(%s)", [list(regions)])
+
+
 def _take_in_listing(settings: WorldSettings, connection: psycopg.Connection) -> None:
     pages = _s3(settings).get_paginator("list_objects_v2").paginate(Bucket=settings.exchange_bucket)
     listed = [(item["Key"], item["ETag"]) for page in pages for item in page.get("Contents", [])]
@@ -157,11 +179,9 @@ def _withdraw(connection: psycopg.Connection, keys: list[str]) -> None:
     for key in keys:
         lock(connection, f"world/{key}")
         connection.execute("delete from ops.exchange_object where key = %s and loaded_etag is null", [key])
-        connection.execute(
-            "delete from staging.utilisation_day s using ops.exchange_object o"
-            " where o.key = %s and s.region = o.region and s.day = o.day",
-            [key],
-        )
+        region, release, day = _filed(key)
+        if release in RELEASES:
+            _empty_day(connection, ReleaseKey(region, release, day))
         connection.execute(
             "update ops.exchange_object set etag = %(gone)s, loaded_etag = %(gone)s, rows = 0 where key = %(key)s",
             {"gone": GONE, "key": key},
@@ -184,8 +204,8 @@ def _load(settings: WorldSettings, key: str, data: bytes, etag: str) -> int:
     table = checked(decode(data, key), of)
     with transaction(settings.postgres_dsn) as connection:
         lock(connection, f"world/{key}")
-        connection.execute("delete from staging.utilisation_day where region = %s and day = %s", [of.region, of.day])
-        _copy_rows(connection, table)
+        _empty_day(connection, of)
+        _copy_rows(connection, of.release, table)
         connection.execute(
             "update ops.exchange_object set loaded_etag = %s, rows = %s, loaded_at = now() where key = %s",
             [etag, table.num_rows, key],
@@ -193,10 +213,15 @@ def _load(settings: WorldSettings, key: str, data: bytes, etag: str) -> int:
     return int(table.num_rows)
 
 
-def _copy_rows(connection: psycopg.Connection, table: pa.Table) -> None:
+def _empty_day(connection: psycopg.Connection, of: ReleaseKey) -> None:
+    statement = sql.SQL("delete from {} where region = %s and day = %s")
+    connection.execute(statement.format(sql.Identifier("staging", of.release)), [of.region, of.day])
+
+
+def _copy_rows(connection: psycopg.Connection, release: str, table: pa.Table) -> None:
     """Append the release's rows to staging, row by row: a release has a few hundred."""
     columns = sql.SQL(", ").join(map(sql.Identifier, table.schema.names))
-    statement = sql.SQL("copy staging.utilisation_day ({}) from stdin").format(columns)
+    statement = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier("staging", release), columns)
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in table.to_pylist():
             copy.write_row(list(row.values()))

@@ -18,6 +18,8 @@ alter table registry.fleet add column if not exists trip_stop_s integer check (t
 alter table registry.fleet add column if not exists trip_gap_s integer check (trip_gap_s > 0);
 alter table registry.fleet add column if not exists trip_least_m double precision check (trip_least_m >= 0);
 alter table registry.fleet add column if not exists trip_least_s double precision check (trip_least_s >= 0);
+-- The company whose fleet it is, by one name in all regions. A fleet without one is a holder of its own.
+alter table registry.fleet add column if not exists customer text check (customer ~ '^[A-Za-z0-9._:-]{1,64}$');
 create table if not exists registry.device (
     device_id text primary key,
     fleet_id text not null references registry.fleet,
@@ -69,6 +71,12 @@ create or replace trigger keep_device_period after update on registry.device for
     when ((old.fleet_id, old.make, old.model, old.type, old.fuel)
         is distinct from (new.fleet_id, new.make, new.model, new.type, new.fuel))
     execute function registry.keep_device_period();
+-- Devices whose home is another region, as HMACs (contracts.residency): their records are set aside when they arrive here.
+create table if not exists registry.away_device (
+    device_hmac bytea primary key,
+    home text not null,
+    since timestamptz not null default now()
+);
 create table if not exists registry.subject (
     subject_id text primary key
 );

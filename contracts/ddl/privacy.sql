@@ -14,6 +14,8 @@ create table if not exists privacy.release_cell (
 );
 -- What each device of the cell added, and the contributors behind it, as HMACs (release.versions says how).
 alter table privacy.release_cell add column if not exists devices bytea[];
+-- release.marks.FORM of these devices; a cell of another form stands as it was published.
+alter table privacy.release_cell add column if not exists form integer not null default 1;
 -- Devices whose records are no longer accepted, as HMACs; version grows with each row.
 create table if not exists privacy.suppression (
     version bigint generated always as identity primary key,

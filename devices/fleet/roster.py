@@ -12,6 +12,8 @@ FLEET_SIZE = 24
 KM_PER_DEG = 111.195
 """Kilometres of a degree of latitude on a sphere of the mean earth radius (6,371.0088 km)."""
 TRADES = ("Logistics", "Mobility", "Works", "Services")
+WORLDWIDE = "meridian"
+"""The customer that has the first fleet of every region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def make_roster(region: Region, devices: int, seed: int) -> Roster:
     fleets = []
     for number in range((devices + FLEET_SIZE - 1) // FLEET_SIZE):
         city, trade = cities[number % len(cities)], TRADES[number // len(cities) % len(TRADES)]
-        fleets.append(Fleet(_fleet_id(region, number), f"{city.name} {trade}"))
+        fleets.append(Fleet(_fleet_id(region, number), f"{city.name} {trade}", WORLDWIDE if number == 0 else None))
     return Roster(vehicles, tuple(fleets))
 
 

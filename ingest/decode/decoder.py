@@ -12,6 +12,7 @@ import pyarrow as pa
 from contracts.record import LANDING_SCHEMA, RejectReason
 from ingest.batch import MAX_UNKNOWN_NAMES, OTHER_NAMES, Batch, KinesisRecord, ShardId
 from ingest.bisection import Bisection
+from ingest.decode.away import AwayDevices
 from ingest.decode.part import Part, decode_part
 from ingest.decode.rejected import Refusal, rejected_rows
 from ingest.decode.shared import SharedColumns
@@ -34,8 +35,9 @@ class JsonDecoder:
     """contracts.record, contract v1, from JSON: keeps the promises of ingest.batch.Decoder.
 
     At most one thread may use a decoder. `suppression` is asked once per device and batch; records of its devices are
-    dropped and counted. plain: False leaves all records to msgspec, whatever their form, and loads no numba; the
-    rows are the same. packings: of contracts.packing, unpacked besides KPL aggregates.
+    dropped and counted. away: devices at home in another region, whose records are refused. plain: False leaves all
+    records to msgspec, whatever their form, and loads no numba; the rows are the same. packings: of contracts.packing,
+    unpacked besides KPL aggregates.
     """
 
     version = DECODER_VERSION
@@ -49,11 +51,13 @@ class JsonDecoder:
         self,
         suppression: Suppression | None = None,
         *,
+        away: AwayDevices | None = None,
         part_rows: int = PART_ROWS,
         plain: bool = True,
         packings: Collection[str] = (),
     ) -> None:
         self._suppression = suppression or NoSuppression()
+        self._away = away
         self._part_rows = part_rows
         self._packings = frozenset(packings)
         self._reader = _plain_reader() if plain else None
@@ -103,7 +107,9 @@ class JsonDecoder:
             first = start + low
             try:
                 part = users.part(first, start + high)
-                parts.append(decode_part(self._reader, self._suppression, shard_id, part, first, arrivals, sequences))
+                parts.append(
+                    decode_part(self._reader, self._suppression, shard_id, part, first, arrivals, sequences, self._away)
+                )
             except Exception as error:  # noqa: BLE001 - whatever a record breaks, the others are decoded
                 if ranges.alone(error):
                     parts.append(Part(_NO_ROWS, [Refusal(first, RejectReason.POISON, type(error).__name__)]))

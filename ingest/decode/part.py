@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.record import EARLIEST_TS_MS, LANDING_SCHEMA, LATEST_AHEAD_MS, Flag, RejectReason
+from ingest.decode.away import AwayDevices
 from ingest.decode.flags import flags_of
 from ingest.decode.identifiers import record_ids
 from ingest.decode.reader import Read, read_structs
@@ -51,15 +52,17 @@ def decode_part(
     first_place: int,
     arrivals: np.ndarray,
     sequences: pa.StringArray,
+    away: AwayDevices | None = None,
 ) -> Part:
     """Decode the user records of one part; `first_place` is the place in the batch of its first.
 
     reader: None where msgspec is to read every record.
+    away: devices at home in another region, whose records are refused.
     arrivals, sequences: arrival (ms) and sequence number of every Kinesis record that `users.parents` points to.
     """
     refusals: list[Refusal] = []
     sents, unknown = _read(reader, users, refusals)
-    pieces = [_piece(shard_id, users, sent, arrivals, sequences, suppression, refusals) for sent in sents]
+    pieces = [_piece(shard_id, users, sent, arrivals, sequences, suppression, away, refusals) for sent in sents]
     moved = [refusal._replace(place=refusal.place + first_place) for refusal in refusals]
     return Part(_in_order(pieces), moved, sum(piece.suppressed for piece in pieces), unknown)
 
@@ -101,6 +104,7 @@ def _piece(
     arrivals: np.ndarray,
     sequences: pa.StringArray,
     suppression: Suppression,
+    away: AwayDevices | None,
     refusals: list[Refusal],
 ) -> _Piece:
     """Check device and time of every row, and count suppressed ones. A row that fails becomes a refusal, unless its
@@ -109,12 +113,16 @@ def _piece(
     places, arrival_ms = sent.places, arrivals[users.parents[sent.places]]
     possible = (sent.ts_ms >= EARLIEST_TS_MS) & (sent.ts_ms <= arrival_ms + LATEST_AHEAD_MS)
     kept = sent.is_here & accepted(suppression, sent.columns["device_id"], sent.ts_ms)
-    good = sent.good_id & sent.is_time & possible & kept
+    at_home = away.at_home(sent.columns["device_id"]) if away else np.ones(len(places), bool)
+    good = sent.good_id & sent.is_time & possible & kept & at_home
     columns = _columns(shard_id, users, sent, arrival_ms, sequences)
     rows = pa.RecordBatch.from_arrays([columns[name] for name in LANDING_SCHEMA.names], schema=LANDING_SCHEMA)
     if good.all():
         return _Piece(rows, places, 0)
     for index in np.flatnonzero(~good & kept).tolist():
+        if sent.good_id[index] and not at_home[index]:
+            refusals.append(Refusal(int(places[index]), RejectReason.WRONG_REGION, "the device is at home elsewhere"))
+            continue
         refusals.append(_refusal(int(places[index]), bool(sent.good_id[index]), bool(sent.is_time[index])))
     return _Piece(rows.filter(pa.array(good)), places[good], int((sent.is_here & ~kept).sum()))
 

@@ -15,8 +15,9 @@ import structlog
 from contracts.errors import FleetlakeError, SinkUnavailable
 from contracts.ledger import LeaseRow
 from contracts.names import stream
+from contracts.residency import away_key
 from contracts.settings import RegionSettings
-from ingest.decode import JsonDecoder
+from ingest.decode import AwayDevices, JsonDecoder
 from ingest.kinesis.fan_out import FanOut
 from ingest.kinesis.http import HttpStream
 from ingest.landing import S3Store
@@ -26,6 +27,7 @@ from ingest.runtime.allocator import keep_freed_memory
 from ingest.runtime.aws_access import AwsClock
 from ingest.runtime.metrics import Metrics
 from ingest.runtime.offload import OneThread, Threads, aside
+from ingest.service.away import follow, take_in
 from ingest.service.followed_restriction import FollowedRestriction
 from ingest.service.followed_suppression import FollowedSuppression
 from ingest.service.health import HealthServer
@@ -107,7 +109,8 @@ async def serve(
     """
     slot = Slot.claim(settings.state, settings.region)
     metrics = Metrics(settings.region, slot.worker)
-    parts = parts_of(settings, metrics)
+    away = AwayDevices(away_key(settings.release_key.get_secret_value()))
+    parts = parts_of(settings, metrics, away)
     options = Options.of(settings, workers=workers, until_idle=until_idle)
     worker = Worker(parts, options, slot.worker, is_dead=slot.is_dead)
     on_signals(worker.stop, asked)
@@ -120,12 +123,14 @@ async def serve(
         where = {"metrics": f"{pages}/metrics", "pid": os.getpid()}
         _log.info("worker.started", region=settings.region, worker=slot.worker, **where)
         await with_suppression(parts)
+        await take_in(settings, away)
         around = (
             _copy_watermarks(settings, worker),
             _show_progress(worker),
             _check_live(parts),
             _follow_suppression(parts),
             _follow_restriction(parts),
+            follow(settings, away),
         )
         beside = [asyncio.create_task(task) for task in around]
         report = await worker.run()
@@ -140,8 +145,8 @@ async def serve(
         slot.free()
 
 
-def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
-    """The real parts of a region's worker."""
+def parts_of(settings: RegionSettings, metrics: Metrics, away: AwayDevices | None = None) -> Parts:
+    """The real parts of a region's worker. away: devices at home elsewhere, where records are read from the stream."""
     aws_region, aws_clock = settings.row.aws_region, AwsClock()
     decoding, compiled = OneThread(), settings.reader == "compiled"
     suppression, restriction = FollowedSuppression(settings), FollowedRestriction(settings)
@@ -158,7 +163,7 @@ def parts_of(settings: RegionSettings, metrics: Metrics) -> Parts:
         leases=DynamoLeases(settings.region, aws_region, settings.dynamodb, aws_clock=aws_clock),
         store=S3Store.of(settings, aws_clock=aws_clock),
         live=RedisLive.of(settings, Either(suppression, restriction)),
-        decoder=JsonDecoder(suppression, plain=compiled, packings=settings.packings),
+        decoder=JsonDecoder(suppression, away=away, plain=compiled, packings=settings.packings),
         decoding=decoding.finishing,
         trial=ProcessTrial(compiled=compiled),
         encoding=Threads(2),

@@ -100,7 +100,7 @@ def _derive_once(
         begin(settings, run, every)
         for name, at in changed.items():
             if at:
-                target = f"{settings.region}.{name}"
+                target = settings.spark_table(name)
                 replace_days(frames[name].where(in_days(at)), target, sorted(at), before[name], pinned.sequence)
         finish(settings, run, stale, every | known.suspect, pinned.sequence, known)
     finally:
@@ -134,7 +134,7 @@ def _device_days(
         hours = read_hours(spark, settings, spans_of(packing.days, rules))
         made.append(hours_to_device_days(hours, rules, packing.days))
     if whole:
-        made.append(to_device_days(read_history(spark, settings.region, pinned, spans_of(whole, rules)), rules, whole))
+        made.append(to_device_days(read_history(spark, settings, pinned, spans_of(whole, rules)), rules, whole))
     return reduce(DataFrame.union, made)
 
 
@@ -149,7 +149,7 @@ def _differing(
     for name, schema in _SCHEMAS.items():
         snapshot_id, old = before[name], None
         if snapshot_id is not None:
-            table_then = spark.read.option("snapshot-id", snapshot_id).table(f"{settings.region}.{name}")
+            table_then = spark.read.option("snapshot-id", snapshot_id).table(settings.spark_table(name))
             old = table_then.where(in_days(days))
         found[name] = differing(frames[name], old, schema.names)
     return found

@@ -32,9 +32,9 @@ def pack_hours(spark: SparkSession, settings: LakeSettings, packing: Packing, si
     """
     if not packing.due:
         return
-    name = f"{settings.region}.{MOTION_HOUR_TABLE}"
+    name = settings.spark_table(MOTION_HOUR_TABLE)
     spans = joined(Span(hour, hour + ONE_HOUR) for hour in packing.due)
-    made = to_motion_hours(read_history(spark, settings.region, harvested(packing), spans))
+    made = to_motion_hours(read_history(spark, settings, harvested(packing), spans))
     due = {hour.astimezone(UTC) for hour in packing.due}
     made = made.where(_in_hours(due))
     writer = made.writeTo(name).option("isolation-level", "serializable")
@@ -49,7 +49,7 @@ def pack_hours(spark: SparkSession, settings: LakeSettings, packing: Packing, si
 def read_hours(spark: SparkSession, settings: LakeSettings, spans: Sequence[Span]) -> DataFrame:
     """The packed hours that touch the spans, columns of MOTION_HOUR_SCHEMA."""
     touching = [(fn.col("hour") > fn.lit(one.start - ONE_HOUR)) & (fn.col("hour") < fn.lit(one.end)) for one in spans]
-    hours = spark.read.table(f"{settings.region}.{MOTION_HOUR_TABLE}")
+    hours = spark.read.table(settings.spark_table(MOTION_HOUR_TABLE))
     return hours.where(reduce(lambda one, other: one | other, touching))
 
 

@@ -47,7 +47,7 @@ def spans_of(days: Iterable[date], rules: TripRules) -> list[Span]:
     )
 
 
-def read_history(spark: SparkSession, region: str, pinned: Pinned, spans: list[Span]) -> DataFrame:
+def read_history(spark: SparkSession, settings: LakeSettings, pinned: Pinned, spans: list[Span]) -> DataFrame:
     """The columns lake.derive.motion.readings.READ of history within the spans, as of the pinned snapshot."""
-    table = spark.read.option("snapshot-id", pinned.snapshot_id).table(f"{region}.{HISTORY_TABLE}")
+    table = spark.read.option("snapshot-id", pinned.snapshot_id).table(settings.spark_table(HISTORY_TABLE))
     return table.where(sql_condition("ts", spans)).select(*READ)

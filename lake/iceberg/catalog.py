@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.table import Table
 
+from contracts.errors import ForeignTable
 from contracts.settings import LakeSettings
 from lake.database import dsn_parts, transaction
 
@@ -22,6 +24,22 @@ def catalog(settings: LakeSettings) -> Catalog:
         with creating(settings):
             _open[key] = load_catalog(settings.region, **properties)
     return _open[key]
+
+
+def load_own(settings: LakeSettings, name: str) -> Table:
+    """A table of contracts.names as it is now.
+
+    Raises pyiceberg's NoSuchTableError, and ForeignTable where it lies outside the region's bucket: two regions that
+    share a catalog by mistake would write each other's data.
+    """
+    table = catalog(settings).load_table(settings.identifier(name))
+    for place in (table.location(), table.metadata_location):
+        if place.partition("://")[2].partition("/")[0] != settings.bucket:
+            raise ForeignTable(
+                f"{settings.identifier(name)} in the catalog of region {settings.region} lies in {place}, not in"
+                f" bucket {settings.bucket}; nothing is read or written: give the region a catalog of its own"
+            )
+    return table
 
 
 @contextmanager

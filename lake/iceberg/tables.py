@@ -5,8 +5,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import NamespaceAlreadyExistsError, TableAlreadyExistsError
+from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
@@ -31,7 +30,7 @@ from contracts.names import (
 )
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import LakeSettings
-from lake.iceberg.catalog import catalog, creating
+from lake.iceberg.catalog import catalog, creating, load_own
 from lake.iceberg.evolution import Difference, Kind, differences, evolve, refuse_other_types
 
 _Partition = tuple[str, Transform[Any, Any], str]
@@ -98,10 +97,10 @@ def ensure_tables(settings: LakeSettings) -> None:
     Safe when two do it at once. A column that the contract has since is null in what was written before. Raises
     SchemaMismatch, and changes nothing, where the contract gives a column another type.
     """
-    tables, wanted = catalog(settings), specs(settings)
+    wanted = specs(settings)
     with creating(settings):
-        _ensure_namespace(tables)
-        found = {spec.name: tables.load_table(spec.name) for spec in wanted if tables.table_exists(spec.name)}
+        _ensure_namespace(settings)
+        found = own_tables(settings)
         changes = {name: table_differences(table, wanted) for name, table in found.items()}
         refuse_other_types([change for some in changes.values() for change in some])
         for spec in wanted:
@@ -117,11 +116,11 @@ def schema_differences(settings: LakeSettings, *, apply: bool = False) -> list[D
 
     apply: make all changes but those that are refused. Raises SchemaMismatch, and changes nothing, for one that is.
     """
-    tables, wanted = catalog(settings), specs(settings)
-    if not all(tables.table_exists(spec.name) for spec in wanted):
+    wanted = specs(settings)
+    if own_tables(settings).keys() < {spec.name for spec in wanted}:
         ensure_tables(settings)
     with creating(settings):
-        found = {spec.name: tables.load_table(spec.name) for spec in wanted}
+        found = own_tables(settings)
         changes = [change for table in found.values() for change in table_differences(table, wanted)]
         if apply:
             refuse_other_types([change for change in changes if change.kind is Kind.REFUSED])
@@ -131,11 +130,19 @@ def schema_differences(settings: LakeSettings, *, apply: bool = False) -> list[D
     return changes
 
 
+def own_tables(settings: LakeSettings) -> dict[str, Table]:
+    """The region's tables that exist, by the contract's name. Raises ForeignTable as load_own does."""
+    found = {}
+    for spec in specs(settings):
+        with suppress(NoSuchTableError):
+            found[spec.name] = load_own(settings, spec.name)
+    return found
+
+
 def table_differences(table: Table, wanted: Sequence[TableSpec]) -> list[Difference]:
     """How a table differs from its spec."""
-    name = ".".join(table.name())
-    columns = next(spec.columns for spec in wanted if spec.name == name)
-    return differences(name, table.schema(), iceberg_schema(columns))
+    spec = next(spec for spec in wanted if spec.name.rpartition(".")[2] == table.name()[-1])
+    return differences(spec.name, table.schema(), iceberg_schema(spec.columns))
 
 
 def history(settings: LakeSettings) -> Table:
@@ -145,10 +152,11 @@ def history(settings: LakeSettings) -> Table:
 
 def table(settings: LakeSettings, name: str) -> Table:
     """One of the region's tables as it is now; all are created where it is missing. Adds no columns."""
-    tables = catalog(settings)
-    if not tables.table_exists(name):
+    try:
+        return load_own(settings, name)
+    except NoSuchTableError:
         ensure_tables(settings)
-    return tables.load_table(name)
+        return load_own(settings, name)
 
 
 def evolve_buckets(settings: LakeSettings) -> bool:
@@ -166,8 +174,8 @@ def evolve_buckets(settings: LakeSettings) -> bool:
     return True
 
 
-def _ensure_namespace(tables: Catalog) -> None:
-    namespace = HISTORY_TABLE.split(".", maxsplit=1)[0]
+def _ensure_namespace(settings: LakeSettings) -> None:
+    tables, namespace = catalog(settings), settings.identifier(HISTORY_TABLE).split(".", maxsplit=1)[0]
     if tables.namespace_exists(namespace):
         return
     with suppress(NamespaceAlreadyExistsError):
@@ -185,7 +193,8 @@ def _create(settings: LakeSettings, table: TableSpec) -> None:
     order = [SortField(schema.find_field(column).field_id, IdentityTransform()) for column in table.order]
     location = f"{settings.warehouse}/{table.name.replace('.', '/')}"
     with suppress(TableAlreadyExistsError):
-        catalog(settings).create_table(table.name, schema, location, spec, SortOrder(*order), dict(table.properties))
+        name = settings.identifier(table.name)
+        catalog(settings).create_table(name, schema, location, spec, SortOrder(*order), dict(table.properties))
 
 
 def iceberg_schema(arrow: pa.Schema) -> Schema:

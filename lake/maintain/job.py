@@ -116,8 +116,9 @@ def rewrite_day(spark: SparkSession, settings: LakeSettings, day: date) -> None:
     """Rewrite a UTC day of history, sorted by device and time."""
     where = sql_condition("ts", [day_span(day)])
     spec = table(settings, HISTORY_TABLE).spec().spec_id
+    name = settings.identifier(HISTORY_TABLE)
     spark.sql(
-        f"call {settings.region}.system.rewrite_data_files(table => '{HISTORY_TABLE}', strategy => 'sort',"
+        f"call {settings.region}.system.rewrite_data_files(table => '{name}', strategy => 'sort',"
         f" sort_order => 'device_id ASC NULLS FIRST, ts ASC NULLS FIRST', where => \"{where}\", options => map("
         f"'rewrite-all', 'true', 'target-file-size-bytes', '{TARGET_BYTES}', 'output-spec-id', '{spec}',"
         " 'max-concurrent-file-group-rewrites', '1'))"
@@ -130,7 +131,7 @@ def drop_deletes(spark: SparkSession, settings: LakeSettings, day: date) -> None
         return
     where = sql_condition("ts", [day_span(day)])
     spark.sql(
-        f"call {settings.region}.system.rewrite_position_delete_files(table => '{HISTORY_TABLE}',"
+        f"call {settings.region}.system.rewrite_position_delete_files(table => '{settings.identifier(HISTORY_TABLE)}',"
         f" where => \"{where}\", options => map('rewrite-all', 'true'))"
     ).collect()
 
@@ -140,7 +141,7 @@ def _rewrite_manifests(spark: SparkSession, settings: LakeSettings, name: str) -
     snapshot = found.current_snapshot()
     if snapshot is None or len(snapshot.manifests(found.io)) < 2 * WORTH_A_REWRITE:
         return 0
-    query = f"call {settings.region}.system.rewrite_manifests('{name}')"
+    query = f"call {settings.region}.system.rewrite_manifests('{settings.identifier(name)}')"
     row = retry_conflicts(f"rewrite of {name}'s manifests", lambda: spark.sql(query).first())
     return int(row["rewritten_manifests_count"]) if row else 0
 
@@ -151,7 +152,7 @@ def expire_snapshots(spark: SparkSession, settings: LakeSettings, name: str, now
         return 0
     older = (now or datetime.now(UTC)) - timedelta(hours=settings.snapshot_keep_h)
     query = (
-        f"call {settings.region}.system.expire_snapshots(table => '{name}', retain_last => 1,"
+        f"call {settings.region}.system.expire_snapshots(table => '{settings.identifier(name)}', retain_last => 1,"
         f" older_than => TIMESTAMP '{older:%Y-%m-%d %H:%M:%S.%f}')"
     )
     row = retry_conflicts(f"expiry of {name}'s snapshots", lambda: spark.sql(query).first())
@@ -161,8 +162,8 @@ def expire_snapshots(spark: SparkSession, settings: LakeSettings, name: str, now
 def _delete_orphans(spark: SparkSession, settings: LakeSettings, name: str) -> int:
     older = datetime.now(UTC) - ORPHAN_AGE
     query = (
-        f"call {settings.region}.system.remove_orphan_files(table => '{name}', prefix_listing => true,"
-        f" older_than => TIMESTAMP '{older:%Y-%m-%d %H:%M:%S.%f}')"
+        f"call {settings.region}.system.remove_orphan_files(table => '{settings.identifier(name)}',"
+        f" prefix_listing => true, older_than => TIMESTAMP '{older:%Y-%m-%d %H:%M:%S.%f}')"
     )
     return len(spark.sql(query).collect())
 

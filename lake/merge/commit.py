@@ -37,13 +37,13 @@ def commit_merge(spark: SparkSession, settings: LakeSettings, plan: MergePlan) -
 def _merge_once(spark: SparkSession, settings: LakeSettings, plan: MergePlan) -> None:
     rows = accepted(read_landing(spark, settings, plan.keys, plan.kind), settings)
     spans = event_spans(rows, plan.kind, plan.keys)
-    table = spark.table(f"{settings.region}.{HISTORY_TABLE}")
+    table = spark.table(settings.spark_table(HISTORY_TABLE))
     source = with_columns_of(one_row_an_identity(rows.where(sql_condition("ts", spans))), table)
     view = f"landed_{uuid4().hex}"
     source.createOrReplaceTempView(view)
     try:
         with snapshot_properties(spark, merge_properties(plan.kind, plan.keys)):
-            spark.sql(merge_statement(settings.region, view, spans))
+            spark.sql(merge_statement(settings.spark_table(HISTORY_TABLE), view, spans))
     finally:
         spark.catalog.dropTempView(view)
 

@@ -9,14 +9,14 @@ Each of its parts was measured against what happens without it (docs/adr/0020):
 from collections.abc import Sequence
 
 from contracts.identity import IDENTITY
-from contracts.names import HISTORY_TABLE, SEQUENCE_DIGITS
+from contracts.names import SEQUENCE_DIGITS
 from contracts.record import LANDING_SCHEMA
 from lake.merge.spans import Span, sql_condition
 
 _SET = ", ".join(f"t.{name} = s.{name}" for name in LANDING_SCHEMA.names)
 
 
-def merge_statement(region: str, source: str, spans: Sequence[Span]) -> str:
+def merge_statement(table: str, source: str, spans: Sequence[Span]) -> str:
     """SQL that merges the view `source` (one row for each identity, all within `spans`) into the region's history.
 
     Of rows with one identity the one that arrived first stays, in whatever order they are merged. `source` has all of
@@ -24,7 +24,7 @@ def merge_statement(region: str, source: str, spans: Sequence[Span]) -> str:
     """
     same = " AND ".join(f"t.{name} = s.{name}" for name in IDENTITY)
     return (
-        f"MERGE INTO {region}.{HISTORY_TABLE} t USING {source} s "
+        f"MERGE INTO {table} t USING {source} s "
         f"ON {same} AND {sql_condition('t.ts', spans)} "
         f"WHEN MATCHED AND {_arrival('s')} < {_arrival('t')} THEN UPDATE SET {_SET} "
         "WHEN NOT MATCHED THEN INSERT *"

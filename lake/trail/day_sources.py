@@ -11,7 +11,7 @@ from pyiceberg.expressions import And, GreaterThanOrEqual, In, LessThanOrEqual, 
 
 from contracts.names import TRIP_TABLE
 from contracts.settings import RegionSettings
-from lake.iceberg.catalog import catalog
+from lake.iceberg.catalog import load_own
 from lake.trail.model import Trail
 from lake.trail.spot_query import trail
 
@@ -69,7 +69,7 @@ def _trips(settings: RegionSettings, devices: Sequence[str], first: date, last: 
         LessThanOrEqual(term=Reference("day"), value=last.isoformat()),
     )
     try:
-        table = catalog(settings).load_table(TRIP_TABLE)
+        table = load_own(settings, TRIP_TABLE)
     except NoSuchTableError:
         return []
     rows: list[dict[str, Any]] = table.scan(row_filter=wanted).to_arrow().sort_by("start_ts").to_pylist()

@@ -20,7 +20,7 @@ from pyiceberg.types import StringType, TimestamptzType
 
 from contracts.names import HISTORY_TABLE
 from contracts.settings import CATALOG_SCHEMA, RegionSettings
-from lake.iceberg.catalog import catalog
+from lake.iceberg.catalog import load_own
 from lake.trail.counted_files import Account, CountedIO, KeptFiles
 from lake.trail.postgres import Postgres
 from lake.trail.sources import SourceFile
@@ -42,7 +42,6 @@ class HistoryTable:
 
     def __init__(self, settings: RegionSettings, store: fs.FileSystem, postgres: Postgres) -> None:
         self._settings, self._store, self._postgres = settings, store, postgres
-        self._catalog = catalog(settings)
         self._metadata_files = KeptFiles()
         self._loaded: Table | None = None
 
@@ -51,7 +50,7 @@ class HistoryTable:
         loaded = self._loaded
         if loaded is None or loaded.metadata_location != self._location():
             try:
-                loaded = self._loaded = self._catalog.load_table(HISTORY_TABLE)
+                loaded = self._loaded = load_own(self._settings, HISTORY_TABLE)
             except NoSuchTableError:
                 return None
         table = copy(loaded)
@@ -66,7 +65,7 @@ class HistoryTable:
         return None if row is None else str(row[0])
 
     def _named(self) -> list[str]:
-        namespace, _, name = HISTORY_TABLE.rpartition(".")
+        namespace, _, name = self._settings.identifier(HISTORY_TABLE).rpartition(".")
         return [self._settings.region, namespace, name]
 
 

@@ -16,7 +16,8 @@ TOTAL = "all"
 _DAYS = f"""
 select {columns_of(WorldDay)}, day || '/' || region as place
 from marts.utilisation_day
-where device_type = %(type)s and day between %(first)s and %(last)s and (day, region) > (%(after)s, %(region)s)
+where device_type = %(type)s and cohort is not null and day between %(first)s and %(last)s
+    and (day, region) > (%(after)s, %(region)s)
 order by day, region limit %(limit)s
 """  # noqa: S608 - a constant
 _UNAVAILABLE = 503

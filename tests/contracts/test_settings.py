@@ -96,3 +96,35 @@ def test_every_setting_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
     undocumented = [name for name in RegionSettings.model_fields if f"FLEETLAKE_{name.upper()}" not in page]
     assert undocumented == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FLEETLAKE_POSTGRES_DSN", "postgresql://us:s3cr3t@127.0.0.1/fleet_us"),
+        ("FLEETLAKE_POSTGRES_DSN", "host=db user=us password=s3cr3t dbname=fleet_us"),
+        ("FLEETLAKE_POSTGRES_DSN", "postgresql://world:s3cr3t@127.0.0.1/fleet_world"),
+        ("FLEETLAKE_PRIVACY_DSN", "postgresql://us:s3cr3t@127.0.0.1/privacy_us"),
+        ("FLEETLAKE_REDIS_URL", "redis://us:s3cr3t@127.0.0.1/0"),
+        ("FLEETLAKE_LAKE_BUCKET", "lake-us"),
+    ],
+)
+def test_a_process_does_not_start_with_another_regions_secret(name: str, value: str) -> None:
+    with pytest.raises(
+        BadSettings, match=rf"(?i){name} .* which is region (us|world)'s.*eu starts from its own"
+    ) as caught:
+        RegionSettings.load(ENVIRON | {name: value})
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_the_world_does_not_start_with_a_regions_secret() -> None:
+    environ = {"FLEETLAKE_REGION": "world", "FLEETLAKE_POSTGRES_DSN": ENVIRON["FLEETLAKE_POSTGRES_DSN"]}
+    with pytest.raises(BadSettings, match="region eu's"):
+        WorldSettings.load(environ)
+
+
+def test_on_glue_two_regions_of_one_account_have_databases_of_their_own() -> None:
+    glue = {"FLEETLAKE_CATALOG": "glue"}
+    assert RegionSettings.load(ENVIRON | glue).identifier("history.telemetry") == "history_eu.telemetry"
+    assert RegionSettings.load(ENVIRON | glue).spark_table("history.trip") == "eu.history_eu.trip"
+    assert RegionSettings.load(ENVIRON).spark_table("history.trip") == "eu.history.trip"

@@ -5,7 +5,7 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from contracts.derived import UTILISATION_DAY_SCHEMA
+from contracts.derived import CUSTOMER_DAY_SCHEMA, UTILISATION_DAY_SCHEMA
 from contracts.errors import ReleaseRefused
 from release.exchange import (
     ReleaseKey,
@@ -20,6 +20,7 @@ ROW = {
     "region": "eu",
     "day": OF.day,
     "device_type": "bus",
+    "status": "published",
     "cohort": 15,
     "devices": 20,
     "records": 1230.0,
@@ -56,6 +57,7 @@ def test_a_column_that_is_not_an_aggregate_is_refused(name):
         {"region": "us"},
         {"day": date(2026, 3, 3)},
         {"device_type": "WVWZZZ1JZXW000001"},
+        {"status": "perhaps"},
         {"cohort": 12},
         {"devices": -5},
         {"distance_km": float("nan")},
@@ -68,7 +70,7 @@ def test_a_value_outside_the_vocabulary_or_the_rounding_is_refused(values):
 
 def test_a_missing_a_doubled_and_a_retyped_column_are_refused():
     doubled = table().append_column("cohort", pa.array([15]))
-    retyped = table().set_column(3, "cohort", pa.array(["15"]))
+    retyped = table().set_column(4, "cohort", pa.array(["15"]))
     for broken in (table().drop_columns(["cohort"]), doubled, retyped):
         with pytest.raises(ReleaseRefused):
             checked(broken, OF)
@@ -77,6 +79,36 @@ def test_a_missing_a_doubled_and_a_retyped_column_are_refused():
 def test_a_kind_that_stands_twice_is_refused():
     with pytest.raises(ReleaseRefused, match="twice"):
         checked(pa.concat_tables([table(), table()]), OF)
+
+
+def test_a_withheld_cell_has_a_name_and_no_value():
+    amounts = ("cohort", "devices", "records", "engine_h", "moving_h", "distance_km")
+    withheld = {"status": "withheld", **dict.fromkeys(amounts)}
+    assert checked(table(**withheld), OF).to_pylist() == [ROW | withheld]
+    for name in amounts:
+        with pytest.raises(ReleaseRefused, match=f"'{name}' holds a value of a withheld cell"):
+            checked(table(**withheld | {name: 15}), OF)
+        with pytest.raises(ReleaseRefused, match=name):
+            checked(table(**{name: None}), OF)
+
+
+def test_an_object_of_before_withheld_cells_were_named_holds_published_ones():
+    assert checked(table().drop_columns(["status"]), OF).to_pylist() == [ROW]
+
+
+def test_a_customer_is_named_by_an_id_and_by_nothing_else():
+    of = ReleaseKey("eu", "customer_day", OF.day)
+    row = {name: value for name, value in ROW.items() if name != "device_type"}
+
+    def of_customer(name: str) -> pa.Table:
+        return pa.Table.from_pylist([row | {"customer": name}], schema=CUSTOMER_DAY_SCHEMA)
+
+    assert parse_key(of.key) == of
+    assert checked(of_customer("meridian"), of).num_rows == 1
+    with pytest.raises(ReleaseRefused, match="customer"):
+        checked(of_customer("Erika Mustermann"), of)
+    with pytest.raises(ReleaseRefused, match="device_type"):
+        checked(table(), of)
 
 
 def test_keys_are_parsed_as_they_are_made():

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from release.pattern import choose
 from release.policy import (
     SUMS,
     DeviceUse,
     Policy,
     by_type,
     cell_of,
-    choose,
     released,
     residual_of,
     round_count,

@@ -29,12 +29,12 @@ def mart(stack, tmp_path_factory) -> None:
 
 @pytest.fixture
 def region(stack) -> Iterator[RegionSettings]:
-    """`ap` with twelve buses of one subject each, eleven cars and one van; marts of DAY are built."""
+    """`ap` with twelve buses of one subject each, eleven cars and one van, in four fleets; marts of DAY are built."""
     settings = stack.settings("ap").model_copy(update={"cohort_size": 10, "release_delay_days": 3})
     empty(settings, history=False)
-    register(
-        settings, "f1", {f"bus{n}": "bus" for n in range(12)} | {f"car{n}": "car" for n in range(11)} | {"van0": "van"}
-    )
+    devices = {f"bus{n}": "bus" for n in range(12)} | {f"car{n}": "car" for n in range(11)} | {"van0": "van"}
+    for place in range(4):
+        register(settings, f"f{place}", dict(list(devices.items())[place::4]))
     with connect(settings) as connection:
         for n in range(12):
             connection.execute("insert into registry.subject values (%s)", [f"person{n}"])
@@ -53,7 +53,8 @@ def build_marts(settings: RegionSettings, sequence: int, **km: float) -> None:
 
 def published(settings: RegionSettings) -> dict[str, dict[str, Any]]:
     data = s3(settings).get_object(Bucket="exchange", Key=key(settings))["Body"].read()
-    return {row["device_type"]: row for row in decode(data, "object").to_pylist()}
+    rows = decode(data, "object").to_pylist()
+    return {row["device_type"]: row for row in rows if row["status"] == "published"}
 
 
 def key(settings: RegionSettings) -> str:
@@ -86,6 +87,7 @@ def test_the_van_cannot_be_computed_from_what_is_published(region):
         "region": region.region,
         "day": DAY,
         "device_type": "bus",
+        "status": "published",
         "cohort": 10,
         "devices": 10,
         "records": 1200.0,
@@ -162,6 +164,60 @@ def test_contributors_are_kept_as_keyed_hashes_only(region):
         assert marks.fetchone() == (12,)
     assert "person" not in text
     assert "bus1" not in text
+
+
+def test_what_is_withheld_is_named_and_what_nobody_has_is_not(region):
+    register(region, "f0", {"train0": "train"})
+    publish_day(region, DAY)
+    data = s3(region).get_object(Bucket="exchange", Key=key(region))["Body"].read()
+    rows = {row["device_type"]: row for row in decode(data, "object").to_pylist()}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "all": "published",
+        "bus": "published",
+        "car": "withheld",  # covers the van
+        "van": "withheld",
+        "train": "withheld",  # did not drive, which nobody is told
+    }
+    assert rows["van"]["devices"] is None
+    assert rows["van"].keys() - {"device_type"} == {name for name in rows["train"] if name != "device_type"}
+
+
+def test_a_company_that_has_all_buses_has_them_to_itself(region):
+    with connect(region) as connection:
+        connection.execute("update registry.fleet set customer = 'acme' where fleet_id in ('f0', 'f1', 'f2')")
+    publish_day(region, DAY)
+    assert published(region) == {}  # two holders: each would know the other's part
+
+
+def test_a_customer_gets_its_own_total_and_no_other_fleet_does(region):
+    with connect(region) as connection:
+        connection.execute("update registry.fleet set customer = 'acme' where fleet_id in ('f0', 'f1')")
+        connection.execute("update registry.fleet set customer = 'tiny' where fleet_id = 'f2'")
+    publish_day(region, DAY)
+    own = ReleaseKey(region.region, "customer_day", DAY)
+    rows = decode(s3(region).get_object(Bucket="exchange", Key=own.key)["Body"].read(), "object").to_pylist()
+    cells = {row["customer"]: (row["status"], row["devices"], row["distance_km"]) for row in rows}
+    assert cells == {"acme": ("published", 10, 120.0), "tiny": ("withheld", None, None)}
+
+
+def test_a_device_that_joins_a_routine_is_not_computed_from_the_day_before(region):
+    before = DAY - timedelta(days=1)
+    with connect(region) as connection:
+        connection.execute("insert into registry.device (device_id, fleet_id, type) values ('new', 'f3', 'bus')")
+    names = [name for (name,) in fetch(region, "select device_id from registry.device")]
+    rows = [device_day(name, before, distance_gps_km=10.0) for name in names if name != "new"]
+    build_mart(region, 1, rows + [device_day(name, DAY, distance_gps_km=10.0) for name in names])
+    assert publish_day(region, before).published == 2
+    publish_day(region, DAY)
+    assert published(region) == {}  # not the cars either: with them the van could be told from the day before's total
+
+
+def test_marks_of_an_earlier_form_are_not_compared_with(region):
+    publish_day(region, DAY)
+    with psycopg.connect(region.privacy_dsn.get_secret_value()) as connection:
+        connection.execute("update privacy.release_cell set form = 1")
+    build_marts(region, 2, **{f"bus{n}": 20.0 for n in range(10)})
+    assert publish_day(region, DAY).restated == 0
 
 
 def test_a_young_day_and_a_day_without_marts_are_refused(region):

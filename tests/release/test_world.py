@@ -1,34 +1,40 @@
 """The world's load: by etag, one region and day at a time, and nothing that is not a release."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import boto3
+import psycopg
 import pyarrow as pa
 import pytest
 from botocore.exceptions import ClientError
 
-from contracts.derived import UTILISATION_DAY_SCHEMA
+from contracts.derived import CUSTOMER_DAY_SCHEMA, UTILISATION_DAY_SCHEMA
 from contracts.settings import RegionSettings, WorldSettings
 from marts.dbt import window_arguments
 from release.exchange import ReleaseKey, encode
 from release.world import (
     due_marts,
     due_objects,
+    late_releases,
     load_world,
     loaded_etags,
     mark_marts,
     refused_objects,
 )
+from stack import running_site
+from stack.environments import bi_dsn
+from stack.provision.postgres import connect
 from tests.builders.marts import clear_exchange, empty, fetch, run_dbt
+from tests.builders.marts import connect as marts_connect
 
 DAYS = [date(2025, 11, 3), date(2025, 11, 4)]
 
 
 def cell(region: str, day: date, device_type: str = "all", **values: Any) -> dict[str, Any]:
-    row = {"region": region, "day": day, "device_type": device_type, "cohort": 30, "devices": 35, "records": 1000.0}
-    return row | {"engine_h": 10.0, "moving_h": 9.0, "distance_km": 300.0} | values
+    row = {"region": region, "day": day, "device_type": device_type, "status": "published", "cohort": 30, "devices": 35}
+    return row | {"records": 1000.0} | {"engine_h": 10.0, "moving_h": 9.0, "distance_km": 300.0} | values
 
 
 def put(settings: RegionSettings, day: date, cells: list[dict[str, Any]], table: pa.Table | None = None) -> str:
@@ -187,6 +193,87 @@ def test_the_worlds_marts_show_what_is_published(stack, world, regions, tmp_path
     assert due_marts(world) == DAYS[:1]
     run_dbt(world, tmp_path, "run", *window_arguments(due_marts(world)))
     assert fetch(world, "select region, day from marts.utilisation_day") == [("af", DAYS[1])]
+    assert fetch(world, "select * from marts.daily_total") == []
+
+
+def test_a_customer_reads_its_own_totals_and_nobody_elses(stack, world, regions):
+    for region, status in zip(regions, ("published", "withheld"), strict=True):
+        rows = [customer_cell(region.region, "meridian", status), customer_cell(region.region, "rival", "published")]
+        put_customers(region, rows)
+    assert len(load_world(world).loaded) == 2
+    site = running_site(stack.state)
+    with connect(site, "postgres", site.secrets.postgres_admin, "fleet_world") as admin:
+        admin.execute("drop role if exists meridian_bi")
+        admin.execute("create role meridian_bi login password 'secret' in role bi_reader")
+        admin.execute("grant connect on database fleet_world to meridian_bi")
+    with marts_connect(world) as own:
+        own.execute("insert into customers.reader values ('meridian_bi', 'meridian') on conflict do nothing")
+    with connect(site, "meridian_bi", "secret", "fleet_world") as reader:
+        days = reader.execute("select customer, region, status, distance_km from customers.utilisation_day order by 2")
+        assert days.fetchall() == [("meridian", "af", "withheld", None), ("meridian", "ap", "published", 300.0)]
+        whole = reader.execute("select regions_published, regions_withheld, distance_km from customers.world_day")
+        assert whole.fetchall() == [(1, 1, 300.0)]
+        reader.execute("set role bi_reader")
+        assert reader.execute("select count(*) from customers.utilisation_day where customer = 'rival'").fetchone() == (
+            0,
+        )
+        for table in ("staging.customer_day", "customers.reader"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                reader.execute(f"select * from {table}")
+    with psycopg.connect(bi_dsn(site, "world")) as others:
+        assert others.execute("select * from customers.utilisation_day").fetchall() == []
+
+
+def customer_cell(region: str, customer: str, status: str) -> dict[str, Any]:
+    row = {name: value for name, value in cell(region, DAYS[0]).items() if name != "device_type"}
+    withheld = dict.fromkeys(("cohort", "devices", "records", "engine_h", "moving_h", "distance_km"))
+    return row | {"customer": customer, "status": status} | (withheld if status == "withheld" else {})
+
+
+def put_customers(settings: RegionSettings, rows: list[dict[str, Any]]) -> None:
+    client = boto3.client("s3", **settings.s3.client_kwargs(settings.row.aws_region))
+    key = ReleaseKey(settings.region, "customer_day", DAYS[0]).key
+    client.put_object(Bucket="exchange", Key=key, Body=encode(pa.Table.from_pylist(rows, schema=CUSTOMER_DAY_SCHEMA)))
+
+
+def test_a_region_that_is_late_missing_or_withheld_is_said_to_be(world, regions):
+    today = datetime.now(UTC).date()
+    days = {
+        "missing": today - timedelta(days=30),
+        "late": today - timedelta(days=6),
+        "not due": today - timedelta(days=2),
+    }
+    with marts_connect(world) as own:
+        own.execute("delete from ops.exchange_object")
+    put(regions[0], days["missing"], [cell("ap", days["missing"])])
+    put(regions[0], days["late"], [withheld("ap", days["late"])])
+    smuggled = pa.Table.from_pylist([cell("af", days["late"]) | {"lat": 1.0}])
+    put(regions[1], days["late"], [], smuggled)
+    load_world(world)
+
+    def said(region: str) -> dict[str, str]:
+        rows = fetch(world, "select day, status from marts.release_status where region = %s", region)
+        return {name: dict(rows)[day] for name, day in days.items()}
+
+    assert said("ap") == {"missing": "released", "late": "withheld", "not due": "not due"}
+    assert said("af") == {"missing": "missing", "late": "refused", "not due": "not due"}
+    assert said("eu") == {"missing": "missing", "late": "late", "not due": "not due"}
+    late = late_releases(world)
+    assert set(late) == {"eu", "us", "ap", "af"}
+    assert late["eu"] > late["ap"]
+
+
+def withheld(region: str, day: date) -> dict[str, Any]:
+    row = cell(region, day)
+    return {name: row[name] for name in ("region", "day", "device_type")} | {"status": "withheld"}
+
+
+def test_a_withheld_cell_is_a_row_of_the_mart(world, regions, tmp_path):
+    put(regions[0], DAYS[0], [cell("ap", DAYS[0], "bus"), withheld("ap", DAYS[0])])
+    load_world(world)
+    run_dbt(world, tmp_path, "run", *window_arguments(due_marts(world)))
+    rows = fetch(world, "select device_type, status, distance_km from marts.utilisation_day order by 1")
+    assert rows == [("all", "withheld", None), ("bus", "published", 300.0)]
     assert fetch(world, "select * from marts.daily_total") == []
 
 

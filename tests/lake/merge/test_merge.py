@@ -230,7 +230,7 @@ def test_the_merge_is_planned_so_that_conflicts_are_detected(spark, landing):
     day = day_span(NOON.date())
     source = spark.table(f"{landing.settings.region}.history.telemetry").limit(0)
     source.createOrReplaceTempView("nothing_landed")
-    statement = merge_statement(landing.settings.region, "nothing_landed", [day])
+    statement = merge_statement(landing.settings.spark_table("history.telemetry"), "nothing_landed", [day])
     planned = spark.sql(f"EXPLAIN {statement}").first()[0]
     assert "WriteDelta" in planned
     assert "AppendData" not in planned

@@ -1,6 +1,6 @@
 with cells as (
     select * from {{ ref('stg_utilisation_day') }}
-    where {{ in_window('day') }}
+    where status = 'published' and {{ in_window('day') }}
 ),
 
 kinds as (

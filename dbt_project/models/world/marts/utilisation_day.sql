@@ -8,6 +8,7 @@ final as (
         region,
         day,
         device_type,
+        status,
         cohort,
         devices,
         records,

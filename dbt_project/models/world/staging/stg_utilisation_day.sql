@@ -7,6 +7,7 @@ renamed as (
         region,
         day,
         device_type,
+        status,
         cohort,
         devices,
         records,

@@ -1,0 +1,102 @@
+"""What may be published of a day beside what is published of others: nobody learns a part by subtracting days.
+
+Whoever takes a device's routine for granted has, of two days, what changed. So the difference of two days is held to
+the rules of a cell: enough devices, contributors and holders changed, and by enough. Pure functions.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations
+
+from release.policy import ALL, SUMS, DeviceUse, Policy
+
+COMPARED = ("engine_s", "moving_s", "distance_km")
+"""Not records: a device sends as many as its interval makes it, every day."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherDay:
+    """Another day of the same release: its devices, and what is published of it."""
+
+    uses: Sequence[DeviceUse]
+    published: frozenset[str]
+    """Kinds, and ALL where the total is."""
+
+    def apart(self, name: str, uses: Sequence[DeviceUse], policy: Policy) -> bool:
+        """Whether the cell may be known of both days. uses: all of the other one.
+
+        A device that is of another kind by then would cancel out in the sum of both kinds: neither may be known.
+        """
+        if name not in self.published:
+            return True
+        if name != ALL and _changed_kind(name, uses, self.uses):
+            return False
+        ours, theirs = ([use for use in day if name in (ALL, use.device_type)] for day in (uses, self.uses))
+        return _may_be_subtracted(ours, theirs, policy)
+
+    def rests_apart(self, uses: Sequence[DeviceUse], published: Iterable[str], policy: Policy) -> bool:
+        """The same of what the totals hide: a total less its kinds, less kinds that the other day has published.
+
+        published: of `uses`, kinds and ALL where the total is.
+        """
+        ours = frozenset(published)
+        if ALL not in ours | self.published:
+            return True
+        kinds = {use.device_type for use in chain(uses, self.uses)}
+        return all(
+            _may_be_subtracted(_of(uses, here), _of(self.uses, there), policy)
+            for here, there in _rests(kinds, ours, self.published)
+        )
+
+
+def _rests(
+    kinds: set[str], ours: frozenset[str], theirs: frozenset[str]
+) -> Iterator[tuple[frozenset[str], frozenset[str]]]:
+    """Kinds of either day whose sums somebody can subtract from each other, with a total's rest on one side or on both.
+
+    What both days have published is left out: its difference is judged alone, and two that hide each hide together.
+    """
+    hidden_here, hidden_there = (frozenset(kinds - public) if ALL in public else None for public in (ours, theirs))
+    only_here, only_there = (kinds & ours) - theirs, (kinds & theirs) - ours
+    if hidden_there is not None:
+        yield from ((some, hidden_there) for some in _subsets(only_here) if some)
+    if hidden_here is not None:
+        yield from ((hidden_here, some) for some in _subsets(only_there) if some)
+    if hidden_here is not None and hidden_there is not None:
+        for here in _subsets(only_here):
+            yield from ((hidden_here | here, hidden_there | there) for there in _subsets(only_there))
+
+
+def _subsets(kinds: set[str]) -> Iterator[frozenset[str]]:
+    ordered = sorted(kinds)
+    return (frozenset(some) for size in range(len(ordered) + 1) for some in combinations(ordered, size))
+
+
+def _of(uses: Iterable[DeviceUse], kinds: frozenset[str]) -> list[DeviceUse]:
+    return [use for use in uses if use.device_type in kinds]
+
+
+def _changed_kind(name: str, one: Iterable[DeviceUse], other: Iterable[DeviceUse]) -> bool:
+    kinds = {use.device: use.device_type for use in other}
+    return any(kinds.get(use.device, use.device_type) != use.device_type for use in one if _either(name, use, kinds))
+
+
+def _either(name: str, use: DeviceUse, kinds: dict[str, str]) -> bool:
+    return name in (use.device_type, kinds.get(use.device))
+
+
+def _may_be_subtracted(one: Sequence[DeviceUse], other: Sequence[DeviceUse], policy: Policy) -> bool:
+    """Whether the sums over `one` less those over `other` tell nobody's part, tied as the one or as the other."""
+    ours, theirs = ({use.device: use for use in uses} for uses in (one, other))
+    pairs = [(ours.get(name), theirs.get(name)) for name in ours.keys() | theirs.keys()]
+    changes = [[_change(use, beside) for use, beside in pairs], [_change(beside, use) for use, beside in pairs]]
+    return all(policy.may_differ(some, COMPARED) for some in changes)
+
+
+def _change(one: DeviceUse | None, other: DeviceUse | None) -> DeviceUse:
+    """By how much a device's amounts differ; its kind, contributors and holders are those of `one`, if it is there."""
+    tied = one or other
+    if tied is None:
+        raise ValueError("a device that is on neither side has no change")
+    amounts = {name: abs((getattr(one, name) if one else 0) - (getattr(other, name) if other else 0)) for name in SUMS}
+    return DeviceUse(tied.device, tied.device_type, tied.contributors, holders=tied.holders, **amounts)
