@@ -56,7 +56,7 @@ class Stores(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Sizes of what is not by use."""
 
     redis_node: str = "cache.r7g.xlarge"
-    postgres_class: str = "db.r7g.xlarge"
+    postgres_class: str = "db.r6g.xlarge"
     postgres_gib: int = 500
 
 

@@ -17,6 +17,9 @@ def unmet(templates: Sequence[Template], regions: Mapping[str, Region], deployme
     for region in regions.values():
         own = [template for template in templates if template.place == region.name]
         found += [f"{region.name}: {line}" for line in _of_region(own, region, deployment)]
+        budgets = [one.properties["Budget"]["BudgetName"] for one in _all(templates, "AWS::Budgets::Budget")]
+        if f"fleetlake-{region.name}" not in budgets:
+            found.append(f"{region.name}: it has no budget")
     for template in templates:
         found += [f"{template.stack}: {line}" for line in _of_every_stack(template)]
     return sorted(found)
@@ -87,8 +90,6 @@ def _alarms(own: Sequence[Template], region: Region) -> Iterator[str]:
         found = made.get(f"fleetlake-{region.name}-{alarm.name}")
         if found is None or not listed(found.get("AlarmActions", [])):
             yield f"the alarm {alarm.name} is not there, or tells nobody"
-    if not _all(own, "AWS::Budgets::Budget"):
-        yield "it has no budget"
 
 
 def _entrances(own: Sequence[Template]) -> Iterator[str]:

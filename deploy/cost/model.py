@@ -47,7 +47,7 @@ ASSUMED: Mapping[str, Figure] = {
 _NODES = {"cache.r7g.large": 13.07, "cache.r7g.xlarge": 26.32, "cache.r7g.2xlarge": 52.82, "cache.r7g.4xlarge": 105.81}
 """GiB of each node."""
 _NODE_FILL = 0.7
-_DATABASES = {"db.r7g.large": 250_000, "db.r7g.xlarge": 1_000_000, "db.r7g.2xlarge": 2_500_000, "db.r7g.4xlarge": 10**9}
+_DATABASES = {"db.r6g.large": 250_000, "db.r6g.xlarge": 1_000_000, "db.r6g.2xlarge": 2_500_000, "db.r6g.4xlarge": 10**9}
 """Devices that each class is taken for."""
 TASKS = {"gateway": (1.0, 2.0), "consumer": (0.5, 2.0), "serving": (1.0, 2.0), "dagster": (3.0, 12.0)}
 """vCPU and GB of a task, as in stacks/services.py; a test compares. Dagster: its three tasks."""

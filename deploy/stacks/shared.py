@@ -11,7 +11,7 @@ from aws_cdk import aws_sns as sns
 
 from contracts.names import exchange_prefix
 from contracts.policies.roles import world_policy
-from contracts.regions import Region
+from contracts.regions import WORLD, Region
 from deploy import environment as env
 from deploy.alarms import RUNBOOK
 from deploy.stacks.database import add_database
@@ -35,7 +35,6 @@ def add_world(place: Place, regions: Sequence[Region]) -> list[cdk.Stack]:
     policy = world_policy(exchange=place.deployment.exchange_bucket)
     secrets = {"FLEETLAKE_POSTGRES_DSN": env.SECRETS["FLEETLAKE_POSTGRES_DSN"]}
     add_dagster(services, place, given, secrets, policy)
-    add_budget(services, place, place.deployment.budget.world_usd)
     return [stores, services]
 
 
@@ -71,7 +70,9 @@ def add_names(place: Place, regions: Sequence[Region]) -> cdk.Stack:
     key = make_key(stack, place)
     topic = sns.CfnTopic(stack, "Pages", topic_name="fleetlake-network-page", kms_master_key_id=key.attr_arn)
     sns.CfnSubscription(stack, "PageMail", topic_arn=topic.ref, protocol="email", endpoint=place.deployment.alerts)
+    add_budget(stack, place, WORLD, place.deployment.budget.world_usd)
     for region in regions:
+        add_budget(stack, place, region.name, place.deployment.budget.region_usd)
         _health(stack, place, region, topic)
         for continent in place.deployment.continents.get(region.name, []):
             route53.CfnRecordSet(

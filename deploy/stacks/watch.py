@@ -1,4 +1,4 @@
-"""Alarms, dashboards, budget of a region, and the task that looks at the marts."""
+"""Alarms and dashboard of a region, budgets, and the task that looks at the marts."""
 
 import json
 from collections.abc import Mapping
@@ -21,12 +21,11 @@ WATCH_MINUTES = 5
 
 def add_watching(place: Place, given: Mapping[str, str]) -> cdk.Stack:
     """The stack `watch` of a region. given: the settings of its processes."""
-    stack = place.stack("watch", "alarms, dashboards, budget")
+    stack = place.stack("watch", "alarms, dashboard, watch")
     topics = {severity: _topic(stack, place, severity) for severity in ("page", "ticket")}
     for alarm in ALARMS:
         _alarm(stack, place, alarm, topics[alarm.severity])
     _dashboard(stack, place)
-    add_budget(stack, place, place.deployment.budget.region_usd)
     task = add_watch(stack, place, given, {"FLEETLAKE_POSTGRES_DSN": SECRETS["FLEETLAKE_POSTGRES_DSN"],
                                            "FLEETLAKE_PRIVACY_DSN": SECRETS["FLEETLAKE_PRIVACY_DSN"]})  # fmt: skip
     _every_few_minutes(stack, place, task)
@@ -98,8 +97,11 @@ def _graph(
     return {"type": "metric", **place_, "properties": properties}
 
 
-def add_budget(stack: cdk.Stack, place: Place, dollars: int) -> None:
-    """Somebody is told at four fifths of the month's money, and when the forecast is beyond it."""
+def add_budget(stack: cdk.Stack, place: Place, of: str, dollars: int) -> None:
+    """Somebody is told at four fifths of the month's money of an account, and when the forecast is beyond it.
+
+    Some regions of AWS know no budgets, so all of them are of the account that the others' bills go to.
+    """
     subscribers = [{"subscriptionType": "EMAIL", "address": place.deployment.alerts}]
     rules = (("ACTUAL", 80), ("FORECASTED", 100))
     told = [
@@ -111,9 +113,10 @@ def add_budget(stack: cdk.Stack, place: Place, dollars: int) -> None:
         for kind, share in rules
     ]  # fmt: skip
     budgets.CfnBudget(
-        stack, "Budget", notifications_with_subscribers=told,
-        budget={"budgetName": f"fleetlake-{place.name}", "budgetType": "COST", "timeUnit": "MONTHLY",
-                "budgetLimit": {"amount": dollars, "unit": "USD"}},
+        stack, f"{of.title()}Budget", notifications_with_subscribers=told,
+        budget={"budgetName": f"fleetlake-{of}", "budgetType": "COST", "timeUnit": "MONTHLY",
+                "budgetLimit": {"amount": dollars, "unit": "USD"},
+                "costFilters": {"LinkedAccount": [place.deployment.account(of)]}},
     )  # fmt: skip
 
 
