@@ -19,7 +19,7 @@ def erasables(settings: "RegionSettings") -> "Stores":
     from privacy.erasure.exports import Exports
     from privacy.erasure.run import Stores
     from release.erasable import ReleaseMarks
-    from serving.stores.erasable import SharesAndReadings
+    from serving.stores.erasable import SharesEventsAndReadings
 
     return Stores(
         consumers=Consumers(settings),
@@ -29,7 +29,7 @@ def erasables(settings: "RegionSettings") -> "Stores":
             LiveState(settings),
             StagingAndMarts(settings),
             Credentials(settings),
-            SharesAndReadings(settings),
+            SharesEventsAndReadings(settings),
             ReleaseMarks(settings),
         ],
         registry=[Registry(settings)],

@@ -28,6 +28,8 @@ HOLDS_NOBODY: Mapping[str, str] = {
     "registry.fleet": "customers' groups of devices",
     "registry.fleet_ca": "certificates of fleets",
     "registry.zone": "places that a fleet drew",
+    "registry.webhook": "addresses of a fleet's own systems",
+    "ops.delivery": "how deliveries of events went; the events have an adapter",
     "ops.watermarks": _SUMS,
     "ops.landing_cursor": _SUMS,
     "ops.ledger_listing": _SUMS,

@@ -1,4 +1,4 @@
-"""What the read API keeps of devices: guest links, and who read their past. Adapter of contracts.erasable."""
+"""What the read API keeps of devices: guest links, events for webhooks, and who read their past: an adapter."""
 
 import hmac
 from contextlib import closing
@@ -14,30 +14,36 @@ from contracts.settings import RegionSettings
 _SHOWN = "devices && %s::text[]"
 _COUNT_SHARES = f"select count(*) from registry.share where {_SHOWN}"  # noqa: S608 - a constant
 _COUNT_READINGS = "select count(*) from privacy.past_read where device_hmac = any(%s)"
+_EVENTS = """from ops.event e where exists (
+    select from unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) as meant (device_id, start_ts, end_ts)
+    where meant.device_id = e.device_id and e.happened_at >= coalesce(meant.start_ts, '-infinity')
+        and e.happened_at < coalesce(meant.end_ts, 'infinity')
+)"""
 _NARROW = """
 update registry.share set devices = array(select unnest(devices) except select unnest(%s::text[]))
 where devices && %s::text[]
 """
 
 
-class SharesAndReadings:
-    """registry.share and privacy.past_read, of devices that are meant wholly.
+class SharesEventsAndReadings:
+    """registry.share and privacy.past_read, of devices that are meant wholly; ops.event of any that are meant.
 
     A link goes on with its other devices. Who read the past of a device that is gone is said no more: a keyed hash of
     its id is still personal data (GDPR Art. 4(5), recital 26).
     """
 
     name = "serving"
-    stores = ("registry.share", "privacy.past_read")
+    stores = ("registry.share", "ops.event", "privacy.past_read")
 
     def __init__(self, settings: RegionSettings) -> None:
         self._settings = settings
 
     def count(self, scope: Scope) -> Counts:
-        """Links that show one of the devices, and readings."""
+        """Links that show one of the devices, events, and readings."""
         devices = list(scope.whole_devices)
         return {
             "registry.share": _value(self._fleet(), _COUNT_SHARES, devices),
+            "ops.event": _value(self._fleet(), f"select count(*) {_EVENTS}", *_spans(scope)),
             "privacy.past_read": _value(self._privacy(), _COUNT_READINGS, self._hashed(devices)),
         }
 
@@ -46,8 +52,11 @@ class SharesAndReadings:
         return self.count(scope)
 
     def erase(self, scope: Scope) -> Counts:
-        """Take the devices out of links, end links that show nothing any more, and delete readings."""
+        """Take the devices out of links, end links that show nothing any more, and delete events and readings."""
         found, devices = self.count(scope), list(scope.whole_devices)
+        with closing(self._fleet()) as fleet:
+            fleet.execute(f"delete {_EVENTS}".encode(), _spans(scope))
+            fleet.execute("vacuum (full, analyze) ops.event")
         if not devices:
             return found
         with closing(self._fleet()) as fleet:
@@ -72,6 +81,12 @@ class SharesAndReadings:
 
     def _privacy(self) -> "psycopg.Connection[Any]":
         return psycopg.connect(self._settings.privacy_dsn.get_secret_value(), autocommit=True, connect_timeout=10)
+
+
+def _spans(scope: Scope) -> tuple[list[str], list[datetime | None], list[datetime | None]]:
+    """Devices, and from when to when each is meant."""
+    portions = scope.portions
+    return [one.device_id for one in portions], [one.start for one in portions], [one.end for one in portions]
 
 
 def _value(connection: "psycopg.Connection[Any]", query: str, *values: Any) -> int:
