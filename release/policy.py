@@ -120,7 +120,8 @@ class Policy:
     def _is_dominated(self, cell: Cell, name: str) -> bool:
         amounts = _amounts(cell, name)
         largest = max((sum(amounts[device] for device in unit) for unit in cell.units), default=0)
-        return largest > self.dominance_share * getattr(cell.total, name)
+        total: float = getattr(cell.total, name)
+        return largest > self.dominance_share * total
 
 
 def cell_of(uses: Iterable[DeviceUse]) -> Cell:
