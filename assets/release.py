@@ -44,7 +44,8 @@ def utilisation_day_asset(region: Region, partitions: DailyPartitionsDefinition)
         """Daily totals by device type under the release policy: small cohorts withheld, counts rounded, restated only
         where no subtraction of versions could single anyone out. A day is published once it is old enough.
 
-        A run publishes the days that are due, whoever launched it: a day that is too young cannot be published."""
+        A run publishes the days that are due, whoever launched it: a day that is too young cannot be published.
+        Customers' own totals (`customer_day`) are published with them, for each customer alone."""
         with without_values("release utilisation_day"):
             due = days_in_run(context, partitions, releasing.due_releases())
             for day in due:

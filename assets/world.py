@@ -112,7 +112,8 @@ def staging_asset(partitions: DailyPartitionsDefinition) -> AssetsDefinition:
         | {"dagster/column_lineage": same_columns(UTILISATION_DAY, EXCHANGE)},
     )
     def utilisation_day(work: ResourceParam[WorldWork]) -> MaterializeResult[None]:
-        """Every region's release as it stands in the exchange, whichever days are due: the listing says what is new."""
+        """Every region's release as it stands in the exchange, whichever days are due: the listing says what is new.
+        Customers' own totals go to `staging.customer_day`, which each customer reads its own rows of."""
         with without_values("load the exchange"):
             report = dict(work.load().metadata())
         return MaterializeResult(metadata=report)

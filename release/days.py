@@ -4,23 +4,29 @@ Whoever takes a device's routine for granted has, of two days, what changed. So 
 the rules of a cell: enough devices, contributors and holders changed, and by enough. Pure functions.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
 
-from release.policy import ALL, SUMS, DeviceUse, Policy
+from release.policy import ALL, SUMS, DeviceUse, Policy, published_amount
 
 COMPARED = ("engine_s", "moving_s", "distance_km")
 """Not records: a device sends as many as its interval makes it, every day."""
+_UNEXPLAINED = "unexplained"
 
 
 @dataclass(frozen=True, slots=True)
 class OtherDay:
-    """Another day of the same release: its devices, and what is published of it."""
+    """Another day of the same release: its devices, as the marts have them now, and what is published of it."""
 
     uses: Sequence[DeviceUse]
-    published: frozenset[str]
-    """Kinds, and ALL where the total is."""
+    values: Mapping[str, Mapping[str, float]]
+    """By kind, and ALL where the total is."""
+
+    @property
+    def published(self) -> frozenset[str]:
+        """Kinds, and ALL."""
+        return frozenset(self.values)
 
     def apart(self, name: str, uses: Sequence[DeviceUse], policy: Policy) -> bool:
         """Whether the cell may be known of both days. uses: all of the other one.
@@ -32,7 +38,7 @@ class OtherDay:
         if name != ALL and _changed_kind(name, uses, self.uses):
             return False
         ours, theirs = ([use for use in day if name in (ALL, use.device_type)] for day in (uses, self.uses))
-        return _may_be_subtracted(ours, theirs, policy)
+        return _may_be_subtracted(ours, theirs, policy, self._unexplained({name: 1}, theirs))
 
     def rests_apart(self, uses: Sequence[DeviceUse], published: Iterable[str], policy: Policy) -> bool:
         """The same of what the totals hide: a total less its kinds, less kinds that the other day has published.
@@ -43,10 +49,28 @@ class OtherDay:
         if ALL not in ours | self.published:
             return True
         kinds = {use.device_type for use in chain(uses, self.uses)}
-        return all(
-            _may_be_subtracted(_of(uses, here), _of(self.uses, there), policy)
-            for here, there in _rests(kinds, ours, self.published)
-        )
+        return all(self._rest_apart(uses, here, there, policy) for here, there in _rests(kinds, ours, self.published))
+
+    def _rest_apart(
+        self, uses: Sequence[DeviceUse], here: frozenset[str], there: frozenset[str], policy: Policy
+    ) -> bool:
+        if there <= self.published:
+            cells = dict.fromkeys(there, 1)
+        else:
+            cells = {ALL: 1} | dict.fromkeys(self.published - there - {ALL}, -1)
+        theirs = _of(self.uses, there)
+        return _may_be_subtracted(_of(uses, here), theirs, policy, self._unexplained(cells, theirs))
+
+    def _unexplained(self, cells: Mapping[str, int], uses: Sequence[DeviceUse]) -> dict[str, float]:
+        """What published cells, each with its sign, add up to beyond these devices and rounding: the part of somebody
+        who was erased since, or late data of too few to be published.
+        """
+        gaps = {}
+        for name in COMPARED:
+            parts = [(sign, *published_amount(self.values[cell], name)) for cell, sign in cells.items()]
+            gap = abs(sum(sign * value for sign, value, _ in parts) - sum(getattr(use, name) for use in uses))
+            gaps[name] = gap if gap > sum(rounding for *_, rounding in parts) * (1 + 1e-9) else 0.0
+        return gaps
 
 
 def _rests(
@@ -85,11 +109,19 @@ def _either(name: str, use: DeviceUse, kinds: dict[str, str]) -> bool:
     return name in (use.device_type, kinds.get(use.device))
 
 
-def _may_be_subtracted(one: Sequence[DeviceUse], other: Sequence[DeviceUse], policy: Policy) -> bool:
-    """Whether the sums over `one` less those over `other` tell nobody's part, tied as the one or as the other."""
+def _may_be_subtracted(
+    one: Sequence[DeviceUse], other: Sequence[DeviceUse], policy: Policy, unexplained: Mapping[str, float]
+) -> bool:
+    """Whether the sums over `one` less those over `other` tell nobody's part, tied as the one or as the other.
+
+    unexplained: what is in the difference besides; it hides nobody, and is not to be told either.
+    """
     ours, theirs = ({use.device: use for use in uses} for uses in (one, other))
     pairs = [(ours.get(name), theirs.get(name)) for name in ours.keys() | theirs.keys()]
     changes = [[_change(use, beside) for use, beside in pairs], [_change(beside, use) for use, beside in pairs]]
+    if any(unexplained.values()):
+        more = DeviceUse(_UNEXPLAINED, "", (_UNEXPLAINED,), 0, **unexplained)
+        changes += [[*some, more] for some in changes]
     return all(policy.may_differ(some, COMPARED) for some in changes)
 
 

@@ -171,6 +171,12 @@ def released(cell: Cell) -> dict[str, int | float]:
     }
 
 
+def published_amount(values: Mapping[str, float], name: str) -> tuple[float, float]:
+    """A published sum in the unit of DeviceUse, and by how much rounding may have moved it."""
+    column, unit = (f"{name.removesuffix('_s')}_h", _S_PER_H) if name in _AT_MOST else (name, 1.0)
+    return values[column] * unit, half_step(values[column]) * unit
+
+
 def round_count(count: int) -> int:
     """To the nearest multiple of 5."""
     return (count + COUNT_STEP // 2) // COUNT_STEP * COUNT_STEP

@@ -1,8 +1,9 @@
 """What a region's databases record about releases: days that are due (ops.applied), cells published (release_cell)."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
+from typing import Any
 
 import psycopg
 
@@ -80,9 +81,9 @@ def known_customers(fleet: psycopg.Connection) -> set[str]:
     return {customer for (customer,) in fleet.execute(query)}
 
 
-def lock_day(privacy: psycopg.Connection, day: date) -> None:
-    """Wait until nobody else publishes this day. Held until the connection closes."""
-    privacy.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [f"release/{RELEASE}/{day}"])
+def lock_releases(privacy: psycopg.Connection) -> None:
+    """Wait until nobody else publishes: days are compared with each other. Held until the connection closes."""
+    privacy.execute("select pg_advisory_lock(hashtextextended(%s, 0))", ["release"])
 
 
 def recorded_versions(privacy: psycopg.Connection, day: date, release: str = RELEASE) -> list[Version]:
@@ -101,12 +102,12 @@ def recorded_versions(privacy: psycopg.Connection, day: date, release: str = REL
     ]
 
 
-def published_cells(privacy: psycopg.Connection, day: date, release: str) -> frozenset[str]:
-    """Cells of the day that are published."""
+def published_cells(privacy: psycopg.Connection, day: date, release: str) -> dict[str, Mapping[str, Any]]:
+    """Cells of the day that are published, with their values."""
     rows = privacy.execute(
         "select cell, version, published from privacy.release_cell where release = %s and day = %s", [release, day]
     )
-    return frozenset(in_force(Version(cell, version, frozenset(), values) for cell, version, values in rows))
+    return in_force(Version(cell, version, frozenset(), values) for cell, version, values in rows)
 
 
 def record_versions(

@@ -24,7 +24,7 @@ from release.progress import (
     due_days,
     known_customers,
     known_kinds,
-    lock_day,
+    lock_releases,
     mark_released,
     marts_sequence,
     published_cells,
@@ -76,7 +76,7 @@ def publish_day(settings: RegionSettings, day: date, today: date | None = None) 
     if day > _newest(settings, today):
         raise ReleaseRefused(f"{day} did not end {settings.release_delay_days} days ago; publish it when it is older")
     with connect(settings.privacy_dsn, autocommit=True) as privacy:
-        lock_day(privacy, day)
+        lock_releases(privacy)
         with transaction(settings.postgres_dsn) as fleet:
             sequence = marts_sequence(fleet, day)
             sources = _sources(fleet, privacy, day)
@@ -115,7 +115,7 @@ def _sources(fleet: psycopg.Connection, privacy: psycopg.Connection, day: date) 
     }
 
 
-def _any(public: Mapping[tuple[date, str], frozenset[str]], day: date) -> bool:
+def _any(public: Mapping[tuple[date, str], Mapping[str, Any]], day: date) -> bool:
     return any(public[day, name] for name in RELEASES)
 
 

@@ -138,7 +138,7 @@ def _of_postgres(site: Site) -> Iterator[_Question]:
     databases = [(names.fleet_database(owner), owner) for owner in owners] + [(DAGSTER, DAGSTER)]
     private = [(names.privacy_database(owner), owner) for owner in site.regions]
     for role, password in logins(site).items():
-        not_for_bi = " alone" if role.startswith(names.BI_READER) else ""
+        not_for_bi = "'s own" if role.startswith(names.BI_READER) else ""
         for database, owner in [*databases, *((name, owner + not_for_bi) for name, owner in private)]:
             ask = partial(_open, site, role, password, database)
             yield _Question(role, "postgres", f"open {database}", owner, ask)

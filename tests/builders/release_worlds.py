@@ -7,6 +7,7 @@ every day, knows exactly what the own devices did, and knows which devices there
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -101,7 +102,7 @@ def _part(use: DeviceUse, share: float) -> DeviceUse | None:
 def under_policy(world: World, policy: Policy) -> list[list[Shown]]:
     """What the project publishes: by day and publication, what everybody has read by then."""
     shown: list[list[Shown]] = []
-    other: list[tuple[Uses, frozenset[str]]] = []
+    other: list[tuple[Uses, Mapping[str, Mapping[str, float]]]] = []
     for number, publications in enumerate(world.days):
         day = DAY + timedelta(days=number)
         marks, versions = marker(b"key of the region", "utilisation_day", day), list[Version]()
@@ -115,7 +116,7 @@ def under_policy(world: World, policy: Policy) -> list[list[Shown]]:
             }
             steps.append(read)
         shown.append(steps)
-        other.append((publications[-1], frozenset(in_force(versions))))
+        other.append((publications[-1], in_force(versions)))
     return shown
 
 
@@ -160,6 +161,20 @@ class Fact:
                 for name in sums:
                     adds[name] += sign * getattr(use, name)
         return cls(devices, [(values, sign) for (values, _), sign in cells], sums)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Who contributes to it or holds a part of it."""
+        return sorted({name for whose, _ in self.devices.values() for name in whose})
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """Of each of `names`, which devices are theirs."""
+        places = {name: place for place, name in enumerate(self.names)}
+        found = np.zeros((len(places), len(self.devices)))
+        for column, (whose, _) in enumerate(self.devices.values()):
+            found[[places[name] for name in whose], column] = 1
+        return found
 
     def value(self, name: str) -> float:
         """The sum as it is computed from rounded values."""
@@ -222,8 +237,7 @@ def _learnt_from(fact: Fact, amount: str) -> set[str]:
     parts = np.array([adds[amount] for _, adds in fact.devices.values()])
     if not np.abs(parts).max(initial=0.0) > 1e-6:
         return set(fact.devices) if len(fact.values) == 1 else set()
-    names = sorted({name for whose, _ in fact.devices.values() for name in whose})
-    units = np.array([[name in whose for whose, _ in fact.devices.values()] for name in names], float)
+    units = fact.units
     lookers = np.vstack([units, np.zeros(len(parts))])
 
     def beyond(amounts: np.ndarray) -> np.ndarray:
@@ -240,4 +254,4 @@ def _learnt_from(fact: Fact, amount: str) -> set[str]:
         found &= others(np.abs(parts)) < near
     elif amount in ("engine_s", "moving_s"):
         found |= (others(_DAY_S - parts) < near) & (beyond(np.full(len(parts), _DAY_S)) - asked < near)
-    return {names[place] for place in np.flatnonzero((found & (near > 0)).any(axis=0))}
+    return {fact.names[place] for place in np.flatnonzero((found & (near > 0)).any(axis=0))}

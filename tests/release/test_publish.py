@@ -10,8 +10,10 @@ import psycopg
 import pytest
 from botocore.exceptions import ClientError
 
-from contracts.errors import Misuse, ReleaseRefused
+from contracts.errors import Misuse, ReleaseRefused, SinkUnavailable
+from contracts.registry import Fleet
 from contracts.settings import RegionSettings
+from marts import registry
 from release import due_releases, publish_day
 from release.exchange import ReleaseKey, decode
 from tests.builders.marts import build_mart, clear_exchange, connect, device_day, empty, fetch, register, run_dbt
@@ -198,6 +200,20 @@ def test_a_customer_gets_its_own_total_and_no_other_fleet_does(region):
     rows = decode(s3(region).get_object(Bucket="exchange", Key=own.key)["Body"].read(), "object").to_pylist()
     cells = {row["customer"]: (row["status"], row["devices"], row["distance_km"]) for row in rows}
     assert cells == {"acme": ("published", 10, 120.0), "tiny": ("withheld", None, None)}
+
+
+def test_a_fleet_keeps_its_customer_until_another_is_entered(region):
+    def enter(customer: str | None) -> None:
+        registry.register(region, [Fleet("f0", "Fleet 0", customer)], [])
+
+    for customer, kept in (("acme", "acme"), (None, "acme"), ("zeta", "zeta")):
+        enter(customer)
+        query = "select name, customer from registry.fleet where fleet_id = 'f0'"
+        assert fetch(region, query) == [("Fleet 0", kept)]
+    assert registry.fleet_name(region, "f0") == "Fleet 0"
+    assert registry.fleet_name(region, "nowhere") == "nowhere"
+    with pytest.raises(SinkUnavailable, match="refuses the registry"):
+        enter("Erika Mustermann")
 
 
 def test_a_device_that_joins_a_routine_is_not_computed_from_the_day_before(region):

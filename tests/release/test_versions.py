@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from release.marks import (
+    WHO_BYTES,
     changed,
     contributors,
     marker,
@@ -171,6 +172,28 @@ def test_marks_name_nobody_and_differ_by_day_and_key():
         who(b"key of the region", "utilisation_day", date(2026, 3, 3), "car0"),
     )
     assert who(b"key of the region", "utilisation_day", DAY, "car0") not in others
+
+
+@given(st.integers(0, 10**9), st.floats(0, 86_400), st.floats(0, 1e6))
+def test_what_a_device_added_is_read_back_with_the_key_alone(records, seconds, km):
+    use = DeviceUse("car0", "car", ("car0",), records, seconds, seconds / 2, km, ("f:acme", "c:acme"))
+    (as_it_was, _) = MARKS.changes(MARKS(cell_of([use])), frozenset())
+    if records or round(seconds, 1) or round(km, 3):
+        (read,) = as_it_was
+        assert read.records == records
+        assert abs(read.engine_s - seconds) <= 0.051
+        assert abs(read.distance_km - km) <= 0.00051 + 1e-12 * km
+        assert len(read.holders) == 2
+    other = marker(b"another key", "utilisation_day", DAY)
+    if records > 1000:
+        assert other.changes(MARKS(cell_of([use])), frozenset())[0][0].records != records
+
+
+def test_amounts_that_are_equal_look_equal_and_others_do_not():
+    same = MARKS(cell_of(fleet("car", range(2)))), MARKS(cell_of(fleet("car", range(2))))
+    assert same[0] == same[1]
+    first, second = sorted(same[0])
+    assert first[WHO_BYTES : WHO_BYTES + 32] != second[WHO_BYTES : WHO_BYTES + 32]  # nor between devices
 
 
 def test_an_erased_contributor_can_be_found_in_the_marks_with_the_key():

@@ -41,7 +41,7 @@ def test_a_store_that_lets_another_in_or_does_not_answer_is_wrong():
     assert attempt("eu", "accepted").as_it_should
     assert not attempt("eu", "refused").as_it_should
     assert attempt("eu", "accepted", "bi_reader_eu").as_it_should
-    assert not attempt("eu alone", "accepted", "bi_reader_eu").as_it_should
+    assert not attempt("eu's own", "accepted", "bi_reader_eu").as_it_should
 
 
 def run(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
