@@ -83,12 +83,23 @@ def rejected_key(reason: str, hour: datetime, shard_id: str, first_seq: str, las
 def rewritten_key(key: str) -> str:
     """Key of the object that takes the place of a landed or rejected one from which records were erased.
 
-    It has one more zero before its first sequence number: the same place, shard, range and fence, and another name, so
-    that no reader takes it for the object that it knows.
+    Its first sequence number ends with `eN`, N how often it was rewritten: the same shard, range and fence, and another
+    name, so that no reader takes it for the object that it knows. The janitor passes such objects over: they are put
+    before the ledger lists them, under a fence that may be over.
     """
     folder, slash, name = key.rpartition("/")
     shard, first, *rest = name.rsplit("-", 3)
-    return f"{folder}{slash}{'-'.join([shard, '0' + first, *rest])}"
+    number, _, times = first.partition("e")
+    return f"{folder}{slash}{'-'.join([shard, f'{number}e{int(times or 0) + 1}', *rest])}"
+
+
+def original_keys(key: str) -> list[str]:
+    """Keys of the objects that a rewritten one took the place of, the first one last; none for any other key."""
+    folder, slash, name = key.rpartition("/")
+    shard, first, *rest = name.rsplit("-", 3)
+    number, _, times = first.partition("e")
+    earlier = [f"{number}e{again}" if again else number for again in reversed(range(int(times or 0)))]
+    return [f"{folder}{slash}{'-'.join([shard, one, *rest])}" for one in earlier]
 
 
 def reason_of_key(key: str) -> str:

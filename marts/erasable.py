@@ -69,9 +69,8 @@ class StagingAndMarts:
             for name, has_day in tables:
                 removed[name] = self._delete(connection, name, has_day, scope)
             connection.execute(_REBUILD, [days])
-        touched = [name for name, rows in removed.items() if rows]
-        if total(removed) or total(self.search(scope)):
-            rewrite(self._settings, touched or [name for name, _ in tables])
+        # Also where nothing was left to delete: a run that was killed here had deleted and not rewritten.
+        rewrite(self._settings, [name for name, _ in tables])
         return removed
 
     def expires(self, now: datetime) -> list[Remains]:
@@ -156,8 +155,7 @@ class Registry:
                 for table in ("restriction", "legal_hold", "device"):  # a hold that stands would have refused it
                     statement = f"delete from registry.{table} where device_id = any(%s)"  # noqa: S608 - names of ours
                     connection.execute(statement.encode(), [list(scope.whole_devices)])
-        if total(found) or total(self.search(scope)):
-            rewrite(self._settings, list(self.stores))
+        rewrite(self._settings, list(self.stores))
         return found
 
     def expires(self, now: datetime) -> list[Remains]:

@@ -49,9 +49,8 @@ class ReleaseMarks:
             for row, people, devices in found:
                 privacy.execute(_WRITE, [people, devices, *row])
                 privacy.execute(_FREEZE, [row[0], row[1], [row[2]]])
-        if found:
-            with connect(self._settings.privacy_dsn, autocommit=True) as privacy:
-                privacy.execute("vacuum (full, analyze) privacy.release_cell")
+        with connect(self._settings.privacy_dsn, autocommit=True) as privacy:
+            privacy.execute("vacuum (full, analyze) privacy.release_cell")
         return {"privacy.release_cell": len(found)}
 
     def expires(self, now: datetime) -> list[Remains]:

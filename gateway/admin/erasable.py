@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from contracts.erasable import Counts, Remains, Scope, total
+from contracts.erasable import Counts, Remains, Scope
 from contracts.names import redis_access_device
 from contracts.settings import RegionSettings
 from gateway.admin.devices import registry
@@ -44,7 +44,7 @@ class Credentials:
     def erase(self, scope: Scope) -> Counts:
         """Delete what lets them in; the gateway's processes end their sessions."""
         found, devices = self.count(scope), list(scope.whole_devices)
-        if not total(found):
+        if not devices:
             return found
         with registry(self._settings) as connection:
             connection.execute("set local fleetlake.erasing = 'yes'")

@@ -117,13 +117,19 @@ class LiveState:
         about: Any = client.info("persistence")
         if not about.get("aof_enabled"):
             return
-        deadline = time.monotonic() + _REWRITE_S
+        # One that runs already may have begun before the keys were deleted.
+        self._until_written(client)
         try:
             client.bgrewriteaof()
-        except ResponseError as error:
-            self._rewritable = "in progress" in str(error)
-        while self._rewritable:
-            about = client.info("persistence")
+        except ResponseError:
+            self._rewritable = False
+            return
+        self._until_written(client)
+
+    def _until_written(self, client: "redis.Redis") -> None:
+        deadline = time.monotonic() + _REWRITE_S
+        while True:
+            about: Any = client.info("persistence")
             if not about["aof_rewrite_in_progress"] and not about.get("aof_rewrite_scheduled"):
                 return
             if time.monotonic() > deadline:

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from contracts.erasable import Counts, Remains, Scope
 from contracts.errors import CommitConflict
 from contracts.ledger import LANDED, LandedObject, LedgerEntry, ledger_entry, ledger_item
-from contracts.names import ledger_table, padded_sequence, replayed_prefix, rewritten_key
+from contracts.names import ledger_table, original_keys, padded_sequence, replayed_prefix
 from contracts.settings import LakeSettings
 from lake.database import transaction
 from lake.erase.bucket import Bucket
@@ -148,15 +148,19 @@ class LandedObjects:
         table = ledger_table(self._settings.region)
         key = {"shard_id": {"S": was.shard_id}, "last_seq": {"S": padded_sequence(was.last_seq)}}
         held = client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+        changed = "an entry of the ledger changed while its objects were rewritten; run the erasure again"
         if held is None or ledger_entry(held) != was:
-            raise CommitConflict("an entry of the ledger changed while its objects were rewritten; run it again")
-        client.put_item(
-            TableName=table,
-            Item=ledger_item(now),
-            ConditionExpression="#entry = :was",
-            ExpressionAttributeNames={"#entry": "entry"},
-            ExpressionAttributeValues={":was": held["entry"]},
-        )
+            raise CommitConflict(changed)
+        try:
+            client.put_item(
+                TableName=table,
+                Item=ledger_item(now),
+                ConditionExpression="#entry = :was",
+                ExpressionAttributeNames={"#entry": "entry"},
+                ExpressionAttributeValues={":was": held["entry"]},
+            )
+        except client.exceptions.ConditionalCheckFailedException:
+            raise CommitConflict(changed) from None
 
     def _follow_ledger(self) -> None:
         """What a killed run had not done: Postgres by the ledger, and objects that rewritten ones took the place of."""
@@ -168,14 +172,11 @@ class LandedObjects:
                 lock_cursor(connection, entry.shard_id)
                 replace_objects(connection, entry)
         listed = {item.key for entry in entries for item in entry.objects}
-        for prefix in ("landing/", "rejected/"):
-            for key in self._bucket.keys(prefix):
-                if key not in listed and _followed(key, listed):
-                    self._bucket.delete(key)
-        for entry in entries:
-            for item in entry.objects:
-                if item.kind != LANDED and item.key in listed:
-                    self._drop_marks_before(item.key)
+        for key in sorted(listed):
+            for earlier in original_keys(key):
+                self._bucket.delete(earlier)
+                if key.startswith("rejected/"):
+                    self._drop_marks(earlier)
 
     def _carry_marks(self, old: str, new: str, rows: pa.Table) -> None:
         """Marks of what is left: a replay counts them against the object's rows."""
@@ -185,34 +186,12 @@ class LandedObjects:
             kept = [mark for mark in marks if (mark["sequence_number"], mark["sub_sequence"]) in left]
             self._bucket.put(replayed_prefix(new) + key.rpartition("/")[2], msgspec.json.encode(kept))
 
-    def _drop_marks_before(self, key: str) -> None:
-        for earlier in _before(key):
-            for mark in self._bucket.keys(replayed_prefix(earlier)):
-                self._bucket.delete(mark)
+    def _drop_marks(self, key: str) -> None:
+        for mark in list(self._bucket.keys(replayed_prefix(key))):
+            self._bucket.delete(mark)
 
     def _dynamodb(self) -> Any:
         return boto3.client("dynamodb", **self._settings.dynamodb.client_kwargs(self._settings.row.aws_region))
-
-
-def _followed(key: str, listed: set[str]) -> bool:
-    """Whether an object that was rewritten from this one is listed."""
-    for _ in range(64):
-        try:
-            key = rewritten_key(key)
-        except ValueError:
-            return False
-        if key in listed:
-            return True
-    return False
-
-
-def _before(key: str) -> Iterator[str]:
-    """Keys of the objects that this one took the place of, the newest first."""
-    folder, slash, name = key.rpartition("/")
-    parts = name.rsplit("-", 3)
-    while len(parts) == 4 and parts[1].startswith("0") and len(parts[1]) > 1:  # noqa: PLR2004 - the parts of the name
-        parts[1] = parts[1][1:]
-        yield f"{folder}{slash}{'-'.join(parts)}"
 
 
 def _store(key: str) -> str:

@@ -118,7 +118,8 @@ class IcebergTables:
     def _local_session(self) -> "SparkSession":
         from lake.spark.session import spark_session
 
-        return spark_session(self._settings)
+        # On AWS too it runs in the command's own process: a job on a cluster would have to be told the names.
+        return spark_session(self._settings.model_copy(update={"spark": "local"}))
 
 
 def rows_in_file(store: fs.FileSystem, path: str, scope: Scope) -> int:

@@ -13,13 +13,18 @@ Objects go before history: a merge that runs in between would bring their rows b
 what was there before, so the search decides when it is done.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
+import psycopg
+
 from contracts.erasable import Counts, Erasable, Remains, Scope, total
-from contracts.errors import FleetlakeError
+from contracts.errors import FleetlakeError, StoreUnavailable
+from contracts.names import LEDGER_LOCK
 from contracts.settings import RegionSettings
 from privacy import requests
 from privacy.erasure import evidence, suppression
@@ -103,9 +108,10 @@ def run(
     version = int(todo.request.steps["suppress"]["version"])
     todo.once("acknowledge", lambda: {"shards": stores.consumers.acknowledged(version, within_s)})
     todo.once("search", lambda: search(stores, scope))
-    for step, adapters in stores.steps.items():
-        todo.once(step, lambda adapters=adapters: _merged(one.erase(scope) for one in adapters))  # type: ignore[misc]
-    after = todo.verified()
+    with _nothing_compared(settings):
+        for step, adapters in stores.steps.items():
+            todo.once(step, partial(_erased, adapters, scope))
+        after = todo.verified()
     return todo.completed(after)
 
 
@@ -123,6 +129,22 @@ def check_again(
         return request, found
     said = {"searched_again_at": datetime.now(UTC).isoformat(timespec="seconds"), "hits_again": 0}
     return requests.mark_expired(settings, request, who=who, evidence=said), found
+
+
+@contextmanager
+def _nothing_compared(settings: RegionSettings) -> Iterator[None]:
+    """Waits for a reconciliation that runs, and holds up the next: in between, landing lacks what history still has."""
+    try:
+        fleet = psycopg.connect(settings.postgres_dsn.get_secret_value(), autocommit=True, connect_timeout=10)
+    except psycopg.OperationalError as error:
+        raise StoreUnavailable(f"Postgres of region {settings.region} does not answer") from error
+    with fleet:
+        fleet.execute("select pg_advisory_lock(hashtext(%s))", [LEDGER_LOCK])
+        yield
+
+
+def _erased(adapters: Sequence[Erasable], scope: Scope) -> Counts:
+    return _merged(one.erase(scope) for one in adapters)
 
 
 class _Run:

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from contracts.erasable import Counts, Remains, Scope, total
+from contracts.erasable import Counts, Remains, Scope
 from contracts.settings import RegionSettings
 
 _SHOWN = "devices && %s::text[]"
@@ -48,7 +48,7 @@ class SharesAndReadings:
     def erase(self, scope: Scope) -> Counts:
         """Take the devices out of links, end links that show nothing any more, and delete readings."""
         found, devices = self.count(scope), list(scope.whole_devices)
-        if not total(found):
+        if not devices:
             return found
         with closing(self._fleet()) as fleet:
             fleet.execute(_NARROW, [devices, devices])

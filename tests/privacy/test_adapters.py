@@ -1,6 +1,7 @@
 """Every store that the contracts name has an adapter that erases from it, or a reason why it names nobody."""
 
 import re
+from datetime import UTC, datetime
 from fnmatch import fnmatch
 
 import pytest
@@ -10,7 +11,10 @@ from contracts import ddl, names
 from contracts.erasable import Needles, Portion, Scope, total
 from contracts.settings import RegionSettings
 from contracts.stores import HOLDS_NOBODY, every_store
+from ingest.worker.landing.janitor import _KEY
 from lake.iceberg.tables import specs
+from lake.merge.spans import hour_of_key
+from reconcile.objects import _maker
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +73,17 @@ def test_a_name_is_found_as_a_word_and_in_ids_that_are_made_of_it(text, hits):
 def test_the_hash_of_a_partition_key_is_found():
     needles = Needles(["van-1"])
     assert needles.found_in(b"replayed:" + needles.hashes[0] + b":shard:1:0") == 1
+
+
+def test_a_rewritten_object_has_a_key_of_its_own_that_readers_parse_and_the_janitor_passes_over():
+    hour = datetime(2026, 3, 1, 5, tzinfo=UTC)
+    key = names.landing_key(hour, "shardId-000000000001", "0049", "0050", 7)
+    once = names.rewritten_key(key)
+    twice = names.rewritten_key(once)
+    assert len({key, once, twice}) == 3
+    assert names.original_keys(twice) == [once, key]
+    assert names.original_keys(key) == []
+    assert hour_of_key(twice) == hour
+    assert _maker(twice) == ("shardId-000000000001", 7)
+    assert _KEY.search(key)
+    assert not _KEY.search(once)

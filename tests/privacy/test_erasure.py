@@ -106,7 +106,7 @@ def test_what_was_erased_is_nowhere_and_all_else_is_as_it_was_though_every_step_
     first = reconcile(settings)
     assert [one.name for one in stores.every if one.name != "stream" and not total(one.search(scope))] == []
     found_before = in_bucket(settings, scope.needles) + in_databases(settings, scope.needles)
-    assert {"s3:landing/", "s3:rejected/", "s3:exports/", "s3:warehouse/"} <= +found_before.keys()
+    assert {"s3:landing/", "s3:rejected/", "s3:exports/", "s3:warehouse/"} <= (+found_before).keys()
 
     _die_between_ledger_and_postgres(monkeypatch)
     dying, killed = _dying(stores), 0
