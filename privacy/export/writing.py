@@ -1,7 +1,7 @@
 """A part as files: JSON, CSV and Parquet, and GPX 1.1 where it has positions. Memory is bounded by a page."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -134,7 +134,12 @@ class _Gpx:
             self._to.write("</trkseg></trk>\n")
 
 
-_WRITERS = {"json": _Json, "csv": _Csv, "parquet": _Parquet, "gpx": _Gpx}
+_WRITERS: Mapping[str, Callable[[Path, pa.Schema], _Writer]] = {
+    "json": _Json,
+    "csv": _Csv,
+    "parquet": _Parquet,
+    "gpx": _Gpx,
+}
 
 
 def _point(row: Row) -> str:

@@ -81,19 +81,41 @@ def process(spark, landing) -> None:
     load_days(settings, [day for (day,) in fetch(settings, "select day from ops.derived")])
 
 
-def rows_of(settings, name: str) -> list[tuple]:
-    """Each row whole, in order."""
-    found = table(settings, name).scan().to_arrow().to_pylist()
-    return sorted(tuple(map(str, row.items())) for row in found)
+def rows_of(settings, name: str) -> list[dict]:
+    """Each row whole, in an order of its own."""
+    return sorted(table(settings, name).scan().to_arrow().to_pylist(), key=str)
 
 
-def of(rows: list[tuple], device: str) -> list[tuple]:
-    return [row for row in rows if str(("device_id", device)) in row]
+def of(rows: list[dict], device: str) -> list[dict]:
+    return [row for row in rows if row["device_id"] == device]
 
 
-def test_a_fleet_that_keeps_thirty_days_has_none_older_and_the_others_stay_as_they_are(spark, settled):
+def is_old(row: dict) -> bool:
+    """Whether a row is of the short fleet and of a day that is past its time."""
+    day = row["day"] if "day" in row else row["ts"].date()
+    return row["device_id"].startswith("brief") and day < day_of(30)
+
+
+def killed_after_its_commit(spark, settings, monkeypatch) -> None:
+    calls: list[int] = []
+
+    def killed_at_the_second(_: object) -> None:
+        calls.append(1)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(expiring, "account_expired", killed_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            expire(spark, settings, TODAY)
+
+
+def test_a_fleet_that_keeps_thirty_days_has_none_older_and_the_others_stay_as_they_are(spark, settled, monkeypatch):
     settings = settled.settings
-    assert sum(expire(spark, settings, TODAY).values()) > 0  # what the region's 90 days reach
+    killed_after_its_commit(spark, settings, monkeypatch)  # of what the region's 90 days reach
+    assert expired_rows(settings) == 0
+    expire(spark, settings, TODAY)
+    assert fetch(settings, "select day, rows from ops.expired") == [(day_of(120), 3 * POINTS)]
     remove_overdue(settings, read_expiry(settings, TODAY))
     names = (HISTORY_TABLE, TRIP_TABLE, EPISODE_TABLE, DEVICE_DAY_TABLE)
     before = {name: rows_of(settings, name) for name in names}
@@ -109,12 +131,11 @@ def test_a_fleet_that_keeps_thirty_days_has_none_older_and_the_others_stay_as_th
     done = expire(spark, settings, TODAY) | remove_overdue(settings, due)
     assert done == planned
 
-    edge = f"{noon_of(30):%Y-%m-%d}"
     after = {name: rows_of(settings, name) for name in names}
     for name in names:
         for device in ("usual-1", "held-1"):
             assert of(after[name], device) == of(before[name], device)
-        assert after[name] == [row for row in before[name] if not is_old(row, edge)]
+        assert after[name] == [row for row in before[name] if not is_old(row)]
     days_after = fetch(settings, "select * from staging.device_day order by device_id, day")
     assert days_after == [r for r in days_before if not r[0].startswith("brief") or r[1] >= day_of(30)]
     again = look(settings, due) | look_in_database(settings, due)
@@ -122,31 +143,3 @@ def test_a_fleet_that_keeps_thirty_days_has_none_older_and_the_others_stay_as_th
     assert due_days(settings) == []  # what stays is not derived again without what went
     assert inserted_rows(settings) - expired_rows(settings) == len(after[HISTORY_TABLE])
     assert {name: rows for name, rows in expire(spark, settings, TODAY).items() if rows} == {}
-
-
-def is_old(row: tuple, edge: str) -> bool:
-    """Whether a row is of the short fleet and of a day before `edge`."""
-    found = dict(eval(field) for field in row if "datetime" not in field)
-    times = [field for field in row if field.startswith(("('ts'", "('day'"))]
-    date_of = eval(times[0], {"datetime": __import__("datetime")})[1]
-    return found["device_id"].startswith("brief") and f"{date_of:%Y-%m-%d}" < edge
-
-
-def test_a_run_that_is_killed_after_its_commit_is_accounted_for_by_the_next(spark, settled, monkeypatch):
-    settings = settled.settings
-    monkeypatch.setattr(expiring, "account_expired", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
-    calls = iter([0])
-    monkeypatch.setattr(
-        expiring, "account_expired", lambda _: next(calls, None) is not None or (_ for _ in ()).throw(KeyboardInterrupt)
-    )
-    with pytest.raises(KeyboardInterrupt):
-        expire(spark, settings, TODAY)
-    monkeypatch.undo()
-    assert expired_rows(settings) == 0
-    row = msgspec.structs.replace(settings.row, retention_days=90)
-    monkeypatch.setattr(type(settings), "row", property(lambda _: row))
-    expire(spark, settings, TODAY)
-    assert expired_rows(settings) == 3 * POINTS
-    assert fetch(settings, "select day, rows from ops.expired") == [(day_of(120), 3 * POINTS)]
-    assert due_days(settings) == []
-    assert {one.overdue for one in look(settings, read_expiry(settings, TODAY)).values()} == {0}
