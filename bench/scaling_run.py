@@ -21,9 +21,9 @@ from deploy.scale.simulate import Pace, Worker, run_day
 FEW, MANY, SHARDS = 2, 8, 8
 LOW_S, HIGH_S, TARGET = 400, 2_000, 250.0
 MINUTE_S = 1.0
-_QUIET_S, _BUSY_S, _CALM_S = 8.0, 25.0, 35.0
-_ROUND_S = _QUIET_S + _BUSY_S + _CALM_S
-_WITHIN_S = 240.0
+_QUIET_S, _STEADY_S = 8.0, 8.0
+"""Before the demand rises, and after each balance."""
+_WITHIN_S = 400.0
 
 
 class RealRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,11 +36,16 @@ class RealRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
-    """One way up and down: the longest that a shard stood unread, a worker's start, the most workers."""
+    """One way up and down: the longest that a shard stood unread, a worker's start, the most workers.
+
+    busy_s: for how long there was much to read, until all workers were there. calm_s: until few were left.
+    """
 
     unread_s: float
     start_s: float
     most: int
+    busy_s: float
+    calm_s: float
 
 
 def real_run(of: Scaling) -> RealRun:
@@ -72,37 +77,72 @@ async def _both(state: Path, scaling: Scaling) -> RealRun:
         counts = await asyncio.to_thread(reconciled, team, producer)
     assert counts.pop("landed") == producer.user_records, counts
     assert not any(counts.values()), counts
-    simulated = _simulated(scaling, known)
+    simulated = _simulated(scaling, known, seen)
     print(f"scaling run: measured {known}, then {seen}; simulated {simulated:.2f} s", file=sys.stderr)
     return RealRun(lag_s=seen.unread_s, simulated_lag_s=simulated, most=seen.most, records=producer.user_records)
 
 
-def _simulated(scaling: Scaling, known: Round) -> float:
-    """The longest lag of the same demand, with the hand-over and the start that the first round measured."""
+def _simulated(scaling: Scaling, known: Round, seen: Round) -> float:
+    """The longest lag of the second round's demand, with the hand-over and the start that the first one measured."""
     # What was measured is the time between two reads, a poll among it.
     worker = Worker(records_s=20_000, start_s=known.start_s, hand_over_s=max(0.1, known.unread_s - 0.2))
-    course = run_day(scaling, worker, _demand, seconds=_ROUND_S, pace=Pace(tick_s=0.1, minute_s=MINUTE_S))
+
+    def demand(at_s: float) -> float:
+        return HIGH_S if _QUIET_S <= at_s < _QUIET_S + seen.busy_s else LOW_S
+
+    seconds = _QUIET_S + seen.busy_s + seen.calm_s
+    course = run_day(scaling, worker, demand, seconds=seconds, pace=Pace(tick_s=0.1, minute_s=MINUTE_S))
     assert max(course.workers) == MANY, course.workers
     return max(course.lag_s)
 
 
-def _demand(at_s: float) -> float:
-    return HIGH_S if _QUIET_S <= at_s < _QUIET_S + _BUSY_S else LOW_S
+class _Phases:
+    """What there is to read: little, much until every worker is there, little until few are left."""
+
+    def __init__(self) -> None:
+        self.began_s = time.monotonic()
+        self._full_s = self._few_s = 0.0
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the round began."""
+        return time.monotonic() - self.began_s
+
+    def demand(self) -> int:
+        """Records a second now."""
+        busy = self.now_s >= _QUIET_S and (not self._full_s or self.now_s < self._full_s + _STEADY_S)
+        return HIGH_S if busy else LOW_S
+
+    def look(self, owning: int) -> bool:
+        """So many workers own shards; whether the round is over."""
+        assert self.now_s < _WITHIN_S, f"{owning} workers after {self.now_s:.0f} s"
+        if owning == MANY and not self._full_s:
+            self._full_s = self.now_s
+        calm = self._full_s and self.now_s > self._full_s + _STEADY_S
+        if calm and owning == FEW and not self._few_s:
+            self._few_s = self.now_s
+        return bool(self._few_s) and self.now_s > self._few_s + _STEADY_S
+
+    @property
+    def lengths(self) -> tuple[float, float]:
+        """For how long there was much, and then little."""
+        busy_s = self._full_s + _STEADY_S - _QUIET_S
+        return busy_s, self.now_s - _QUIET_S - busy_s
 
 
 async def _round(team: Team, producer: Producer, scaling: Scaling) -> Round:
     """Let the policy decide for one way up and down."""
-    autoscaler, began_s, most, put = Autoscaler(scaling, FEW), time.monotonic(), FEW, producer.user_records
+    autoscaler, phases, most, put = Autoscaler(scaling, FEW), _Phases(), FEW, producer.user_records
     starting, leaving = dict[str, float](), list[Member]()
     starts, stopping = list[float](), list[asyncio.Task[None]]()
-    while (now_s := time.monotonic() - began_s) < _ROUND_S or len(team.processes) > FEW:
-        assert now_s < _WITHIN_S, f"{len(team.processes)} workers after {now_s:.0f} s"
-        producer.records_per_s = int(_demand(now_s))
+    while True:
+        now_s, producer.records_per_s = phases.now_s, phases.demand()
         await asyncio.sleep(MINUTE_S)
-        took_s = time.monotonic() - began_s - now_s
-        rate, put = (producer.user_records - put) / took_s, producer.user_records
+        rate, put = (producer.user_records - put) / (phases.now_s - now_s), producer.user_records
         owners = await team.owners()
         most = max(most, len(owners))
+        if phases.look(len(owners)):
+            break
         staying = [one for one in team.processes if one not in leaving]
         for member in [one for one in staying if one.machine in starting and name_of(one) in owners]:
             starts.append(time.monotonic() - starting.pop(member.machine))
@@ -116,8 +156,10 @@ async def _round(team: Team, producer: Producer, scaling: Scaling) -> Round:
             stopping.append(asyncio.create_task(team.stop(going)))
     await asyncio.gather(*stopping)
     await _owned(team, FEW)
-    unread_s = _unread_s(team, began_s, time.monotonic())
-    return Round(unread_s=unread_s, start_s=sum(starts) / max(1, len(starts)), most=most)
+    unread_s = _unread_s(team, phases.began_s, time.monotonic())
+    busy_s, calm_s = phases.lengths
+    start_s = sum(starts) / max(1, len(starts))
+    return Round(unread_s=unread_s, start_s=start_s, most=most, busy_s=busy_s, calm_s=calm_s)
 
 
 async def _started(members: list[Member]) -> None:

@@ -44,3 +44,8 @@ def test_the_agent_sends_what_alarms_and_policies_read(role: str) -> None:
     text = msgspec.json.encode(agent_settings("eu", role)).decode()
     assert all(f"^{name}$" in text for name in watched(role))
     assert '"dimensions":[["region"]]' in text
+
+
+def test_what_the_watch_tells_is_documented() -> None:
+    page = (ROOT / "docs" / "reference" / "watch.md").read_text(encoding="utf-8")
+    assert [name for name in Seen.__struct_fields__ if f"| `{name}` |" not in page] == []
