@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import Any
 
 import msgspec
-import structlog
 
 from contracts.erasable import Scope
 from contracts.errors import Misuse
@@ -21,9 +20,6 @@ from privacy.export.bucket import put_answer
 from privacy.export.index import index_of, page_of
 from privacy.export.writing import Written, write_part
 from privacy.requests import Kind, Request, SubjectKind, complete, note_step, open_request
-
-log = structlog.get_logger(__name__)
-_MIB = 2**20
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +74,6 @@ def answer(
             size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
     complete(settings, request, who=who, counts=counts | {"bytes": size}, expires_at=ends)
     seconds = round(perf_counter() - began, 2)
-    log.info("exported", region=settings.region, request=str(request.request_id), mib=size // _MIB, seconds=seconds)
     return Answer(
         region=settings.region,
         request_id=str(request.request_id),
