@@ -85,7 +85,8 @@ async def _both(state: Path, scaling: Scaling) -> RealRun:
 def _simulated(scaling: Scaling, known: Round, seen: Round) -> float:
     """The longest lag of the second round's demand, with the hand-over and the start that the first one measured."""
     # What was measured is the time between two reads, a poll among it.
-    worker = Worker(records_s=20_000, start_s=known.start_s, hand_over_s=max(0.1, known.unread_s - 0.2))
+    hand_over_s, start_s = max(0.1, known.unread_s - 0.2), min(known.start_s, seen.start_s)
+    worker = Worker(records_s=20_000, start_s=start_s, hand_over_s=hand_over_s)
 
     def demand(at_s: float) -> float:
         return HIGH_S if _QUIET_S <= at_s < _QUIET_S + seen.busy_s else LOW_S

@@ -116,7 +116,7 @@ def log_group(stack: cdk.Stack, place: Place, name: str) -> logs.CfnLogGroup:
 
 def key_arn(place: Place) -> str:
     """The place's own key, as its network stack exports it."""
-    return cdk.Fn.import_value(f"fleetlake-{place.name}-key")
+    return str(cdk.Fn.import_value(f"fleetlake-{place.name}-key"))
 
 
 def make_key(stack: cdk.Stack, place: Place) -> kms.CfnKey:
@@ -154,7 +154,7 @@ def export(stack: cdk.Stack, place: Place, name: str, value: str) -> None:
 
 def imported(place: Place, name: str) -> str:
     """A value of another stack of the same place. There is no way to name another place's."""
-    return cdk.Fn.import_value(f"fleetlake-{place.name}-{name}")
+    return str(cdk.Fn.import_value(f"fleetlake-{place.name}-{name}"))
 
 
 def subnets(place: Place, kind: str) -> list[str]:
