@@ -15,7 +15,6 @@ import stack
 from bench.landed import telemetry
 from bench.one_region import REGION, stack_of_one_region
 from bench.rows import Row
-from cli.erasables import erasables
 from contracts.erasable import Portion, Scope, total
 from contracts.names import HISTORY_TABLE, arrival_hour
 from contracts.settings import RegionSettings
@@ -31,6 +30,7 @@ from marts.applied import due_loads
 from marts.load import load_days
 from privacy.erasure import run as erasure
 from privacy.requests import SubjectKind
+from tests.builders.erasing import stores_of
 from tests.builders.lake import Landing
 
 DEVICES = int(os.environ.get("FLEETLAKE_BENCH_ERASE_DEVICES", "1000"))
@@ -49,7 +49,7 @@ def run() -> list[Row]:
         spark = spark_session(settings)
         rows = _filled(settings, spark)
         scope = Scope(tuple(Portion(f"veh-{number:05d}") for number in range(ERASED)))
-        stores = erasables(settings)
+        stores = stores_of(settings)
         planned, before, others = erasure.dry_run(stores, scope), erasure.search(stores, scope), _others(spark, scope)
         rewrite_s = _rewritten_s(spark, scope)
         began = time.monotonic()

@@ -15,7 +15,7 @@ from contracts.settings import LakeSettings
 from lake.derive.changed_days import DERIVED_TOO, harvest
 from lake.derive.job import derive_days
 from lake.derive.progress import due_days
-from lake.erase.tables import condition, rows_in_file
+from lake.erase.meant import condition, rows_in_file
 from lake.iceberg.conflicts import retry_conflicts
 from lake.iceberg.partitions import day_of
 from lake.iceberg.tables import table

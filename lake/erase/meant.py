@@ -1,0 +1,102 @@
+"""Which rows of a table of history a scope means: as an expression, as SQL, and in a data file's bytes."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pyarrow.parquet as pq
+from pyarrow import fs
+from pyiceberg.expressions import (
+    AlwaysFalse,
+    And,
+    BooleanExpression,
+    EqualTo,
+    GreaterThanOrEqual,
+    In,
+    LessThan,
+    Or,
+)
+
+from contracts.erasable import Portion, Scope
+from contracts.errors import Misuse
+from contracts.names import HISTORY_TABLE, MOTION_HOUR_TABLE
+from contracts.record import DEVICE_ID_PATTERN
+from lake.derive.business_days import inner_days
+from lake.erase.objects import groups_that_may_hold
+
+_HOUR = timedelta(hours=1)
+_DEVICE_ID = re.compile(DEVICE_ID_PATTERN)
+_Bound = date | datetime | None
+
+
+def rows_in_file(store: fs.FileSystem, path: str, scope: Scope) -> int:
+    """Rows of a data file that are of the scope's devices, by the column; of those meant in part, by their times."""
+    try:
+        with store.open_input_file(path) as source:
+            file = pq.ParquetFile(source)
+            names = [name for name in ("device_id", "ts") if name in file.schema_arrow.names]
+            groups = list(groups_that_may_hold(file, scope.devices))
+            if not groups or "device_id" not in names:
+                return 0
+            rows = file.read_row_groups(groups, columns=names)
+    except FileNotFoundError:
+        return 0
+    if "ts" in names:
+        return sum(scope.mask(rows["device_id"], rows["ts"]).to_pylist())
+    only_whole = Scope(tuple(portion for portion in scope.portions if portion.whole), None, scope.request_id)
+    return sum(only_whole.mask(rows["device_id"]).to_pylist())
+
+
+def meant_by(scope: Scope, name: str, zone: ZoneInfo) -> BooleanExpression:
+    """The rows of a table that are meant. A derived row is where its whole day is; days in part are derived anew."""
+    meant: BooleanExpression = In("device_id", scope.whole_devices) if scope.whole_devices else AlwaysFalse()
+    for portion in scope.ranges:
+        column, _, start, end = _span(portion, name, zone, inner=True)
+        own: BooleanExpression = EqualTo("device_id", portion.device_id)  # type: ignore[arg-type]
+        if start is not None:
+            own = And(own, GreaterThanOrEqual(column, start.isoformat()))  # type: ignore[arg-type]
+        if end is not None:
+            own = And(own, LessThan(column, end.isoformat()))  # type: ignore[arg-type]
+        meant = Or(meant, own)
+    return meant
+
+
+def condition(scope: Scope, name: str, zone: ZoneInfo) -> str:
+    """What to delete, as SQL. Ids are of contracts.record.DEVICE_ID_PATTERN, so no quote is among their letters."""
+    parts = []
+    if scope.whole_devices:
+        parts.append(f"device_id in ({', '.join(_quoted(one) for one in scope.whole_devices)})")
+    for portion in scope.ranges:
+        column, kind, start, end = _span(portion, name, zone, inner=False)
+        own = [f"device_id = {_quoted(portion.device_id)}"]
+        own += [f"{column} >= {kind} '{_literal(start)}'"] if start is not None else []
+        own += [f"{column} < {kind} '{_literal(end)}'"] if end is not None else []
+        parts.append(f"({' and '.join(own)})")
+    return " or ".join(parts) or "false"
+
+
+def _quoted(device_id: str) -> str:
+    if not _DEVICE_ID.fullmatch(device_id):
+        raise Misuse("a device id that is none: 1 to 128 of A-Z a-z 0-9 . _ : -")
+    return f"'{device_id}'"
+
+
+def _span(portion: Portion, name: str, zone: ZoneInfo, *, inner: bool) -> tuple[str, str, _Bound, _Bound]:
+    """Column, SQL type, first value, and the value before which it ends. inner: only what lies wholly within."""
+    start, end = portion.start, portion.end
+    if name == HISTORY_TABLE:
+        return "ts", "timestamp", start, end
+    if name == MOTION_HOUR_TABLE:
+        first, last = (None if one is None else one.replace(minute=0, second=0, microsecond=0) for one in (start, end))
+        if start is not None and first is not None and inner and first < start:
+            first += _HOUR
+        if end is not None and last is not None and not inner and last < end:
+            last += _HOUR
+        return "hour", "timestamp", first, last
+    return "day", "date", *inner_days(start, end, zone)
+
+
+def _literal(value: date | datetime) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return str(value)
