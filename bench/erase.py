@@ -5,9 +5,7 @@ The peer is what one does without this: the whole of history written anew withou
 
 import os
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 
 import numpy as np
 from pyspark.sql import SparkSession
@@ -31,8 +29,8 @@ from lake.spark.session import spark_session
 from marts.applied import due_loads
 from marts.load import load_days
 from privacy.erasure import run as erasure
-from privacy.erasure.run import Stores
 from privacy.requests import SubjectKind
+from tests.builders.erasing import stores_of
 from tests.builders.lake import Landing
 
 DEVICES = int(os.environ.get("FLEETLAKE_BENCH_ERASE_DEVICES", "1000"))
@@ -51,7 +49,7 @@ def run() -> list[Row]:
         spark = spark_session(settings)
         rows = _filled(settings, spark)
         scope = Scope(tuple(Portion(f"veh-{number:05d}") for number in range(ERASED)))
-        stores = _every_store(settings)
+        stores = stores_of(settings)
         planned, before, others = erasure.dry_run(stores, scope), erasure.search(stores, scope), _others(spark, scope)
         rewrite_s = _rewritten_s(spark, scope)
         began = time.monotonic()
@@ -76,12 +74,6 @@ def run() -> list[Row]:
             ratio=round(erase_s / rewrite_s, 2),
         ),
     ]
-
-
-def _every_store(settings: RegionSettings) -> Stores:
-    """Every adapter, as the command puts them together: no room imports the command line."""
-    compose: Callable[[RegionSettings], Stores] = import_module("cli.erasables").erasables
-    return compose(settings)
 
 
 def _filled(settings: RegionSettings, spark: SparkSession) -> int:

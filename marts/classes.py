@@ -11,7 +11,7 @@ MODELS = Path(__file__).resolve().parent.parent / "dbt_project" / "models"
 
 def mart_classes(kind: str = "region") -> dict[str, Classes]:
     """By mart, such as `marts.trip`, and column. kind: region or world. SchemaMismatch where a column has none."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     found: dict[str, Classes] = {}
     for file in sorted((MODELS / kind / "marts").glob("*.yml")):

@@ -65,8 +65,8 @@ def device_uses(fleet: psycopg.Connection, day: date) -> list[tuple[DeviceUse, s
     Devices that are in no fleet have one holder together: whoever has one may have them all.
     """
     return [
-        (DeviceUse(name, kind, tuple(who), *amounts, holders=tuple(holders)), customer)  # type: ignore[arg-type]
-        for name, kind, who, *amounts, holders, customer in fleet.execute(_USES, [day])
+        (DeviceUse(name, kind, tuple(who), records, engine_s, moving_s, distance_km, tuple(holders)), customer)
+        for name, kind, who, records, engine_s, moving_s, distance_km, holders, customer in fleet.execute(_USES, [day])
     ]
 
 

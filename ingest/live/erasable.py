@@ -24,6 +24,16 @@ from contracts.settings import RegionSettings
 from ingest.live.credentials import AskedFor, elasticache_login, without_login
 
 _FORGET = files("ingest.live").joinpath("forget.lua").read_text(encoding="utf-8")
+_REWRITE = """
+local gone = {}
+for _, id in ipairs(ARGV) do gone[id] = true end
+local entries = redis.call('XRANGE', KEYS[1], '-', '+')
+redis.call('DEL', KEYS[1])
+for _, entry in ipairs(entries) do
+    if not gone[entry[1]] then redis.call('XADD', KEYS[1], entry[1], unpack(entry[2])) end
+end
+"""
+"""Entries keep their ids: followers go on where they were."""
 _AT_ONCE = 500
 FOLLOWERS_S = 1.0
 """How long followers of the stream of changes have to hear that a device is forgotten, before its name goes there."""
@@ -66,9 +76,7 @@ class LiveState:
                 self._forget(client, gone[start : start + _AT_ONCE])
             if gone and total(found):
                 time.sleep(FOLLOWERS_S)
-            entries = list(self._changes(client, scope))
-            if entries and not scope.ranges:
-                client.xdel(redis_changed(self._region), *entries)
+            self._rewrite_changes(client, scope)
             self._rewrite_file(client)
         return found
 
@@ -106,6 +114,12 @@ class LiveState:
         for entry, fields in entries:
             if not wanted.isdisjoint(fields.get(b"ids", b"").split(b" ")):
                 yield entry
+
+    def _rewrite_changes(self, client: "redis.Redis", scope: Scope) -> None:
+        """The stream without these entries: XDEL would mark them and keep their bytes."""
+        gone = {_id(entry) for entry in self._changes(client, scope)}
+        if gone:
+            client.eval(_REWRITE, 1, redis_changed(self._region), *sorted(gone))
 
     def _forget(self, client: "redis.Redis", devices: list[str]) -> None:
         keys = [redis_geo(self._region), redis_seen(self._region), redis_changed(self._region)]
@@ -155,6 +169,10 @@ class LiveState:
 def _scores(portion: Portion) -> tuple[str, str]:
     start = "-inf" if portion.start is None else str(int(portion.start.timestamp() * 1000))
     return start, "+inf" if portion.end is None else f"({int(portion.end.timestamp() * 1000)}"
+
+
+def _id(entry: Any) -> str:
+    return entry.decode() if isinstance(entry, bytes) else str(entry)
 
 
 def _number(answer: Any) -> int:

@@ -1,4 +1,4 @@
-"""Which rows of a table a scope means: as a filter of pyiceberg, as SQL, and in a data file."""
+"""Which rows of a table of history a scope means: as an expression, as SQL, and in a data file's bytes."""
 
 import re
 from datetime import UTC, date, datetime, timedelta

@@ -16,7 +16,7 @@ from contracts.ledger import LANDED, LandedObject, hour_of
 from contracts.names import GZIP, ZSTD, rewritten_key
 from contracts.packing import BadPacking, decompressed
 from contracts.parquet import landed_bytes, rejected_bytes
-from contracts.record import NULLABLE_LANDING_SCHEMA, REJECTED_SCHEMA
+from contracts.record import LANDING_SCHEMA, REJECTED_SCHEMA
 from lake.merge.spans import on_time_span
 
 _TIMES = ["device_id", "ts"]
@@ -57,7 +57,7 @@ def without(scope: Scope, listed: LandedObject, data: bytes) -> tuple[LandedObje
     meant = meant_rows(scope, listed.kind, data)
     if not pc.any(meant).as_py():
         return None
-    schema = NULLABLE_LANDING_SCHEMA if listed.kind == LANDED else REJECTED_SCHEMA
+    schema = LANDING_SCHEMA if listed.kind == LANDED else REJECTED_SCHEMA
     file = pq.ParquetFile(pa.BufferReader(data))
     about = {name.decode(): value.decode() for name, value in (file.schema_arrow.metadata or {}).items() if _own(name)}
     rows = in_schema(file.read(), schema).filter(pc.invert(meant)).combine_chunks()

@@ -13,7 +13,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pyarrow import fs
-from pyiceberg.expressions import AlwaysFalse
+from pyiceberg.expressions import (
+    AlwaysFalse,
+)
 from pyiceberg.table import Table
 
 from contracts.erasable import Counts, Remains, Scope, total

@@ -125,6 +125,11 @@ class Region:
             return cursor.fetchall() if cursor.description else []
 
 
+def stores_of(settings: RegionSettings) -> run.Stores:
+    """The adapters of the region's stores, as the command puts them together."""
+    return erasables(settings)
+
+
 def whole(device: str) -> Scope:
     """All of a device."""
     return Scope((Portion(device),))

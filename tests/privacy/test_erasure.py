@@ -183,6 +183,7 @@ def test_lifting_is_an_act_and_lets_records_in_again(known: Region) -> None:
     assert consume(known.settings, until_idle=True).landed == 10
 
 
+@pytest.mark.long
 def test_a_range_takes_its_records_and_leaves_the_rest(known: Region) -> None:
     middle = YESTERDAY + timedelta(seconds=1000)
     scope = Scope((Portion(STAYS, YESTERDAY, middle),))

@@ -3,10 +3,9 @@
 import json
 from fnmatch import fnmatchcase
 
-from stack.policies import region_policy
-
 import stack
 from contracts import names
+from contracts.policies import region_policy
 from contracts.regions import load_regions
 from stack.residency import attempts
 from tests.builders.stack import TWO_REGIONS, stack_folder
