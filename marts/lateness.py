@@ -1,7 +1,7 @@
 """What waits too long on its way from landing to the marts, by stage. Counts and moments only: no device is in them."""
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 from contracts.settings import RegionSettings
 from lake.database import transaction
@@ -25,7 +25,8 @@ _LATE = """
 """
 
 
-class Late(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Late:
     """What waits at one stage for longer than it may."""
 
     stage: str

@@ -67,7 +67,7 @@ def _rows(settings: RegionSettings, scope: Scope, name: str, columns: Sequence[s
     query = sql.SQL("select {} from {} t where {}").format(
         sql.SQL(", ").join(sql.Identifier(column) for column in given),
         sql.Identifier(*name.split(".")),
-        sql.SQL(_condition(name, columns)),  # type: ignore[arg-type]
+        sql.SQL(_condition(name, columns)),
     )
     values = {"devices": list(scope.devices), "subject": scope.subject}
     with transaction(settings) as connection:

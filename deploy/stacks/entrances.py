@@ -94,7 +94,8 @@ def _domain(place: Place) -> str:
 
 def _zone(stack: cdk.Stack, place: Place) -> str:
     """The place's own part of the domain, which the network's zone delegates to it."""
-    return route53.CfnHostedZone(stack, "Zone", name=_domain(place)).ref
+    zone: str = route53.CfnHostedZone(stack, "Zone", name=_domain(place)).ref
+    return zone
 
 
 def _name(stack: cdk.Stack, logical: str, zone: str, name: str, balancer: elb.CfnLoadBalancer) -> None:

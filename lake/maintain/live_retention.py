@@ -29,7 +29,7 @@ return 1
 def overdue_live(settings: RegionSettings, due: Expiry) -> dict[str, Standing]:
     """Devices of live state, and how many points and newest records are past their time."""
     with live_client(settings) as client:
-        devices = int(client.zcard(redis_seen(settings.region)))  # type: ignore[arg-type]
+        devices = int(client.zcard(redis_seen(settings.region)))
     overdue = _each(settings, due, remove=False)
     return {name: Standing(rows=devices, overdue=count) for name, count in overdue.items()}
 
@@ -92,7 +92,7 @@ def _points(client: "redis.Redis", region: str, lows: dict[str, int], *, remove:
 
 def _stale(client: "redis.Redis", region: str, lows: dict[str, int]) -> dict[str, bytes]:
     """Newest records that are past their time, as they are held."""
-    held: list[Any] = client.mget([redis_latest(region, device) for device in lows]) if lows else []  # type: ignore[assignment]
+    held: list[Any] = client.mget([redis_latest(region, device) for device in lows]) if lows else []
     return {
         device: document
         for (device, low), document in zip(lows.items(), held, strict=True)
@@ -110,5 +110,5 @@ def _forget(client: "redis.Redis", settings: RegionSettings, stale: dict[str, by
     for device, document in stale.items():
         keys = [redis_geo(region), redis_seen(region), redis_changed(region)]
         keys += [redis_latest(region, device), redis_trail(region, device)]
-        done += int(client.eval(_FORGET, len(keys), *keys, document, str(settings.live_changes), device))  # type: ignore[arg-type]
+        done += int(client.eval(_FORGET, len(keys), *keys, document, str(settings.live_changes), device))
     return done
