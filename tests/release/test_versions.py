@@ -303,6 +303,7 @@ def _amounts_of(devices: dict[str, DeviceUse]) -> dict[str, list[float]]:
     return {name: [getattr(use, amount) for amount in SUMS] for name, use in devices.items()}
 
 
+@settings(deadline=None)
 @given(a_day, a_day)
 def test_marks_differ_exactly_where_amounts_do(one, other):
     first, second = cell_of(as_uses(one)), cell_of(as_uses(other))
