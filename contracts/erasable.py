@@ -153,8 +153,11 @@ class Erasable(Protocol):
     - Nothing that any of them raises, logs or returns names a device or a person.
     """
 
-    name: str
-    stores: Sequence[str]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def stores(self) -> Sequence[str]: ...
 
     def count(self, scope: Scope) -> Counts: ...
 

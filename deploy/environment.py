@@ -39,6 +39,7 @@ LEFT_OUT: Mapping[str, str] = {
         for service in ("KINESIS", "DYNAMODB", "S3")
         for part in ("ENDPOINT", "ACCESS_KEY", "SECRET_KEY", "SESSION_TOKEN")
     },
+    "FLEETLAKE_ALERTS_URL": "alarms go by SNS; who wants Dagster's words too gives it in [settings]",
     "FLEETLAKE_EMR_ENDPOINT": "AWS's own",
     "FLEETLAKE_EMR_PYTHON": "the image's default",
     "FLEETLAKE_EMR_LOGS": "logs/spark/ of the region's own bucket",

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     import psycopg
 
 FOLDER = "exports/suppression/"
-_ALL = "select version, encode(device_hmac, 'hex'), since from privacy.suppression order by version"
+_VERSION = "select max(version) from privacy.suppression"
+_ALL = """
+select encode(device_hmac, 'hex'), since, from_ts, to_ts from privacy.suppression where lifted_at is null order by version
+"""
 _ENTER = """
-insert into privacy.suppression (device_hmac, since) values (decode(%s, 'hex'), %s) on conflict (device_hmac) do nothing
+insert into privacy.suppression (device_hmac, since, from_ts, to_ts) values (decode(%s, 'hex'), %s, %s, %s)
+on conflict (device_hmac, coalesce(from_ts, '-infinity'), coalesce(to_ts, 'infinity')) do nothing
 """
 
 
@@ -27,15 +31,20 @@ class Suppressed(msgspec.Struct, frozen=True, kw_only=True):
 
     device_hmac: str
     since: datetime
+    from_ts: datetime | None = None
+    """Records of event times from here on; of any time before where None."""
+    to_ts: datetime | None = None
+    """... and before this."""
 
 
 def save(connection: "psycopg.Connection[Any]", s3: Any, bucket: str) -> str | None:
     """Keep the list as it is now, once for each of its versions; the object's key, None where the list is empty."""
-    rows = connection.execute(_ALL.encode()).fetchall()
-    if not rows:
+    (version,) = connection.execute(_VERSION.encode()).fetchone() or (None,)
+    if version is None:
         return None
-    key = f"{FOLDER}{rows[-1][0]:012d}.json"
-    entries = [Suppressed(device_hmac=digest, since=since) for _, digest, since in rows]
+    key = f"{FOLDER}{version:012d}.json"
+    rows = connection.execute(_ALL.encode()).fetchall()
+    entries = [Suppressed(device_hmac=digest, since=at, from_ts=start, to_ts=end) for digest, at, start, end in rows]
     s3.put_object(Bucket=bucket, Key=key, Body=msgspec.json.encode(entries))
     return key
 
@@ -49,7 +58,8 @@ def restore(connection: "psycopg.Connection[Any]", s3: Any, bucket: str) -> int:
     body = s3.get_object(Bucket=bucket, Key=keys[-1])["Body"].read()
     entered = 0
     for entry in msgspec.json.decode(body, type=list[Suppressed]):
-        entered += connection.execute(_ENTER.encode(), [entry.device_hmac, entry.since]).rowcount
+        values = [entry.device_hmac, entry.since, entry.from_ts, entry.to_ts]
+        entered += connection.execute(_ENTER.encode(), values).rowcount
     return entered
 
 

@@ -185,9 +185,9 @@ def _live(settings: RegionSettings, scope: Scope) -> Iterator[pa.Table]:
             (place,) = _listed(client.geopos(redis_geo(region), device))
             documents.append(("position", None if place is None else f"{place[1]}, {place[0]}".encode()))
             seen = client.zscore(redis_seen(region), device)
-            documents.append(("last arrival", None if seen is None else _instant(float(seen)).encode()))  # type: ignore[arg-type]
+            documents.append(("last arrival", None if seen is None else _instant(float(seen)).encode()))
             rows += [
-                {"device_id": device, "kind": kind, "value": value.decode(errors="replace")}  # type: ignore[union-attr]
+                {"device_id": device, "kind": kind, "value": value.decode(errors="replace")}
                 for kind, value in documents
                 if value is not None
             ]

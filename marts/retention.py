@@ -108,8 +108,8 @@ def remove_overdue(settings: RegionSettings, due: Expiry) -> dict[str, int]:
             removed[one.name] = connection.execute(statement, values).rowcount
         connection.execute(_GONE_DAYS, values)
         for table in _PROGRESS:
-            statement = sql.SQL("delete from {} where day in (select day from gone_day)")
-            connection.execute(statement.format(sql.Identifier("ops", table)))
+            gone = sql.SQL("delete from {} where day in (select day from gone_day)")
+            connection.execute(gone.format(sql.Identifier("ops", table)))
         return removed
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
 
-from release.policy import ALL, SUMS, DeviceUse, Policy, published_amount
+from release.policy import ALL, SUMS, DeviceUse, Policy, published_amount, tied_to_both
 
 COMPARED = ("engine_s", "moving_s", "distance_km")
 """Not records: a device sends as many as its interval makes it, every day."""
@@ -38,7 +38,7 @@ class OtherDay:
         if name != ALL and _changed_kind(name, uses, self.uses):
             return False
         ours, theirs = ([use for use in day if name in (ALL, use.device_type)] for day in (uses, self.uses))
-        return _may_be_subtracted(ours, theirs, policy, self._unexplained({name: 1}, theirs))
+        return self._may_be_subtracted(ours, theirs, uses, policy, self._unexplained({name: 1}, theirs))
 
     def rests_apart(self, uses: Sequence[DeviceUse], published: Iterable[str], policy: Policy) -> bool:
         """The same of what the totals hide: a total less its kinds, less kinds that the other day has published.
@@ -59,7 +59,7 @@ class OtherDay:
         else:
             cells = {ALL: 1} | dict.fromkeys(self.published - there - {ALL}, -1)
         theirs = _of(self.uses, there)
-        return _may_be_subtracted(_of(uses, here), theirs, policy, self._unexplained(cells, theirs))
+        return self._may_be_subtracted(_of(uses, here), theirs, uses, policy, self._unexplained(cells, theirs))
 
     def _unexplained(self, cells: Mapping[str, int], uses: Sequence[DeviceUse]) -> dict[str, float]:
         """What published cells, each with its sign, add up to beyond these devices and rounding: the part of somebody
@@ -71,6 +71,31 @@ class OtherDay:
             gap = abs(sum(sign * value for sign, value, _ in parts) - sum(getattr(use, name) for use in uses))
             gaps[name] = gap if gap > sum(rounding for *_, rounding in parts) * (1 + 1e-9) else 0.0
         return gaps
+
+    def _may_be_subtracted(
+        self,
+        ours: Sequence[DeviceUse],
+        theirs: Sequence[DeviceUse],
+        uses: Sequence[DeviceUse],
+        policy: Policy,
+        unexplained: Mapping[str, float],
+    ) -> bool:
+        """Whether the sums over `ours` less those over `theirs` tell nobody's part: devices tied as on the one day, as
+        on the other, or to everybody of both.
+
+        uses: all of the other one. unexplained: what is in the difference besides; it hides nobody, and is not to be
+        told either.
+        """
+        here, there = ({use.device: use for use in side} for side in (ours, theirs))
+        pairs = [(here.get(name), there.get(name)) for name in here.keys() | there.keys()]
+        changes = [[_change(use, beside) for use, beside in pairs], [_change(beside, use) for use, beside in pairs]]
+        days = [{use.device: use for use in day} for day in (uses, self.uses)]
+        changes.append([_tied_to_all(use, [day.get(use.device) for day in days]) for use in changes[0]])
+        if any(unexplained.values()):
+            amounts = (unexplained.get(name, 0.0) for name in COMPARED)
+            more = DeviceUse(_UNEXPLAINED, "", (_UNEXPLAINED,), 0, *amounts)
+            changes += [[*some, more] for some in changes]
+        return all(policy.may_differ(some, COMPARED) for some in changes)
 
 
 def _rests(
@@ -109,20 +134,10 @@ def _either(name: str, use: DeviceUse, kinds: dict[str, str]) -> bool:
     return name in (use.device_type, kinds.get(use.device))
 
 
-def _may_be_subtracted(
-    one: Sequence[DeviceUse], other: Sequence[DeviceUse], policy: Policy, unexplained: Mapping[str, float]
-) -> bool:
-    """Whether the sums over `one` less those over `other` tell nobody's part, tied as the one or as the other.
-
-    unexplained: what is in the difference besides; it hides nobody, and is not to be told either.
-    """
-    ours, theirs = ({use.device: use for use in uses} for uses in (one, other))
-    pairs = [(ours.get(name), theirs.get(name)) for name in ours.keys() | theirs.keys()]
-    changes = [[_change(use, beside) for use, beside in pairs], [_change(beside, use) for use, beside in pairs]]
-    if any(unexplained.values()):
-        more = DeviceUse(_UNEXPLAINED, "", (_UNEXPLAINED,), 0, **unexplained)
-        changes += [[*some, more] for some in changes]
-    return all(policy.may_differ(some, COMPARED) for some in changes)
+def _tied_to_all(use: DeviceUse, others: Iterable[DeviceUse | None]) -> DeviceUse:
+    for other in others:
+        use = tied_to_both(use, other)
+    return use
 
 
 def _change(one: DeviceUse | None, other: DeviceUse | None) -> DeviceUse:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
-from release.policy import SUMS, Cell, DeviceUse, Policy
+from release.policy import SUMS, Cell, DeviceUse, Policy, tied_to_both
 
 FORM = 2
 """Of marks. Those of another form cannot be compared with: what they remember stands as it was published."""
@@ -54,14 +54,15 @@ class Marker:
         return frozenset(map(self._mark, cell.devices.values()))
 
     def changes(self, one: Marks, other: Marks) -> list[list[DeviceUse]]:
-        """By how much each device's part changed, without the sign; held and driven as in the one, and in the other."""
+        """By how much each device's part changed, without the sign: tied as in the one, the other and both."""
         before, after = _by_device(one), _by_device(other)
         moved = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
         pairs = [(before.get(name), after.get(name)) for name in moved]
-        return [
+        then, now = (
             [self._change(mark, beside) for mark, beside in pairs],
             [self._change(beside, mark) for mark, beside in pairs],
-        ]
+        )
+        return [then, now, [tied_to_both(use, other) for use, other in zip(then, now, strict=True)]]
 
     def _mark(self, use: DeviceUse) -> Mark:
         device = self._who(use.device)

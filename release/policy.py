@@ -5,7 +5,7 @@ Pure functions: no clock, no store. docs/reference/releases.md has each rule wit
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from release.sensitivity import Unit, near_the_ceiling, reveals_a_part
 
@@ -32,6 +32,14 @@ class DeviceUse:
     holders: tuple[str, ...] = ()
     """Who has it, and so knows what it did: its fleet, and last the customer whose fleet that is. Empty where whoever
     contributes has it."""
+
+
+def tied_to_both(use: DeviceUse, other: DeviceUse | None) -> DeviceUse:
+    """The same device with everybody that it is tied to in either: both know it."""
+    if other is None:
+        return use
+    contributors = dict.fromkeys((*use.contributors, *other.contributors))
+    return replace(use, contributors=tuple(contributors), holders=(*other.holders, *use.holders))
 
 
 SUMS = ("records", "engine_s", "moving_s", "distance_km")

@@ -14,7 +14,9 @@ def privacy() -> str:
 
 
 def world() -> str:
-    """Database fleet_world: staging, marts, ops. Run as role world, with role bi_reader present."""
+    """Database fleet_world: staging, marts, customers, ops. Run as role world, with role bi_reader present, and with
+    customer_reader where customers read.
+    """
     return _read("world.sql")
 
 

@@ -65,7 +65,7 @@ create table if not exists staging.customer_day (
     primary key (region, day, customer)
 );
 -- Who may read which customer's totals: a role that logs in, entered by who runs the world. The views ask for the role
--- of the login, which SET ROLE does not change; bi_reader_world has none, and sees no row.
+-- of the login, which SET ROLE does not change.
 create schema if not exists customers;
 create table if not exists customers.reader (
     role_name name not null,
@@ -89,8 +89,14 @@ create or replace view customers.world_day with (security_barrier) as
         sum(distance_km) as distance_km
     from customers.utilisation_day
     group by customer, day;
-grant usage on schema customers to public;
-grant select on customers.utilisation_day, customers.world_day to public;
+do $$
+begin
+    if exists (select from pg_roles where rolname = 'customer_reader') then
+        grant usage on schema customers to customer_reader;
+        grant select on customers.utilisation_day, customers.world_day to customer_reader;
+    end if;
+end
+$$;
 -- The region table as the world's last load saw it, with how long a release waits.
 create table if not exists ops.region (
     region text primary key,

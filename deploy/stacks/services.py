@@ -79,7 +79,8 @@ def _job_role(stack: cdk.Stack, place: Place) -> str:
     secret = allow("PostgresSecret", ["secretsmanager:GetSecretValue"], dsn)
     key = allow("SecretsKey", ["kms:Decrypt"], key_arn(place))
     policies = {"own": _policy(place, "job"), "secret": document(secret, key)}
-    return role(stack, "job", place, service="emr-serverless.amazonaws.com", policies=policies).attr_arn
+    arn: str = role(stack, "job", place, service="emr-serverless.amazonaws.com", policies=policies).attr_arn
+    return arn
 
 
 def _policy(place: Place, name: Role) -> Mapping[str, Any]:
@@ -195,7 +196,8 @@ def add_watch(stack: cdk.Stack, place: Place, given: Mapping[str, str], secrets:
         name="watch", image="orchestration", command=("python", "-m", "deploy.watch"), cpu=256, memory_mib=512,
         environment=given, secrets=secrets, policy=policy, group="orchestration",
     )  # fmt: skip
-    return add_task(stack, place, task).ref
+    definition: str = add_task(stack, place, task).ref
+    return definition
 
 
 def _target(container: str, port: int, group_: elb.CfnTargetGroup) -> dict[str, Any]:

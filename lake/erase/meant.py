@@ -15,6 +15,7 @@ from pyiceberg.expressions import (
     In,
     LessThan,
     Or,
+    Reference,
 )
 
 from contracts.erasable import Portion, Scope
@@ -49,14 +50,16 @@ def rows_in_file(store: fs.FileSystem, path: str, scope: Scope) -> int:
 
 def meant_by(scope: Scope, name: str, zone: ZoneInfo) -> BooleanExpression:
     """The rows of a table that are meant. A derived row is where its whole day is; days in part are derived anew."""
-    meant: BooleanExpression = In("device_id", scope.whole_devices) if scope.whole_devices else AlwaysFalse()
+    meant: BooleanExpression = (
+        In(term=Reference("device_id"), literals=scope.whole_devices) if scope.whole_devices else AlwaysFalse()
+    )
     for portion in scope.ranges:
         column, _, start, end = _span(portion, name, zone, inner=True)
-        own: BooleanExpression = EqualTo("device_id", portion.device_id)  # type: ignore[arg-type]
+        own: BooleanExpression = EqualTo(term=Reference("device_id"), value=portion.device_id)
         if start is not None:
-            own = And(own, GreaterThanOrEqual(column, start.isoformat()))  # type: ignore[arg-type]
+            own = And(own, GreaterThanOrEqual(term=Reference(column), value=start.isoformat()))
         if end is not None:
-            own = And(own, LessThan(column, end.isoformat()))  # type: ignore[arg-type]
+            own = And(own, LessThan(term=Reference(column), value=end.isoformat()))
         meant = Or(meant, own)
     return meant
 

@@ -68,6 +68,5 @@ def _objects(settings: RegionSettings) -> Iterator[tuple[str, datetime]]:
 
 
 def _client(settings: RegionSettings) -> Any:
-    addressing = {"addressing_style": "path"} if settings.s3.endpoint else {}
-    config = Config(signature_version="s3v4", s3=addressing)
+    config = Config(signature_version="s3v4", s3={"addressing_style": "path" if settings.s3.endpoint else "auto"})
     return boto3.client("s3", config=config, **settings.s3.client_kwargs(settings.row.aws_region))

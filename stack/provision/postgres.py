@@ -89,12 +89,13 @@ def _make_roles(connection: "psycopg.Connection[Any]", passwords: Mapping[str, s
         verb = sql.SQL("alter" if role in present else "create")
         statement = sql.SQL("{} role {} with login nosuperuser nocreatedb nocreaterole noreplication password {}")
         connection.execute(statement.format(verb, sql.Identifier(role), sql.Literal(password)))
-    group = sql.Identifier(names.BI_READER)
-    verb = sql.SQL("alter" if names.BI_READER in present else "create")
-    connection.execute(sql.SQL("{} role {} with nologin password null").format(verb, group))
+    for group in (names.BI_READER, names.CUSTOMER_READER):
+        verb = sql.SQL("alter" if group in present else "create")
+        connection.execute(sql.SQL("{} role {} with nologin password null").format(verb, sql.Identifier(group)))
     for role in passwords:
         if role.startswith(names.bi_reader("")):
-            connection.execute(sql.SQL("grant {} to {}").format(group, sql.Identifier(role)))
+            statement = sql.SQL("grant {} to {}")
+            connection.execute(statement.format(sql.Identifier(names.BI_READER), sql.Identifier(role)))
 
 
 def _make_database(connection: "psycopg.Connection[Any]", database: Database) -> None:

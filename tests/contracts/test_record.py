@@ -73,7 +73,7 @@ def test_the_ddl_may_run_again() -> None:
         for statement in filter(str.strip, bare.split(";")):
             repeatable = (
                 r"\s*(create (table|schema|index|unique index|sequence) if not exists|create or replace"
-                r"|grant|alter|revoke|do \$\$|insert into [^;]+ where not exists)"
+                r"|grant|alter|revoke|comment on|do \$\$|insert into [^;]+ where not exists)"
             )
             assert re.match(repeatable, statement), statement
 

@@ -99,6 +99,7 @@ def test_the_rule_finds_what_trying_all_pairs_finds(rows, share):
         assert found == any(gap < 0 for gap in gaps)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 86_400), min_size=1, max_size=12), st.sampled_from([0.05, 0.1]))
 def test_nobody_is_known_from_below_while_the_others_may_have_had_more(hours, share):
     sizes = {f"d{place}": seconds for place, seconds in enumerate(hours)}
@@ -109,6 +110,7 @@ def test_nobody_is_known_from_below_while_the_others_may_have_had_more(hours, sh
             assert sum(gaps[:-1]) >= share * seconds - 1e-6
 
 
+@settings(deadline=None)
 @given(st.floats(1e-3, 1e12))
 def test_rounding_moves_a_sum_by_half_a_step_at_most(value):
     assert abs(round_sum(value) - value) <= half_step(value) * (1 + 1e-9)

@@ -1,7 +1,7 @@
 """The release policy as arithmetic: what is published of a day, and that nothing withheld can be computed from it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from release.pattern import choose
@@ -78,6 +78,7 @@ def test_two_small_cells_that_cover_each_other_need_no_third():
     assert choose(uses("car", 20) + uses("van", 1) + uses("bus", 1), POLICY).published == frozenset()
 
 
+@settings(deadline=None)
 @given(devices)
 def test_no_published_cell_is_small_or_dominated(fleet):
     pattern = choose(fleet, POLICY)
@@ -90,6 +91,7 @@ def test_no_published_cell_is_small_or_dominated(fleet):
             assert largest <= 0.5 * getattr(cell.total, amount)
 
 
+@settings(deadline=None)
 @given(devices)
 def test_the_total_less_its_published_siblings_is_nobody_or_a_cohort(fleet):
     pattern = choose(fleet, POLICY)
@@ -100,6 +102,7 @@ def test_the_total_less_its_published_siblings_is_nobody_or_a_cohort(fleet):
     assert not hidden or (len(hidden) > 1 and len(rest.contributors) >= K and POLICY.allows(rest))
 
 
+@settings(deadline=None)
 @given(devices)
 def test_whatever_is_published_is_rounded(fleet):
     values = released(cell_of(fleet))
