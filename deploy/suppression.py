@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 FOLDER = "exports/suppression/"
 _VERSION = "select max(version) from privacy.suppression"
 _ALL = """
-select encode(device_hmac, 'hex'), since, from_ts, to_ts from privacy.suppression where lifted_at is null order by version
+select encode(device_hmac, 'hex'), since, from_ts, to_ts from privacy.suppression
+where lifted_at is null order by version
 """
 _ENTER = """
 insert into privacy.suppression (device_hmac, since, from_ts, to_ts) values (decode(%s, 'hex'), %s, %s, %s)

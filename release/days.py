@@ -92,8 +92,8 @@ class OtherDay:
         days = [{use.device: use for use in day} for day in (uses, self.uses)]
         changes.append([_tied_to_all(use, [day.get(use.device) for day in days]) for use in changes[0]])
         if any(unexplained.values()):
-            amounts = (unexplained.get(name, 0.0) for name in COMPARED)
-            more = DeviceUse(_UNEXPLAINED, "", (_UNEXPLAINED,), 0, *amounts)
+            engine_s, moving_s, distance_km = (unexplained.get(name, 0.0) for name in COMPARED)
+            more = DeviceUse(_UNEXPLAINED, "", (_UNEXPLAINED,), 0, engine_s, moving_s, distance_km)
             changes += [[*some, more] for some in changes]
         return all(policy.may_differ(some, COMPARED) for some in changes)
 

@@ -79,7 +79,9 @@ class ReleaseMarks:
     def _names(self, scope: Scope, day: date) -> Sequence[str]:
         zone = self._settings.row.zone
         devices = [one.device_id for one in scope.portions if _meets(one, day, zone)]
-        return [*devices, *([scope.subject] if scope.subject else [])]
+        people = [scope.subject] if scope.subject else []
+        # As device_uses names them, and without a prefix, as marks of the first form have them.
+        return [*(f"d:{one}" for one in devices), *(f"s:{one}" for one in people), *devices, *people]
 
 
 def _meets(portion: Portion, day: date, zone: Any) -> bool:

@@ -13,6 +13,7 @@ from contracts.retention import Expiry, Standing, Standings
 from contracts.settings import RegionSettings
 
 PREFIX = "exports/"
+SUPPRESSION_COPIES = f"{PREFIX}suppression/"
 EXPORTS = "exports"
 
 
@@ -64,7 +65,9 @@ def _remove(settings: RegionSettings, keys: Iterable[str]) -> None:
 
 def _objects(settings: RegionSettings) -> Iterator[tuple[str, datetime]]:
     pages = _client(settings).get_paginator("list_objects_v2").paginate(Bucket=settings.bucket, Prefix=PREFIX)
-    return ((item["Key"], item["LastModified"]) for page in pages for item in page.get("Contents", ()))
+    found = ((item["Key"], item["LastModified"]) for page in pages for item in page.get("Contents", ()))
+    # Copies of the suppression list lie there too (deploy.suppression): they name nobody, and have to last.
+    return ((key, at) for key, at in found if not key.startswith(SUPPRESSION_COPIES))
 
 
 def _client(settings: RegionSettings) -> Any:

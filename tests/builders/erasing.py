@@ -93,12 +93,12 @@ class Region:
         from hashlib import sha256
 
         raw, day = self.settings.release_key.get_secret_value().encode(), datetime.now(UTC).date()
-        mark = who(raw, "utilisation_day", day, device)
+        mark = who(raw, "utilisation_day", day, f"d:{device}")
         with psycopg.connect(self.settings.privacy_dsn.get_secret_value()) as privacy:
             privacy.execute(
                 "insert into privacy.release_cell (release, day, cell, version, contributors, devices, published)"
                 " values ('utilisation_day', %s, %s, 1, %s, %s, '{}')",
-                [day, device[-8:], [mark], [mark + bytes(40)]],
+                [day, device[-8:], [mark], [mark + bytes(64)]],
             )
             privacy.execute(
                 "insert into privacy.past_read (subject, token_id, role, device_hmac, what)"
