@@ -98,6 +98,7 @@ def ensure_tables(settings: LakeSettings) -> None:
     SchemaMismatch, and changes nothing, where the contract gives a column another type.
     """
     wanted = specs(settings)
+    catalog(settings)  # Opening it takes the same lock, on a connection of its own.
     with creating(settings):
         _ensure_namespace(settings)
         found = own_tables(settings)
