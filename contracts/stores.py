@@ -25,6 +25,7 @@ HOLDS_NOBODY: Mapping[str, str] = {
     "redis:writes": "a counter a writer",
     "redis:denied": "ids of tokens of the read API",
     "redis:gateway:cas": "certificates of fleets",
+    "registry.away_device": "keyed hashes of devices at home in another region, which erases them",
     "registry.fleet": "customers' groups of devices",
     "registry.fleet_ca": "certificates of fleets",
     "registry.zone": "places that a fleet drew",

@@ -36,13 +36,13 @@ def test_an_overdue_request_is_told_by_the_exit_code(stack):
     with psycopg.connect(settings.privacy_dsn.get_secret_value()) as privacy:
         privacy.execute(
             "insert into privacy.requests (kind, subject_kind, subject, subject_hmac, who, due_at)"
-            " values ('erase', 'device', 'late', 'x', 'officer', now() - interval '1 day')"
+            " values ('erase', 'device', 'overdue-device-9', 'x', 'officer', now() - interval '1 day')"
         )
     try:
         listed = fleetlake(stack.state, "requests", *AF, "--json")
         assert listed.returncode == 1
         assert [one["overdue"] for one in json.loads(listed.stdout)["requests"]].count(True) == 1
-        assert "late" not in listed.stdout
+        assert "overdue-device-9" not in listed.stdout
     finally:
         with psycopg.connect(settings.privacy_dsn.get_secret_value()) as privacy:
-            privacy.execute("delete from privacy.requests where subject = 'late'")
+            privacy.execute("delete from privacy.requests where subject = 'overdue-device-9'")
