@@ -25,6 +25,7 @@ create table if not exists staging.utilisation_day (
     region text not null,
     day date not null,
     device_type text not null,
+    status text not null default 'published' check (status in ('published', 'withheld')),
     cohort bigint,
     devices bigint,
     records double precision,
