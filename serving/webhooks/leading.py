@@ -41,6 +41,9 @@ class Leading:
                 await self._lead_if_nobody_does()
             except (psycopg.Error, StoreAway, OSError) as error:
                 _log.warning("serving.webhooks_away", region=self._region, error=type(error).__name__)
+            except Exception:  # noqa: BLE001 - it is told, and the next turn begins anew
+                # A fault of the program must not end webhooks until the process does: it is tried again, and seen.
+                _log.exception("serving.webhooks_failed", region=self._region)
             await asyncio.sleep(_STAND_BY_S)
 
     async def _lead_if_nobody_does(self) -> None:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
+import numpy as np
 import structlog
 
 from serving.live.feed import Feed
+from serving.live.table import LiveTable, Rows
+from serving.problems import BadRequest
 from serving.stores.records import Records
 from serving.stores.webhooks import Event, Webhooks
 from serving.webhooks.crossings import ENTERED, LEFT, Crossing, crossings
@@ -52,6 +55,7 @@ class Watching:
         self._inside: defaultdict[UUID, set[str]] = defaultdict(set)
         self._fleets_of_feed: list[str] = []
         self._version = 0
+        self._rows: dict[str, Rows] = {}
         self._place = 0
         self._read_at_s = self._fed_at_s = float("-inf")
 
@@ -85,7 +89,11 @@ class Watching:
         for row in rows:
             begin = max(_ms(row["valid_from"]), _ms(since[row["fleet_id"]]))
             until = None if row["valid_to"] is None else _ms(row["valid_to"])
-            ring = Ring(row["ring"])
+            try:
+                ring = Ring(row["ring"])
+            except BadRequest:
+                _log.error("serving.zone_unread", zone=str(row["zone_id"]))
+                continue
             zone = _Zone(row["zone_id"], row["fleet_id"], row["name"], ring, begin, until)
             self._zones[zone.fleet].append(zone)
         if {row["zone_id"] for row in rows} - known:
@@ -95,7 +103,7 @@ class Watching:
         version, table = self._feed.version, self._feed.table
         looks: list[tuple[_Zone, str]] = []
         for fleet, zones in self._zones.items():
-            rows = table.since(table.view((fleet,)).rows, self._version)
+            rows = self._new_in(table, fleet)
             if not len(rows):
                 continue
             ids = {table.ids[row] for row in rows.tolist()}
@@ -106,6 +114,13 @@ class Watching:
         for first in range(0, len(looks), _TRAILS_AT_ONCE):
             await self._tell(looks[first : first + _TRAILS_AT_ONCE])
         self._version = version
+
+    def _new_in(self, table: LiveTable, fleet: str) -> Rows:
+        """Rows of the fleet that changed, and those that came into it: a device may be entered after it was heard."""
+        rows = table.view((fleet,)).rows
+        came = np.setdiff1d(rows, self._rows.get(fleet, rows[:0]))
+        self._rows[fleet] = rows
+        return np.union1d(table.since(rows, self._version), came)
 
     async def _tell(self, looks: Sequence[tuple[_Zone, str]]) -> None:
         devices = list(dict.fromkeys(device for _, device in looks))

@@ -93,6 +93,7 @@ def _requests(draw: st.DrawFn, operations: list[Operation], zones: list[str]) ->
     body = draw(_BODIES[path]) if has_body else None
     query = {}
     path = path.replace("{zone_id}", draw(st.sampled_from(zones))).replace("{share_id}", str(uuid4()))
+    path = path.replace("{webhook_id}", str(uuid4()))
     if any(one["name"] == "zone" for one in parameters) and draw(st.booleans()):
         query["zone"] = draw(st.sampled_from(zones))
     for one in parameters:

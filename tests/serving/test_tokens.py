@@ -195,7 +195,11 @@ def test_without_a_token_nothing_is_answered(served: Served) -> None:
         assert len(asked) > 18
         for method, path in asked:
             named = path.replace("{device_id}", "eu-acme-car-00")
-            named = named.replace("{zone_id}", str(uuid4())).replace("{share_id}", str(uuid4()))
+            named = (
+                named.replace("{zone_id}", str(uuid4()))
+                .replace("{share_id}", str(uuid4()))
+                .replace("{webhook_id}", str(uuid4()))
+            )
             answer = client.request(method, named.replace("{", "").replace("}", ""))
             assert answer.status_code == 401, (method, path)
             assert answer.headers["www-authenticate"].startswith("Bearer")

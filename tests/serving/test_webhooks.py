@@ -101,15 +101,18 @@ def test_a_crossing_is_told_signed_once_and_tried_again_until_it_is_taken(
         rows = operator.get(f"/v1/webhooks/{number}/deliveries").json()["items"]
         return [row["kind"] for row in reversed(rows) if row["state"] == "delivered"]
 
+    def said() -> str:
+        return str((receiver.events(), good(), served.eu.log[-3:]))
+
     at(61.3)
     # A redirect is not followed: it is an answer like any other that is not good.
     receiver.answers = [500, 302]
     wait_until(lambda: served.eu.events("serving.webhooks_led") != [], 60, lambda: str(served.eu.log[-3:]))
     at(61.05)
-    wait_until(lambda: good() == ["zone.entered"], 90, lambda: str((receiver.events(), good())))
+    wait_until(lambda: good() == ["zone.entered"], 90, said)
     at(61.06)
     at(61.3)
-    wait_until(lambda: good() == ["zone.entered", "zone.left"], 90, lambda: str((receiver.events(), good())))
+    wait_until(lambda: good() == ["zone.entered", "zone.left"], 90, said)
     tries = [event["type"] for event in receiver.events()]
     assert tries == ["zone.entered"] * 3 + ["zone.left"]
     assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 2
