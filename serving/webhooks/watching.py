@@ -55,6 +55,7 @@ class Watching:
         self._inside: defaultdict[UUID, set[str]] = defaultdict(set)
         self._fleets_of_feed: list[str] = []
         self._version = 0
+        self._table = feed.table
         self._rows: dict[str, Rows] = {}
         self._place = 0
         self._read_at_s = self._fed_at_s = float("-inf")
@@ -101,6 +102,9 @@ class Watching:
 
     async def _look_at_zones(self) -> None:
         version, table = self._feed.version, self._feed.table
+        if table is not self._table:
+            # All of live state was loaded again: rows have other numbers, and whoever changed meanwhile is among them.
+            self._table, self._rows, self._version = table, {}, 0
         looks: list[tuple[_Zone, str]] = []
         for fleet, zones in self._zones.items():
             rows = self._new_in(table, fleet)

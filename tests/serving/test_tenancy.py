@@ -46,6 +46,13 @@ _VALUES = {
 
 
 _BODIES = {
+    "/v1/webhooks": st.fixed_dictionaries(
+        {
+            "fleet_id": st.sampled_from([ACME, ZETA, "none"]),
+            "url": st.just("https://example.invalid/"),
+            "kinds": st.just(["feed.changed"]),
+        }
+    ),
     "/v1/zones": st.fixed_dictionaries(
         {"fleet_id": st.sampled_from([ACME, ZETA, "none"]), "name": st.just("zone"), "ring": st.just(RING)}
     ),

@@ -195,11 +195,8 @@ def test_without_a_token_nothing_is_answered(served: Served) -> None:
         assert len(asked) > 18
         for method, path in asked:
             named = path.replace("{device_id}", "eu-acme-car-00")
-            named = (
-                named.replace("{zone_id}", str(uuid4()))
-                .replace("{share_id}", str(uuid4()))
-                .replace("{webhook_id}", str(uuid4()))
-            )
+            for name in ("zone_id", "share_id", "webhook_id"):
+                named = named.replace(f"{{{name}}}", str(uuid4()))
             answer = client.request(method, named.replace("{", "").replace("}", ""))
             assert answer.status_code == 401, (method, path)
             assert answer.headers["www-authenticate"].startswith("Bearer")
