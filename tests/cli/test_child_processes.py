@@ -66,7 +66,7 @@ def test_a_signal_reaches_every_region_and_their_reports_are_told(tmp_path, aske
     command = begun(tmp_path, EVERYWHERE, "eu", "us")
 
     command.send_signal(asked)
-    out, _ = command.communicate(timeout=60)
+    out, _ = command.communicate(timeout=180)
 
     assert command.returncode == 0
     assert [report["region"] for report in json.loads(out)] == ["eu", "us"]
@@ -77,7 +77,7 @@ def test_process_asked_to_end_starts_nothing_more_and_says_what_became_of_each(t
     command = begun(tmp_path, PROCESS, "eu", "stubborn")
 
     command.terminate()
-    out, _ = command.communicate(timeout=60)
+    out, _ = command.communicate(timeout=180)
 
     found = {document["region"]: document for document in json.loads(out)}
     assert found["eu"]["ok"]

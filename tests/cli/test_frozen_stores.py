@@ -19,7 +19,7 @@ from lake.trail import SpotQuery
 from tests.builders.command import COMMAND_S, FLEETLAKE, environment, fleetlake
 from tests.builders.stack import process_of, stack_folder
 
-TIMEOUT_S = 3
+TIMEOUT_S = 6
 """The stores' time-out in these tests."""
 BOUND_S = 90.0
 """Far more than a command may take on a slow machine, and less than any client's own time-out with its retries."""
