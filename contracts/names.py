@@ -47,6 +47,11 @@ def ledger_table(region: str) -> str:
     return f"ledger-{region}"
 
 
+EXPORTS_PREFIX = "exports/"
+"""Below it in the lake's bucket: answers to data subjects, and copies of the suppression list."""
+SUPPRESSION_COPIES = f"{EXPORTS_PREFIX}suppression/"
+
+
 def bucket(region: str) -> str:
     """The S3 bucket of a region's lake (landing/, rejected/, warehouse/, exports/), unless settings name another."""
     return f"lake-{region}"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from contracts.errors import Misuse
+from contracts.names import SUPPRESSION_COPIES
 from contracts.settings import RegionSettings
 
 if TYPE_CHECKING:
     import psycopg
 
-FOLDER = "exports/suppression/"
 _VERSION = "select max(version) from privacy.suppression"
 _ALL = """
 select encode(device_hmac, 'hex'), since, from_ts, to_ts from privacy.suppression
@@ -43,7 +43,7 @@ def save(connection: "psycopg.Connection[Any]", s3: Any, bucket: str) -> str | N
     (version,) = connection.execute(_VERSION.encode()).fetchone() or (None,)
     if version is None:
         return None
-    key = f"{FOLDER}{version:012d}.json"
+    key = f"{SUPPRESSION_COPIES}{version:012d}.json"
     rows = connection.execute(_ALL.encode()).fetchall()
     entries = [Suppressed(device_hmac=digest, since=at, from_ts=start, to_ts=end) for digest, at, start, end in rows]
     s3.put_object(Bucket=bucket, Key=key, Body=msgspec.json.encode(entries))
@@ -52,7 +52,7 @@ def save(connection: "psycopg.Connection[Any]", s3: Any, bucket: str) -> str | N
 
 def restore(connection: "psycopg.Connection[Any]", s3: Any, bucket: str) -> int:
     """Enter every device of the newest copy that the list lacks; how many it lacked."""
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=FOLDER)
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=SUPPRESSION_COPIES)
     keys = sorted(one["Key"] for page in pages for one in page.get("Contents", []))
     if not keys:
         return 0

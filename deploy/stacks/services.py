@@ -9,6 +9,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_emrserverless as emr
 from aws_cdk import aws_servicediscovery as discovery
 
+from contracts.names import SUPPRESSION_COPIES
 from contracts.policies.roles import Role, role_policy
 from deploy import environment as env
 from deploy.alarms import CONSUMER, GATEWAY, SERVING
@@ -16,7 +17,6 @@ from deploy.stacks.entrances import api_entrance, device_entrance
 from deploy.stacks.kit import Place, allow, document, export, imported, key_arn, role, subnets
 from deploy.stacks.network import group
 from deploy.stacks.tasks import Task, add_service, add_task
-from deploy.suppression import FOLDER as SUPPRESSION
 
 DAGSTER_DSN = {"FLEETLAKE_DAGSTER_DSN": "dagster-dsn"}
 
@@ -187,7 +187,7 @@ def add_dagster(
 
 def add_watch(stack: cdk.Stack, place: Place, given: Mapping[str, str], secrets: Mapping[str, str]) -> str:
     """A task that tells how old the marts are and which erasures are late; its definition's ARN."""
-    copies = f"arn:aws:s3:::{place.deployment.lake_bucket(place.name)}/{SUPPRESSION}*"
+    copies = f"arn:aws:s3:::{place.deployment.lake_bucket(place.name)}/{SUPPRESSION_COPIES}*"
     policy = document(
         allow("KeepSuppression", ["s3:PutObject"], copies),
         allow("LakesKey", ["kms:Decrypt", "kms:GenerateDataKey"], key_arn(place)),

@@ -9,10 +9,9 @@ from typing import Any
 import boto3
 
 from contracts.erasable import Counts, Remains, Scope
+from contracts.names import EXPORTS_PREFIX
 from contracts.settings import RegionSettings
 from privacy.search.decoding import decoded
-
-PREFIX = "exports/"
 
 
 class Exports:
@@ -50,7 +49,7 @@ class Exports:
 
     def _naming(self, scope: Scope) -> Iterator[str]:
         client = self._client
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=self._settings.bucket, Prefix=PREFIX)
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=self._settings.bucket, Prefix=EXPORTS_PREFIX)
         for key in [item["Key"] for page in pages for item in page.get("Contents", ())]:
             data = client.get_object(Bucket=self._settings.bucket, Key=key)["Body"].read()
             if scope.needles.found_in(key) or any(scope.needles.found_in(part) for part in decoded(key, data)):

@@ -9,17 +9,16 @@ import boto3
 from botocore.config import Config
 
 from contracts.errors import StoreUnavailable
+from contracts.names import EXPORTS_PREFIX, SUPPRESSION_COPIES
 from contracts.retention import Expiry, Standing, Standings
 from contracts.settings import RegionSettings
 
-PREFIX = "exports/"
-SUPPRESSION_COPIES = f"{PREFIX}suppression/"
 EXPORTS = "exports"
 
 
 def put_answer(settings: RegionSettings, request_id: str, file: Path) -> str:
     """Put an answer; a link to it, which ends after `export_link_h`."""
-    client, key = _client(settings), f"{PREFIX}{request_id}/answer.zip"
+    client, key = _client(settings), f"{EXPORTS_PREFIX}{request_id}/answer.zip"
     client.upload_file(str(file), settings.bucket, key)
     wanted, seconds = {"Bucket": settings.bucket, "Key": key}, round(settings.export_link_h * 3600)
     link: str = client.generate_presigned_url("get_object", wanted, ExpiresIn=seconds)
@@ -60,11 +59,11 @@ def _remove(settings: RegionSettings, keys: Iterable[str]) -> None:
         client.delete_object(Bucket=settings.bucket, Key=key)
     left = set(keys).intersection(key for key, _ in _objects(settings))
     if left:
-        raise StoreUnavailable(f"S3 bucket {settings.bucket} does not delete {len(left)} objects of {PREFIX}")
+        raise StoreUnavailable(f"S3 bucket {settings.bucket} does not delete {len(left)} objects of {EXPORTS_PREFIX}")
 
 
 def _objects(settings: RegionSettings) -> Iterator[tuple[str, datetime]]:
-    pages = _client(settings).get_paginator("list_objects_v2").paginate(Bucket=settings.bucket, Prefix=PREFIX)
+    pages = _client(settings).get_paginator("list_objects_v2").paginate(Bucket=settings.bucket, Prefix=EXPORTS_PREFIX)
     found = ((item["Key"], item["LastModified"]) for page in pages for item in page.get("Contents", ()))
     # Copies of the suppression list lie there too (deploy.suppression): they name nobody, and have to last.
     return ((key, at) for key, at in found if not key.startswith(SUPPRESSION_COPIES))

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 import stack
@@ -150,10 +151,9 @@ def accepted(gateway: GatewayProcess, body: bytes, headers: dict[str, str]) -> b
 def test_the_earlier_version_works_on_tables_of_this_one(state: Path, earlier: Path) -> None:
     """DDL only adds: the version before runs its own on them, and this one its own again after it."""
     code = "import sys; from contracts import ddl; sys.stdout.write(getattr(ddl, sys.argv[1])())"
-    import psycopg
-
     settings = RegionSettings.load(stack.region_environment(state, "eu", {}))
     databases = {"fleet": settings.postgres_dsn, "privacy": settings.privacy_dsn}
+    known: set[tuple[str, ...]] = set()
     for tree in (earlier, ROOT, earlier, ROOT):
         for name, dsn in databases.items():
             words = [sys.executable, "-c", code, name]
@@ -162,3 +162,14 @@ def test_the_earlier_version_works_on_tables_of_this_one(state: Path, earlier: P
             with psycopg.connect(dsn.get_secret_value()) as connection:
                 connection.execute("set local client_min_messages = warning")
                 connection.execute(text.encode())
+        found = {row for dsn in databases.values() for row in columns_in(dsn.get_secret_value())}
+        assert len(found) > 250
+        assert known <= found
+        known = found
+
+
+def columns_in(dsn: str) -> list[tuple[str, ...]]:
+    """Schema, table and column of every table of the product."""
+    query = "select table_schema, table_name, column_name from information_schema.columns where table_schema = any(%s)"
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(query, [["registry", "staging", "ops", "privacy"]]).fetchall()

@@ -6,7 +6,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from deploy.suppression import FOLDER, restore, s3_of, save
+from contracts.names import SUPPRESSION_COPIES
+from deploy.suppression import restore, s3_of, save
 from tests.conftest import RunningStack
 
 ENTER = "insert into privacy.suppression (device_hmac) values (decode(%s, 'hex'))"
@@ -27,7 +28,7 @@ def place(stack: RunningStack) -> Iterator[tuple[Any, Any, str]]:
 
 
 def copies(s3: Any, bucket: str) -> list[str]:
-    return [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix=FOLDER).get("Contents", [])]
+    return [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix=SUPPRESSION_COPIES).get("Contents", [])]
 
 
 def listed(connection: Any) -> list[str]:

@@ -80,6 +80,7 @@ def test_lifted_it_is_there_again(served: Served) -> None:
     wait_until(lambda: statuses(served, viewer) == {200}, 60)
     write_live(served.eu.settings, [live_row(HIDDEN, lat=50.0, sequence=2 * 10**6)])
     wait_until(lambda: HIDDEN in listed(served, viewer), 60)
+    assert statuses(served, viewer) == {200}
 
 
 def test_a_table_hides_what_it_knew_and_what_it_hears() -> None:
