@@ -65,10 +65,12 @@ def java_for_launch(settings: LakeSettings) -> Iterator[None]:
 
 
 def connect(spark: "SparkSession", settings: LakeSettings) -> "SparkSession":
-    """Give a session the region's credentials, however it was started. Does nothing the second time."""
+    """Give a session the region's bucket and credentials, however it was started. Does nothing the second time."""
     mark = f"spark.fleetlake.connected.{settings.region}"
     if spark.conf.get(mark, "") != "yes":
-        for name, value in (_secrets(settings) | {mark: "yes"}).items():
+        # What begins with spark.hadoop is read when Spark starts: a session that another region's work began lacks it.
+        bucket = {name.removeprefix("spark.hadoop."): value for name, value in _s3a(settings).items()}
+        for name, value in (bucket | _secrets(settings) | {mark: "yes"}).items():
             spark.conf.set(name, value)
         spark.sparkContext.setLogLevel("ERROR")
     return spark

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from serving.zones.ring import Ring
-from serving.zones.visits import is_held
+from serving.zones.visits import INSIDE, OUTSIDE, UNKNOWN, states
 
 ENTERED, LEFT = "zone.entered", "zone.left"
 Point = tuple[int, float, float]
@@ -25,14 +25,15 @@ def crossings(points: Sequence[Point], ring: Ring, since_ms: int, told: Crossing
     """What is new after what was told last, or after `since_ms` where nothing was; entering and leaving take turns.
 
     points: a device's newest, by time. One that comes late, from before what was told, changes nothing here: visits and
-    the feed tell it. A device that was inside at the first point, of which nothing was told, did not enter.
+    the feed tell it. Where nothing was told and no point before is outside, a device that is inside did not enter.
     """
     known = [point for point in points if told is None or point[0] > told.ts_ms]
     if not known:
         return []
     ts_ms, lat, lon = (np.array(column) for column in zip(*known, strict=True))
-    state = is_held(lat, lon, ring, told is not None and told.kind == ENTERED)
-    before = state[0] if told is None else told.kind == ENTERED
-    turns = np.flatnonzero(np.diff(state.astype(np.int8), prepend=np.int8(before)))
-    found = [Crossing(ENTERED if state[turn] else LEFT, int(ts_ms[turn])) for turn in turns.tolist()]
+    before = UNKNOWN if told is None else INSIDE if told.kind == ENTERED else OUTSIDE
+    state = states(lat, lon, ring, before)
+    earlier = np.concatenate(([before], state[:-1]))
+    turns = np.flatnonzero((state != earlier) & (earlier != UNKNOWN))
+    found = [Crossing(ENTERED if state[turn] == INSIDE else LEFT, int(ts_ms[turn])) for turn in turns.tolist()]
     return [one for one in found if one.ts_ms > since_ms]

@@ -8,6 +8,7 @@ from serving.zones.ring import Ring
 
 MARGIN_M = 30.0
 """So far outside a device is still in the zone that it was in: receivers are off by that much at rest."""
+UNKNOWN, OUTSIDE, INSIDE = -1, 0, 1
 
 
 class Stay(NamedTuple):
@@ -20,7 +21,7 @@ class Stay(NamedTuple):
     last_ms: int
     """The last record of the stay."""
     began_before: bool
-    """It was inside at the first record that is known: when it entered is not."""
+    """No record before tells that it was outside: when it entered is not known."""
 
     def dwell_s(self, until_ms: int | None = None) -> float:
         """How long it lasts: until it left, else until that moment, else as far as records tell."""
@@ -36,19 +37,20 @@ def stays(ts_ms: np.ndarray, lat: np.ndarray, lon: np.ndarray, ring: Ring) -> li
     """
     if not len(ts_ms):
         return []
-    state = is_held(lat, lon, ring)
-    edges = np.flatnonzero(np.diff(state.astype(np.int8), prepend=0, append=0))
+    state = states(lat, lon, ring)
+    edges = np.flatnonzero(np.diff((state == INSIDE).astype(np.int8), prepend=0, append=0))
+    known_from = np.flatnonzero(state != UNKNOWN)[:1]
     found = []
     for first, behind in edges.reshape(-1, 2).tolist():
         left = int(ts_ms[behind]) if behind < len(ts_ms) else None
-        found.append(Stay(int(ts_ms[first]), left, int(ts_ms[behind - 1]), first == 0))
+        found.append(Stay(int(ts_ms[first]), left, int(ts_ms[behind - 1]), first in known_from))
     return found
 
 
-def is_held(lat: np.ndarray, lon: np.ndarray, ring: Ring, was_inside: bool = False) -> np.ndarray:
-    """For each position whether the device is in the zone; one that is neither inside nor outside changes nothing.
+def states(lat: np.ndarray, lon: np.ndarray, ring: Ring, before: int = UNKNOWN) -> np.ndarray:
+    """For each position, in the order of time, UNKNOWN, OUTSIDE or INSIDE: int8, of the positions' length.
 
-    was_inside: whether it was before the first.
+    One that is within MARGIN_M outside says nothing: what was known before it holds. before: what was before the first.
     """
     close = ring.is_close(lat, lon, MARGIN_M)
     inside, outside = np.zeros(len(lat), bool), ~close
@@ -56,5 +58,5 @@ def is_held(lat: np.ndarray, lon: np.ndarray, ring: Ring, was_inside: bool = Fal
     outside[close] = ~inside[close] & ~ring.is_near(lat[close], lon[close], MARGIN_M)
     said = np.where(inside | outside, np.arange(len(inside)), -1)
     latest = np.maximum.accumulate(said)
-    held: np.ndarray = np.where(latest >= 0, inside[np.maximum(latest, 0)], was_inside)
+    held: np.ndarray = np.where(latest >= 0, inside[np.maximum(latest, 0)], before).astype(np.int8)
     return held

@@ -77,8 +77,8 @@ def _others(region: Region) -> dict[str, Any]:
     for name in ("staging.trip", "staging.device_day", "staging.fault_day", "marts.device_day", "registry.device"):
         found[name] = sorted(region.sql(f"select t::text from {name} t where device_id <> %s", [GONE]))
     with redis.Redis.from_url(region.settings.redis_url.get_secret_value()) as live:
-        found["redis"] = [live.get(f"eu:latest:{one}") for one in (LONGER, STAYS)]
-        found["trail"] = [live.zrange(f"eu:trail:{one}", 0, -1) for one in (LONGER, STAYS)]
+        found["redis"] = [live.get(f"af:latest:{one}") for one in (LONGER, STAYS)]
+        found["trail"] = [live.zrange(f"af:trail:{one}", 0, -1) for one in (LONGER, STAYS)]
     return found
 
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import aiohttp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from serving.problems import BadRequest
@@ -28,6 +28,7 @@ INSIDE, MARGIN, OUTSIDE = (50.05, 8.05), (50.1 + 15 / 111_195, 8.05), (50.2, 8.0
     cuts=st.sets(st.integers(1, 29)),
     kept=st.integers(1, 30),
 )
+@example(places=[INSIDE, INSIDE, INSIDE, MARGIN, INSIDE], cuts={3, 4}, kept=1)
 @settings(deadline=None)
 def test_told_piece_by_piece_it_is_what_visits_say_of_the_whole(
     places: list[tuple[float, float]], cuts: set[int], kept: int

@@ -87,6 +87,11 @@ def test_a_receiver_that_wanders_over_the_border_makes_one_stay() -> None:
     assert told(49.9, near, 50.001, near, 50.001, near, far, near) == [(20, 60, False)]
 
 
+def test_who_was_seen_at_the_border_first_may_have_been_inside_before() -> None:
+    near = 50 - (MARGIN_M - 5) * METRE
+    assert told(near, 50.001, 49.9, near, 50.001) == [(10, 20, True), (40, None, False)]
+
+
 def test_silence_ends_no_stay() -> None:
     assert told(49.9, 50.05, 50.05, every_s=100_000) == [(100_000, None, False)]
 

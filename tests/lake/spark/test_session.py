@@ -43,6 +43,15 @@ def test_there_is_one_session_and_its_days_are_utc(spark, lake_region):
     assert spark.conf.get("spark.driver.bindAddress") == "127.0.0.1"
 
 
+def test_a_session_that_another_region_began_reads_this_ones_bucket(spark, stack):
+    from pyspark.sql import SparkSession
+
+    settings = stack.settings("ap")
+    session = connect(SparkSession(spark.sparkContext), settings)
+    with pytest.raises(Exception, match="PATH_NOT_FOUND"):
+        session.read.parquet(f"s3a://{settings.bucket}/landing/nothing")
+
+
 def test_a_session_leaves_the_environment_as_it_was(lake_region, monkeypatch):
     monkeypatch.delenv("JAVA_HOME", raising=False)
     before = dict(os.environ)
