@@ -23,6 +23,7 @@ from bench.landed import telemetry
 from bench.one_region import REGION, stack_of_one_region
 from bench.rows import Row
 from contracts.identity import IDENTITY
+from contracts.logs import log_of_a_command
 from contracts.names import DEVICE_DAY_TABLE
 from contracts.record import LANDING_SCHEMA
 from contracts.settings import RegionSettings
@@ -141,6 +142,7 @@ def _apart(work: Callable[[RegionSettings], float], settings: RegionSettings) ->
 
 
 def _send(there: Connection, work: Callable[[RegionSettings], float], settings: RegionSettings) -> None:
+    log_of_a_command()
     there.send(work(settings))
 
 

@@ -62,7 +62,9 @@ def _run(name: str) -> dict[str, Any]:
     import msgspec
 
     from bench.machine import machine
+    from contracts.logs import log_of_a_command
 
+    log_of_a_command()
     # Benchmarks use the builders of tests/; a library that is installed may bring a package of that name.
     sys.path.insert(0, str(ROOT))
     rows: list[Row] = import_module(f"bench.{name}").run()

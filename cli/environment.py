@@ -45,10 +45,14 @@ def stack_is_local() -> bool:
 def enter_region(name: str, *, with_dagster: bool = False) -> None:
     """Make this process one of that region (or of `world`), `with_dagster` one that may record runs.
 
-    Returns at once in a process that already is one, as on AWS. Otherwise this process is replaced by the same command
-    with only that region's environment. Raises UnknownRegion, or StackDown where the stack is not up.
+    Returns at once in a process that already is one, as on AWS, and sends its log lines to stderr. Otherwise this
+    process is replaced by the same command with only that region's environment. Raises UnknownRegion, or StackDown
+    where the stack is not up.
     """
     if os.environ.get("FLEETLAKE_REGION") == name:
+        from contracts.logs import log_of_a_command
+
+        log_of_a_command()
         return
     environment = process_environment(name) | (dagster_environment() if with_dagster else {})
     sys.stdout.flush()

@@ -22,6 +22,11 @@ def log_to_stderr() -> None:
     )
 
 
+def log_of_a_command() -> None:
+    """Write lines that a person reads on stderr: what a command prints on stdout is its answer alone."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
+
+
 def last_lines(log: Path, count: int = 8) -> str:
     """The end of a log, each line marked; `(no log)` where there is none."""
     try:

@@ -1,5 +1,6 @@
 """History's files by UTC event day, as Iceberg's manifests list them, and their rows."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from hashlib import blake2b
@@ -56,6 +57,8 @@ def files_by_day(
 def read_files(table: Table, tasks: Sequence[FileScanTask], columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     """These columns of the files' rows, deleted ones left out, a few files at a time."""
     projection = table.scan(selected_fields=columns).projection()
+    # pyiceberg warns of each batch whose names come as codes, which is what is asked for here.
+    logging.getLogger("pyiceberg.io.pyarrow").setLevel(logging.ERROR)
     dictionary = tuple(name for name in columns if name == "device_id")
     scan = ArrowScan(table.metadata, table.io, projection, AlwaysTrue(), dictionary_columns=dictionary)
     for start in range(0, len(tasks), _AT_ONCE):
