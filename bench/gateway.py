@@ -83,13 +83,6 @@ def _parts() -> dict[str, Callable[[Path], list[Row]]]:
 
 def run() -> list[Row]:
     """The parts that are chosen, each on a stack of its own; raises where a promise is broken."""
-    parts = {
-        "cost": _cost,
-        "broker": broker_rows,
-        "revocation": revocation_rows,
-        "storm": storm_rows,
-        "fire": fire_rows,
-    }
     parts = _parts()
     rows: list[Row] = []
     for name in os.environ.get("FLEETLAKE_BENCH_GATEWAY_PARTS", ",".join(parts)).split(","):
