@@ -1,7 +1,7 @@
-"""`fleetlake top`: a live view of a region's workers, shards and lag."""
+"""`fleetlake top`: a live view of a region's gateway, workers, shards and lag."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,8 +18,9 @@ from cli.tables import figure, text
 
 if TYPE_CHECKING:
     from contracts.settings import RegionSettings
+    from gateway.service.overview import GatewayOverlook, GatewayView
+    from ingest.leases.dynamodb import DynamoLeases
     from ingest.service.overview import (
-        Overlook,
         Overview,
         ShardView,
         WorkerView,
@@ -39,43 +40,70 @@ def _top(
     worker: Annotated[
         list[str] | None, typer.Option(help="Pages of a worker elsewhere, such as http://host:9100; may be repeated.")
     ] = None,
+    gateway: Annotated[
+        list[str] | None, typer.Option(help="Pages of a gateway process elsewhere; may be repeated.")
+    ] = None,
     every: Annotated[float, typer.Option(min=0.2, help="Seconds between samples.")] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Sample twice and report as JSON.")] = False,
 ) -> None:
-    """Workers, shards, owners, lag and rates of the consumer, live. Ctrl-C ends it; it changes nothing."""
+    """Gateway, workers, shards, owners, lag and rates of a region, live. Ctrl-C ends it; it changes nothing."""
     enter_region(region)
     from contracts.settings import RegionSettings
 
-    asyncio.run(_watch(RegionSettings.load(), worker or [], every, as_json=as_json))
+    asyncio.run(_watch(RegionSettings.load(), worker or [], gateway or [], every, as_json=as_json))
 
 
-async def _watch(settings: "RegionSettings", elsewhere: list[str], every_s: float, *, as_json: bool) -> None:
+async def _watch(
+    settings: "RegionSettings", workers: list[str], gateways: list[str], every_s: float, *, as_json: bool
+) -> None:
     from ingest.leases.dynamodb import DynamoLeases
-    from ingest.service.overview import Overlook
 
     leases = DynamoLeases(settings.region, settings.row.aws_region, settings.dynamodb)
-    overlook = Overlook(settings.region, leases)
+    sight = _Sight(settings, leases, workers, gateways)
     try:
         if as_json:
-            await _look(overlook, settings, elsewhere)
+            await sight.look()
             await asyncio.sleep(every_s)
-            typer.echo(msgspec.json.encode(await _look(overlook, settings, elsewhere)).decode())
+            overview, processes = await sight.look()
+            typer.echo(msgspec.json.encode({**msgspec.to_builtins(overview), "gateway": processes}).decode())
             return
         with Live(console=Console(), screen=True, auto_refresh=False) as live:
             while True:
-                live.update(view(await _look(overlook, settings, elsewhere)), refresh=True)
+                live.update(view(*await sight.look()), refresh=True)
                 await asyncio.sleep(every_s)
     finally:
         await leases.close()
 
 
-async def _look(overlook: "Overlook", settings: "RegionSettings", elsewhere: list[str]) -> "Overview":
-    from ingest.worker.slot import announced
+class _Sight:
+    """The consumer and the gateway of a region, looked at together. Needs what either part needs, where it runs."""
 
-    return await overlook.look([*announced(Path(settings.state), settings.region), *elsewhere])
+    def __init__(
+        self, settings: "RegionSettings", leases: "DynamoLeases", workers: list[str], gateways: list[str]
+    ) -> None:
+        from ingest.service.overview import Overlook
+
+        self._settings, self._workers, self._gateways = settings, workers, gateways
+        self._consumer = Overlook(settings.region, leases)
+        self._gateway: GatewayOverlook | None = None
+
+    async def look(self) -> tuple["Overview", list["GatewayView"]]:
+        from ingest.worker.slot import announced
+
+        state, region = Path(self._settings.state), self._settings.region
+        overview, processes = await asyncio.gather(
+            self._consumer.look([*announced(state, region), *self._workers]), self._processes(state, region)
+        )
+        return overview, processes
+
+    async def _processes(self, state: Path, region: str) -> list["GatewayView"]:
+        from gateway.service.overview import GatewayOverlook, announced
+
+        self._gateway = self._gateway or GatewayOverlook()
+        return await self._gateway.look([*announced(state, region), *self._gateways])
 
 
-def view(overview: "Overview") -> Group:
+def view(overview: "Overview", processes: Sequence["GatewayView"] = ()) -> Group:
     """The tables of one sample."""
     at = datetime.fromtimestamp(overview.at_ms / 1000, UTC)
     lags = [shard.lag_ms for shard in overview.shards if shard.lag_ms is not None]
@@ -86,7 +114,45 @@ def view(overview: "Overview") -> Group:
         f"   landed {_figure(_sum(w.landed_per_s for w in overview.workers))}/s   largest lag ",
         _lag(max(lags, default=None)),
     )
-    return Group(line, Text(), _workers(overview), Text(), _shards(overview))
+    gateway = (_processes(processes), Text()) if processes else ()
+    return Group(line, Text(), *gateway, _workers(overview), Text(), _shards(overview))
+
+
+def _processes(processes: Sequence["GatewayView"]) -> Table:
+    table = _table(
+        "gateway",
+        "state",
+        "refused",
+        connections=1,
+        sessions=1,
+        messages_s=1,
+        acknowledged_s=1,
+        to_acknowledge=1,
+        handshakes_s=1,
+        held=1,
+    )
+    for one in processes:
+        table.add_row(
+            one.process,
+            _process_state(one),
+            ", ".join(f"{reason} {count:,}" for reason, count in one.refused.items()) or "none",
+            f"{one.connections:,}",
+            f"{one.sessions:,}",
+            *map(_figure, (one.messages_per_s, one.acknowledged_per_s)),
+            "-" if one.acknowledge_ms is None else f"{one.acknowledge_ms:,.0f} ms",
+            _figure(one.handshakes_per_s),
+            _share(one.held_share),
+        )
+    return table
+
+
+def _process_state(process: "GatewayView") -> Text:
+    if process.draining:
+        return Text("draining", style="yellow")
+    away = ", ".join(f"{part} away" + f" {for_s:,.0f} s" * bool(for_s) for part, for_s in process.away.items())
+    if away:
+        return Text(away, style="yellow" if process.ready else "red")
+    return Text("ready", style="green") if process.ready else Text("not ready", style="red")
 
 
 def _workers(overview: "Overview") -> Table:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -39,6 +40,7 @@ from gateway.metrics import Metrics
 from gateway.mqtt.reasons import Reason
 from gateway.mqtt.session import SessionLimits
 from gateway.service.hub import Hub, Notice
+from gateway.service.overview import announce
 from gateway.service.pages import Health, Pages
 from gateway.shapes.shapes import load_shapes
 from producer import ReceiptProducer, ReceiptRules
@@ -113,6 +115,7 @@ class GatewayProcess:
         self._gate.closed = self._closed
         pages = Pages(self.health, self.metrics)
         url = await pages.start(self._settings.metrics_host, metrics_port)
+        announcement = announce(Path(self._settings.state), self._settings.region, url)
         listeners = self._listeners(ports)
         chores = [asyncio.create_task(chore) for chore in self._chores()]
         accepting = [asyncio.create_task(listener.run()) for listener in listeners]
@@ -127,6 +130,7 @@ class GatewayProcess:
                 task.cancel()
             await asyncio.gather(*accepting, *chores, return_exceptions=True)
             await self._last_words()
+            announcement.unlink(missing_ok=True)
             await pages.stop()
             await self._registry.close()
             await self._shared.close()
