@@ -1,5 +1,6 @@
 """Erasure of some devices of a fleet: hits of a decoded search before and after, rows of others, and seconds.
 
+Meanwhile rows of other devices land and are merged, and another's past is read (bench/beside_erasure.py).
 The peer is what one does without this: the whole of history written anew without the devices, by the same Spark.
 """
 
@@ -12,6 +13,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as fn
 
 import stack
+from bench.beside_erasure import Beside
 from bench.landed import telemetry
 from bench.one_region import REGION, stack_of_one_region
 from bench.rows import Row
@@ -47,16 +49,20 @@ def run() -> list[Row]:
     with stack_of_one_region() as state:
         settings = RegionSettings.load(stack.region_environment(state, REGION))
         spark = spark_session(settings)
-        rows = _filled(settings, spark)
+        landing = Landing(settings)
+        rows = _filled(landing, spark)
         scope = Scope(tuple(Portion(f"veh-{number:05d}") for number in range(ERASED)))
         stores = stores_of(settings)
         planned, before, others = erasure.dry_run(stores, scope), erasure.search(stores, scope), _others(spark, scope)
         rewrite_s = _rewritten_s(spark, scope)
-        began = time.monotonic()
-        request = erasure.begin(settings, SubjectKind.FLEET, "bench", scope, who="bench")
-        done = erasure.run(settings, request, stores, who="bench", tell=lambda *_: None)
-        erase_s = time.monotonic() - began
-        changed = np.setxor1d(others, _others(spark, scope)).size
+        with Beside(landing, spark, ERASED, FIRST + timedelta(days=DAYS + 1)) as beside:
+            began = time.monotonic()
+            request = erasure.begin(settings, SubjectKind.FLEET, "bench", scope, who="bench")
+            done = erasure.run(settings, request, stores, who="bench", tell=lambda *_: None)
+            erase_s = time.monotonic() - began
+        now = _others(spark, scope)
+        lost, came = np.setdiff1d(others, now).size, np.setdiff1d(now, others).size
+        changed = lost + abs(came - beside.merged_rows)
         after = done.counts["hits_after"]
     what = f"{ERASED:,} of {DEVICES:,} devices, {rows:,} rows of {DAYS} days"
     return [
@@ -64,6 +70,9 @@ def run() -> list[Row]:
         _count("hits_after", "decoded hits after", after),
         _count("planned", "rows, keys and objects that the dry run said would go", total(planned)),
         _count("other_rows_changed", "rows of other devices in history that are not as they were", changed),
+        _count("merges_meanwhile", f"merges meanwhile, of {beside.merged_rows:,} rows of other devices", beside.merges),
+        _count("reads_meanwhile", "times that another device's day was read meanwhile", beside.reads),
+        _count("reads_wrong", "of them with another number of records than before", beside.wrong_reads),
         Row(
             id="vs_rewrite",
             what="erasure from all stores, with both searches",
@@ -76,9 +85,9 @@ def run() -> list[Row]:
     ]
 
 
-def _filled(settings: RegionSettings, spark: SparkSession) -> int:
+def _filled(landing: Landing, spark: SparkSession) -> int:
+    settings = landing.settings
     ensure_tables(settings)
-    landing = Landing(settings)
     for day in range(DAYS):
         start = FIRST + timedelta(days=day)
         made = telemetry(
