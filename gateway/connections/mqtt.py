@@ -46,12 +46,14 @@ class MqttConnection(asyncio.Protocol):
 
     __slots__ = (
         *("_ended", "_gate", "_last_s", "_loop", "_own_topic", "_reading", "_session", "_sessions", "_source", "_task"),
-        *("_expiry", "_holds", "_timer", "_transport", "identity"),
+        *("_carried", "_expiry", "_holds", "_timer", "_transport", "identity"),
     )
 
-    def __init__(self, gate: Gate, sessions: Sessions, limits: SessionLimits) -> None:
+    def __init__(self, gate: Gate, sessions: Sessions, limits: SessionLimits, *, carried: bool = False) -> None:
+        """carried: by a connection of another protocol, which is the one that counts."""
         self.identity: Identity
         self._gate = gate
+        self._carried = carried
         self._sessions = sessions
         self._session = ServerSession(limits)
         self._loop = asyncio.get_running_loop()
@@ -71,7 +73,8 @@ class MqttConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self._source = str(peer[0]) if peer else ""
-        self._gate.metrics.connections.labels(PROTOCOL).inc()
+        if not self._carried:
+            self._gate.metrics.connections.labels(PROTOCOL).inc()
         self._timer = self._loop.call_later(self._gate.limits.settings.connect_time_s, self._too_late)
 
     def data_received(self, data: bytes) -> None:
@@ -91,8 +94,9 @@ class MqttConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, whoever ended it."""
         self._ended = True
-        self._gate.metrics.connections.labels(PROTOCOL).dec()
-        self._gate.closed()
+        if not self._carried:
+            self._gate.metrics.connections.labels(PROTOCOL).dec()
+            self._gate.closed()
         if self._timer is not None:
             self._timer.cancel()
         if self._expiry is not None:

@@ -1,9 +1,9 @@
-"""POST /v1/telemetry: who sends, what, and the answer once the stream has it."""
+"""POST /v1/telemetry: who sends, what, and the answer once the stream has it. /mqtt is MQTT over a WebSocket."""
 
 import asyncio
 import base64
 import binascii
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil
 from typing import Any
@@ -15,6 +15,8 @@ from aiohttp.web_request import BaseRequest
 from contracts.names import GZIP, ZSTD
 from contracts.packing import MAGICS, BadPacking, UnpackedTooLarge, decompressed
 from gateway.connections.gate import Gate
+from gateway.connections.mqtt import MqttConnection
+from gateway.http import websocket
 from gateway.http.protocol import MAX_FIELD, MAX_HEADERS, MAX_LINE, SERVER, ConnectionEvents, HttpServer
 from gateway.identity.model import Identity
 from gateway.intake.payload import check_record, records_of
@@ -31,8 +33,9 @@ _ACCEPTED, _MIXED = 202, 207
 class Telemetry:
     """The handler of every request."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, gate: Gate, mqtt: Callable[[], MqttConnection]) -> None:
+        """mqtt: makes the connection that a WebSocket carries."""
+        self._gate, self._mqtt = gate, mqtt
         self._settings = gate.limits.settings
         self._most = self._settings.body_kib * _KIB
 
@@ -58,6 +61,8 @@ class Telemetry:
 
     async def handle(self, request: BaseRequest) -> web.StreamResponse:
         """One request's response."""
+        if request.path == websocket.PATH:
+            return await self._websocket(request)
         if request.path != PATH and not self._gate.shapes.has_path(request.path):
             self._unread(404, str(request.remote or ""))
             return _said(404, "not_found", f"there is {PATH}, for POST")
@@ -68,6 +73,13 @@ class Telemetry:
             return await self._post(request)
         except Refused as refused:
             return _refused(refused)
+
+    async def _websocket(self, request: BaseRequest) -> web.StreamResponse:
+        try:
+            return await websocket.serve_websocket(request, self._mqtt, 2 * self._settings.packet_kib * _KIB)
+        except web.HTTPBadRequest:
+            self._unread(400, str(request.remote or ""))
+            return _said(400, "bad_request", f"{request.path} is a WebSocket of the subprotocol mqtt")
 
     async def _post(self, request: BaseRequest) -> web.StreamResponse:
         with self._noted(None, str(request.remote or "")):

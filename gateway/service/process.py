@@ -173,7 +173,9 @@ class GatewayProcess:
         make = partial(MqttConnection, self._gate, self._sessions, limits)
         made = [
             Listener(ports.mqtt, make, self._admission, self._tls),
-            Listener(ports.http, Telemetry(self._gate).server(), self._admission, self._tls),
+            Listener(
+                ports.http, Telemetry(self._gate, partial(make, carried=True)).server(), self._admission, self._tls
+            ),
         ]
         return [*made, Listener(ports.plain, make, self._admission, None)] if ports.plain is not None else made
 
