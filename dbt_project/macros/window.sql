@@ -22,6 +22,20 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# The days of those months, by ranges that an index on the column serves. #}
+{% macro in_days_of_months(column='day') -%}
+    {%- if has_window() -%}
+    {%- set ranges = [] -%}
+    {%- for day in var("days") -%}
+        {%- set first = "date '" ~ day[:8] ~ "01'" -%}
+        {%- do ranges.append(column ~ " >= " ~ first ~ " and " ~ column ~ " < (" ~ first ~ " + interval '1 month')::date") -%}
+    {%- endfor -%}
+    ({{ ranges | unique | join(" or ") or "false" }})
+    {%- else -%}
+    true
+    {%- endif -%}
+{%- endmacro %}
+
 {#
     Replace the run's days in the target by what the model selects: a day that became empty is emptied, which
     delete+insert and microbatch do not do. A model with `month_column` in its meta replaces the months of those days, one

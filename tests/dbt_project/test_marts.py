@@ -30,8 +30,18 @@ from tests.builders.marts import (
 
 DAYS = [date(2026, 3, 2) + timedelta(days=n) for n in range(3)]
 FACTS = ("device_day", "trip", "idling_event", "fuel_event")
-DAY_MARTS = (*FACTS, "fleet_day", "fleet_type_day", "data_completeness_day")
-MARTS = (*DAY_MARTS, "utilisation_month", "fault_episode", "dim_device", "dim_fleet", "dim_fault_code", "dim_calendar")
+SUMMED = (*FACTS, "fleet_day", "fleet_type_day", "data_completeness_day")
+DAY_MARTS = (*SUMMED, "device_hour")
+MARTS = (
+    *DAY_MARTS,
+    "device_month",
+    "utilisation_month",
+    "fault_episode",
+    "dim_device",
+    "dim_fleet",
+    "dim_fault_code",
+    "dim_calendar",
+)
 QUESTIONS = re.findall(r"```sql\n(.*?)```", (PROJECT.parent / "docs/how-to/ask-the-marts.md").read_text(), re.DOTALL)
 
 
@@ -93,11 +103,28 @@ def test_completeness_counts_what_came_and_how(region):
 def test_each_mart_adds_up_to_what_staging_has(region):
     """By the sums that `reconcile` compares."""
     sums = read_ops(region).sums
-    for mart in DAY_MARTS:
+    for mart in SUMMED:
         source = {"trip": "trip", "idling_event": "episode", "fuel_event": "episode"}.get(mart, "device_day")
         staged, found = sums[f"staging.{source}"], sums[f"marts.{mart}"]
         assert found.keys() == staged.keys() == set(DAYS)
         assert all(found[day][name] == pytest.approx(staged[day][name]) for day in DAYS for name in found[day])
+
+
+def test_months_and_hours_add_up_to_what_they_are_made_of(region):
+    of_days = """select sum(records), sum(engine_s), sum(distance_gps_km), sum(trips), count(*)
+        from marts.device_day where fleet_id = 'f1'"""
+    of_month = """select sum(records), sum(engine_s), sum(distance_gps_km), sum(trips), sum(days_reported)
+        from marts.device_month where fleet_id = 'f1'"""
+    assert fetch(region, of_month) == fetch(region, of_days)
+    by_month = "select sum(engine_s), sum(days_active) from marts.device_month"
+    assert fetch(region, by_month) == fetch(
+        region, "select sum(utilisation_engine_s), sum(device_days_active) from marts.utilisation_month"
+    )
+    of_trips = "select count(*), sum(extract(epoch from end_ts - start_ts)), sum(distance_km) from marts.trip"
+    of_hours = "select sum(trips_started), sum(trip_s), sum(trip_distance_km) from marts.device_hour"
+    assert fetch(region, of_hours)[0] == pytest.approx(tuple(map(float, fetch(region, of_trips)[0])))
+    idling = "select sum(idling_s) from marts.device_hour"
+    assert fetch(region, idling) == fetch(region, "select sum(duration_s) from marts.idling_event")
 
 
 def test_twenty_questions_of_a_fleet_manager_are_answered_from_marts_alone(region, stack):
@@ -153,8 +180,9 @@ def test_a_day_that_became_empty_is_emptied(region, folder):
     derive(region, DAYS[2], 3, [])
     load_days(region, due_loads(region))
     run_dbt(region, folder, "run", *window_arguments([DAYS[2]]))
-    left = {mart: fetch(region, f"select count(*) from marts.{mart} where day = %s", DAYS[2])[0][0] for mart in FACTS}
-    assert left == dict.fromkeys(FACTS, 0)
+    emptied = (*FACTS, "device_hour")
+    left = {mart: fetch(region, f"select count(*) from marts.{mart} where day = %s", DAYS[2])[0][0] for mart in emptied}
+    assert left == dict.fromkeys(emptied, 0)
     told = "select fleet_id, devices_available, devices_reporting, trips from marts.fleet_day where day = %s"
     assert fetch(region, told, DAYS[2]) == [("f1", 3, 0, 0)]
     assert fetch(region, "select count(distinct day) from marts.device_day") == [(2,)]

@@ -72,6 +72,8 @@ def models(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 "dim_fault_code",
                 "dim_calendar",
                 "device_day",
+                "device_hour",
+                "device_month",
                 "trip",
                 "idling_event",
                 "fuel_event",
