@@ -66,13 +66,13 @@
 {%- endmacro %}
 
 {#
-    Data tests look at the days of this run: the others were tested when they were built. Dimensions, episodes and
-    months have no day.
+    Data tests look at the days of this run: the others were tested when they were built. Dimensions, episodes,
+    months and what is due have no day.
 #}
 {% macro get_where_subquery(relation) -%}
     {%- set where = config.get('where', '') -%}
     {%- if where == '__window__' -%}
-        {%- set dated = not (relation.identifier.startswith('dim_') or relation.identifier.endswith('_episode') or relation.identifier.endswith('_month')) -%}
+        {%- set dated = not (relation.identifier.startswith('dim_') or relation.identifier.endswith('_episode') or relation.identifier.endswith('_month') or relation.identifier.endswith('_due')) -%}
         {%- set where = in_window() if has_window() and dated else '' -%}
     {%- endif -%}
     {%- if where -%}

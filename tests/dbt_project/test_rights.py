@@ -118,7 +118,7 @@ def test_a_fact_that_was_wrong_is_put_right_for_its_whole_period(region, folder)
 def test_every_mart_goes_by_a_day_or_is_a_dimension(region) -> None:
     with connect(region) as connection:
         dated, others = dated_marts(connection)
-    assert len(dated) == 11
+    assert len(dated) == 13
     assert {name for name in others if not name.startswith("marts.dim_")} == set()
 
 

@@ -74,6 +74,8 @@ def models(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 "device_day",
                 "device_hour",
                 "device_month",
+                "driver_day",
+                "maintenance_due",
                 "trip",
                 "idling_event",
                 "fuel_event",

@@ -12,8 +12,8 @@ renamed as (
         start_ts,
         end_ts,
         ended as is_ended,
-        lat as lat_deg,
-        lon as lon_deg,
+        {{ place_unless_private('source', 'lat') }} as lat_deg,
+        {{ place_unless_private('source', 'lon') }} as lon_deg,
         duration_s,
         fuel_l,
         value
