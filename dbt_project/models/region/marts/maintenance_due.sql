@@ -5,8 +5,10 @@ with plans as (
 ),
 
 devices as (
-    select * from {{ ref('int_device_period') }}
-    where valid_to is null
+    select
+        *,
+        min(valid_from) over (partition by device_id) as registered_at
+    from {{ ref('int_device_period') }}
 ),
 
 seen as (
@@ -38,12 +40,13 @@ planned as (
         plans.every_engine_h,
         plans.every_days,
         done.done_on,
-        coalesce(done.done_on, {{ local_time('least(devices.valid_from, seen.first_ts)') }}::date) as since_day,
+        coalesce(done.done_on, {{ local_time('least(devices.registered_at, seen.first_ts)') }}::date) as since_day,
         {{ local_time('seen.last_ts') }}::date as last_day
     from plans
     inner join devices
         on
-            coalesce(plans.fleet_id, devices.fleet_id) = devices.fleet_id
+            devices.valid_to is null
+            and coalesce(plans.fleet_id, devices.fleet_id) = devices.fleet_id
             and coalesce(plans.make, devices.make) is not distinct from devices.make
             and coalesce(plans.model, devices.model) is not distinct from devices.model
     left join seen on devices.device_id = seen.device_id
