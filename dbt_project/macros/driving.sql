@@ -20,11 +20,6 @@
     )
 {%- endmacro %}
 
-{# A place of such a row is nobody's business. #}
-{% macro place_unless_private(rows, column) -%}
-    case when not {{ is_private(rows) }} then {{ rows }}.{{ column }} end
-{%- endmacro %}
-
 {# What people did: the region's own role reads it, and those entered for driver_reader where there is that role. #}
 {% macro only_for_driver_readers() -%}
     do $rights$

@@ -37,15 +37,11 @@ judged as (
     select
         driven.*,
         {{ is_private('driven') }} as is_private,
-        exists (
-            select 1 from work_hours
-            where work_hours.fleet_id = driven.fleet_id
-        ) as has_work_hours,
-        exists (
-            select 1 from work_hours
+        driven.fleet_id in (select work_hours.fleet_id from work_hours) as has_work_hours,
+        driven.fleet_id in (
+            select work_hours.fleet_id from work_hours
             where
-                work_hours.fleet_id = driven.fleet_id
-                and work_hours.weekday = extract(isodow from driven.start_local)
+                work_hours.weekday = extract(isodow from driven.start_local)
                 and driven.start_local::time >= work_hours.starts_local
                 and driven.start_local::time < work_hours.ends_local
         ) as is_at_work
@@ -55,7 +51,7 @@ judged as (
 -- Of a private trip only that it was, how far and how long is told, not when.
 told as (
     select
-        judged.*,
+        *,
         people = 1 as is_own,
         people = 1 and is_private as is_own_private,
         case when has_work_hours then people = 1 and not is_private and not is_at_work end as is_after_hours

@@ -1,5 +1,5 @@
--- Since a service: whole months from device_month, the rest of its own month from device_day. A device without a service
--- on record counts from its first day.
+-- Since a service: whole months from device_month, the rest of its own month from device_day. A device without a
+-- service on record counts from its first day.
 with plans as (
     select * from {{ ref('stg_service_plan') }}
 ),
@@ -72,7 +72,7 @@ used as (
     inner join {{ ref('device_day') }} as days
         on
             planned.device_id = days.device_id
-            and (days.day > planned.since_day or (days.day = planned.since_day and planned.done_on is null))
+            and (planned.since_day < days.day or (planned.since_day = days.day and planned.done_on is null))
             and days.day < (date_trunc('month', planned.since_day::timestamp) + interval '1 month')::date
 ),
 
