@@ -3,7 +3,7 @@
 FLEETLAKE_BENCH_MARTS_DEVICES (400000) devices in fleets of a thousand, FLEETLAKE_BENCH_MARTS_DAYS (30) days. Loading is
 measured on one day's rows by each way that Postgres takes them: text from Arrow, which `load_days` uses, binary rows by
 psycopg, and INSERT. Readers ask what BI asks, as bi_reader, and look at each answer about the day that is being
-replaced: it is the old one or the new one, never a part of both.
+replaced: it is the old one or the new one, never a part of both. A million rows are kept with and without partitions.
 """
 
 import io
@@ -25,6 +25,7 @@ from psycopg import sql
 from pyarrow import csv
 
 import stack
+from bench import month_partitions
 from bench.one_region import REGION, stack_of_one_region
 from bench.rows import Row
 from bench.team import quantile
@@ -57,7 +58,7 @@ def run() -> list[Row]:
         built_s = _timed(lambda: _build(settings))
         last = _FIRST + timedelta(days=DAYS - 1)
         rows = _device_days(last)
-        ways = _ways_to_load(settings, rows)
+        ways = [*_ways_to_load(settings, rows), *month_partitions.compare(settings.postgres_dsn.get_secret_value())]
         _derive_again(settings, last, rows)
         with _reading(bi_dsn(stack.running_site(state), REGION), last) as idle:
             time.sleep(_IDLE_S)

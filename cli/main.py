@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "gateway": ("gateway",),
     "device": ("device",),
     "fleet": ("fleet",),
+    "driver": ("driver",),
+    "service": ("service",),
     "consume": ("consume",),
     "top": ("top",),
     "replay_rejected": ("replay-rejected",),

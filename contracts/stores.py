@@ -28,6 +28,8 @@ HOLDS_NOBODY: Mapping[str, str] = {
     "registry.away_device": "keyed hashes of devices at home in another region, which erases them",
     "registry.fleet": "customers' groups of devices",
     "registry.fleet_ca": "certificates of fleets",
+    "registry.service_plan": "what a fleet has done to its machines, and how often",
+    "registry.work_hours": "when a fleet works",
     "registry.zone": "places that a fleet drew",
     "registry.webhook": "addresses of a fleet's own systems",
     "ops.delivery": "how deliveries of events went; the events have an adapter",

@@ -1,6 +1,7 @@
 """Postgres' tables of the lake: staging, the marts and the registry. Adapters of contracts.erasable.
 
-Every table of staging and marts that has a device_id is covered, those too that come later. Sums over several devices
+Every table of staging and marts that has a device_id is covered, those too that come later; where one names the person
+as well (subject_id), all that it says of them. Sums over several devices
 are made again without the erased one: its days are taken off ops.applied, so that `process` builds their marts anew.
 Postgres keeps bytes of deleted rows, and samples of values as statistics: both are written anew.
 """
@@ -8,7 +9,7 @@ Postgres keeps bytes of deleted rows, and samples of values as statistics: both 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -22,7 +23,8 @@ from marts.load import load_days
 
 _TABLES = """
     select c.table_schema, c.table_name,
-        bool_or(c.column_name = 'day') as has_day
+        bool_or(c.column_name = 'day') as has_day,
+        bool_or(c.column_name = 'subject_id') as has_person
     from information_schema.columns c join information_schema.tables t using (table_schema, table_name)
     where t.table_type = 'BASE TABLE' and c.table_schema = any(%s)
     group by 1, 2 having bool_or(c.column_name = 'device_id') order by 1, 2
@@ -46,14 +48,14 @@ class StagingAndMarts:
         self._settings = settings
 
     def count(self, scope: Scope) -> Counts:
-        """Rows of the scope's devices; of those meant in part, rows of days that lie within."""
+        """Rows of the scope's devices, and of the person; of devices meant in part, rows of days that lie within."""
         with transaction(self._settings) as connection:
-            return {name: self._count(connection, name, has_day, scope) for name, has_day in _tables(connection)}
+            return {table.name: self._count(connection, table, scope) for table in _tables(connection)}
 
     def search(self, scope: Scope) -> Counts:
         """The rows, and values of the devices in what Postgres keeps as statistics."""
         found = dict(self.count(scope))
-        if scope.whole_devices:
+        if scope.whole_devices or scope.subject:
             with transaction(self._settings) as connection:
                 found["pg_statistic"] = in_statistics(connection, scope, ("staging", "marts"))
         return found
@@ -66,11 +68,11 @@ class StagingAndMarts:
         with transaction(self._settings) as connection:
             tables = list(_tables(connection))
             days = [day for (day,) in connection.execute(_DAYS, [list(scope.devices)])]
-            for name, has_day in tables:
-                removed[name] = self._delete(connection, name, has_day, scope)
+            for table in tables:
+                removed[table.name] = self._delete(connection, table, scope)
             connection.execute(_REBUILD, [days])
         # Also where nothing was left to delete: a run that was killed here had deleted and not rewritten.
-        rewrite(self._settings, [name for name, _ in tables])
+        rewrite(self._settings, [table.name for table in tables])
         return removed
 
     def expires(self, now: datetime) -> list[Remains]:
@@ -81,25 +83,28 @@ class StagingAndMarts:
             Remains("backups and snapshots of Postgres", until, "kept FLEETLAKE_BACKUP_KEEP_DAYS days"),
         ]
 
-    def _count(self, connection: psycopg.Connection, name: str, has_day: bool, scope: Scope) -> int:
-        found = 0
-        for where, values in self._wheres(scope, has_day=has_day):
-            query = sql.SQL("select count(*) from {} where {}").format(_identifier(name), sql.SQL(where))
-            row = connection.execute(query, values).fetchone()
-            found += row[0] if row else 0
-        return found
+    def _count(self, connection: psycopg.Connection, table: "_Table", scope: Scope) -> int:
+        where, values = self._where(scope, table)
+        query = sql.SQL("select count(*) from {} where {}").format(_identifier(table.name), where)
+        row = connection.execute(query, values).fetchone()
+        return row[0] if row else 0
 
-    def _delete(self, connection: psycopg.Connection, name: str, has_day: bool, scope: Scope) -> int:
-        gone = 0
-        for where, values in self._wheres(scope, has_day=has_day):
-            query = sql.SQL("delete from {} where {}").format(_identifier(name), sql.SQL(where))
-            gone += connection.execute(query, values).rowcount
-        return gone
+    def _delete(self, connection: psycopg.Connection, table: "_Table", scope: Scope) -> int:
+        where, values = self._where(scope, table)
+        query = sql.SQL("delete from {} where {}").format(_identifier(table.name), where)
+        return connection.execute(query, values).rowcount
 
-    def _wheres(self, scope: Scope, *, has_day: bool) -> Iterator[tuple[Any, list[Any]]]:
+    def _where(self, scope: Scope, table: "_Table") -> tuple[sql.Composable, list[Any]]:
+        conditions = list(self._conditions(scope, table))
+        said = [sql.SQL("({})").format(sql.SQL(condition)) for condition, _ in conditions]
+        return sql.SQL(" or ").join(said or [sql.SQL("false")]), [value for _, values in conditions for value in values]
+
+    def _conditions(self, scope: Scope, table: "_Table") -> Iterator[tuple[Any, list[Any]]]:
         if scope.whole_devices:
             yield "device_id = any(%s)", [list(scope.whole_devices)]
-        for portion in scope.ranges if has_day else ():
+        if scope.subject and table.has_person:
+            yield "subject_id = %s", [scope.subject]
+        for portion in scope.ranges if table.has_day else ():
             first, end = self._days(portion)
             yield (
                 "device_id = %s and day >= coalesce(%s::date, day) and day < coalesce(%s::date, day + 1)",
@@ -110,13 +115,21 @@ class StagingAndMarts:
         return inner_days(portion.start, portion.end, self._settings.row.zone)
 
 
+class _Table(NamedTuple):
+    """A table that names devices: whether it says the day, and the person."""
+
+    name: str
+    has_day: bool
+    has_person: bool
+
+
 class Registry:
     """registry.device with its periods, and data subjects."""
 
     name = "registry"
     stores = (
         *("registry.device", "registry.device_period", "registry.device_subject", "registry.subject"),
-        *("registry.restriction", "registry.legal_hold"),
+        *("registry.restriction", "registry.legal_hold", "registry.private_time", "registry.service_done"),
     )
 
     def __init__(self, settings: RegionSettings) -> None:
@@ -134,6 +147,9 @@ class Registry:
                 "registry.subject": _rows(connection, "registry.subject where subject_id = any(%s)", people),
                 "registry.restriction": _rows(connection, f"registry.restriction {of_devices}", devices),
                 "registry.legal_hold": _rows(connection, f"registry.legal_hold {of_devices}", devices),
+                "registry.private_time": _rows(connection, f"registry.private_time {of_devices}", devices)
+                + sum(_rows(connection, f"registry.private_time {_WITHIN}", *_span(one)) for one in scope.ranges),
+                "registry.service_done": _rows(connection, f"registry.service_done {of_devices}", devices),
             }
 
     def search(self, scope: Scope) -> Counts:
@@ -152,7 +168,10 @@ class Registry:
                     [list(scope.whole_devices), [scope.subject] if scope.subject else []],
                 )
                 connection.execute("delete from registry.subject where subject_id = %s", [scope.subject])
-                for table in ("restriction", "legal_hold", "device"):  # a hold that stands would have refused it
+                for portion in scope.ranges:
+                    connection.execute(f"delete from registry.private_time {_WITHIN}".encode(), _span(portion))  # noqa: S608
+                # A hold that stands would have refused it.
+                for table in ("restriction", "legal_hold", "private_time", "service_done", "device"):
                     statement = f"delete from registry.{table} where device_id = any(%s)"  # noqa: S608 - names of ours
                     connection.execute(statement.encode(), [list(scope.whole_devices)])
         rewrite(self._settings, list(self.stores))
@@ -181,9 +200,18 @@ def in_statistics(connection: psycopg.Connection, scope: Scope, schemas: Sequenc
     return sum(scope.needles.found_in(text) > 0 for row in rows for text in row if text)
 
 
-def _tables(connection: psycopg.Connection) -> Iterator[tuple[str, bool]]:
-    for schema, table, has_day in connection.execute(_TABLES, [["staging", "marts"]]).fetchall():
-        yield f"{schema}.{table}", has_day
+def _tables(connection: psycopg.Connection) -> Iterator[_Table]:
+    for schema, table, has_day, has_person in connection.execute(_TABLES, [["staging", "marts"]]).fetchall():
+        yield _Table(f"{schema}.{table}", has_day, has_person)
+
+
+_WITHIN = """where device_id = %s and starts_at >= coalesce(%s::timestamptz, '-infinity')
+    and starts_at < coalesce(%s::timestamptz, 'infinity')"""
+"""Private times that begin within a portion of a device."""
+
+
+def _span(portion: Portion) -> list[Any]:
+    return [portion.device_id, portion.start, portion.end]
 
 
 def _identifier(name: str) -> sql.Identifier:

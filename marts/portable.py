@@ -39,9 +39,10 @@ _TIMES = (
     ("first_seen_ts", "last_seen_ts"),
     ("refused_at", "refused_at"),
     ("done_at", "done_at"),
+    ("starts_at", "ends_at"),
 )
 """How a table says of which time a row is. What has none of these is a fact of the device."""
-_OF_OTHERS = {"registry.device_subject"}
+_OF_OTHERS = {"registry.device_subject", "marts.driver_day"}
 """Tables that name people: of them only the rows of the person who asks are given."""
 
 

@@ -63,8 +63,13 @@ _OF_REGISTRY = (
         "t.refused_at",
         "t.refused_at < %(instant)s and not exists (select from exempt_device e where e.device_id = t.device_id)",
     ),
+    _Dated(
+        "registry.private_time",
+        "t.ends_at",
+        "t.ends_at < %(instant)s and not exists (select from exempt_device e where e.device_id = t.device_id)",
+    ),
 )
-"""What the registry holds of past times: guest links, ended zones and refusals, by the region's number of days."""
+"""What the registry has of past times, by the region's number of days: links, ended zones, refusals, private times."""
 _GONE_DAYS = """
 create temp table gone_day on commit drop as
 select a.day from ops.applied a left join ops.changed c on c.day = a.day left join ops.derived d on d.day = a.day

@@ -4,8 +4,10 @@ from importlib.resources import files
 
 
 def fleet() -> str:
-    """Database fleet_R: registry, staging, marts, ops. Run as the region's role, with role bi_reader present."""
-    return _read("fleet.sql") + _read("access.sql") + _read("serving.sql") + _read("rights.sql")
+    """Database fleet_R: registry, staging, marts, ops. Run as the region's role, with role bi_reader present, and with
+    driver_reader where people read what drivers did.
+    """
+    return "".join(map(_read, ("fleet.sql", "access.sql", "serving.sql", "rights.sql", "use.sql")))
 
 
 def privacy() -> str:

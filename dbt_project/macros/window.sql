@@ -22,6 +22,20 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# The days of those months, by ranges that an index on the column serves. #}
+{% macro in_days_of_months(column='day') -%}
+    {%- if has_window() -%}
+    {%- set ranges = [] -%}
+    {%- for day in var("days") -%}
+        {%- set first = "date '" ~ day[:8] ~ "01'" -%}
+        {%- do ranges.append(column ~ " >= " ~ first ~ " and " ~ column ~ " < (" ~ first ~ " + interval '1 month')::date") -%}
+    {%- endfor -%}
+    ({{ ranges | unique | join(" or ") or "false" }})
+    {%- else -%}
+    true
+    {%- endif -%}
+{%- endmacro %}
+
 {#
     Replace the run's days in the target by what the model selects: a day that became empty is emptied, which
     delete+insert and microbatch do not do. A model with `month_column` in its meta replaces the months of those days, one
@@ -52,13 +66,13 @@
 {%- endmacro %}
 
 {#
-    Data tests look at the days of this run: the others were tested when they were built. Dimensions, episodes and
-    months have no day.
+    Data tests look at the days of this run: the others were tested when they were built. Dimensions, episodes,
+    months and what is due have no day.
 #}
 {% macro get_where_subquery(relation) -%}
     {%- set where = config.get('where', '') -%}
     {%- if where == '__window__' -%}
-        {%- set dated = not (relation.identifier.startswith('dim_') or relation.identifier.endswith('_episode') or relation.identifier.endswith('_month')) -%}
+        {%- set dated = not (relation.identifier.startswith('dim_') or relation.identifier.endswith('_episode') or relation.identifier.endswith('_month') or relation.identifier.endswith('_due')) -%}
         {%- set where = in_window() if has_window() and dated else '' -%}
     {%- endif -%}
     {%- if where -%}

@@ -89,7 +89,7 @@ def _make_roles(connection: "psycopg.Connection[Any]", passwords: Mapping[str, s
         verb = sql.SQL("alter" if role in present else "create")
         statement = sql.SQL("{} role {} with login nosuperuser nocreatedb nocreaterole noreplication password {}")
         connection.execute(statement.format(verb, sql.Identifier(role), sql.Literal(password)))
-    for group in (names.BI_READER, names.CUSTOMER_READER):
+    for group in (names.BI_READER, names.CUSTOMER_READER, names.DRIVER_READER):
         verb = sql.SQL("alter" if group in present else "create")
         connection.execute(sql.SQL("{} role {} with nologin password null").format(verb, sql.Identifier(group)))
     for role in passwords:

@@ -3,25 +3,33 @@
 import re
 import shutil
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 import pytest
 
 import stack as embedded
+from contracts import ddl
+from contracts.erasable import Portion, Scope
 from contracts.settings import RegionSettings
 from marts.applied import due_loads, due_marts, mark_marts, staged_sequences
 from marts.dbt import PROJECT, window_arguments
+from marts.driving import add_private_time, drop_private_time, set_work_hours, shifts
+from marts.erasable import StagingAndMarts
 from marts.load import load_days
+from marts.portable import fleet_parts
+from marts.services import Done, Plan, drop, due, enter
 from reconcile.ops import read_ops
 from stack.environments import bi_dsn
 from tests.builders.marts import (
+    connect,
     derive,
     device_day,
     empty,
     episode,
     fault_day,
     fetch,
+    noon,
     register,
     run_dbt,
     start_dbt,
@@ -30,17 +38,36 @@ from tests.builders.marts import (
 
 DAYS = [date(2026, 3, 2) + timedelta(days=n) for n in range(3)]
 FACTS = ("device_day", "trip", "idling_event", "fuel_event")
-DAY_MARTS = (*FACTS, "fleet_day", "fleet_type_day", "data_completeness_day")
-MARTS = (*DAY_MARTS, "utilisation_month", "fault_episode", "dim_device", "dim_fleet", "dim_fault_code", "dim_calendar")
+SUMMED = (*FACTS, "fleet_day", "fleet_type_day", "data_completeness_day")
+DAY_MARTS = (*SUMMED, "device_hour", "driver_day")
+MARTS = (
+    *DAY_MARTS,
+    "device_month",
+    "utilisation_month",
+    "maintenance_due",
+    "fault_episode",
+    "dim_device",
+    "dim_fleet",
+    "dim_fault_code",
+    "dim_calendar",
+)
+PRIVATE = (noon(DAYS[1]) + timedelta(minutes=30), noon(DAYS[1]) + timedelta(minutes=40))
 QUESTIONS = re.findall(r"```sql\n(.*?)```", (PROJECT.parent / "docs/how-to/ask-the-marts.md").read_text(), re.DOTALL)
 
 
 @pytest.fixture(scope="module")
 def region(stack, folder) -> Iterator[RegionSettings]:
-    """Three days of three devices, one of them not registered, and one fleet member that never reports; all built."""
+    """Three days of three devices, one of them not registered, and one fleet member that never reports; all built.
+
+    Device a has a driver, who drove privately on the second day; its fleet works on the first two.
+    """
     settings = stack.settings("af")
     empty(settings)
     register(settings, "f1", {"a": "bus", "b": "car", "idle": "car"})
+    tie(settings, "a", "p1")
+    set_work_hours(settings, "f1", shifts(["mon-tue 08:00-18:00"]))
+    add_private_time(settings, "a", *PRIVATE, "tests")
+    enter(settings, [Plan(plan_id="oil", task="Oil", fleet_id="f1", every_km=100, every_days=100_000)], "tests")
     for day in DAYS:
         rows = [device_day("a", day), device_day("b", day, engine_s=0.0, moving_s=0.0), device_day("stray", day)]
         trips = [trip("a", day), trip("stray", day, fuel_l=None)]
@@ -50,6 +77,13 @@ def region(stack, folder) -> Iterator[RegionSettings]:
     run_dbt(settings, folder, "build")
     yield settings
     empty(settings)
+
+
+def tie(settings: RegionSettings, device_id: str, subject_id: str) -> None:
+    with connect(settings) as connection:
+        connection.execute("insert into registry.subject values (%s) on conflict do nothing", [subject_id])
+        insert = "insert into registry.device_subject (device_id, subject_id, valid_from) values (%s, %s, %s)"
+        connection.execute(insert, [device_id, subject_id, noon(DAYS[1])])
 
 
 def rows_of(settings: RegionSettings, mart: str) -> list[tuple]:
@@ -93,11 +127,66 @@ def test_completeness_counts_what_came_and_how(region):
 def test_each_mart_adds_up_to_what_staging_has(region):
     """By the sums that `reconcile` compares."""
     sums = read_ops(region).sums
-    for mart in DAY_MARTS:
+    for mart in SUMMED:
         source = {"trip": "trip", "idling_event": "episode", "fuel_event": "episode"}.get(mart, "device_day")
         staged, found = sums[f"staging.{source}"], sums[f"marts.{mart}"]
         assert found.keys() == staged.keys() == set(DAYS)
         assert all(found[day][name] == pytest.approx(staged[day][name]) for day in DAYS for name in found[day])
+
+
+def test_months_and_hours_add_up_to_what_they_are_made_of(region):
+    of_days = """select sum(records), sum(engine_s), sum(distance_gps_km), sum(trips), count(*)
+        from marts.device_day where fleet_id = 'f1'"""
+    of_month = """select sum(records), sum(engine_s), sum(distance_gps_km), sum(trips), sum(days_reported)
+        from marts.device_month where fleet_id = 'f1'"""
+    assert fetch(region, of_month) == fetch(region, of_days)
+    by_month = "select sum(engine_s), sum(days_active) from marts.device_month"
+    assert fetch(region, by_month) == fetch(
+        region, "select sum(utilisation_engine_s), sum(device_days_active) from marts.utilisation_month"
+    )
+    of_trips = "select count(*), sum(extract(epoch from end_ts - start_ts)), sum(distance_km) from marts.trip"
+    of_hours = "select sum(trips_started), sum(trip_s), sum(trip_distance_km) from marts.device_hour"
+    assert fetch(region, of_hours)[0] == pytest.approx(tuple(map(float, fetch(region, of_trips)[0])))
+    idling = "select sum(idling_s) from marts.device_hour"
+    assert fetch(region, idling) == fetch(region, "select sum(duration_s) from marts.idling_event")
+
+
+def test_private_and_after_hours_trips_of_a_driver_are_told_apart(region):
+    query = """select subject_id, device_id, day, trips, private_trips, private_distance_km, after_hours_trips,
+        start_ts is null from marts.driver_day order by day"""
+    assert fetch(region, query) == [
+        ("p1", "a", DAYS[0], 1, 0, 0.0, 0, False),
+        ("p1", "a", DAYS[1], 1, 1, 50.0, 0, True),
+        ("p1", "a", DAYS[2], 1, 0, 0.0, 1, False),
+    ]
+
+
+def test_a_private_trip_has_no_place(region):
+    hidden = """select device_id, day from marts.trip
+        where num_nulls(start_lat_deg, start_lon_deg, end_lat_deg, end_lon_deg) = 4"""
+    assert fetch(region, hidden) == [("a", DAYS[1])]
+    assert fetch(region, "select count(*) from marts.trip where start_lat_deg is not null") == [(5,)]
+
+
+def test_a_service_is_due_after_its_distance(region):
+    query = "select device_id, run_km, left_km, last_day, is_due from marts.maintenance_due order by 1"
+    assert fetch(region, query) == [
+        ("a", 151.5, -51.5, DAYS[2], True),
+        ("b", 151.5, -51.5, DAYS[2], True),
+        ("idle", 0.0, 100.0, None, False),
+    ]
+    assert [(row["device_id"], row["left_km"]) for row in due(region)] == [("a", -51.5), ("b", -51.5)]
+
+
+def test_what_drivers_did_is_not_for_viewers(region, stack):
+    with connect(region) as connection:
+        connection.execute(ddl.fleet().encode())  # as `fleetlake up` does: it grants the marts to bi_reader again
+    granted = "select has_table_privilege(%s, 'marts.driver_day', 'select')"
+    readers = (region.region, "driver_reader", "bi_reader")
+    assert [fetch(region, granted, reader) for reader in readers] == [[(True,)], [(True,)], [(False,)]]
+    as_bi_reader = bi_dsn(embedded.running_site(stack.state), region.region)
+    with psycopg.connect(as_bi_reader) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("select 1 from marts.driver_day")
 
 
 def test_twenty_questions_of_a_fleet_manager_are_answered_from_marts_alone(region, stack):
@@ -149,12 +238,49 @@ def test_windows_built_at_once_leave_each_row_once(region, folder, tmp_path):
     assert rows_of(region, "device_day") == before
 
 
+def test_what_is_said_of_a_device_makes_the_days_due_that_it_touches(region, folder):
+    mark_marts(region, DAYS, staged_sequences(region, DAYS))
+    assert due_marts(region) == []
+    enter(region, [Done(device_id="a", plan_id="oil", done_on=DAYS[1])], "tests")
+    assert due_marts(region) == [DAYS[2]]  # a build of any day tells what is due
+    add_private_time(region, "a", noon(DAYS[0]), noon(DAYS[0]) + timedelta(minutes=5), "tests")
+    assert due_marts(region) == [DAYS[0], DAYS[2]]
+    drop_private_time(region, "a", noon(DAYS[0]))
+    tie(region, "a", "p2")
+    assert due_marts(region) == DAYS  # the first who has it reaches back
+    run_dbt(region, folder, "run", *window_arguments(DAYS))
+    told = "select distinct subject_id, trips, shared_trips from marts.driver_day where device_id = 'a' order by 1"
+    assert fetch(region, told) == [("p1", 0, 1), ("p2", 0, 1)]
+    assert fetch(region, "select run_km from marts.maintenance_due where device_id = 'a'") == [(50.5,)]
+    drop(region, "oil")
+
+
+def test_a_drivers_days_are_given_to_the_driver_alone_and_erased_with_them(region):
+    def given(scope: Scope) -> int:
+        part = next(part for part in fleet_parts(region, scope) if part.name == "marts_driver_day")
+        return sum(rows.num_rows for rows in part.pages())
+
+    assert given(Scope((Portion("a"),))) == 0  # a request about the device names nobody who drove it
+    later = datetime(2030, 1, 1, tzinfo=UTC)
+    mine = Scope((Portion("a", None, later),), "p1")
+    assert given(mine) == fetch(region, "select count(*) from marts.driver_day where subject_id = 'p1'")[0][0] > 0
+    brief = Scope((Portion("a", noon(DAYS[2]), later),), "p2")
+    others = fetch(region, "select count(*) from marts.driver_day where subject_id = 'p1' and day <= %s", DAYS[2])
+    adapter = StagingAndMarts(region)
+    adapter.erase(brief)
+    assert adapter.count(brief)["marts.driver_day"] == adapter.search(brief)["pg_statistic"] == 0
+    assert fetch(region, "select distinct subject_id, count(*) from marts.driver_day group by 1") == [
+        ("p1", *others[0])
+    ]
+
+
 def test_a_day_that_became_empty_is_emptied(region, folder):
     derive(region, DAYS[2], 3, [])
     load_days(region, due_loads(region))
     run_dbt(region, folder, "run", *window_arguments([DAYS[2]]))
-    left = {mart: fetch(region, f"select count(*) from marts.{mart} where day = %s", DAYS[2])[0][0] for mart in FACTS}
-    assert left == dict.fromkeys(FACTS, 0)
+    emptied = (*FACTS, "device_hour", "driver_day")
+    left = {mart: fetch(region, f"select count(*) from marts.{mart} where day = %s", DAYS[2])[0][0] for mart in emptied}
+    assert left == dict.fromkeys(emptied, 0)
     told = "select fleet_id, devices_available, devices_reporting, trips from marts.fleet_day where day = %s"
     assert fetch(region, told, DAYS[2]) == [("f1", 3, 0, 0)]
     assert fetch(region, "select count(distinct day) from marts.device_day") == [(2,)]

@@ -23,7 +23,7 @@ from tests.builders.marts import connect, derive, device_day, empty, episode, fa
 
 TODAY = datetime.now(UTC).date()
 DAYS = [TODAY - timedelta(days=age) for age in (70, 40, 31, 30, 5)]
-OF_DEVICE = ("device_day", "trip", "idling_event", "fault_episode", "dim_device")
+OF_DEVICE = ("device_day", "device_hour", "device_month", "trip", "idling_event", "fault_episode", "dim_device")
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_a_fact_that_was_wrong_is_put_right_for_its_whole_period(region, folder)
 def test_every_mart_goes_by_a_day_or_is_a_dimension(region) -> None:
     with connect(region) as connection:
         dated, others = dated_marts(connection)
-    assert len(dated) == 9
+    assert len(dated) == 13
     assert {name for name in others if not name.startswith("marts.dim_")} == set()
 
 

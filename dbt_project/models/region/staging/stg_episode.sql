@@ -1,6 +1,9 @@
 with source as (
-    select * from {{ source('staging', 'episode') }}
-    where {{ shown('device_id') }}
+    select
+        episodes.*,
+        {{ is_private('episodes') }} as is_private
+    from {{ source('staging', 'episode') }} as episodes
+    where {{ shown('episodes.device_id') }}
 ),
 
 renamed as (
@@ -12,8 +15,8 @@ renamed as (
         start_ts,
         end_ts,
         ended as is_ended,
-        lat as lat_deg,
-        lon as lon_deg,
+        case when not is_private then lat end as lat_deg,
+        case when not is_private then lon end as lon_deg,
         duration_s,
         fuel_l,
         value

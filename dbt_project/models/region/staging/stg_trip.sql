@@ -1,6 +1,9 @@
 with source as (
-    select * from {{ source('staging', 'trip') }}
-    where {{ shown('device_id') }}
+    select
+        trips.*,
+        {{ is_private('trips') }} as is_private
+    from {{ source('staging', 'trip') }} as trips
+    where {{ shown('trips.device_id') }}
 ),
 
 renamed as (
@@ -10,10 +13,10 @@ renamed as (
         day,
         start_ts,
         end_ts,
-        start_lat as start_lat_deg,
-        start_lon as start_lon_deg,
-        end_lat as end_lat_deg,
-        end_lon as end_lon_deg,
+        case when not is_private then start_lat end as start_lat_deg,
+        case when not is_private then start_lon end as start_lon_deg,
+        case when not is_private then end_lat end as end_lat_deg,
+        case when not is_private then end_lon end as end_lon_deg,
         distance_km,
         moving_s,
         idle_s,
