@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 MOST_BODY_BYTES = 32_768
 MOST_WORK = 100_000_000
 """Positions times vertices that one answer compares."""
+_CLOCKS_DIFFER = timedelta(minutes=1)
 ZoneId = Annotated[UUID, Parameter(description="The zone's id.")]
 Moment = Annotated[str | None, Parameter(max_length=40, description="A time with an offset.")]
 
@@ -51,6 +52,7 @@ async def list_zones(
     parts: Parts,
     fleet: FleetFilter = None,
     at: Moment = None,
+    ended: Annotated[bool, Parameter(description="Also those that have ended.")] = True,
     after: After = None,
     limit: Limit = 100,
 ) -> ZonePage:
@@ -59,7 +61,7 @@ async def list_zones(
         behind = None if after is None else UUID(after)
     except ValueError:
         raise BadRequest("after: hand back `next` of the page before") from None
-    rows = await parts.zones.page(caller_of(request), fleet, moment_of(at, "at"), behind, limit)
+    rows = await parts.zones.page(caller_of(request), fleet, moment_of(at, "at"), ended, behind, limit)
     items, following = page_of(rows, limit, Zone, "zone_id")
     return ZonePage(items=items, next=following)
 
@@ -76,8 +78,19 @@ async def put_zone(request: Request[Any, Any, Any], parts: Parts, data: NewZone)
     # GeoJSON repeats the first vertex at the end.
     ring = data.ring[:-1] if data.ring[0] == data.ring[-1] else data.ring
     Ring(ring)
-    row = await parts.zones.put(caller_of(request), data.fleet_id, data.name, ring, data.valid_from)
+    _check_times(data)
+    row = await parts.zones.put(caller_of(request), msgspec.structs.asdict(data) | {"ring": ring})
     return msgspec.convert(row, Zone)
+
+
+def _check_times(zone: NewZone) -> None:
+    """Raises BadRequest."""
+    now = datetime.now(UTC)
+    begin = zone.valid_from or now
+    if zone.valid_to is not None and zone.valid_to <= begin:
+        raise BadRequest("valid_to: it has to be after the zone begins")
+    if zone.replaces is not None and zone.valid_from is not None and zone.valid_from < now - _CLOCKS_DIFFER:
+        raise BadRequest("valid_from: a zone that replaces another does not begin in the past; leave it out for now")
 
 
 @delete("/zones/{zone_id:uuid}", tags=["zones"], guards=[is_operator], status_code=200)
