@@ -17,7 +17,7 @@ import aiohttp
 from contracts.outages import POSTGRES, REDIS, S3
 from tests.builders.serving import DAY, Service, devices_of, fleets_of
 
-STREAMS = 100
+STREAMS = int(os.environ.get("FLEETLAKE_BENCH_SERVE_STREAMS", "100"))
 PAUSE_S = float(os.environ.get("FLEETLAKE_BENCH_SERVE_PAUSE_S", "0.25"))
 AT_ONCE = 2
 """So many ask for each kind, again PAUSE_S after each answer."""

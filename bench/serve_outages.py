@@ -2,7 +2,7 @@
 
 Each store is away twice for FLEETLAKE_BENCH_SERVE_AWAY_S (60): its process is stopped (SIGSTOP: it takes connections
 and never answers), then killed (SIGKILL). Requests of 16 kinds, each asked by two
-FLEETLAKE_BENCH_SERVE_PAUSE_S (0.25) after each answer, 100 streams and clients that take nothing go on meanwhile, and
+FLEETLAKE_BENCH_SERVE_PAUSE_S (0.25) after each answer, FLEETLAKE_BENCH_SERVE_STREAMS (100) that are read, and clients that take nothing go on meanwhile, and
 then for FLEETLAKE_BENCH_SERVE_CALM_S (600) more; memory is printed each minute, or each tenth of that
 where it is shorter. Fails where an answer is not what the reference says, where the service does not recover by
 itself, where a stream is interrupted, where a slow client is kept, and where memory grows.
@@ -35,11 +35,11 @@ AWAY_S = float(os.environ.get("FLEETLAKE_BENCH_SERVE_AWAY_S", "60"))
 CALM_S = float(os.environ.get("FLEETLAKE_BENCH_SERVE_CALM_S", "600"))
 STORES = {REDIS: "redis", S3: "s3", POSTGRES: "postgres"}
 _S3_TIMEOUT_S = 8.0
-"""Half of what it is unless set, so that a store that is away is seen several times."""
+"""Not the 30 s of a trail unless set: each kind is to be refused several times within an outage."""
 _EVERY_S = min(60.0, CALM_S / 10)
 MOVING = 50
 """Devices that change each second, of 5,000."""
-_RECOVERS_S = 90.0
+_RECOVERS_S = 180.0
 _DROPPED_S = 60.0
 _GROWTH = 1.1
 """Memory at the end may be so many times what it was a third of the calm before."""
@@ -113,6 +113,7 @@ async def _measured(service: Service) -> list[Row]:
 async def _outage(state: Path, load: Load, store: str, how: str, away: set[str]) -> Outage:
     """A store away, back, and the service as before."""
     outage = Outage(store, how, time.monotonic())
+    print(f"{store} is {how}", file=sys.stderr)
     away.add(store)
     if how == "stopped":
         with _stopped(state, STORES[store]):

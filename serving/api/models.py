@@ -212,6 +212,8 @@ class FeedItem(msgspec.Struct, kw_only=True):
     figures: DeviceDay
     trips: list[Trip]
     faults: list[FaultSeen]
+    visits: list["Visit"] | None = None
+    """Stays in zones that the day's records tell of, one over midnight in each of its days; null where not asked."""
 
 
 class FeedPage(msgspec.Struct, kw_only=True):

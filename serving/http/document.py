@@ -71,6 +71,7 @@ EXAMPLES: dict[str, Any] = {
     "type": "truck",
     "url": "https://example.com/fleetlake",
     "version": "1796000000000-0",
+    "visits": True,
     "what": "trail",
     "without_position": 0,
     "zone": _ID,

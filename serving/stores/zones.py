@@ -1,6 +1,6 @@
 """Zones of fleets, in the region's registry. Every question is narrowed by the caller's fleets."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,7 @@ order by zone_id limit %(limit)s
 """  # noqa: S608 - a constant
 _OVERLAPPING = f"""
 select {_COLUMNS} from registry.zone
-where {_OWN} and fleet_id = %(fleet)s and (%(zone)s::uuid is null or zone_id = %(zone)s)
+where {_OWN} and fleet_id = any(%(of)s) and (%(zone)s::uuid is null or zone_id = %(zone)s)
     and valid_from < %(end)s and (valid_to is null or valid_to > %(start)s)
 order by zone_id
 """  # noqa: S608 - a constant
@@ -72,10 +72,10 @@ class Zones:
         return _only(await self._postgres.rows(_ONE, _narrowed(caller) | {"zone": zone}))
 
     async def overlapping(
-        self, caller: Caller, fleet: str, zone: UUID | None, start: datetime, end: datetime
+        self, caller: Caller, of: Sequence[str], zone: UUID | None, start: datetime, end: datetime
     ) -> list[Row]:
-        """Zones of a fleet that hold within a span of time, or that one of them."""
-        values = {"fleet": fleet, "zone": zone, "start": start, "end": end}
+        """Zones of these fleets that hold within a span of time, or that one of them."""
+        values = {"of": list(of), "zone": zone, "start": start, "end": end}
         return await self._postgres.rows(_OVERLAPPING, _narrowed(caller) | values)
 
     async def put(self, caller: Caller, zone: Mapping[str, Any]) -> Row:

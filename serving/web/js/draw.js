@@ -94,10 +94,11 @@ export class Drawing {
     const { corners, closed } = this.outline;
     const feature = (type, coordinates, kind) => ({ type: "Feature", geometry: { type, coordinates }, properties: { kind } });
     const features = [];
-    if (corners.length > 2) features.push(feature("Polygon", [[...corners, corners[0]]], "area"));
+    const inside = closed || !this.pointer ? corners : [...corners, this.pointer];
+    if (inside.length > 2) features.push(feature("Polygon", [[...inside, inside[0]]], "area"));
     if (corners.length > 1) features.push(feature("LineString", closed ? [...corners, corners[0]] : corners, "side"));
     if (!closed && corners.length && this.pointer) features.push(feature("LineString", [corners.at(-1), this.pointer], "next"));
-    if (!closed && corners.length > 2) features.push(feature("LineString", [this.pointer ?? corners.at(-1), corners[0]], "next"));
+    if (!closed && inside.length > 2) features.push(feature("LineString", [this.pointer ?? corners.at(-1), corners[0]], "next"));
     this.fleetMap.set("draft", { type: "FeatureCollection", features });
   }
 

@@ -43,6 +43,11 @@ export function measured(measure, value, digits = 0) {
   return value == null ? "–" : `${number(inUnit(measure, value), digits)} ${unitOf(measure)}`;
 }
 
+/** An area with as many digits as one reads. */
+export function measuredArea(km2) {
+  return measured("area", km2, km2 < 10 ? 2 : km2 < 100 ? 1 : 0);
+}
+
 /** A reading and its unit. */
 export function reading(name, value) {
   if (name === "heading_deg") return [`${COURSES[Math.round(value / 45) % 8]} ${number(value)}`, PLAIN[name][0]];

@@ -1,6 +1,6 @@
 // Texts and numbers together: what most of the page needs.
 export { text } from "./texts.js";
-export { addDays, age, clock, dayOf, duration, inUnit, localOf, longDay, measured, moment, msOfLocal, number, reading, unitOf, zoneName } from "./format.js";
+export { addDays, age, clock, dayOf, duration, inUnit, localOf, longDay, measured, measuredArea, moment, msOfLocal, number, reading, unitOf, zoneName } from "./format.js";
 
 const SIGNS = {
   theme: "M12 3a9 9 0 1 0 0 18V3z M12 3a9 9 0 0 1 0 18",

@@ -2,7 +2,7 @@
 import { Drawing } from "./draw.js";
 import { area } from "./outline.js";
 import { unrolled } from "./basemap.js";
-import { element, localOf, measured, moment, msOfLocal, number, sign, signed, text, zoneName } from "./words.js";
+import { element, localOf, measuredArea, moment, msOfLocal, number, sign, signed, text, zoneName } from "./words.js";
 
 export class Zones {
   /** told: { regions(), opened(), closed(), shown(zones by region), toast(words) } */
@@ -73,7 +73,7 @@ export class Zones {
 
   row(region, zone, chosen) {
     const fleet = region.fleets.find((one) => one.fleet_id === zone.fleet_id)?.name ?? zone.fleet_id;
-    const words = [fleet, measured("area", area(unrolled(zone.ring)), 2), this.validity(zone)].filter(Boolean).join(" · ");
+    const words = [fleet, measuredArea(area(unrolled(zone.ring))), this.validity(zone)].filter(Boolean).join(" · ");
     return element("li", { className: chosen ? "chosen" : "" },
       element("button", { type: "button", className: "name", title: text("zone.look"), onclick: () => this.look(zone.ring) }, element("b", { textContent: zone.name }), element("small", { textContent: words })),
       signed("edit", text("zone.edit", { name: zone.name }), () => this.edit(region, zone)),
@@ -115,13 +115,13 @@ export class Zones {
     const time = (value) => element("input", { type: "datetime-local", value });
     this.from = time(zone && Date.parse(zone.valid_from) > Date.now() ? localOf(Date.parse(zone.valid_from)) : "");
     this.to = time(zone?.valid_to ? localOf(Date.parse(zone.valid_to)) : "");
-    const labelled = (name, input, help = "") => element("label", {}, element("span", { textContent: text(`zone.${name}`) }), input, help ? element("small", { className: "quiet", textContent: help }) : null);
+    const labelled = (name, input, help = "") => element("label", {}, element("span", { textContent: text(`zone.${name}`) }, help ? element("small", { textContent: ` ${help}` }) : null), input);
     this.saving = element("button", { type: "submit", className: "primary", textContent: text("zone.save") });
     const form = element("form", { noValidate: true, className: "scroll", on: { submit: (event) => this.save(event) } });
     this.frame(text(zone ? "zone.editTitle" : "zone.newTitle", { name: zone?.name }), () => this.leave());
     form.append(this.hint, element("div", { className: "steps" }, this.undo, this.cross, this.done),
       labelled("name", this.name), labelled("fleet", this.fleet),
-      element("div", { className: "span" }, labelled("from", this.from, text("zone.fromHelp")), labelled("to", this.to, text("zone.toHelp"))),
+      labelled("from", this.from, text("zone.fromHelp")), labelled("to", this.to, text("zone.toHelp")),
       element("p", { className: "quiet", textContent: text(zone ? "zone.editHelp" : "zone.zoneHelp", { zone: zoneName() }) }), this.error,
       element("div", { className: "ends" }, element("button", { type: "button", className: "plain", textContent: text("cancel"), onclick: () => this.leave() }), this.saving));
     this.box.append(form);
@@ -138,7 +138,7 @@ export class Zones {
     this.cross.disabled = outline.closed;
     this.done.disabled = !outline.canClose;
     this.saving.disabled = count < 3;
-    this.hint.textContent = outline.closed ? text("zone.hintClosed", { count: number(count), area: measured("area", outline.areaKm2(), 2) })
+    this.hint.textContent = outline.closed ? text("zone.hintClosed", { count: number(count), area: measuredArea(outline.areaKm2()) })
       : text(count === 0 ? "zone.hintFirst" : count < 3 ? "zone.hintMore" : "zone.hintClose", { count: number(count) });
     this.error.textContent = "";
     if (outline.closed && !this.wasClosed && !this.name.value && innerWidth > 760) this.name.focus({ preventScroll: true });
