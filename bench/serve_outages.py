@@ -1,11 +1,13 @@
 """Redis, S3 and Postgres away, one at a time, under the read API: what is refused, what goes on, and its memory.
 
 Each store is away twice for FLEETLAKE_BENCH_SERVE_AWAY_S (60): its process is stopped (SIGSTOP: it takes connections
-and never answers), then killed (SIGKILL). Requests of 16 kinds, each asked by two
-FLEETLAKE_BENCH_SERVE_PAUSE_S (0.25) after each answer, FLEETLAKE_BENCH_SERVE_STREAMS (100) that are read, and clients that take nothing go on meanwhile, and
-then for FLEETLAKE_BENCH_SERVE_CALM_S (600) more; memory is printed each minute, or each tenth of that
-where it is shorter. Fails where an answer is not what the reference says, where the service does not recover by
-itself, where a stream is interrupted, where a slow client is kept, and where memory grows.
+and never answers), then killed (SIGKILL). Requests of 16 kinds, each asked by two FLEETLAKE_BENCH_SERVE_PAUSE_S (0.25)
+after each answer, FLEETLAKE_BENCH_SERVE_STREAMS (100) streams and clients that take nothing go on meanwhile, and then
+for FLEETLAKE_BENCH_SERVE_CALM_S (600) more; memory is printed each minute, or each tenth of that where it is shorter.
+A machine that is busy elsewhere needs fewer streams and longer pauses: a service that is starved times out.
+
+Fails where an answer is not what the reference says, where the service does not recover by itself, where a stream is
+interrupted, where a slow client is kept, and where memory grows.
 """
 
 import asyncio

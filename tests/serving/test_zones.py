@@ -79,6 +79,7 @@ def test_zones_are_paged_by_id(operator: httpx.Client) -> None:
         {"name": ""},
         {"name": "a\x00b"},
         {"valid_from": "2026-11-01T00:00:00"},
+        {"valid_to": "2026-11-01T00:00:00Z"},
         {"colour": "red"},
     ],
 )

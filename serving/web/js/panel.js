@@ -108,7 +108,7 @@ export class Panel {
     const more = [...Object.entries(newest.signals ?? {}), ...Object.entries(newest.attributes ?? {})];
     const plain = more.map(([name, value]) => [name.replaceAll("_", " "), ...reading(name, value)]);
     return [...named, ...plain].map(([name, value, unit]) =>
-      element("div", {}, element("dt", { textContent: name }), element("dd", {}, value, element("small", { textContent: unit ? ` ${unit}` : "" }))));
+      element("div", {}, element("dt", { textContent: name }), element("dd", {}, value, element("small", { textContent: /^[°%]?$/.test(unit) ? unit : ` ${unit}` }))));
   }
 
   /** Another day: its trail, trips and figures. */
