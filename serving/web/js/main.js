@@ -31,7 +31,7 @@ class Page {
     const asked = linked();
     const [key, config] = await Promise.all([token(), fetch("config.json").then((answer) => answer.json())]);
     this.side = new Side({ filtered: () => this.refilter(), picked: (number) => this.pick(number), themed: () => this.turnTheme(), left: leave, looked: (region) => this.look(region) });
-    this.map = new FleetMap({ picked: (number) => this.pick(number), moved: (view) => this.moved(view), zone: (id) => this.editor?.open(id) }, theme());
+    this.map = new FleetMap({ picked: (number) => this.pick(number), moved: (view) => this.moved(view), zone: (id) => this.editor?.isOpen && this.editor.open(id) }, theme());
     this.replay = new Replay({ at: (place, ms) => this.replayed(place, ms), ended: () => this.map.set("replay", null) });
     this.panel = new Panel({
       closed: () => this.unpick(), toast: (words) => this.toast(words), zoom: (item) => this.map.goTo([item.lon, item.lat]),

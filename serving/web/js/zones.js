@@ -159,6 +159,10 @@ export class Zones {
       this.name.focus();
       return;
     }
+    if (!this.fleet.value) {
+      this.fail(text("zone.noFleet"));
+      return;
+    }
     const [regionName, fleet] = JSON.parse(this.fleet.value);
     const region = this.told.regions().find((one) => one.name === regionName);
     const moments = Object.fromEntries([["valid_from", this.from], ["valid_to", this.to]].filter(([, input]) => input.value).map(([key, input]) => [key, new Date(msOfLocal(input.value)).toISOString()]));
