@@ -204,6 +204,7 @@ class Page {
     this.map.set("trail", null);
     this.mark(item);
     this.panel.open(item, item.region, day);
+    if (item.lat != null) this.map.reveal([item.lon, item.lat], this.padding());
     if (item.lat != null && innerWidth <= 760) document.body.classList.add("folded");
     this.changed = true;
     this.beat();

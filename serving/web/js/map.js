@@ -216,6 +216,14 @@ export class FleetMap {
     this.map.fitBounds(bounds, { padding, maxZoom, duration: 700 });
   }
 
+  /** Bring a place out from under the cards, where it is below one or outside the view. */
+  reveal(place, { top, bottom, left, right }) {
+    const at = this.map.project(place);
+    const { clientWidth, clientHeight } = this.map.getContainer();
+    if (at.x > left && at.x < clientWidth - right && at.y > top && at.y < clientHeight - bottom) return;
+    this.map.easeTo({ center: place, offset: [(left - right) / 2, (top - bottom) / 2], duration: 500 });
+  }
+
   goTo(place, zoom = 13) {
     this.map.easeTo({ center: place, zoom: Math.max(this.map.getZoom(), zoom), duration: 600 });
   }

@@ -122,8 +122,8 @@ export class Zones {
     form.append(this.hint, element("div", { className: "steps" }, this.undo, this.cross, this.done),
       labelled("name", this.name), labelled("fleet", this.fleet),
       labelled("from", this.from, text("zone.fromHelp")), labelled("to", this.to, text("zone.toHelp")),
-      element("p", { className: "quiet", textContent: text(zone ? "zone.editHelp" : "zone.zoneHelp", { zone: zoneName() }) }), this.error,
-      element("div", { className: "ends" }, element("button", { type: "button", className: "plain", textContent: text("cancel"), onclick: () => this.leave() }), this.saving));
+      element("p", { className: "quiet", textContent: text(zone ? "zone.editHelp" : "zone.zoneHelp", { zone: zoneName() }) }),
+      element("div", { className: "ends" }, this.error, element("button", { type: "button", className: "plain", textContent: text("cancel"), onclick: () => this.leave() }), this.saving));
     this.box.append(form);
   }
 
