@@ -81,7 +81,7 @@ const en = {
     hintClosed: "{count} corners, {area}. Drag a corner to move it, a small point to add one.", full: "A zone has at most 200 corners.",
     name: "Name", namePlaceholder: "Depot North", fleet: "Fleet", from: "Holds from", fromHelp: "(now, if empty)", to: "Holds until", toHelp: "(until it is deleted, if empty)",
     zoneHelp: "Times are of {zone}.", editHelp: "The zone as it was ends when this one begins; visits of the past keep it. Times are of {zone}.",
-    nameless: "Give the zone a name.", noFleet: "No fleet is known: the registry does not answer, or the token names none.", save: "Save zone", saved: "{name} is saved.", leaveTitle: "Leave without saving?", leaveText: "What you drew is lost.", leaveKeep: "Go on drawing", leaveGo: "Leave",
+    nameless: "Give the zone a name.", crosses: "Sides of the border cross. Drag a corner until none do, or take corners back.", noFleet: "No fleet is known: the registry does not answer, or the token names none.", save: "Save zone", saved: "{name} is saved.", leaveTitle: "Leave without saving?", leaveText: "What you drew is lost.", leaveKeep: "Go on drawing", leaveGo: "Leave",
     removeTitle: "Delete {name}?", removeText: "It ends now: nothing enters or leaves it any more. Visits of the time before stay as they are.", removeKeep: "Keep it", removeGo: "Delete", removed: "{name} is deleted.",
   },
   on: "on",

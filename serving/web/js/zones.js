@@ -173,7 +173,7 @@ export class Zones {
       this.told.toast(text("zone.saved", { name }));
       await this.open(made.zone_id);
     } catch (error) {
-      this.fail(error.message);
+      this.fail(/sides cross/.test(error.message) ? text("zone.crosses") : error.message);
       this.saving.disabled = false;
     }
   }
