@@ -59,7 +59,7 @@ def run() -> list[Row]:
     """Figures of one process; raises where an answer is not what it should be."""
     with stack_of_one_region(2) as state:
         settings = RegionSettings.load(stack.region_environment(state, REGION, {}))
-        _fill(settings)
+        fill(settings)
         service = Service(state, REGION)
         limits = {"requests_s": 1e6, "streams": 10_000, "streams_token": 10_000}
         try:
@@ -77,7 +77,7 @@ def names() -> list[str]:
     return [f"{FLEET}-{number:05d}" for number in range(DEVICES)]
 
 
-def _fill(settings: RegionSettings) -> None:
+def fill(settings: RegionSettings) -> None:
     """Registry, live state, and one device's day in landing."""
     with psycopg.connect(settings.postgres_dsn.get_secret_value(), autocommit=True) as connection:
         connection.execute("insert into registry.fleet (fleet_id, name) values (%s, %s)", (FLEET, FLEET))
@@ -115,7 +115,7 @@ def _requests(service: Service) -> list[Row]:
         "page": ("a page of 100 of the registry", "/v1/devices?limit=100"),
         "trail": (f"a day of {POINTS:,} records", f"/v1/devices/{names()[0]}/trail?{day}"),
     }
-    process = _process_of(service)
+    process = process_of(service)
     # The service imports what trails need in a thread of its own once it has started: no other figure is to pay for it.
     asyncio.run(_load(f"{service.origin}{paths['trail'][1]}", token, 0.1))
     loads = {name: _measured(process, f"{service.origin}{path}", token) for name, (_, path) in paths.items()}
@@ -205,7 +205,7 @@ async def _answers(url: str) -> None:
 
 def _streams(service: Service) -> list[Row]:
     """Many clients of one process: how late what changed reaches them, and what each costs in memory."""
-    process = _process_of(service)
+    process = process_of(service)
     before = process.memory_info().rss
     lags, most = asyncio.run(_followed(service, lambda: process.memory_info().rss))
     ordered = sorted(lags)
@@ -259,6 +259,6 @@ def _moment(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def _process_of(service: Service) -> psutil.Process:
+def process_of(service: Service) -> psutil.Process:
     (started,) = service.events("serving.started")
     return psutil.Process(started["pid"])

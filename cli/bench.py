@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 EVERY = "all"
-ALONE = ("autoscale", "drill", "erase", "growth", "roles", "soak", "trips", "whole")
+ALONE = ("autoscale", "drill", "erase", "growth", "roles", "serve_outages", "soak", "trips", "whole")
 """Too long for `all`, or in need of data that is not here: run by their names only."""
 
 

@@ -6,19 +6,25 @@ that late data moved or joined to another is not left behind with a client under
 
 import re
 from collections import defaultdict
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, get
+from litestar.params import Parameter
 
 from contracts.record import DEVICE_ID_PATTERN
 from serving.api.asking import After, Limit, caller_of
 from serving.api.days import columns_of
 from serving.api.models import DeviceDay, FaultSeen, FeedItem, FeedPage, Trip
+from serving.api.visits import visits_of_days
 from serving.parts import Parts
 from serving.problems import BadRequest
+from serving.stores.trails import MOST_DEVICES
 
 _CURSOR = re.compile(rf"(\d{{1,18}})(?:/({DEVICE_ID_PATTERN.strip('^$')}))?")
+WithVisits = Annotated[
+    bool, Parameter(description="With the visits of zones of each day; a page has at most 100 items then.")
+]
 _PLACE = "select ops.place_feed_days()"
 _DAYS = f"""
 select {columns_of(DeviceDay, "d.")}, r.fleet_id, f.place
@@ -37,12 +43,16 @@ select device_id, day, {columns_of(FaultSeen)} from staging.fault_day where {_OF
 
 
 @get("/feed", tags=["past"])
-async def read_feed(request: Request[Any, Any, Any], parts: Parts, after: After = None, limit: Limit = 100) -> FeedPage:
+async def read_feed(
+    request: Request[Any, Any, Any], parts: Parts, after: After = None, limit: Limit = 100, visits: WithVisits = False
+) -> FeedPage:
     """Device days of the token's fleets with their trips and faults, as they are built and corrected. Is recorded.
 
     Without `after` it begins with the first day that there is. `next` is always there: ask again with it a minute
     later. An item replaces the one of the same device and day that came before.
     """
+    if visits and limit > MOST_DEVICES:
+        raise BadRequest(f"limit: a page with visits has at most {MOST_DEVICES} items")
     caller = caller_of(request)
     place, device = _place_of(after)
     await parts.postgres.do(_PLACE)
@@ -57,6 +67,7 @@ async def read_feed(request: Request[Any, Any, Any], parts: Parts, after: After 
         _by_day(await parts.postgres.rows(_TRIPS, named)),
         _by_day(await parts.postgres.rows(_FAULTS, named)),
     )
+    seen = await visits_of_days(parts, caller, shown) if visits else {}
     items = [
         FeedItem(
             device_id=row["device_id"],
@@ -65,6 +76,7 @@ async def read_feed(request: Request[Any, Any, Any], parts: Parts, after: After 
             figures=msgspec.convert(row, DeviceDay),
             trips=msgspec.convert(trips[row["device_id"], row["day"]], list[Trip]),
             faults=msgspec.convert(faults[row["device_id"], row["day"]], list[FaultSeen]),
+            visits=seen.get((row["device_id"], row["day"]), []) if visits else None,
         )
         for row in shown
     ]

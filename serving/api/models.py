@@ -212,6 +212,8 @@ class FeedItem(msgspec.Struct, kw_only=True):
     figures: DeviceDay
     trips: list[Trip]
     faults: list[FaultSeen]
+    visits: list["Visit"] | None = None
+    """Stays in zones that the day's records tell of, one over midnight in each of its days; null where not asked."""
 
 
 class FeedPage(msgspec.Struct, kw_only=True):
@@ -253,6 +255,10 @@ class NewZone(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Longitude and latitude of each vertex, degrees; the first is not repeated."""
     valid_from: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     """Now where it is left out; it may lie in the past."""
+    valid_to: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    """Until it is ended where it is left out."""
+    replaces: UUID | None = None
+    """A zone of the same fleet that ends in the moment in which this one begins, which is not in the past."""
 
 
 class Visit(msgspec.Struct, kw_only=True):

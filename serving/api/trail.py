@@ -86,7 +86,7 @@ async def get_trail(
     names = _chosen(columns, form)
     await own_device(parts, caller, device_id)
     await parts.audit.note(caller, device_id, "trail", start, end)
-    found = await parts.trails.trail(device_id, start, end, after, min(limit, parts.own.trail_records))
+    found = await parts.trails.trail([device_id], start, end, after, min(limit, parts.own.trail_records))
 
     def written() -> tuple[bytes, "Trail"]:
         thinned = _thinned(found, every_s, simplify_m)

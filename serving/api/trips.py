@@ -60,7 +60,7 @@ async def get_trip(request: Request[Any, Any, Any], parts: Parts, trip_id: TripI
     (trip,), _ = page_of(rows, 1, Trip, "trip_id")
     await parts.audit.note(caller, trip.device_id, "trip", trip.start_ts, trip.end_ts)
     found = await parts.trails.trail(
-        trip.device_id, trip.start_ts, trip.end_ts + _MOMENT, None, parts.own.trail_records
+        [trip.device_id], trip.start_ts, trip.end_ts + _MOMENT, None, parts.own.trail_records
     )
 
     def path() -> list[tuple[int, float, float, float | None]]:

@@ -6,7 +6,7 @@ included, and who is inside from the points that Redis keeps.
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -28,19 +28,16 @@ from serving.api.asking import (
     own_device,
     page_of,
 )
-from serving.api.models import NewZone, Visit, VisitPage, Zone, ZonePage
+from serving.api.models import NewZone, VisitPage, Zone, ZonePage
 from serving.api.times import moment_of, span
+from serving.api.visits import visit_of, visits_of
 from serving.parts import Parts
 from serving.problems import BadRequest, TooMuch
 from serving.zones.ring import Ring
 from serving.zones.visits import MARGIN_M, Stay, stays
 
-if TYPE_CHECKING:
-    from lake.trail import Trail
-
 MOST_BODY_BYTES = 32_768
-MOST_WORK = 100_000_000
-"""Positions times vertices that one answer compares."""
+_CLOCKS_DIFFER = timedelta(minutes=1)
 ZoneId = Annotated[UUID, Parameter(description="The zone's id.")]
 Moment = Annotated[str | None, Parameter(max_length=40, description="A time with an offset.")]
 
@@ -51,6 +48,7 @@ async def list_zones(
     parts: Parts,
     fleet: FleetFilter = None,
     at: Moment = None,
+    ended: Annotated[bool, Parameter(description="Also those that have ended.")] = True,
     after: After = None,
     limit: Limit = 100,
 ) -> ZonePage:
@@ -59,7 +57,7 @@ async def list_zones(
         behind = None if after is None else UUID(after)
     except ValueError:
         raise BadRequest("after: hand back `next` of the page before") from None
-    rows = await parts.zones.page(caller_of(request), fleet, moment_of(at, "at"), behind, limit)
+    rows = await parts.zones.page(caller_of(request), fleet, moment_of(at, "at"), ended, behind, limit)
     items, following = page_of(rows, limit, Zone, "zone_id")
     return ZonePage(items=items, next=following)
 
@@ -76,8 +74,19 @@ async def put_zone(request: Request[Any, Any, Any], parts: Parts, data: NewZone)
     # GeoJSON repeats the first vertex at the end.
     ring = data.ring[:-1] if data.ring[0] == data.ring[-1] else data.ring
     Ring(ring)
-    row = await parts.zones.put(caller_of(request), data.fleet_id, data.name, ring, data.valid_from)
+    _check_times(data)
+    row = await parts.zones.put(caller_of(request), msgspec.structs.asdict(data) | {"ring": ring})
     return msgspec.convert(row, Zone)
+
+
+def _check_times(zone: NewZone) -> None:
+    """Raises BadRequest."""
+    now = datetime.now(UTC)
+    begin = zone.valid_from or now
+    if zone.valid_to is not None and zone.valid_to <= begin:
+        raise BadRequest("valid_to: it has to be after the zone begins")
+    if zone.replaces is not None and zone.valid_from is not None and zone.valid_from < now - _CLOCKS_DIFFER:
+        raise BadRequest("valid_from: a zone that replaces another does not begin in the past; leave it out for now")
 
 
 @delete("/zones/{zone_id:uuid}", tags=["zones"], guards=[is_operator], status_code=200)
@@ -107,7 +116,7 @@ async def list_inside(request: Request[Any, Any, Any], parts: Parts, zone_id: Zo
     for device, points in zip(ids, await parts.records.trails(ids), strict=True):
         stay = _last(points, ring, round(zone.valid_from.timestamp() * 1000))
         if stay is not None:
-            found.append(_visit(zone, device, stay, now_ms))
+            found.append(visit_of(zone, device, stay, now_ms))
     return VisitPage(items=sorted(found, key=lambda one: one.enter_ts))
 
 
@@ -125,33 +134,14 @@ async def list_visits(
     start, end = span(first, last, parts.settings.row.zone, timedelta(days=parts.own.trail_days))
     fleet = await own_device(parts, caller, device_id)
     await parts.audit.note(caller, device_id, "visits", start, end)
-    rows = [] if fleet is None else await parts.zones.overlapping(caller, fleet, zone, start, end)
+    rows = [] if fleet is None else await parts.zones.overlapping(caller, [fleet], zone, start, end)
     if not rows:
         return VisitPage(items=[])
-    found = await parts.trails.trail(device_id, start, end, None, parts.own.trail_records)
+    found = await parts.trails.trail([device_id], start, end, None, parts.own.trail_records)
     if found.next is not None:
         raise TooMuch(f"the span has more than {parts.own.trail_records:,} records; ask for less time")
-    zones = msgspec.convert(rows, list[Zone])
-    return VisitPage(items=await parts.trails.apart(lambda: _visits(found, zones, device_id, end)))
-
-
-def _visits(found: "Trail", zones: list[Zone], device: str, end: datetime) -> list[Visit]:
-    from lake.trail.formats import positions
-
-    rows = positions(found)
-    ts_ms = np.array([round(row["ts"].timestamp() * 1000) for row in rows], np.int64)
-    lat, lon = (np.array([row[name] for row in rows], float) for name in ("lat", "lon"))
-    visits, work = [], 0
-    for zone in zones:
-        ring = Ring(zone.ring)
-        work += ring.vertices * int(np.count_nonzero(ring.is_close(lat, lon, MARGIN_M)))
-        if work > MOST_WORK:
-            raise TooMuch("so many positions and zones are not compared at once; ask for less time, or for one zone")
-        held = ts_ms >= round(zone.valid_from.timestamp() * 1000)
-        if zone.valid_to is not None:
-            held &= ts_ms < round(zone.valid_to.timestamp() * 1000)
-        visits += [_visit(zone, device, stay, until=end) for stay in stays(ts_ms[held], lat[held], lon[held], ring)]
-    return sorted(visits, key=lambda one: (one.enter_ts, one.zone_id))
+    zones = {device_id: msgspec.convert(rows, list[Zone])}
+    return VisitPage(items=(await parts.trails.apart(lambda: visits_of(found, zones, end)))[device_id])
 
 
 def _last(points: list[tuple[int, float, float]], ring: Ring, since_ms: int) -> Stay | None:
@@ -162,23 +152,3 @@ def _last(points: list[tuple[int, float, float]], ring: Ring, since_ms: int) -> 
     ts_ms, lat, lon = (np.array(column) for column in zip(*held, strict=True))
     found = stays(ts_ms.astype(np.int64), lat, lon, ring)
     return found[-1] if found and found[-1].leave_ms is None else None
-
-
-def _visit(zone: Zone, device: str, stay: Stay, now_ms: int | None = None, until: datetime | None = None) -> Visit:
-    """until: up to when records were looked at; a zone that ended by then ended the stay."""
-    leave = None if stay.leave_ms is None else _moment(stay.leave_ms)
-    if leave is None and until is not None and zone.valid_to is not None and zone.valid_to <= until:
-        stay, leave = stay._replace(leave_ms=round(zone.valid_to.timestamp() * 1000)), zone.valid_to
-    return Visit(
-        zone_id=zone.zone_id,
-        name=zone.name,
-        device_id=device,
-        enter_ts=_moment(stay.enter_ms),
-        leave_ts=leave,
-        dwell_s=stay.dwell_s(now_ms),
-        began_before=stay.began_before,
-    )
-
-
-def _moment(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)

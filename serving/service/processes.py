@@ -21,9 +21,12 @@ from serving.metrics import FOLDER
 _BACKLOG = 2_048
 _KEEP_ALIVE_S = 75
 _SILENT_S = 30
+"""A process that does not answer its parent for so long is replaced."""
 MOST_MESSAGE_BYTES = 32_768
 """Of a WebSocket's client."""
-"""A process that does not answer its parent for so long is replaced."""
+_UNSENT_BYTES = 131_072
+"""The kernel takes no more for a connection that it could not send: by default it holds up to 4 MiB (tcp_wmem) for a
+client that takes nothing, which is then found out minutes later, if at all."""
 _log = structlog.get_logger()
 
 
@@ -88,6 +91,7 @@ def _listening(settings: RegionSettings | WorldSettings) -> socket.socket:
     own = settings.serving
     made = socket.socket(socket.AF_INET6 if ":" in own.host else socket.AF_INET, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)  # connections inherit it
     try:
         made.bind((own.host, own.port))
         made.listen(_BACKLOG)

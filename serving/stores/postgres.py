@@ -26,6 +26,7 @@ class Postgres:
     def __init__(self, dsn: str, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         timeout_ms = int(timeout_s * 1000)
+        self._asking: set[asyncio.Task[list[Row]]] = set()
         self._pool: AsyncConnectionPool[AsyncConnection[Row]] = AsyncConnectionPool(
             dsn,
             min_size=0,
@@ -71,13 +72,38 @@ class Postgres:
             raise _behind() from error
 
     async def _asked(self, question: str, values: Values) -> list[Row]:
+        """What it answers within twice the time limit.
+
+        A question that is cancelled waits for Postgres once more, up to 10 s, to get its connection back in order. The
+        request does not: it is answered, and the question ends by itself.
+        """
+        asking = asyncio.create_task(self._on_a_connection(question, values))
+        self._asking.add(asking)
+        asking.add_done_callback(self._ended)
         with naming_the_store(POSTGRES):
-            async with asyncio.timeout(2 * self._timeout_s), self._pool.connection() as connection:
-                try:
-                    cursor = await connection.execute(question, values)
-                except DataError as error:
-                    raise BadRequest("a parameter has a character or a number that no stored value can have") from error
-                return [] if cursor.description is None else await cursor.fetchall()
+            try:
+                done, _ = await asyncio.wait({asking}, timeout=2 * self._timeout_s)
+            except asyncio.CancelledError:
+                asking.cancel()
+                raise
+            if not done:
+                asking.cancel()
+                raise TimeoutError
+            return asking.result()
+
+    def _ended(self, asking: "asyncio.Task[list[Row]]") -> None:
+        self._asking.discard(asking)
+        if not asking.cancelled():
+            # Read, so that asyncio does not report the error of a question that nobody waits for.
+            asking.exception()
+
+    async def _on_a_connection(self, question: str, values: Values) -> list[Row]:
+        async with self._pool.connection() as connection:
+            try:
+                cursor = await connection.execute(question, values)
+            except DataError as error:
+                raise BadRequest("a parameter has a character or a number that no stored value can have") from error
+            return [] if cursor.description is None else await cursor.fetchall()
 
 
 def _behind() -> StoreAway:

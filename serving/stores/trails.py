@@ -1,7 +1,7 @@
 """A device's past: the lake's spot query, unchanged, in threads of its own."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lake.trail import SpotQuery, Trail
 
 THREADS = 8
+MOST_DEVICES = 100
 _T = TypeVar("_T")
 
 
@@ -37,14 +38,22 @@ class Trails:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def trail(
-        self, device_id: str, start: datetime, end: datetime, after: str | None = None, limit: int | None = None
+        self,
+        device_ids: Sequence[str],
+        start: datetime,
+        end: datetime,
+        after: str | None = None,
+        limit: int | None = None,
     ) -> "Trail":
-        """Records with start <= ts < end, or a page of them. Raises BadRequest, TooMuch, StoreAway."""
+        """Records with start <= ts < end of at most MOST_DEVICES, or a page of them.
+
+        Raises BadRequest, TooMuch, StoreAway.
+        """
         assert self._query is not None  # noqa: S101 - opened with the service
         query = await self._query
         with naming_the_store():
             try:
-                return await self.apart(lambda: query.trails([device_id], start, end, after=after, limit=limit))
+                return await self.apart(lambda: query.trails(list(device_ids), start, end, after=after, limit=limit))
             except TooMuchToRead as error:
                 raise TooMuch(f"{error}; ask for less time, or for a page by `limit`") from error
             except BadCursor as error:

@@ -1,5 +1,6 @@
 """Zones of fleets, in the region's registry. Every question is narrowed by the caller's fleets."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,12 +19,13 @@ _LIST = f"""
 select {_COLUMNS} from registry.zone
 where {_OWN} and (%(fleet)s::text is null or fleet_id = %(fleet)s)
     and (%(at)s::timestamptz is null or (valid_from <= %(at)s and (valid_to is null or valid_to > %(at)s)))
+    and (%(ended)s or valid_to is null or valid_to > now())
     and (%(after)s::uuid is null or zone_id > %(after)s::uuid)
 order by zone_id limit %(limit)s
 """  # noqa: S608 - a constant
 _OVERLAPPING = f"""
 select {_COLUMNS} from registry.zone
-where {_OWN} and fleet_id = %(fleet)s and (%(zone)s::uuid is null or zone_id = %(zone)s)
+where {_OWN} and fleet_id = any(%(of)s) and (%(zone)s::uuid is null or zone_id = %(zone)s)
     and valid_from < %(end)s and (valid_to is null or valid_to > %(start)s)
 order by zone_id
 """  # noqa: S608 - a constant
@@ -34,8 +36,15 @@ select (select count(*) from registry.zone z where z.fleet_id = f.fleet_id and (
 from registry.fleet f where fleet_id = %(fleet)s and {_OWN}
 """  # noqa: S608 - a constant
 _PUT = f"""
-insert into registry.zone (fleet_id, name, ring, valid_from, created_by)
-values (%(fleet)s, %(name)s, %(ring)s::jsonb, coalesce(%(valid_from)s, now()), %(subject)s)
+with ended as (
+    update registry.zone
+    set valid_to = greatest(coalesce(%(valid_from)s, now()), now(), valid_from), ended_by = %(subject)s
+    where zone_id = %(replaces)s::uuid and fleet_id = %(fleet)s and (valid_to is null or valid_to > now())
+    returning zone_id
+)
+insert into registry.zone (fleet_id, name, ring, valid_from, valid_to, created_by)
+select %(fleet)s, %(name)s, %(ring)s::jsonb, coalesce(%(valid_from)s, now()), %(valid_to)s::timestamptz, %(subject)s
+where %(replaces)s::uuid is null or exists (select from ended)
 returning {_COLUMNS}
 """  # noqa: S608 - a constant
 _END = f"""
@@ -52,10 +61,10 @@ class Zones:
         self._postgres = postgres
 
     async def page(
-        self, caller: Caller, fleet: str | None, at: datetime | None, after: UUID | None, limit: int
+        self, caller: Caller, fleet: str | None, at: datetime | None, ended: bool, after: UUID | None, limit: int
     ) -> list[Row]:
-        """Zones by id, one more than the page."""
-        values = {"fleet": fleet, "at": at, "after": after, "limit": limit + 1}
+        """Zones by id, one more than the page. ended: also those that have."""
+        values = {"fleet": fleet, "at": at, "ended": ended, "after": after, "limit": limit + 1}
         return await self._postgres.rows(_LIST, _narrowed(caller) | values)
 
     async def one(self, caller: Caller, zone: UUID) -> Row:
@@ -63,26 +72,25 @@ class Zones:
         return _only(await self._postgres.rows(_ONE, _narrowed(caller) | {"zone": zone}))
 
     async def overlapping(
-        self, caller: Caller, fleet: str, zone: UUID | None, start: datetime, end: datetime
+        self, caller: Caller, of: Sequence[str], zone: UUID | None, start: datetime, end: datetime
     ) -> list[Row]:
-        """Zones of a fleet that hold within a span of time, or that one of them."""
-        values = {"fleet": fleet, "zone": zone, "start": start, "end": end}
+        """Zones of these fleets that hold within a span of time, or that one of them."""
+        values = {"of": list(of), "zone": zone, "start": start, "end": end}
         return await self._postgres.rows(_OVERLAPPING, _narrowed(caller) | values)
 
-    async def put(
-        self, caller: Caller, fleet: str, name: str, ring: list[tuple[float, float]], valid_from: datetime | None
-    ) -> Row:
-        """A new zone. Raises NotFound where the fleet is not the caller's, BadRequest where it has too many."""
-        own = _narrowed(caller) | {"fleet": fleet}
+    async def put(self, caller: Caller, zone: Mapping[str, Any]) -> Row:
+        """A new zone, and the end of the one that it replaces: both or neither. zone: the fields of a NewZone.
+
+        Raises NotFound where the fleet or the replaced zone is not the caller's, BadRequest where it has too many.
+        """
+        own = _narrowed(caller) | {"fleet": zone["fleet_id"]}
         found = await self._postgres.rows(_FLEET, own)
         if not found:
             raise NotFound("no such fleet among the token's")
-        if found[0]["zones"] >= MOST_OF_FLEET:
+        if found[0]["zones"] >= MOST_OF_FLEET and zone["replaces"] is None:
             raise BadRequest(f"the fleet has {MOST_OF_FLEET:,} zones; end some")
-        values: dict[str, Any] = {"name": name, "ring": msgspec.json.encode(ring).decode()}
-        return _only(
-            await self._postgres.rows(_PUT, own | values | {"valid_from": valid_from, "subject": caller.subject})
-        )
+        values = own | dict(zone) | {"ring": msgspec.json.encode(zone["ring"]).decode(), "subject": caller.subject}
+        return _only(await self._postgres.rows(_PUT, values))
 
     async def end(self, caller: Caller, zone: UUID, at: datetime | None) -> Row:
         """End a zone; one that has ended stays as it is. Raises NotFound."""

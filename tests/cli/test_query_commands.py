@@ -189,7 +189,7 @@ def test_reconcile_reports_stages_and_ends_as_they_agree(stack: Any) -> None:
 
 def test_each_benchmark_is_found_by_its_module() -> None:
     assert {"consumer", "trail", "soak"} <= set(benchmarks())
-    by_name_only = {"autoscale", "drill", "erase", "growth", "roles", "soak", "trips", "whole"}
+    by_name_only = {"autoscale", "drill", "erase", "growth", "roles", "serve_outages", "soak", "trips", "whole"}
     assert set(benchmarks()) - set(of_all()) == by_name_only, (
         "half an hour is too long for `all`, or it needs real data"
     )

@@ -8,6 +8,8 @@ import httpx
 import psycopg
 import pytest
 
+from serving.access.caller import Role
+from tests.builders.lake import Landing, drive
 from tests.builders.serving import DAY, devices_of, fleets_of, trip_of
 from tests.serving.conftest import Served
 
@@ -84,3 +86,49 @@ def test_a_cursor_of_nobody_is_refused(served: Served) -> None:
     with served.eu.client(served.eu.token(ACME)) as client:
         for after in ("x", "1/a b", "-1", "9" * 30, "1//"):
             assert client.get("/v1/feed", params={"after": after}).status_code == 400, after
+
+
+def test_visits_of_a_day_come_with_it_and_are_corrected_under_its_name(
+    served: Served, database: "psycopg.Connection[Any]"
+) -> None:
+    fleet, device = "eu-feed", "eu-feed-van-00"
+    begin = DAY + timedelta(days=5, hours=8)
+    database.execute("insert into registry.fleet (fleet_id, name) values (%s, %s)", (fleet, fleet))
+    database.execute("insert into registry.device (device_id, fleet_id, type) values (%s, %s, 'van')", (device, fleet))
+    database.execute(
+        "insert into marts.device_day (device_id, day, records, flagged_records, late_records, first_ts, last_ts,"
+        " engine_s, moving_s, idle_s, off_s, distance_gps_km, trips, is_final)"
+        " values (%s, %s, 1, 0, 0, now(), now(), 0, 0, 0, 0, 0, 0, false)",
+        (device, begin.date()),
+    )
+    landing, rows = Landing(served.eu.settings), drive(device, begin, 100, step_s=10)
+    landing.land(rows, shard_id="shardId-feed")
+    with (
+        served.eu.client(served.eu.token(fleet, role=Role.operator)) as client,
+        served.eu.client(served.eu.token(fleet)) as reader,
+    ):
+        ring = [[7.9, 49.0], [8.1, 49.0], [8.1, rows[49]["lat"] + 1e-9], [7.9, rows[49]["lat"] + 1e-9]]
+        made = {"fleet_id": fleet, "name": "Gate", "ring": ring, "valid_from": "2026-01-01T00:00:00Z"}
+        zone = client.post("/v1/zones", json=made).json()
+        built(database, begin.date(), 1_000)
+
+        def days(after: str | None) -> tuple[list[dict[str, Any]], str]:
+            page = reader.get("/v1/feed", params={"visits": True} | ({"after": after} if after else {})).json()
+            return page["items"], page["next"]
+
+        (item,), after = days(None)
+        (visit,) = item["visits"]
+        asked = {"from": f"{begin:%Y-%m-%d}", "to": f"{begin:%Y-%m-%d}"}
+        assert [visit] == reader.get(f"/v1/devices/{device}/visits", params=asked).json()["items"]
+        assert visit["zone_id"] == zone["zone_id"]
+        (plain,) = reader.get("/v1/feed").json()["items"]
+        assert plain == item | {"visits": None}
+        # Late records tell that it had been outside in between: the day comes again, as one item of the same name.
+        outside = [row | {"lat": 60.0} for row in drive(device, begin + timedelta(seconds=95), 2, step_s=2)]
+        landing.land(outside, shard_id="shardId-feed")
+        built(database, begin.date(), 1_001)
+        (again,), last = days(after)
+        assert (again["device_id"], again["day"]) == (item["device_id"], item["day"])
+        assert [one["zone_id"] for one in again["visits"]] == [zone["zone_id"]] * 2
+        assert days(last) == ([], last)
+        assert reader.get("/v1/feed", params={"visits": True, "limit": 101}).status_code == 400

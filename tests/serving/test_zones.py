@@ -79,6 +79,7 @@ def test_zones_are_paged_by_id(operator: httpx.Client) -> None:
         {"name": ""},
         {"name": "a\x00b"},
         {"valid_from": "2026-11-01T00:00:00"},
+        {"valid_to": "2026-11-01T00:00:00Z"},
         {"colour": "red"},
     ],
 )
@@ -156,3 +157,23 @@ def test_who_is_inside_now_is_told_from_live_state(served: Served, operator: htt
     assert visit["leave_ts"] is None
     assert visit["dwell_s"] >= 0
     assert devices_of(ACME)[0] not in operator.get(path).text
+
+
+def test_a_zone_takes_the_place_of_another_in_one_moment(served: Served, operator: httpx.Client) -> None:
+    old = made(operator, "Old")
+    ring = [*RING[:3], [7.8, 50.3]]
+    new = made(operator, "New", ring=ring, replaces=old["zone_id"], valid_to="2030-01-01T00:00:00Z")
+    assert operator.get(f"/v1/zones/{old['zone_id']}").json()["valid_to"] == new["valid_from"]
+    assert (new["ring"], new["valid_to"]) == (ring, "2030-01-01T00:00:00Z")
+    holding = [one["zone_id"] for one in operator.get("/v1/zones", params={"ended": False}).json()["items"]]
+    assert new["zone_id"] in holding
+    assert old["zone_id"] not in holding
+    # It has ended, and another fleet's does not exist: nothing is made.
+    with served.eu.client(served.eu.token(ACME, role=Role.operator)) as other:
+        strangers = {"fleet_id": ACME, "name": "x", "ring": RING, "replaces": new["zone_id"]}
+        assert other.post("/v1/zones", json=strangers).status_code == 404
+    again = {"fleet_id": YARD, "name": "x", "ring": RING, "replaces": old["zone_id"]}
+    assert operator.post("/v1/zones", json=again).status_code == 404
+    past = again | {"replaces": new["zone_id"], "valid_from": LONG_AGO}
+    assert operator.post("/v1/zones", json=past).status_code == 400
+    assert operator.get(f"/v1/zones/{new['zone_id']}").json() == new

@@ -26,6 +26,12 @@ export class Api {
     return (await this.ask(path, query, init)).json();
   }
 
+  /** Change something; the answer. */
+  async send(method, path, body = undefined) {
+    const init = body === undefined ? { method } : { method, body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+    return (await this.ask(path, {}, init)).json();
+  }
+
   /** Every item of a list, page by page, `most` at most. */
   async all(path, query, most = 5000) {
     const items = [];

@@ -3,11 +3,27 @@ const MOST = 20_000;
 const GAP_MS = 3_600_000;
 
 export async function load(api, deviceId, day, signal) {
-  const page = await api.json(`/devices/${encodeURIComponent(deviceId)}/trail`, { from: day, to: day, columns: "lat,lon,speed_kmh,heading_deg", limit: MOST }, { signal });
+  const page = await api.json(`/devices/${encodeURIComponent(deviceId)}/trail`, { from: day, to: day, columns: "ts,lat,lon,speed_kmh,heading_deg,driver_id,fault_codes", limit: MOST }, { signal });
   const points = page.records
     .filter((one) => one.lat != null && one.lon != null && !(one.lat === 0 && one.lon === 0) && Math.abs(one.lat) <= 90 && Math.abs(one.lon) <= 180)
-    .map((one) => ({ ms: Date.parse(one.ts), lat: one.lat, lon: one.lon, speed: one.speed_kmh ?? null, heading: one.heading_deg ?? null }));
-  return { points, records: page.records.length, more: page.next != null };
+    .map((one) => ({ ms: Date.parse(one.ts), lat: one.lat, lon: one.lon, speed: one.speed_kmh ?? null, heading: one.heading_deg ?? null, driver: one.driver_id ?? null }));
+  const drivers = spans(page.records, (one) => (one.driver_id ? [one.driver_id] : []));
+  const faults = spans(page.records, (one) => one.fault_codes ?? []);
+  return { points, drivers, faults, records: page.records.length, more: page.next != null };
+}
+
+/** From when to when records name something, such as a driver: the first and the last of each, by the first. */
+export function spans(records, namesOf) {
+  const found = new Map();
+  for (const record of records) {
+    const ms = Date.parse(record.ts);
+    for (const name of namesOf(record)) {
+      const span = found.get(name);
+      if (span) span.to = ms;
+      else found.set(name, { name, from: ms, to: ms });
+    }
+  }
+  return [...found.values()];
 }
 
 /** The trail as lines, one from each point to the next, that carry its speed; none across an hour without a word. */

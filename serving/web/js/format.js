@@ -13,6 +13,7 @@ const MEASURES = {
   distance: { metric: ["km", same], us: ["mi", (km) => km / MILE_KM], uk: ["mi", (km) => km / MILE_KM] },
   volume: { metric: ["l", same], us: ["gal", (litres) => litres / US_GALLON_L], uk: ["l", same] },
   rate: { metric: ["l/h", same], us: ["gal/h", (litres) => litres / US_GALLON_L], uk: ["l/h", same] },
+  area: { metric: ["km²", same], us: ["sq mi", (km2) => km2 / MILE_KM ** 2], uk: ["sq mi", (km2) => km2 / MILE_KM ** 2] },
   height: { metric: ["m", same], us: ["ft", (metres) => metres / FOOT_M], uk: ["ft", (metres) => metres / FOOT_M] },
   temperature: { metric: ["°C", same], us: ["°F", (celsius) => (celsius * 9) / 5 + 32], uk: ["°C", same] },
 };
@@ -40,6 +41,11 @@ export function unitOf(measure) {
 /** A metric value with the person's unit: "12.3 km"; "–" where there is none. */
 export function measured(measure, value, digits = 0) {
   return value == null ? "–" : `${number(inUnit(measure, value), digits)} ${unitOf(measure)}`;
+}
+
+/** An area with as many digits as one reads. */
+export function measuredArea(km2) {
+  return measured("area", km2, km2 < 10 ? 2 : km2 < 100 ? 1 : 0);
 }
 
 /** A reading and its unit. */
@@ -72,6 +78,25 @@ export function clock(ms, seconds = false) {
 /** A day and a time, with the zone. */
 export function moment(ms) {
   return new Date(ms).toLocaleString(locale, { timeZone: zone, year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
+}
+
+/** The time zone that the person sees times in. */
+export function zoneName() {
+  return zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
+/** A moment as a field for date and time has it, in the person's zone. */
+export function localOf(ms) {
+  return new Date(ms).toLocaleString("sv-SE", { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" }).replace(" ", "T");
+}
+
+/** The moment that a field for date and time means in the person's zone. */
+export function msOfLocal(words) {
+  const wanted = Date.parse(`${words}Z`);
+  let ms = wanted;
+  // Where clocks are turned the first answer may be an hour off.
+  for (let turn = 0; turn < 2; turn++) ms += wanted - Date.parse(`${localOf(ms)}Z`);
+  return ms;
 }
 
 /** A calendar day of the person's zone as 2026-11-01. */

@@ -8,6 +8,7 @@ import { Side } from "./side.js";
 import { feature, look } from "./status.js";
 import { dressed, theme, turned } from "./theme.js";
 import { text } from "./words.js";
+import { Zones } from "./zones.js";
 
 const FLUSH_MS = 1_000;
 const AGES_MS = 15_000;
@@ -30,7 +31,7 @@ class Page {
     const asked = linked();
     const [key, config] = await Promise.all([token(), fetch("config.json").then((answer) => answer.json())]);
     this.side = new Side({ filtered: () => this.refilter(), picked: (number) => this.pick(number), themed: () => this.turnTheme(), left: leave, looked: (region) => this.look(region) });
-    this.map = new FleetMap({ picked: (number) => this.pick(number), moved: (view) => this.moved(view) }, theme());
+    this.map = new FleetMap({ picked: (number) => this.pick(number), moved: (view) => this.moved(view), zone: (id) => this.editor?.isOpen && this.editor.open(id) }, theme());
     this.replay = new Replay({ at: (place, ms) => this.replayed(place, ms), ended: () => this.map.set("replay", null) });
     this.panel = new Panel({
       closed: () => this.unpick(), toast: (words) => this.toast(words), zoom: (item) => this.map.goTo([item.lon, item.lat]),
@@ -40,10 +41,20 @@ class Page {
     await this.map.open();
     this.map.describe();
     this.asked = asked;
+    if (claims(key)?.role === "operator") this.zoning();
     this.follow(key, config.sites);
     setInterval(() => this.beat(), FLUSH_MS);
     setInterval(() => this.refresh(), AGES_MS);
     document.addEventListener("keydown", (event) => this.keys(event));
+  }
+
+  /** Zones are drawn by operators; others see them. */
+  zoning() {
+    this.editor = new Zones(this.map, {
+      regions: () => this.regions, opened: () => this.panel.isOpen && this.panel.close(), closed: () => null,
+      shown: (region, zones) => this.showZones(region, zones), toast: (words) => this.toast(words),
+    });
+    this.side.offerZones(() => (this.editor.isOpen ? this.editor.leaveOrClose() : this.editor.open()));
   }
 
   follow(key, sites) {
@@ -186,12 +197,14 @@ class Page {
 
   pick(number, day = null) {
     const item = this.items.get(number);
-    if (!item || (number === this.picked && this.panel.isOpen)) return;
+    if (!item || (number === this.picked && this.panel.isOpen) || this.editor?.isDrawing) return;
+    if (this.editor?.isOpen) this.editor.close();
     this.picked = number;
     if (this.replay.isOpen) this.replay.close();
     this.map.set("trail", null);
     this.mark(item);
     this.panel.open(item, item.region, day);
+    if (item.lat != null) this.map.reveal([item.lon, item.lat], this.padding());
     if (item.lat != null && innerWidth <= 760) document.body.classList.add("folded");
     this.changed = true;
     this.beat();
@@ -233,6 +246,7 @@ class Page {
   }
 
   keys(event) {
+    if (this.editor?.keys(event)) return;
     if (event.key === "Escape") {
       if (this.panel.isOpen) this.panel.close();
     } else if (event.key === " " && this.replay.isOpen && !/input|textarea|select|button/i.test(event.target.tagName)) {

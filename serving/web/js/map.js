@@ -7,12 +7,13 @@ import { number, text } from "./words.js";
 
 maplibregl.setWorkerUrl(new URL("../vendor/maplibre-gl/maplibre-gl-worker.mjs", import.meta.url).href);
 
-const ZONE = "#00856f";
+const ZONES = { light: "#00856f", dark: "#3ecfae" };
+const DRAFTS = { light: "#b5179e", dark: "#ff7ad9" };
 const EMPTY = { type: "FeatureCollection", features: [] };
 const SPEEDS = ["interpolate", ["linear"], ["coalesce", ["get", "speed"], 0], 0, "#8a94a6", 3, "#3a0ca3", 40, "#b5179e", 80, "#f3722c", 120, "#f9c620"];
 
 export class FleetMap {
-  /** told: { picked(number), moved(view) } */
+  /** told: { picked(number), moved(view), zone(id) } */
   constructor(told, theme) {
     this.told = told;
     this.theme = theme;
@@ -20,7 +21,8 @@ export class FleetMap {
     this.changes = new Map();
     this.gone = new Set();
     this.touched = false;
-    this.kept = { zones: EMPTY, cells: EMPTY, trail: EMPTY, replay: EMPTY, picked: EMPTY };
+    this.kept = { zones: EMPTY, cells: EMPTY, trail: EMPTY, replay: EMPTY, picked: EMPTY, draft: EMPTY };
+    this.drawing = null;
   }
 
   async open() {
@@ -43,7 +45,7 @@ export class FleetMap {
     this.map.on("movestart", (event) => (this.touched ||= Boolean(event.originalEvent)));
     this.map.on("click", (event) => this.click(event));
     for (const layer of ["devices", "clusters", "cells"]) {
-      this.map.on("mouseenter", layer, () => (this.map.getCanvas().style.cursor = "pointer"));
+      this.map.on("mouseenter", layer, () => (this.map.getCanvas().style.cursor = this.drawing ? "" : "pointer"));
       this.map.on("mouseleave", layer, () => (this.map.getCanvas().style.cursor = ""));
     }
   }
@@ -81,10 +83,12 @@ export class FleetMap {
     }
     const halo = dark ? "#0d1520" : "#ffffff";
     const ink = dark ? "#dbe6f2" : "#1d2b3a";
+    const [zone, draft] = [ZONES[this.theme], DRAFTS[this.theme]];
     const source = (name, more = {}) => this.map.addSource(name, { type: "geojson", data: this.kept[name] ?? EMPTY, ...more });
     source("devices", { cluster: true, clusterRadius: 42, clusterMaxZoom: 8, clusterProperties: { moving: ["+", ["get", "moving"]] } });
     source("zones");
     source("cells");
+    source("draft");
     source("trail");
     source("picked");
     source("replay");
@@ -100,9 +104,14 @@ export class FleetMap {
       "circle-stroke-opacity": 0.75,
     });
     const counted = (count) => ({ "text-field": ["to-string", count], "text-size": 12, "text-allow-overlap": true, "text-font": ["Bold"] });
-    add({ id: "zones", type: "fill", source: "zones", paint: { "fill-color": ZONE, "fill-opacity": dark ? 0.16 : 0.1 } });
-    add({ id: "zone-borders", type: "line", source: "zones", paint: { "line-color": ZONE, "line-width": 1.6, "line-dasharray": [3, 2] } });
-    add({ id: "zone-names", type: "symbol", source: "zones", minzoom: 8, layout: { "text-field": ["get", "name"], "text-size": 11.5 }, paint: { "text-color": ZONE, "text-halo-color": halo, "text-halo-width": 1.4 } });
+    add({ id: "zones", type: "fill", source: "zones", paint: { "fill-color": zone, "fill-opacity": ["case", ["==", ["get", "holds"], 1], dark ? 0.16 : 0.1, 0.03] } });
+    add({ id: "zone-borders", type: "line", source: "zones", paint: { "line-color": zone, "line-width": 1.6, "line-dasharray": [3, 2] } });
+    add({ id: "zone-names", type: "symbol", source: "zones", minzoom: 8, layout: { "text-field": ["get", "name"], "text-size": 11.5 }, paint: { "text-color": zone, "text-halo-color": halo, "text-halo-width": 1.4 } });
+    const drafted = (kind) => ["==", ["get", "kind"], kind];
+    add({ id: "draft-area", type: "fill", source: "draft", filter: drafted("area"), paint: { "fill-color": draft, "fill-opacity": 0.16 } });
+    add({ id: "draft-rim", type: "line", source: "draft", filter: drafted("side"), layout: { "line-join": "round" }, paint: { "line-color": halo, "line-width": 5 } });
+    add({ id: "draft-sides", type: "line", source: "draft", filter: drafted("side"), layout: { "line-join": "round" }, paint: { "line-color": draft, "line-width": 2.5 } });
+    add({ id: "draft-next", type: "line", source: "draft", filter: drafted("next"), paint: { "line-color": draft, "line-width": 2, "line-dasharray": [2, 2] } });
     add({ id: "trail-rim", type: "line", source: "trail", filter: ["==", ["geometry-type"], "LineString"], layout: { "line-cap": "round", "line-join": "round" }, paint: { "line-color": halo, "line-width": 8, "line-opacity": 0.9 } });
     add({ id: "trail", type: "line", source: "trail", filter: ["==", ["geometry-type"], "LineString"], layout: { "line-cap": "round", "line-join": "round" }, paint: { "line-color": SPEEDS, "line-width": 4 } });
     add({ id: "cells", type: "circle", source: "cells", paint: bubble(["max", 1, ["get", "devices"]]) });
@@ -168,9 +177,10 @@ export class FleetMap {
   }
 
   zones(zones) {
+    const now = Date.now();
     this.set("zones", {
       type: "FeatureCollection",
-      features: zones.map((zone) => ({ type: "Feature", geometry: { type: "Polygon", coordinates: [unrolled([...zone.ring, zone.ring[0]])] }, properties: { name: zone.name } })),
+      features: zones.map((zone) => ({ type: "Feature", geometry: { type: "Polygon", coordinates: [unrolled([...zone.ring, zone.ring[0]])] }, properties: { name: zone.name, id: zone.zone_id, holds: Date.parse(zone.valid_from) <= now ? 1 : 0 } })),
     });
   }
 
@@ -182,9 +192,17 @@ export class FleetMap {
   }
 
   click(event) {
+    if (this.drawing) {
+      this.drawing.add(event.lngLat.toArray());
+      return;
+    }
     const around = [[event.point.x - 6, event.point.y - 6], [event.point.x + 6, event.point.y + 6]];
-    const [found] = this.map.queryRenderedFeatures(around, { layers: ["devices", "clusters", "cells"] });
+    const [found] = this.map.queryRenderedFeatures(around, { layers: ["devices", "clusters", "cells", "zones"] });
     if (!found) return;
+    if (found.layer.id === "zones") {
+      this.told.zone(found.properties.id);
+      return;
+    }
     const place = found.geometry.coordinates;
     if (found.layer.id === "devices") this.told.picked(found.properties.number);
     else if (found.layer.id === "cells") this.map.easeTo({ center: place, zoom: this.map.getZoom() + 2.5 });
@@ -196,6 +214,14 @@ export class FleetMap {
     const bounds = new maplibregl.LngLatBounds();
     for (const place of places) bounds.extend(place);
     this.map.fitBounds(bounds, { padding, maxZoom, duration: 700 });
+  }
+
+  /** Bring a place out from under the cards, where it is below one or outside the view. */
+  reveal(place, { top, bottom, left, right }) {
+    const at = this.map.project(place);
+    const { clientWidth, clientHeight } = this.map.getContainer();
+    if (at.x > left && at.x < clientWidth - right && at.y > top && at.y < clientHeight - bottom) return;
+    this.map.easeTo({ center: place, offset: [(left - right) / 2, (top - bottom) / 2], duration: 500 });
   }
 
   goTo(place, zoom = 13) {

@@ -50,6 +50,7 @@ export class Panel {
     this.faults = element("div", { className: "faults" });
     this.heading = element("h3");
     this.figures = element("dl", { className: "figures" });
+    this.notes = element("ul", { className: "notes" });
     this.trips = element("ol", { className: "trips" });
     this.visits = element("ol", { className: "visits", ariaLabel: text("visits") });
     this.files = element("div", { className: "files" }, element("span", { className: "quiet", textContent: text("download") }),
@@ -64,7 +65,7 @@ export class Panel {
       element("div", { className: "scroll" },
         element("p", { className: "state" }, this.chip, this.heard), this.faults, this.grid,
         element("div", { className: "day" }, signed("before", text("before"), () => this.turn(-1)), this.heading, signed("after", text("after"), () => this.turn(1))),
-        this.figures, this.trips, this.visits, this.files));
+        this.figures, this.notes, this.trips, this.visits, this.files));
   }
 
   /** What it says now; asked again while the panel is open. */
@@ -80,7 +81,7 @@ export class Panel {
   }
 
   show({ device, newest }) {
-    const known = [device.make, device.model, device.type === "unknown" ? null : device.type, device.fleet_id, this.region.name.toUpperCase()];
+    const known = [device.make, device.model, device.type === "unknown" ? null : device.type, this.fleetName(device.fleet_id), this.region.name.toUpperCase()];
     this.subtitle.textContent = known.filter(Boolean).join(" · ");
     if (!newest) return;
     const now = Date.now();
@@ -97,13 +98,17 @@ export class Panel {
       ...lamps.map((lamp) => element("span", { className: "code lamp", textContent: lamp.replaceAll("_", " ") })));
   }
 
+  fleetName(id) {
+    return this.region.fleets.find((one) => one.fleet_id === id)?.name ?? id;
+  }
+
   readings(newest) {
     const named = FIRST.filter((name) => newest[name] != null).map((name) => [text(`names.${name}`), ...reading(name, newest[name])]);
     if (newest.engine_on != null) named.splice(1, 0, [text("names.engine_on"), text(newest.engine_on ? "on" : "offWord"), ""]);
     const more = [...Object.entries(newest.signals ?? {}), ...Object.entries(newest.attributes ?? {})];
     const plain = more.map(([name, value]) => [name.replaceAll("_", " "), ...reading(name, value)]);
     return [...named, ...plain].map(([name, value, unit]) =>
-      element("div", {}, element("dt", { textContent: name }), element("dd", {}, value, element("small", { textContent: unit ? ` ${unit}` : "" }))));
+      element("div", {}, element("dt", { textContent: name }), element("dd", {}, value, element("small", { textContent: /^[°%]?$/.test(unit) ? unit : ` ${unit}` }))));
   }
 
   /** Another day: its trail, trips and figures. */
@@ -115,6 +120,7 @@ export class Panel {
     this.heading.textContent = longDay(day);
     this.all.href = `trips.html#${new URLSearchParams({ device: `${region.name}/${item.device_id}`, from: addDays(day, -6), to: day })}`;
     this.trips.replaceChildren(element("li", { className: "empty busy" }));
+    this.notes.replaceChildren();
     const id = encodeURIComponent(item.device_id);
     const span = { from: day, to: day };
     const ask = (what) => region.api.json(`/devices/${id}/${what}`, span, { signal }).catch(() => ({ items: [] }));
@@ -134,12 +140,19 @@ export class Panel {
       figure("top", measured("speed", sums.max_speed_kmh)),
       figure("fuel", measured("volume", sums.fuel_l, 1)), figure("records", number(sums.records)),
     ] : []));
+    this.notes.replaceChildren(...(trail.drivers ?? []).map((one) => this.note("driver", one)), ...(trail.faults ?? []).map((one) => this.note("fault", one)));
     this.trips.replaceChildren(...trips.map((trip) => this.trip(trip)));
     if (trail.error) this.trips.append(element("li", { className: "empty", textContent: text("trailFailed", { why: trail.error.message }) }));
     else if (!trips.length) this.trips.append(element("li", { className: "empty", textContent: text(trail.records ? "noTrips" : "noTrail") }));
     if (trail.more) this.told.toast(text("trailMore", { count: number(trail.records) }));
     this.told.trail(lines(this.points), this.points);
     if (this.points.length > 1) this.told.replay(this.points);
+  }
+
+  /** Who drove, or a fault of the day, and from when to when. */
+  note(kind, { name, from, to }) {
+    return element("li", { className: kind }, element("small", { textContent: text(`notes.${kind}`) }), element("b", { textContent: name, title: name }),
+      element("span", { textContent: to > from ? `${clock(from)} – ${clock(to)}` : clock(from) }));
   }
 
   visit(visit) {
@@ -151,10 +164,11 @@ export class Panel {
   trip(trip) {
     const [start, end] = [Date.parse(trip.start_ts), Date.parse(trip.end_ts)];
     const within = () => this.points.filter((point) => point.ms >= start && point.ms <= end);
+    const drivers = [...new Set(within().map((point) => point.driver).filter(Boolean))].join(", ");
     return element("li", {}, element("button", { type: "button", onclick: () => this.told.trip(within(), start) },
       element("b", { textContent: `${clock(start)} – ${clock(end)}` }),
       element("span", { textContent: measured("distance", trip.distance_km, 1) }),
-      element("small", { textContent: `${duration((end - start) / 1000)}${trip.max_speed_kmh == null ? "" : ` · ${measured("speed", trip.max_speed_kmh)}`}` })));
+      element("small", { textContent: `${duration((end - start) / 1000)}${trip.max_speed_kmh == null ? "" : ` · ${measured("speed", trip.max_speed_kmh)}`}${drivers && ` · ${drivers}`}` })));
   }
 
   async save(form) {

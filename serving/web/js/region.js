@@ -23,7 +23,7 @@ export class Region {
   async start() {
     try {
       this.fleets = (await this.api.json("/fleets", { limit: 1000 })).items;
-      this.told.zones(this, await this.api.all("/zones", { at: new Date().toISOString() }));
+      this.told.zones(this, await this.api.all("/zones", { ended: false }));
     } catch (error) {
       if (this.isRefused(error)) return;
     }

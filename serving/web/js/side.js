@@ -44,9 +44,15 @@ export class Side {
     });
   }
 
-  button(id, act) {
+  /** The button of who may draw zones. */
+  offerZones(act) {
+    this.button("zoning", act, "zones");
+    at("zoning").hidden = false;
+  }
+
+  button(id, act, drawn = id) {
     Object.assign(at(id), { title: text(id), ariaLabel: text(id), onclick: act });
-    if (id !== "grip") at(id).append(sign(id));
+    if (id !== "grip") at(id).append(sign(drawn));
   }
 
   tile(state) {

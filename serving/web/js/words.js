@@ -1,6 +1,6 @@
 // Texts and numbers together: what most of the page needs.
 export { text } from "./texts.js";
-export { addDays, age, clock, dayOf, duration, inUnit, longDay, measured, moment, number, reading, unitOf } from "./format.js";
+export { addDays, age, clock, dayOf, duration, inUnit, localOf, longDay, measured, measuredArea, moment, msOfLocal, number, reading, unitOf, zoneName } from "./format.js";
 
 const SIGNS = {
   theme: "M12 3a9 9 0 1 0 0 18V3z M12 3a9 9 0 0 1 0 18",
@@ -15,6 +15,12 @@ const SIGNS = {
   table: "M4 5h16v14H4z M4 10h16 M10 10v9",
   play: "M8 5l11 7-11 7z",
   pause: "M8 5v14 M16 5v14",
+  zones: "M5 8l8-4 7 6-3 9H7z M5 8v0 M13 4v0",
+  edit: "M4 20l1-5L16 4l4 4L9 19z M13.5 6.5l4 4",
+  remove: "M4 7h16 M9 7V4h6v3 M6 7l1 13h10l1-13 M10 11v6 M14 11v6",
+  undo: "M9 6L4 11l5 5 M4 11h10a6 6 0 0 1 0 12h-2",
+  cross: "M12 3v18 M3 12h18",
+  finish: "M5 12l5 5L20 7",
 };
 
 /** A line drawing of that name; no font has to have it. */
