@@ -1,21 +1,25 @@
 """`fleetlake erase`: takes a device or a person out of every store of a region, and shows that it did."""
 
-import getpass
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import typer
 from rich.table import Table
 
+from cli.acts import actor, meant_as
 from cli.environment import enter_region
 from cli.tables import figure, key, print_table
 from contracts.errors import Misuse
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from contracts.settings import RegionSettings
+    from privacy.erasure.scope import Named
     from privacy.requests import Request
 
 
@@ -30,9 +34,9 @@ def _erase(
     region: Annotated[str, typer.Option(help="A region of regions.toml.")],
     named: Annotated[str | None, typer.Option("--as", help="device or subject, where the name may be either.")] = None,
     start: Annotated[
-        str | None, typer.Option("--from", help="Only event times from here on: RFC 3339, or a day.")
+        str | None, typer.Option("--from", help="Only event times from here on: RFC 3339, or a day of the region.")
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="... and before this.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="... and before this; a day is not included.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count what would go, by store, and change nothing.")
     ] = False,
@@ -53,24 +57,31 @@ def _erase(
     from cli.store_errors import naming_the_store
     from contracts.settings import RegionSettings
 
-    settings, actor = RegionSettings.load(), who.strip() or getpass.getuser()
+    settings, by, meant = RegionSettings.load(), actor(who), meant_as(named)
     if lift and (dry_run or check or start or end):
         raise Misuse("--lift goes alone: it is an act of its own")
+    if dry_run and check:
+        raise Misuse("--dry-run looks at what would go, --check at what is left: one of them")
+    _check_report(report, erases=not (lift or dry_run or check))
+    first, last = (_moment(text, settings.row.zone) for text in (start, end))
     with naming_the_store(region):
         if lift:
-            _show_lifted(settings, name, actor, as_json=as_json)
+            _show_lifted(settings, name, by, as_json=as_json)
         elif dry_run:
-            _show_counts(settings, name, named, _moment(start), _moment(end), as_json=as_json)
+            _show_counts(settings, name, meant, first, last, as_json=as_json)
         elif check:
-            _show_check(settings, name, named, _moment(start), _moment(end), actor, as_json=as_json)
+            _show_check(settings, name, meant, first, last, by, as_json=as_json)
         else:
-            done = _erased(settings, name, named, _moment(start), _moment(end), actor, wait, quiet=as_json)
+            done = _erased(settings, name, meant, first, last, by, wait, quiet=as_json)
             _show(done, report, as_json=as_json)
 
 
 def _requests(
     region: Annotated[str, typer.Option(help="A region of regions.toml.")],
     verify: Annotated[Path | None, typer.Option(help="A report of an erasure: whether this region signed it.")] = None,
+    show: Annotated[
+        str | None, typer.Option(metavar="REQUEST", help="Print the signed report of an erasure that is done.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Requests of data subjects by when they are due; exit code 1 where one is overdue, or a report is not genuine."""
@@ -86,6 +97,9 @@ def _requests(
         typer.echo(json.dumps({"genuine": genuine}) if as_json else ("genuine" if genuine else "not as it was signed"))
         raise typer.Exit(0 if genuine else 1)
     with naming_the_store(region):
+        if show is not None:
+            typer.echo(json.dumps(_report_of(settings, show), indent=2))
+            return
         found = [one.document() for one in requests.listed(settings)]
     if as_json:
         typer.echo(json.dumps({"region": region, "requests": found}))
@@ -101,10 +115,22 @@ def _requests(
         raise typer.Exit(1)
 
 
+def _report_of(settings: "RegionSettings", request_id: str) -> dict[str, Any]:
+    from privacy import requests
+
+    try:
+        known = requests.find(settings, UUID(request_id))
+    except ValueError:
+        raise Misuse(f"{request_id!r} is no request: `fleetlake requests` lists them") from None
+    if known.evidence is None:
+        raise Misuse(f"request {request_id} is no erasure that is done: there is no report of it")
+    return dict(known.evidence)
+
+
 def _erased(
     settings: "RegionSettings",
     name: str,
-    named: str | None,
+    named: "Named | None",
     start: datetime | None,
     end: datetime | None,
     who: str,
@@ -113,21 +139,19 @@ def _erased(
     quiet: bool,
 ) -> "Request":
     from cli.erasables import erasables
+    from contracts.erasable import Scope
     from marts.holds import refuse_held
-    from privacy import requests
     from privacy.erasure import run
-    from privacy.erasure.scope import Named, scope_of
-    from privacy.requests import Kind, State
+    from privacy.erasure.scope import scope_of
 
-    open_ones = [
-        one for one in requests.of_subject(settings, name, Kind.ERASE) if one.state in (State.OPEN, State.RUNNING)
-    ]
-    if open_ones:
-        request = open_ones[0]
-    else:
-        kind, scope = scope_of(settings, name, Named(named) if named else None, start=start, end=end)
+    request = run.open_erasure(settings, name)
+    if request is None:
+        kind, scope = scope_of(settings, name, named, start=start, end=end)
         refuse_held(settings, scope.devices)
-        request = run.begin(settings, kind, name, scope, who=who)
+        request = run.begin(settings, kind, name, scope, who=who, start=start, end=end)
+    else:
+        _refuse_another(request, named, start, end)
+        refuse_held(settings, Scope.of_document(request.scope, "").devices)
     if not quiet:
         typer.echo(f"request {request.request_id}, due {request.due_at.astimezone(UTC):%Y-%m-%d}")
 
@@ -139,10 +163,39 @@ def _erased(
     return run.run(settings, request, erasables(settings), who=who, within_s=wait, tell=tell)
 
 
+def _refuse_another(request: "Request", named: "Named | None", start: datetime | None, end: datetime | None) -> None:
+    """A run goes on with what its request was about: whoever asks for something else would be told that it is done."""
+    from privacy.erasure.scope import whole_ms
+    from privacy.requests import SubjectKind
+
+    kind = request.subject_kind if named is None else SubjectKind(named.value)
+    if request.is_about(kind, whole_ms(start), whole_ms(end)):
+        return
+    times = [("--from", request.start), ("--to", request.end)]
+    said = " ".join(f"{option} {at.astimezone(UTC).isoformat()}" for option, at in times if at is not None)
+    about = f"--as {request.subject_kind.value} {said}".rstrip()
+    raise Misuse(
+        f"request {request.request_id} about this name was begun with {about} and is not done: run that to its end "
+        "first, then this"
+    )
+
+
+def _check_report(report: Path | None, *, erases: bool) -> None:
+    """Before anything is done: afterwards a path that cannot be written would be found too late."""
+    if report is None:
+        return
+    if not erases:
+        raise Misuse("--report is of an erasure; a look at it writes none")
+    if report.is_dir() or not report.absolute().parent.is_dir():
+        raise Misuse(f"--report {report}: name a file in a folder that exists")
+
+
 def _show(done: "Request", report: Path | None, *, as_json: bool) -> None:
     signed = done.evidence or {}
     if report is not None:
         report.write_text(json.dumps(signed, indent=2) + "\n", encoding="utf-8")
+    if not signed.get("hits_before"):
+        _say_unknown("is left out from now on; --lift takes it in again")
     if as_json:
         typer.echo(json.dumps({**done.document(), "evidence": signed}))
         return
@@ -161,21 +214,27 @@ def _show(done: "Request", report: Path | None, *, as_json: bool) -> None:
 def _show_counts(
     settings: "RegionSettings",
     name: str,
-    named: str | None,
+    named: "Named | None",
     start: datetime | None,
     end: datetime | None,
     *,
     as_json: bool,
 ) -> None:
     from cli.erasables import erasables
+    from marts.holds import holds_on
     from privacy.erasure.run import dry_run
-    from privacy.erasure.scope import Named, scope_of
+    from privacy.erasure.scope import scope_of
 
-    kind, scope = scope_of(settings, name, Named(named) if named else None, start=start, end=end)
-    counts = dry_run(erasables(settings), scope)
+    kind, scope = scope_of(settings, name, named, start=start, end=end)
+    counts, holds = dry_run(erasables(settings), scope), holds_on(settings, scope.devices)
+    if holds:
+        numbers = ", ".join(map(str, holds))
+        typer.secho(f"fleetlake: it would be refused: legal hold {numbers} stands on it", err=True)
+    if not any(counts.values()):
+        _say_unknown("would be left out from then on")
     if as_json:
-        devices, named_as = len(scope.devices), kind.value
-        typer.echo(json.dumps({"region": settings.region, "kind": named_as, "devices": devices, "counts": counts}))
+        said = {"region": settings.region, "kind": kind.value, "devices": len(scope.devices), "counts": counts}
+        typer.echo(json.dumps({**said, "holds": holds}))
         return
     table = Table(key("store"), figure("would go"), title=f"{len(scope.devices)} devices, by {kind.value}")
     for store, count in counts.items():
@@ -183,10 +242,17 @@ def _show_counts(
     print_table(table)
 
 
+def _say_unknown(then: str) -> None:
+    typer.secho(
+        f"fleetlake: no store of the region has anything of this name: look at the spelling. What it sends {then}",
+        err=True,
+    )
+
+
 def _show_check(
     settings: "RegionSettings",
     name: str,
-    named: str | None,
+    named: "Named | None",
     start: datetime | None,
     end: datetime | None,
     who: str,
@@ -197,13 +263,14 @@ def _show_check(
     from contracts.erasable import Portion, Scope
     from privacy import requests
     from privacy.erasure.run import check_again, search
-    from privacy.requests import Kind
+    from privacy.requests import Kind, SubjectKind
 
-    # The registry knows neither any more.
-    of_device = named != "subject"
-    scope = Scope((Portion(name, start, end),) if of_device else (), None if of_device else name)
     stores = erasables(settings)
-    known = requests.of_subject(settings, name, Kind.ERASE)
+    known = _asked_before(requests.of_subject(settings, name, Kind.ERASE), named, start, end)
+    # The registry knows neither any more: the request says what the name was, and which time was meant.
+    of_person = named == "subject" if not known else known[0].subject_kind is SubjectKind.SUBJECT
+    first, last = (known[0].start, known[0].end) if known else (start, end)
+    scope = Scope((), name) if of_person else Scope((Portion(name, first, last),))
     if known:
         request, found = check_again(settings, known[0], stores, scope, who=who)
         said: dict[str, Any] = {"request": request.document()}
@@ -217,6 +284,20 @@ def _show_check(
         typer.echo(f"{hits:,} hits{': ' + left if left else ''}; {_state(said['request'])}")
     if hits:
         raise typer.Exit(1)
+
+
+def _asked_before(
+    known: "list[Request]", named: "Named | None", start: datetime | None, end: datetime | None
+) -> "list[Request]":
+    """Requests of this name that --as, --from and --to do not rule out, the newest first."""
+    from privacy.erasure.scope import whole_ms
+
+    times = whole_ms(start), whole_ms(end)
+    return [
+        one
+        for one in known
+        if (named is None or one.subject_kind.value == named.value) and times in ((None, None), (one.start, one.end))
+    ]
 
 
 def _state(request: dict[str, Any] | None) -> str:
@@ -239,14 +320,19 @@ def _show_lifted(settings: "RegionSettings", name: str, who: str, *, as_json: bo
     )
 
 
-def _moment(text: str | None) -> datetime | None:
+def _moment(text: str | None, zone: "ZoneInfo") -> datetime | None:
+    """A time with an offset, or the beginning of a day of the region."""
     if text is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.tzinfo is None and moment.time() == time() and "T" not in text and ":" not in text:
+            moment = moment.replace(tzinfo=zone)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise Misuse(f"{text!r} is no time: write 2026-03-01 or 2026-03-01T06:00:00+01:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    raise Misuse(f"{text!r} has no offset; add Z for UTC, or one such as +01:00")
 
 
 def _read_report(path: Path) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """`fleetlake retention`: what is past its time, and its removal; legal holds."""
 
 import json
-from getpass import getuser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
+from cli.acts import actor
 from cli.environment import enter_region
 from cli.tables import figure, key, print_table, text
 from contracts.errors import Misuse
@@ -71,8 +73,9 @@ def _set(
     from marts.holds import set_days
 
     number = None if days == "region" else _number(days)
-    set_days(settings, kind, name, number)
-    _noted(settings, "retention.set", who, {"of": kind, "days": number}, as_json=as_json)
+    with _noted(settings, "retention.set", who, as_json=as_json) as detail:
+        set_days(settings, kind, name, number)
+        detail |= {"of": kind, "days": number}
 
 
 @retention.command("hold")
@@ -88,8 +91,9 @@ def _hold(
     settings, name, kind = _named(region, fleet, device)
     from marts.holds import place
 
-    number = place(settings, kind, name, why, who or getuser())
-    _noted(settings, "hold.placed", who, {"of": kind, "hold_id": number}, as_json=as_json)
+    with _noted(settings, "hold.placed", who, as_json=as_json) as detail:
+        number = place(settings, kind, name, why, actor(who))
+        detail |= {"of": kind, "hold_id": number}
 
 
 @retention.command("lift")
@@ -103,8 +107,9 @@ def _lift(
     settings = _settings(region)
     from marts.holds import lift
 
-    lift(settings, hold_id, who or getuser())
-    _noted(settings, "hold.lifted", who, {"hold_id": hold_id}, as_json=as_json)
+    with _noted(settings, "hold.lifted", who, as_json=as_json) as detail:
+        lift(settings, hold_id, actor(who))
+        detail |= {"hold_id": hold_id}
 
 
 @retention.command("holds")
@@ -144,12 +149,16 @@ def _number(days: str) -> int:
     return int(days)
 
 
-def _noted(settings: "RegionSettings", act: str, who: str | None, detail: dict[str, Any], *, as_json: bool) -> None:
+@contextmanager
+def _noted(settings: "RegionSettings", act: str, who: str | None, *, as_json: bool) -> Iterator[dict[str, Any]]:
+    """An act and its row in the log: the log's database is there first, or nothing is done."""
     from privacy.audit import append
     from privacy.database import transaction
 
+    by, detail = actor(who), dict[str, Any]()
     with transaction(settings) as connection:
-        append(connection, settings, act, who=who or getuser(), detail=detail)
+        yield detail
+        append(connection, settings, act, who=by, detail=detail)
     typer.echo(
         json.dumps({"act": act, **detail}) if as_json else f"{act}; see what it reaches: fleetlake retention --dry-run"
     )

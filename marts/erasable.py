@@ -18,6 +18,7 @@ from contracts.settings import RegionSettings
 from lake.database import transaction
 from lake.derive.business_days import inner_days
 from marts.applied import due_loads
+from marts.holds import refuse_held
 from marts.load import load_days
 
 _TABLES = """
@@ -144,6 +145,7 @@ class Registry:
 
     def erase(self, scope: Scope) -> Counts:
         """Delete them. A person who asks for a range alone stays known for the rest."""
+        refuse_held(self._settings, scope.whole_devices)  # one that was placed while the erasure ran stays on record
         found = self.count(scope)
         if total(found):
             with transaction(self._settings) as connection:
@@ -152,7 +154,7 @@ class Registry:
                     [list(scope.whole_devices), [scope.subject] if scope.subject else []],
                 )
                 connection.execute("delete from registry.subject where subject_id = %s", [scope.subject])
-                for table in ("restriction", "legal_hold", "device"):  # a hold that stands would have refused it
+                for table in ("restriction", "legal_hold", "device"):
                     statement = f"delete from registry.{table} where device_id = any(%s)"  # noqa: S608 - names of ours
                     connection.execute(statement.encode(), [list(scope.whole_devices)])
         rewrite(self._settings, list(self.stores))

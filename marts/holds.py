@@ -52,11 +52,15 @@ def lift(settings: RegionSettings, hold_id: int, who: str) -> None:
             raise Misuse(f"no hold {hold_id} stands in region {settings.region}; list them: fleetlake retention holds")
 
 
+def holds_on(settings: RegionSettings, devices: Sequence[str]) -> list[int]:
+    """The numbers of holds that stand on one of these devices, or on a fleet that it is or was of."""
+    with transaction(settings) as connection:
+        return [number for (number,) in connection.execute(_ON, [list(devices)] * 2).fetchall()]
+
+
 def refuse_held(settings: RegionSettings, devices: Sequence[str]) -> None:
     """Raises Misuse where a hold stands on one of these devices, or a fleet it is or was of: GDPR Art. 17(3)(e)."""
-    with transaction(settings) as connection:
-        numbers = [number for (number,) in connection.execute(_ON, [list(devices)] * 2).fetchall()]
-    if numbers:
+    if numbers := holds_on(settings, devices):
         said = ", ".join(map(str, numbers))
         raise Misuse(
             f"legal hold {said} stands on it; whoever placed it lifts it: fleetlake retention lift {numbers[0]}"
