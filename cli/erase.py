@@ -206,9 +206,7 @@ def _show(done: "Request", report: Path | None, *, as_json: bool) -> None:
     for one in signed.get("remains", []):
         until = one["until"][:16] if one["until"] else "a time that is not known"
         typer.echo(f"until {until}: {one['what']} ({one['why']})")
-    typer.echo(
-        f"erased; expired on {done.expires_at:%Y-%m-%d} at the latest. Log: {signed.get('audit_head', '')[:16]}..."
-    )
+    typer.echo(f"erased; expired on {done.expires_at:%Y-%m-%d} at the latest. Log: {signed.get('audit_head', '')}")
 
 
 def _show_counts(

@@ -36,6 +36,7 @@ def _restrict(
     New records are still landed. A person's devices are restricted whole: what others did with them is hidden too.
     """
     settings, by = _settings(region), actor(who)
+    from cli.store_errors import naming_the_store
     from lake.live_state import forget_live
     from marts.restriction import lift as lift_in_marts
     from marts.restriction import restrict
@@ -45,11 +46,12 @@ def _restrict(
     about, scope = scope_of(settings, name, meant_as(named))
     if not scope.devices:
         raise Misuse(f"no device of region {region} is tied to this person: there is nothing to restrict")
-    request = take_up(settings, Kind.LIFT if lift else Kind.RESTRICT, about, name, who=by)
-    counts = lift_in_marts(settings, scope.devices) if lift else restrict(settings, scope.devices)
-    if not lift:
-        counts |= {"live": forget_live(settings, scope.devices)}
-    complete(settings, request, who=by, counts=counts)
+    with naming_the_store(region):
+        request = take_up(settings, Kind.LIFT if lift else Kind.RESTRICT, about, name, who=by)
+        counts = lift_in_marts(settings, scope.devices) if lift else restrict(settings, scope.devices)
+        if not lift:
+            counts |= {"live": forget_live(settings, scope.devices)}
+        complete(settings, request, who=by, counts=counts)
     said = {"region": region, "request_id": str(request.request_id), "lifted": lift, **counts}
     if not lift and not any(count for name, count in counts.items() if name != "devices"):
         typer.secho("fleetlake: nothing of it was shown anywhere: look at the spelling", err=True)
