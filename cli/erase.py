@@ -335,7 +335,9 @@ def _moment(text: str | None, zone: "ZoneInfo") -> datetime | None:
 
 def _read_report(path: Path) -> dict[str, Any]:
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise Misuse(f"{path} is no report of an erasure") from None
+        document = None
+    if not isinstance(document, dict):
+        raise Misuse(f"{path} is no report of an erasure")
     return document

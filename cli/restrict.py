@@ -53,7 +53,7 @@ def _restrict(
             counts |= {"live": forget_live(settings, scope.devices)}
         complete(settings, request, who=by, counts=counts)
     said = {"region": region, "request_id": str(request.request_id), "lifted": lift, **counts}
-    if not lift and not any(count for name, count in counts.items() if name != "devices"):
+    if not lift and counts["devices"] and not any(count for name, count in counts.items() if name != "devices"):
         typer.secho("fleetlake: nothing of it was shown anywhere: look at the spelling", err=True)
     if as_json:
         typer.echo(json.dumps(said))

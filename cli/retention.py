@@ -22,6 +22,9 @@ _Who = Annotated[str | None, typer.Option(help="Who acts, for the audit; your lo
 _Fleet = Annotated[str | None, typer.Option(help="A fleet.")]
 _Device = Annotated[str | None, typer.Option(help="A device.")]
 
+_LONGEST_DAYS = 36_500
+"""A hundred years: more is a slip of the finger."""
+
 retention = typer.Typer(name="retention", help="How long data is kept, and what is past its time (GDPR Art. 5(1)(e)).")
 
 
@@ -89,8 +92,10 @@ def _hold(
 ) -> None:
     """Keep everything of a device or a fleet until the hold is lifted, whatever its retention (GDPR Art. 17(3)(e))."""
     settings, name, kind = _named(region, fleet, device)
-    from marts.holds import place
+    from marts.holds import is_known, place
 
+    if not is_known(settings, kind, name):
+        typer.secho(f"fleetlake: the registry has no such {kind}: look at the spelling", err=True)
     with _noted(settings, "hold.placed", who, as_json=as_json) as detail:
         number = place(settings, kind, name, why, actor(who))
         detail |= {"of": kind, "hold_id": number}
@@ -144,8 +149,8 @@ def _named(region: str, fleet: str | None, device: str | None) -> "tuple[RegionS
 
 
 def _number(days: str) -> int:
-    if not days.isdecimal() or int(days) < 1:
-        raise Misuse(f"{days!r}: give whole days, 1 or more, or 'region' for the region's number")
+    if not (days.isascii() and days.isdecimal() and 1 <= int(days[:9]) <= _LONGEST_DAYS):
+        raise Misuse(f"{days!r}: give whole days, 1 to {_LONGEST_DAYS:,}, or 'region' for the region's number")
     return int(days)
 
 

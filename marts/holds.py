@@ -17,8 +17,10 @@ _PLACE = {
     "fleet": "insert into registry.legal_hold (fleet_id, reason, placed_by) values (%s, %s, %s) returning hold_id",
     "device": "insert into registry.legal_hold (device_id, reason, placed_by) values (%s, %s, %s) returning hold_id",
 }
-
-
+_KNOWN = {
+    "fleet": "select from registry.fleet where fleet_id = %s",
+    "device": "select from registry.device where device_id = %s",
+}
 _ON = """
 select distinct h.hold_id from registry.legal_hold h where h.lifted_at is null and (
     h.device_id = any(%s) or exists (
@@ -42,6 +44,12 @@ def place(settings: RegionSettings, kind: str, name: str, why: str, who: str) ->
     with transaction(settings) as connection:
         row = connection.execute(_PLACE[kind].encode(), [name, why, who]).fetchone()
     return int(row[0]) if row else 0
+
+
+def is_known(settings: RegionSettings, kind: str, name: str) -> bool:
+    """Whether the registry has this 'fleet' or 'device'."""
+    with transaction(settings) as connection:
+        return connection.execute(_KNOWN[kind].encode(), [name]).fetchone() is not None
 
 
 def lift(settings: RegionSettings, hold_id: int, who: str) -> None:

@@ -26,6 +26,8 @@ def rectify(
     Marts of the period are due again by themselves. Raises Misuse for a device, fleet or type that is not known.
     """
     _check(facts)
+    if any(not value.strip() for value in (*facts.values(), *(one for one in (add, drop) if one is not None))):
+        raise Misuse("an empty text corrects nothing: say what is right")
     changed = []
     try:
         with transaction(settings) as connection:

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from cli.erase import _refuse_another
+from cli.erase import _read_report, _refuse_another
 from contracts.erasable import Portion, Scope
 from contracts.errors import Misuse
 from marts.erasable import Registry
 from marts.holds import holds_on, lift, place
 from privacy import audit, requests
-from privacy.erasure import run, suppression
+from privacy.erasure import evidence, run, suppression
 from privacy.erasure.scope import Named
 from privacy.requests import Kind, State, SubjectKind
 
@@ -128,6 +128,15 @@ def test_a_hold_that_was_placed_while_an_erasure_ran_stays_on_record(settings, d
     assert Registry(settings).count(scope)["registry.legal_hold"] == 1
     lift(settings, number, OFFICER)
     assert Registry(settings).erase(scope)["registry.legal_hold"] == 1
+
+
+def test_a_report_that_somebody_wrote_is_not_genuine_whatever_it_has_in_it(settings, tmp_path):
+    for signature in ("", "ü" * 64, "\ud800", 7, None):
+        assert not evidence.is_genuine(settings, {"what": "erasure", "signature": signature})
+    for text in ("[1, 2]", "no JSON", '"text"'):
+        (tmp_path / "report.json").write_text(text)
+        with pytest.raises(Misuse, match="no report"):
+            _read_report(tmp_path / "report.json")
 
 
 def test_lifting_a_device_leaves_out_what_people_had_erased_before(settings, device):
