@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -10,14 +10,12 @@ from uuid import UUID
 import typer
 from rich.table import Table
 
-from cli.acts import actor, meant_as
+from cli.acts import actor, meant_as, moment_of
 from cli.environment import enter_region
 from cli.tables import figure, key, print_table
 from contracts.errors import Misuse
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
     from contracts.settings import RegionSettings
     from privacy.erasure.scope import Named
     from privacy.requests import Request
@@ -63,7 +61,7 @@ def _erase(
     if dry_run and check:
         raise Misuse("--dry-run looks at what would go, --check at what is left: one of them")
     _check_report(report, erases=not (lift or dry_run or check))
-    first, last = (_moment(text, settings.row.zone) for text in (start, end))
+    first, last = (moment_of(text, settings.row.zone) for text in (start, end))
     with naming_the_store(region):
         if lift:
             _show_lifted(settings, name, by, as_json=as_json)
@@ -234,10 +232,14 @@ def _show_counts(
         said = {"region": settings.region, "kind": kind.value, "devices": len(scope.devices), "counts": counts}
         typer.echo(json.dumps({**said, "holds": holds}))
         return
-    table = Table(key("store"), figure("would go"), title=f"{len(scope.devices)} devices, by {kind.value}")
+    table = Table(key("store"), figure("would go"), title=f"{_devices(len(scope.devices))}, by {kind.value}")
     for store, count in counts.items():
         table.add_row(store, f"{count:,}")
     print_table(table)
+
+
+def _devices(number: int) -> str:
+    return "1 device" if number == 1 else f"{number:,} devices"
 
 
 def _say_unknown(then: str) -> None:
@@ -316,21 +318,6 @@ def _show_lifted(settings: "RegionSettings", name: str, who: str, *, as_json: bo
     typer.echo(
         json.dumps(document) if as_json else f"records of the device are taken in again (list version {version})"
     )
-
-
-def _moment(text: str | None, zone: "ZoneInfo") -> datetime | None:
-    """A time with an offset, or the beginning of a day of the region."""
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None and moment.time() == time() and "T" not in text and ":" not in text:
-            moment = moment.replace(tzinfo=zone)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise Misuse(f"{text!r} is no time: write 2026-03-01 or 2026-03-01T06:00:00+01:00") from None
-    raise Misuse(f"{text!r} has no offset; add Z for UTC, or one such as +01:00")
 
 
 def _read_report(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.acts import actor, meant_as
+from cli.acts import actor, meant_as, moment_of
 from cli.environment import enter_region
 from contracts.errors import Misuse
 
@@ -77,6 +77,10 @@ def _rectify(
     fuel: Annotated[str | None, typer.Option(help="What it burns.")] = None,
     fleet: Annotated[str | None, typer.Option(help="The fleet that it is of.")] = None,
     add_subject: Annotated[str | None, typer.Option(help="A person that it is tied to.")] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", help="Since when --add-subject had it: a day of the region, or a time.")
+    ] = None,
+    last: Annotated[str | None, typer.Option("--to", help="When they gave it back; empty while they have it.")] = None,
     drop_subject: Annotated[str | None, typer.Option(help="A person that it is not tied to.")] = None,
     who: _Who = None,
     as_json: _Json = False,
@@ -89,14 +93,17 @@ def _rectify(
     given: dict[str, Any] = {column: value for column, value in facts.items() if value is not None}
     if not given and add_subject is None and drop_subject is None:
         raise Misuse("say what is right: --make, --model, --type, --fuel, --fleet, --add-subject or --drop-subject")
+    if add_subject is None and (first or last):
+        raise Misuse("--from and --to say when a person had the device: name them by --add-subject")
     _refuse_names(why, device_id, add_subject, drop_subject)
     settings, by = _settings(region), actor(who)
     from marts.rectification import rectify
     from privacy.audit import append
     from privacy.database import transaction
 
+    had = moment_of(first, settings.row.zone), moment_of(last, settings.row.zone)
     with transaction(settings) as connection:  # first: what cannot be written down is not done
-        changed = rectify(settings, device_id, given, add=add_subject, drop=drop_subject)
+        changed = rectify(settings, device_id, given, add=add_subject, drop=drop_subject, had=had)
         append(connection, settings, "rectified", who=by, detail={"facts": changed, "why": why})
     if as_json:
         typer.echo(json.dumps({"region": region, "rectified": changed}))

@@ -8,12 +8,14 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from cli.acts import meant_as
-from cli.erase import _moment
+from cli.acts import meant_as, moment_of
 from contracts.erasable import Needles, Portion, Scope
 from contracts.errors import Misuse
 from contracts.names import HISTORY_TABLE
+from contracts.registry import Device, Fleet
 from lake.erase.meant import condition
+from marts.rectification import rectify
+from marts.registry import register
 from privacy.erasure.scope import Named, scope_of, whole_ms
 from privacy.requests import SubjectKind
 
@@ -30,11 +32,11 @@ def test_a_bound_within_a_millisecond_is_the_next_whole_one_in_every_store(stack
 
 
 def test_a_day_is_the_regions_and_a_time_has_an_offset():
-    assert _moment("2026-03-01", BERLIN) == datetime(2026, 2, 28, 23, tzinfo=UTC)
-    assert _moment("2026-03-01T06:00:00+01:00", BERLIN) == datetime(2026, 3, 1, 5, tzinfo=UTC)
+    assert moment_of("2026-03-01", BERLIN) == datetime(2026, 2, 28, 23, tzinfo=UTC)
+    assert moment_of("2026-03-01T06:00:00+01:00", BERLIN) == datetime(2026, 3, 1, 5, tzinfo=UTC)
     for text in ("2026-03-01T06:00:00", "2026-13-01", "yesterday"):
         with pytest.raises(Misuse):
-            _moment(text, BERLIN)
+            moment_of(text, BERLIN)
 
 
 def test_a_person_without_devices_is_a_name_and_one_that_nobody_knows_is_misuse(stack):
@@ -50,6 +52,21 @@ def test_a_person_without_devices_is_a_name_and_one_that_nobody_knows_is_misuse(
     finally:
         with psycopg.connect(settings.postgres_dsn.get_secret_value()) as fleet:
             fleet.execute("delete from registry.subject where subject_id = %s", [person])
+
+
+def test_a_person_is_tied_for_the_time_that_they_had_the_device(stack):
+    settings, name = stack.settings("ap"), uuid.uuid4().hex[:8]
+    device, first, second, april = f"tied-{name}", f"p1-{name}", f"p2-{name}", MARCH + timedelta(days=31)
+    register(settings, [Fleet("tied", "tied")], [Device(device, "tied", "car")])
+    assert rectify(settings, device, {}, add=first, had=(MARCH - timedelta(days=9), MARCH)) == ["subject added"]
+    assert rectify(settings, device, {}, add=second, had=(MARCH, None)) == ["subject added"]
+    assert rectify(settings, device, {}, add=second, had=(None, april)) == ["subject added"]
+    assert rectify(settings, device, {}, add=second, had=(MARCH, april)) == []
+    assert scope_of(settings, first)[1].portions == (Portion(device, None, MARCH),)
+    assert scope_of(settings, second)[1].portions == (Portion(device, MARCH, april),)
+    for wrong in ({"add": second, "had": (april, MARCH)}, {"add": " "}):
+        with pytest.raises(Misuse):
+            rectify(settings, device, {}, **wrong)
 
 
 def test_a_name_that_is_no_device_id_is_in_no_statement():
