@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from cli.erase import _read_report, _refuse_another
+from cli.erase import _refuse_another
+from cli.requests import _read_report
 from contracts.erasable import Portion, Scope
 from contracts.errors import Misuse
 from marts.erasable import Registry
