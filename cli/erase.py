@@ -118,7 +118,7 @@ def _refuse_another(request: "Request", named: "Named | None", start: datetime |
         return
     times = [("--from", request.start), ("--to", request.end)]
     said = " ".join(f"{option} {at.astimezone(UTC).isoformat()}" for option, at in times if at is not None)
-    about = f"--as {request.subject_kind.value} {said}".rstrip()
+    about = f"--as {request.subject_kind.value} {said or 'and no time'}"
     raise Misuse(
         f"request {request.request_id} about this name was begun with {about} and is not done: run that to its end "
         "first, then this"
