@@ -258,7 +258,7 @@ def _show_lifted(settings: "RegionSettings", name: str, who: str, *, as_json: bo
 
     if not suppression.entries_of(settings, name):
         raise Misuse(f"the device is not on the suppression list of region {settings.region}")
-    request = requests.open_request(settings, Kind.LIFT, SubjectKind.DEVICE, name, who=who)
+    request = requests.take_up(settings, Kind.LIFT, SubjectKind.DEVICE, name, who=who)
     version = suppression.lift(settings, name, who=who, request_id=request.request_id)
     requests.complete(settings, request, who=who, counts={"version": version})
     document = {"region": settings.region, "request_id": str(request.request_id), "version": version}
