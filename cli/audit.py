@@ -35,7 +35,7 @@ def _verify(
     from privacy.audit import verify
 
     with naming_the_store(region):
-        found = verify(RegionSettings.load(), head)
+        found = verify(RegionSettings.load(), head and head.strip().lower())
     ok = found.broken is None
     document = {"region": region, "ok": ok, "rows": found.rows, "head": found.head}
     if not ok:

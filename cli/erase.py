@@ -1,6 +1,5 @@
 """`fleetlake erase`: takes a device or a person out of every store of a region, and shows that it did."""
 
-import getpass
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,19 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from cli.acts import actor, meant_as, moment_of
 from cli.environment import enter_region
 from cli.tables import figure, key, print_table
 from contracts.errors import Misuse
 
 if TYPE_CHECKING:
     from contracts.settings import RegionSettings
+    from privacy.erasure.scope import Named
     from privacy.requests import Request
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command."""
     app.command("erase")(_erase)
-    app.command("requests")(_requests)
 
 
 def _erase(
@@ -30,9 +30,9 @@ def _erase(
     region: Annotated[str, typer.Option(help="A region of regions.toml.")],
     named: Annotated[str | None, typer.Option("--as", help="device or subject, where the name may be either.")] = None,
     start: Annotated[
-        str | None, typer.Option("--from", help="Only event times from here on: RFC 3339, or a day.")
+        str | None, typer.Option("--from", help="Only event times from here on: RFC 3339, or a day of the region.")
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="... and before this.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="... and before this; a day is not included.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count what would go, by store, and change nothing.")
     ] = False,
@@ -53,58 +53,29 @@ def _erase(
     from cli.store_errors import naming_the_store
     from contracts.settings import RegionSettings
 
-    settings, actor = RegionSettings.load(), who.strip() or getpass.getuser()
+    settings, by, meant = RegionSettings.load(), actor(who), meant_as(named)
     if lift and (dry_run or check or start or end):
         raise Misuse("--lift goes alone: it is an act of its own")
+    if dry_run and check:
+        raise Misuse("--dry-run looks at what would go, --check at what is left: one of them")
+    _check_report(report, erases=not (lift or dry_run or check))
+    first, last = (moment_of(text, settings.row.zone) for text in (start, end))
     with naming_the_store(region):
         if lift:
-            _show_lifted(settings, name, actor, as_json=as_json)
+            _show_lifted(settings, name, by, as_json=as_json)
         elif dry_run:
-            _show_counts(settings, name, named, _moment(start), _moment(end), as_json=as_json)
+            _show_counts(settings, name, meant, first, last, as_json=as_json)
         elif check:
-            _show_check(settings, name, named, _moment(start), _moment(end), actor, as_json=as_json)
+            _show_check(settings, name, meant, first, last, by, as_json=as_json)
         else:
-            done = _erased(settings, name, named, _moment(start), _moment(end), actor, wait, quiet=as_json)
+            done = _erased(settings, name, meant, first, last, by, wait, quiet=as_json)
             _show(done, report, as_json=as_json)
-
-
-def _requests(
-    region: Annotated[str, typer.Option(help="A region of regions.toml.")],
-    verify: Annotated[Path | None, typer.Option(help="A report of an erasure: whether this region signed it.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> None:
-    """Requests of data subjects by when they are due; exit code 1 where one is overdue, or a report is not genuine."""
-    enter_region(region)
-    from cli.store_errors import naming_the_store
-    from contracts.settings import RegionSettings
-    from privacy import requests
-    from privacy.erasure.evidence import is_genuine
-
-    settings = RegionSettings.load()
-    if verify is not None:
-        genuine = is_genuine(settings, _read_report(verify))
-        typer.echo(json.dumps({"genuine": genuine}) if as_json else ("genuine" if genuine else "not as it was signed"))
-        raise typer.Exit(0 if genuine else 1)
-    with naming_the_store(region):
-        found = [one.document() for one in requests.listed(settings)]
-    if as_json:
-        typer.echo(json.dumps({"region": region, "requests": found}))
-    else:
-        table = Table(
-            key("request"), key("kind"), key("state"), key("due"), key("steps done"), title=f"requests of {region}"
-        )
-        for one in found:
-            due = "overdue" if one["overdue"] else str(one["due_at"])[:10]
-            table.add_row(one["request_id"], one["kind"], one["state"], due, ", ".join(one["steps"]))
-        print_table(table)
-    if any(one["overdue"] for one in found):
-        raise typer.Exit(1)
 
 
 def _erased(
     settings: "RegionSettings",
     name: str,
-    named: str | None,
+    named: "Named | None",
     start: datetime | None,
     end: datetime | None,
     who: str,
@@ -113,21 +84,19 @@ def _erased(
     quiet: bool,
 ) -> "Request":
     from cli.erasables import erasables
+    from contracts.erasable import Scope
     from marts.holds import refuse_held
-    from privacy import requests
     from privacy.erasure import run
-    from privacy.erasure.scope import Named, scope_of
-    from privacy.requests import Kind, State
+    from privacy.erasure.scope import scope_of
 
-    open_ones = [
-        one for one in requests.of_subject(settings, name, Kind.ERASE) if one.state in (State.OPEN, State.RUNNING)
-    ]
-    if open_ones:
-        request = open_ones[0]
-    else:
-        kind, scope = scope_of(settings, name, Named(named) if named else None, start=start, end=end)
+    request = run.open_erasure(settings, name)
+    if request is None:
+        kind, scope = scope_of(settings, name, named, start=start, end=end)
         refuse_held(settings, scope.devices)
-        request = run.begin(settings, kind, name, scope, who=who)
+        request = run.begin(settings, kind, name, scope, who=who, start=start, end=end)
+    else:
+        _refuse_another(request, named, start, end)
+        refuse_held(settings, Scope.of_document(request.scope, "").devices)
     if not quiet:
         typer.echo(f"request {request.request_id}, due {request.due_at.astimezone(UTC):%Y-%m-%d}")
 
@@ -139,10 +108,39 @@ def _erased(
     return run.run(settings, request, erasables(settings), who=who, within_s=wait, tell=tell)
 
 
+def _refuse_another(request: "Request", named: "Named | None", start: datetime | None, end: datetime | None) -> None:
+    """A run goes on with what its request was about: whoever asks for something else would be told that it is done."""
+    from privacy.erasure.scope import whole_ms
+    from privacy.requests import SubjectKind
+
+    kind = request.subject_kind if named is None else SubjectKind(named.value)
+    if request.is_about(kind, whole_ms(start), whole_ms(end)):
+        return
+    times = [("--from", request.start), ("--to", request.end)]
+    said = " ".join(f"{option} {at.astimezone(UTC).isoformat()}" for option, at in times if at is not None)
+    about = f"--as {request.subject_kind.value} {said or 'and no time'}"
+    raise Misuse(
+        f"request {request.request_id} about this name was begun with {about} and is not done: run that to its end "
+        "first, then this"
+    )
+
+
+def _check_report(report: Path | None, *, erases: bool) -> None:
+    """Before anything is done: afterwards a path that cannot be written would be found too late."""
+    if report is None:
+        return
+    if not erases:
+        raise Misuse("--report is of an erasure; a look at it writes none")
+    if report.is_dir() or not report.absolute().parent.is_dir():
+        raise Misuse(f"--report {report}: name a file in a folder that exists")
+
+
 def _show(done: "Request", report: Path | None, *, as_json: bool) -> None:
     signed = done.evidence or {}
     if report is not None:
         report.write_text(json.dumps(signed, indent=2) + "\n", encoding="utf-8")
+    if not signed.get("hits_before"):
+        _say_unknown("is left out from now on; --lift takes it in again")
     if as_json:
         typer.echo(json.dumps({**done.document(), "evidence": signed}))
         return
@@ -153,40 +151,55 @@ def _show(done: "Request", report: Path | None, *, as_json: bool) -> None:
     for one in signed.get("remains", []):
         until = one["until"][:16] if one["until"] else "a time that is not known"
         typer.echo(f"until {until}: {one['what']} ({one['why']})")
-    typer.echo(
-        f"erased; expired on {done.expires_at:%Y-%m-%d} at the latest. Log: {signed.get('audit_head', '')[:16]}..."
-    )
+    typer.echo(f"erased; expired on {done.expires_at:%Y-%m-%d} at the latest. Log: {signed.get('audit_head', '')}")
 
 
 def _show_counts(
     settings: "RegionSettings",
     name: str,
-    named: str | None,
+    named: "Named | None",
     start: datetime | None,
     end: datetime | None,
     *,
     as_json: bool,
 ) -> None:
     from cli.erasables import erasables
+    from marts.holds import holds_on
     from privacy.erasure.run import dry_run
-    from privacy.erasure.scope import Named, scope_of
+    from privacy.erasure.scope import scope_of
 
-    kind, scope = scope_of(settings, name, Named(named) if named else None, start=start, end=end)
-    counts = dry_run(erasables(settings), scope)
+    kind, scope = scope_of(settings, name, named, start=start, end=end)
+    counts, holds = dry_run(erasables(settings), scope), holds_on(settings, scope.devices)
+    if holds:
+        numbers = ", ".join(map(str, holds))
+        typer.secho(f"fleetlake: it would be refused: legal hold {numbers} stands on it", err=True)
+    if not any(counts.values()):
+        _say_unknown("would be left out from then on")
     if as_json:
-        devices, named_as = len(scope.devices), kind.value
-        typer.echo(json.dumps({"region": settings.region, "kind": named_as, "devices": devices, "counts": counts}))
+        said = {"region": settings.region, "kind": kind.value, "devices": len(scope.devices), "counts": counts}
+        typer.echo(json.dumps({**said, "holds": holds}))
         return
-    table = Table(key("store"), figure("would go"), title=f"{len(scope.devices)} devices, by {kind.value}")
+    table = Table(key("store"), figure("would go"), title=f"{_devices(len(scope.devices))}, by {kind.value}")
     for store, count in counts.items():
         table.add_row(store, f"{count:,}")
     print_table(table)
 
 
+def _devices(number: int) -> str:
+    return "1 device" if number == 1 else f"{number:,} devices"
+
+
+def _say_unknown(then: str) -> None:
+    typer.secho(
+        f"fleetlake: no store of the region has anything of this name: look at the spelling. What it sends {then}",
+        err=True,
+    )
+
+
 def _show_check(
     settings: "RegionSettings",
     name: str,
-    named: str | None,
+    named: "Named | None",
     start: datetime | None,
     end: datetime | None,
     who: str,
@@ -197,13 +210,14 @@ def _show_check(
     from contracts.erasable import Portion, Scope
     from privacy import requests
     from privacy.erasure.run import check_again, search
-    from privacy.requests import Kind
+    from privacy.requests import Kind, SubjectKind
 
-    # The registry knows neither any more.
-    of_device = named != "subject"
-    scope = Scope((Portion(name, start, end),) if of_device else (), None if of_device else name)
     stores = erasables(settings)
-    known = requests.of_subject(settings, name, Kind.ERASE)
+    known = _asked_before(requests.of_subject(settings, name, Kind.ERASE), named, start, end)
+    # The registry knows neither any more: the request says what the name was, and which time was meant.
+    of_person = named == "subject" if not known else known[0].subject_kind is SubjectKind.SUBJECT
+    first, last = (known[0].start, known[0].end) if known else (start, end)
+    scope = Scope((), name) if of_person else Scope((Portion(name, first, last),))
     if known:
         request, found = check_again(settings, known[0], stores, scope, who=who)
         said: dict[str, Any] = {"request": request.document()}
@@ -219,6 +233,20 @@ def _show_check(
         raise typer.Exit(1)
 
 
+def _asked_before(
+    known: "list[Request]", named: "Named | None", start: datetime | None, end: datetime | None
+) -> "list[Request]":
+    """Requests of this name that --as, --from and --to do not rule out, the newest first."""
+    from privacy.erasure.scope import whole_ms
+
+    times = whole_ms(start), whole_ms(end)
+    return [
+        one
+        for one in known
+        if (named is None or one.subject_kind.value == named.value) and times in ((None, None), (one.start, one.end))
+    ]
+
+
 def _state(request: dict[str, Any] | None) -> str:
     return f"the request is {request['state']}" if request else "there is no request by this name"
 
@@ -230,28 +258,10 @@ def _show_lifted(settings: "RegionSettings", name: str, who: str, *, as_json: bo
 
     if not suppression.entries_of(settings, name):
         raise Misuse(f"the device is not on the suppression list of region {settings.region}")
-    request = requests.open_request(settings, Kind.LIFT, SubjectKind.DEVICE, name, who=who)
+    request = requests.take_up(settings, Kind.LIFT, SubjectKind.DEVICE, name, who=who)
     version = suppression.lift(settings, name, who=who, request_id=request.request_id)
     requests.complete(settings, request, who=who, counts={"version": version})
     document = {"region": settings.region, "request_id": str(request.request_id), "version": version}
     typer.echo(
         json.dumps(document) if as_json else f"records of the device are taken in again (list version {version})"
     )
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise Misuse(f"{text!r} is no time: write 2026-03-01 or 2026-03-01T06:00:00+01:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _read_report(path: Path) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise Misuse(f"{path} is no report of an erasure") from None
-    return document

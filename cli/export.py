@@ -2,13 +2,13 @@
 
 import json
 from datetime import datetime
-from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
+from cli.acts import actor, meant_as
 from cli.environment import enter_region, state_folder
 from cli.tables import figure, key, print_table
 from contracts.errors import Misuse
@@ -49,18 +49,20 @@ def _export(
     from lake.store_watch import ending_with_its_stores
     from lake.stores import LAKE
     from marts.portable import fleet_parts
-    from privacy.erasure.scope import Named, scope_of
+    from privacy.erasure.scope import scope_of
     from privacy.export import answer, privacy_parts
 
-    settings = RegionSettings.load()
+    settings, by, meant = RegionSettings.load(), actor(who), meant_as(named)
     with naming_the_store(region), ending_with_its_stores(settings, LAKE):
-        kind, scope = scope_of(settings, name, Named(named) if named else None, start=start, end=end)
+        kind, scope = scope_of(settings, name, meant, start=start, end=end)
         parts = [*lake_parts(settings, scope), *fleet_parts(settings, scope), *privacy_parts(settings, scope)]
-        given = answer(settings, kind, name, scope, parts, who=who or getuser(), folder=out)
+        given = answer(settings, kind, name, scope, parts, who=by, start=start, end=end, folder=out)
     if as_json:
         typer.echo(json.dumps(given.document()))
     else:
         _show(given)
+    if not any(given.parts.values()):
+        raise Misuse("no store of the region has anything of this device or person; look at the spelling")
 
 
 def _times(first: str | None, last: str | None, region: Region) -> tuple[datetime | None, datetime | None]:
@@ -86,5 +88,3 @@ def _show(given: "Answer") -> None:
         typer.echo(f"until {given.link_ends_at:%Y-%m-%d %H:%M} UTC, whoever has this link opens it:\n{given.link}")
     else:
         typer.echo(f"open {given.folder}/index.html")
-    if not held:
-        raise Misuse("no store of the region has anything of this device or person; look at the spelling")

@@ -1,11 +1,11 @@
 """`fleetlake restrict` and `fleetlake rectify`: what a data subject may ask for besides a copy and erasure."""
 
 import json
-from getpass import getuser
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.acts import actor, meant_as, moment_of
 from cli.environment import enter_region
 from contracts.errors import Misuse
 
@@ -35,27 +35,35 @@ def _restrict(
 
     New records are still landed. A person's devices are restricted whole: what others did with them is hidden too.
     """
-    settings = _settings(region)
+    settings, by = _settings(region), actor(who)
+    from cli.store_errors import naming_the_store
     from lake.live_state import forget_live
     from marts.restriction import lift as lift_in_marts
     from marts.restriction import restrict
-    from privacy.erasure.scope import Named, scope_of
-    from privacy.requests import Kind, complete, open_request
+    from privacy.erasure.scope import scope_of
+    from privacy.requests import Kind, complete, take_up
 
-    about, scope = scope_of(settings, name, Named(named) if named else None)
-    by = who or getuser()
-    request = open_request(settings, Kind.LIFT if lift else Kind.RESTRICT, about, name, who=by)
-    counts = lift_in_marts(settings, scope.devices) if lift else restrict(settings, scope.devices)
-    if not lift:
-        counts |= {"live": forget_live(settings, scope.devices)}
-    complete(settings, request, who=by, counts=counts)
+    about, scope = scope_of(settings, name, meant_as(named))
+    if not scope.devices:
+        raise Misuse(f"no device of region {region} is tied to this person: there is nothing to restrict")
+    with naming_the_store(region):
+        request = take_up(settings, Kind.LIFT if lift else Kind.RESTRICT, about, name, who=by)
+        counts = lift_in_marts(settings, scope.devices) if lift else restrict(settings, scope.devices)
+        if not lift:
+            counts |= {"live": forget_live(settings, scope.devices)}
+        complete(settings, request, who=by, counts=counts)
     said = {"region": region, "request_id": str(request.request_id), "lifted": lift, **counts}
+    if not lift and counts["devices"] and not any(count for name, count in counts.items() if name != "devices"):
+        typer.secho("fleetlake: nothing of it was shown anywhere: look at the spelling", err=True)
     if as_json:
         typer.echo(json.dumps(said))
         return
-    done = "are shown again" if lift else "are stored and not shown any more"
+    changed, alike = ("are shown again", "shown") if lift else ("are stored and not shown any more", "restricted")
+    others = len(scope.devices) - counts["devices"]
+    before = f" ({others:,} were {alike} before)" if others else ""
     typer.echo(
-        f"{counts['devices']:,} device(s) {done}; {counts['days_due']:,} business days are due: fleetlake process"
+        f"{counts['devices']:,} device(s) {changed}{before}; "
+        f"{counts['days_due']:,} business days are due: fleetlake process"
     )
 
 
@@ -69,6 +77,10 @@ def _rectify(
     fuel: Annotated[str | None, typer.Option(help="What it burns.")] = None,
     fleet: Annotated[str | None, typer.Option(help="The fleet that it is of.")] = None,
     add_subject: Annotated[str | None, typer.Option(help="A person that it is tied to.")] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", help="Since when --add-subject had it: a day of the region, or a time.")
+    ] = None,
+    last: Annotated[str | None, typer.Option("--to", help="When they gave it back; empty while they have it.")] = None,
     drop_subject: Annotated[str | None, typer.Option(help="A person that it is not tied to.")] = None,
     who: _Who = None,
     as_json: _Json = False,
@@ -81,16 +93,34 @@ def _rectify(
     given: dict[str, Any] = {column: value for column, value in facts.items() if value is not None}
     if not given and add_subject is None and drop_subject is None:
         raise Misuse("say what is right: --make, --model, --type, --fuel, --fleet, --add-subject or --drop-subject")
-    settings = _settings(region)
+    if add_subject is None and (first or last):
+        raise Misuse("--from and --to say when a person had the device: name them by --add-subject")
+    _refuse_names(why, device_id, add_subject, drop_subject)
+    settings, by = _settings(region), actor(who)
     from marts.rectification import rectify
     from privacy.audit import append
     from privacy.database import transaction
 
-    changed = rectify(settings, device_id, given, add=add_subject, drop=drop_subject)
-    with transaction(settings) as connection:
-        detail = {"facts": changed, "why": why}
-        append(connection, settings, "rectified", who=who or getuser(), detail=detail)
-    typer.echo(json.dumps({"region": region, "rectified": changed}) if as_json else f"rectified: {', '.join(changed)}")
+    had = moment_of(first, settings.row.zone), moment_of(last, settings.row.zone)
+    with transaction(settings) as connection:  # first: what cannot be written down is not done
+        changed = rectify(settings, device_id, given, add=add_subject, drop=drop_subject, had=had)
+        append(connection, settings, "rectified", who=by, detail={"facts": changed, "why": why})
+    if as_json:
+        typer.echo(json.dumps({"region": region, "rectified": changed}))
+    else:
+        typer.echo(
+            f"rectified: {', '.join(changed)}" if changed else "nothing to rectify: the registry says so already"
+        )
+
+
+def _refuse_names(why: str, *names: str | None) -> None:
+    """The log outlives an erasure, and nothing can be taken out of it."""
+    from contracts.erasable import Needles
+
+    if not why.strip():
+        raise Misuse("a correction needs a reason: --why TEXT")
+    if Needles([name for name in names if name]).found_in(why):
+        raise Misuse("--why names the device or the person, and stays in the log for ever: say it without")
 
 
 def _settings(region: str) -> "RegionSettings":

@@ -1,12 +1,14 @@
 """`fleetlake retention`: what is past its time, and its removal; legal holds."""
 
 import json
-from getpass import getuser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
+from cli.acts import actor
 from cli.environment import enter_region
 from cli.tables import figure, key, print_table, text
 from contracts.errors import Misuse
@@ -19,6 +21,9 @@ _Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 _Who = Annotated[str | None, typer.Option(help="Who acts, for the audit; your login unless given.")]
 _Fleet = Annotated[str | None, typer.Option(help="A fleet.")]
 _Device = Annotated[str | None, typer.Option(help="A device.")]
+
+_LONGEST_DAYS = 36_500
+"""A hundred years: more is a slip of the finger."""
 
 retention = typer.Typer(name="retention", help="How long data is kept, and what is past its time (GDPR Art. 5(1)(e)).")
 
@@ -71,8 +76,9 @@ def _set(
     from marts.holds import set_days
 
     number = None if days == "region" else _number(days)
-    set_days(settings, kind, name, number)
-    _noted(settings, "retention.set", who, {"of": kind, "days": number}, as_json=as_json)
+    with _noted(settings, "retention.set", who, as_json=as_json) as detail:
+        set_days(settings, kind, name, number)
+        detail |= {"of": kind, "days": number}
 
 
 @retention.command("hold")
@@ -86,10 +92,13 @@ def _hold(
 ) -> None:
     """Keep everything of a device or a fleet until the hold is lifted, whatever its retention (GDPR Art. 17(3)(e))."""
     settings, name, kind = _named(region, fleet, device)
-    from marts.holds import place
+    from marts.holds import is_known, place
 
-    number = place(settings, kind, name, why, who or getuser())
-    _noted(settings, "hold.placed", who, {"of": kind, "hold_id": number}, as_json=as_json)
+    if not is_known(settings, kind, name):
+        typer.secho(f"fleetlake: the registry has no such {kind}: look at the spelling", err=True)
+    with _noted(settings, "hold.placed", who, as_json=as_json) as detail:
+        number = place(settings, kind, name, why, actor(who))
+        detail |= {"of": kind, "hold_id": number}
 
 
 @retention.command("lift")
@@ -103,8 +112,9 @@ def _lift(
     settings = _settings(region)
     from marts.holds import lift
 
-    lift(settings, hold_id, who or getuser())
-    _noted(settings, "hold.lifted", who, {"hold_id": hold_id}, as_json=as_json)
+    with _noted(settings, "hold.lifted", who, as_json=as_json) as detail:
+        lift(settings, hold_id, actor(who))
+        detail |= {"hold_id": hold_id}
 
 
 @retention.command("holds")
@@ -139,17 +149,21 @@ def _named(region: str, fleet: str | None, device: str | None) -> "tuple[RegionS
 
 
 def _number(days: str) -> int:
-    if not days.isdecimal() or int(days) < 1:
-        raise Misuse(f"{days!r}: give whole days, 1 or more, or 'region' for the region's number")
+    if not (days.isascii() and days.isdecimal() and 1 <= int(days[:9]) <= _LONGEST_DAYS):
+        raise Misuse(f"{days!r}: give whole days, 1 to {_LONGEST_DAYS:,}, or 'region' for the region's number")
     return int(days)
 
 
-def _noted(settings: "RegionSettings", act: str, who: str | None, detail: dict[str, Any], *, as_json: bool) -> None:
+@contextmanager
+def _noted(settings: "RegionSettings", act: str, who: str | None, *, as_json: bool) -> Iterator[dict[str, Any]]:
+    """An act and its row in the log: the log's database is there first, or nothing is done."""
     from privacy.audit import append
     from privacy.database import transaction
 
+    by, detail = actor(who), dict[str, Any]()
     with transaction(settings) as connection:
-        append(connection, settings, act, who=who or getuser(), detail=detail)
+        yield detail
+        append(connection, settings, act, who=by, detail=detail)
     typer.echo(
         json.dumps({"act": act, **detail}) if as_json else f"{act}; see what it reaches: fleetlake retention --dry-run"
     )

@@ -115,6 +115,7 @@ class Needles:
         hashed = b"|".join(self.hashes) or b"(?!)"
         self._bounded = re.compile(bounded + b"|" + hashed)
         self._anywhere = re.compile(whole + b"|" + hashed)
+        self._within_no_id = re.compile(b"(?<![" + _ID + b"]:)" + bounded + b"|" + hashed)
 
     def found_in(self, data: bytes | str, *, anywhere: bool = False) -> int:
         """How often one of the names stands in it, as a word of its own; `anywhere`: also within longer names."""
@@ -123,9 +124,10 @@ class Needles:
         return sum(1 for _ in pattern.finditer(data))
 
     def rows_in(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
-        """Which values of a text or binary column hold one of the names."""
+        """Which values of a text or binary column hold one of the names; `a:b` is another device than `b`."""
         texts = column.cast(pa.large_binary()).to_pylist()
-        return pa.chunked_array([pa.array([value is not None and self.found_in(value) > 0 for value in texts])])
+        search = self._within_no_id.search
+        return pa.chunked_array([pa.array([value is not None and search(value) is not None for value in texts])])
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from contracts.settings import RegionSettings
 from lake.database import transaction
 from lake.derive.business_days import inner_days
 from marts.applied import due_loads
+from marts.holds import refuse_held
 from marts.load import load_days
 
 _TABLES = """
@@ -160,6 +161,7 @@ class Registry:
 
     def erase(self, scope: Scope) -> Counts:
         """Delete them. A person who asks for a range alone stays known for the rest."""
+        refuse_held(self._settings, scope.whole_devices)  # one that was placed while the erasure ran stays on record
         found = self.count(scope)
         if total(found):
             with transaction(self._settings) as connection:
@@ -170,7 +172,6 @@ class Registry:
                 connection.execute("delete from registry.subject where subject_id = %s", [scope.subject])
                 for portion in scope.ranges:
                     connection.execute(f"delete from registry.private_time {_WITHIN}".encode(), _span(portion))  # noqa: S608
-                # A hold that stands would have refused it.
                 for table in ("restriction", "legal_hold", "private_time", "service_done", "device"):
                     statement = f"delete from registry.{table} where device_id = any(%s)"  # noqa: S608 - names of ours
                     connection.execute(statement.encode(), [list(scope.whole_devices)])

@@ -17,8 +17,10 @@ _PLACE = {
     "fleet": "insert into registry.legal_hold (fleet_id, reason, placed_by) values (%s, %s, %s) returning hold_id",
     "device": "insert into registry.legal_hold (device_id, reason, placed_by) values (%s, %s, %s) returning hold_id",
 }
-
-
+_KNOWN = {
+    "fleet": "select from registry.fleet where fleet_id = %s",
+    "device": "select from registry.device where device_id = %s",
+}
 _ON = """
 select distinct h.hold_id from registry.legal_hold h where h.lifted_at is null and (
     h.device_id = any(%s) or exists (
@@ -44,6 +46,12 @@ def place(settings: RegionSettings, kind: str, name: str, why: str, who: str) ->
     return int(row[0]) if row else 0
 
 
+def is_known(settings: RegionSettings, kind: str, name: str) -> bool:
+    """Whether the registry has this 'fleet' or 'device'."""
+    with transaction(settings) as connection:
+        return connection.execute(_KNOWN[kind].encode(), [name]).fetchone() is not None
+
+
 def lift(settings: RegionSettings, hold_id: int, who: str) -> None:
     """Lift a hold. Raises Misuse where there is none of that number that stands."""
     query = "update registry.legal_hold set lifted_at = now(), lifted_by = %s where hold_id = %s and lifted_at is null"
@@ -52,11 +60,15 @@ def lift(settings: RegionSettings, hold_id: int, who: str) -> None:
             raise Misuse(f"no hold {hold_id} stands in region {settings.region}; list them: fleetlake retention holds")
 
 
+def holds_on(settings: RegionSettings, devices: Sequence[str]) -> list[int]:
+    """The numbers of holds that stand on one of these devices, or on a fleet that it is or was of."""
+    with transaction(settings) as connection:
+        return [number for (number,) in connection.execute(_ON, [list(devices)] * 2).fetchall()]
+
+
 def refuse_held(settings: RegionSettings, devices: Sequence[str]) -> None:
     """Raises Misuse where a hold stands on one of these devices, or a fleet it is or was of: GDPR Art. 17(3)(e)."""
-    with transaction(settings) as connection:
-        numbers = [number for (number,) in connection.execute(_ON, [list(devices)] * 2).fetchall()]
-    if numbers:
+    if numbers := holds_on(settings, devices):
         said = ", ".join(map(str, numbers))
         raise Misuse(
             f"legal hold {said} stands on it; whoever placed it lifts it: fleetlake retention lift {numbers[0]}"

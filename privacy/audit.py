@@ -138,7 +138,7 @@ def _hash(key: bytes, row: Act) -> bytes:
 
 
 def _rows(connection: Connection) -> Iterator[Act]:
-    after = -1
+    after = -(2**63)  # no row of ours has such a number: one that somebody put before the first is found
     while page := connection.execute(_PAGE, [after]).fetchall():
         for number, at, who, act, request_id, detail, previous, made in page:
             yield Act(number, at, who, act, request_id, detail, bytes(previous), bytes(made))

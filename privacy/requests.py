@@ -5,7 +5,7 @@ it; from then on a keyed hash finds the request for whoever asks by name. It is 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -70,9 +70,18 @@ class Request:
     evidence: dict[str, Any] | None = None
 
     @property
+    def is_open(self) -> bool:
+        """Whether something is left to do."""
+        return self.state in (State.OPEN, State.RUNNING)
+
+    @property
     def overdue(self) -> bool:
         """Whether it should have been done by now."""
-        return self.state in (State.OPEN, State.RUNNING) and datetime.now(UTC) > self.due_at
+        return self.is_open and datetime.now(UTC) > self.due_at
+
+    def is_about(self, subject_kind: SubjectKind, start: datetime | None, end: datetime | None) -> bool:
+        """Whether it is about this kind of name, and the same time."""
+        return (self.subject_kind, self.start, self.end) == (subject_kind, start, end)
 
     def document(self) -> dict[str, Any]:
         """JSON-able; names nobody."""
@@ -119,6 +128,33 @@ def open_request(
         made = _request(row)
         audit.append(connection, settings, f"{kind}.opened", who=who, request_id=made.request_id, detail=detail)
     return made
+
+
+def take_up(
+    settings: RegionSettings,
+    kind: Kind,
+    subject_kind: SubjectKind,
+    subject: str,
+    *,
+    who: str,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    scope: Any = None,
+    detail: Mapping[str, Any] | None = None,
+) -> Request:
+    """The open request of this kind about this name and time, left by a run that was killed; else a new one.
+
+    Of two that ask at once both get the same.
+    """
+    with transaction(settings) as connection:
+        lock = f"fleetlake.privacy.request:{kind}:{hmac_of(settings, subject).hex()}"
+        connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock])
+        for known in of_subject(settings, subject, kind):
+            if known.is_open and known.is_about(subject_kind, start, end):
+                return known
+        return open_request(
+            settings, kind, subject_kind, subject, who=who, start=start, end=end, scope=scope, detail=detail
+        )
 
 
 def find(settings: RegionSettings, request_id: UUID) -> Request:
@@ -187,6 +223,22 @@ def complete(
     return _request(row)
 
 
+def forget_names(settings: RegionSettings, names: Set[str], *, but: UUID, who: str) -> int:
+    """Close open requests about erased devices or people, and drop the names from others' scopes; how many.
+
+    A run that was killed has left them: there is nothing left to answer. Erasures end by themselves. but: not this one.
+    """
+    others = [one for one in listed(settings, None, State.OPEN, State.RUNNING) if one.request_id != but]
+    told = [one for one in others if one.kind is not Kind.ERASE and not names.isdisjoint(_names(one))]
+    for one in told:
+        if one.subject in names:
+            complete(settings, one, who=who, counts={"erased_meanwhile": 1})
+        else:
+            with transaction(settings) as connection:
+                connection.execute("update privacy.requests set scope = null where request_id = %s", [one.request_id])
+    return len(told)
+
+
 def mark_expired(settings: RegionSettings, request: Request, *, who: str, evidence: Mapping[str, Any]) -> Request:
     """What outlived the erasure is gone too, as `evidence` of a later search says."""
     query = f"""update privacy.requests set state = 'expired', evidence = coalesce(evidence, '{{}}'::jsonb) || %s::jsonb
@@ -202,6 +254,13 @@ def mark_expired(settings: RegionSettings, request: Request, *, who: str, eviden
 def hmac_of(settings: RegionSettings, subject: str) -> bytes:
     """What stands for a subject once its request is done."""
     return keyed_hash(key_for(settings.release_key, REQUESTS), subject)
+
+
+def _names(request: Request) -> set[str]:
+    """Devices and people that the row has in clear."""
+    scope = request.scope if isinstance(request.scope, dict) else {}
+    devices = {str(portion[0]) for portion in scope.get("portions", ())}
+    return devices | {name for name in (request.subject, scope.get("subject")) if name}
 
 
 def _forget_old_rows(settings: RegionSettings) -> None:

@@ -19,7 +19,6 @@ from pyiceberg.expressions import (
 )
 
 from contracts.erasable import Portion, Scope
-from contracts.errors import Misuse
 from contracts.names import HISTORY_TABLE, MOTION_HOUR_TABLE
 from contracts.record import DEVICE_ID_PATTERN
 from lake.derive.business_days import inner_days
@@ -65,11 +64,13 @@ def meant_by(scope: Scope, name: str, zone: ZoneInfo) -> BooleanExpression:
 
 
 def condition(scope: Scope, name: str, zone: ZoneInfo) -> str:
-    """What to delete, as SQL. Ids are of contracts.record.DEVICE_ID_PATTERN, so no quote is among their letters."""
+    """What to delete, as SQL. A name that is no device id is in no table of history, and left out."""
     parts = []
-    if scope.whole_devices:
-        parts.append(f"device_id in ({', '.join(_quoted(one) for one in scope.whole_devices)})")
+    if whole := [one for one in scope.whole_devices if _DEVICE_ID.fullmatch(one)]:
+        parts.append(f"device_id in ({', '.join(_quoted(one) for one in whole)})")
     for portion in scope.ranges:
+        if not _DEVICE_ID.fullmatch(portion.device_id):
+            continue
         column, kind, start, end = _span(portion, name, zone, inner=False)
         own = [f"device_id = {_quoted(portion.device_id)}"]
         own += [f"{column} >= {kind} '{_literal(start)}'"] if start is not None else []
@@ -79,8 +80,7 @@ def condition(scope: Scope, name: str, zone: ZoneInfo) -> str:
 
 
 def _quoted(device_id: str) -> str:
-    if not _DEVICE_ID.fullmatch(device_id):
-        raise Misuse("a device id that is none: 1 to 128 of A-Z a-z 0-9 . _ : -")
+    """Ids are of contracts.record.DEVICE_ID_PATTERN: no quote is among their letters."""
     return f"'{device_id}'"
 
 

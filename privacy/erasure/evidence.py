@@ -62,7 +62,8 @@ def signature_of(settings: RegionSettings, document: Mapping[str, Any]) -> str:
 
 def is_genuine(settings: RegionSettings, document: Mapping[str, Any]) -> bool:
     """Whether the document is as this region signed it."""
-    return hmac.compare_digest(str(document.get(_SIGNATURE, "")), signature_of(settings, document))
+    said, made = str(document.get(_SIGNATURE, "")), signature_of(settings, document)
+    return hmac.compare_digest(said.encode(errors="replace"), made.encode())
 
 
 def expiry_of(remains: Iterable[Remains], now: datetime) -> datetime:

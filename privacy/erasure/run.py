@@ -27,6 +27,7 @@ from contracts.errors import FleetlakeError, StoreUnavailable
 from contracts.names import LEDGER_LOCK
 from contracts.settings import RegionSettings
 from privacy import requests
+from privacy.database import transaction
 from privacy.erasure import evidence, suppression
 from privacy.requests import Kind, Request, State, SubjectKind
 
@@ -80,17 +81,30 @@ def search(stores: Stores, scope: Scope) -> dict[str, int]:
     return _merged(one.search(scope) for one in stores.every)
 
 
-def begin(settings: RegionSettings, kind: SubjectKind, name: str, scope: Scope, *, who: str) -> Request:
-    """The request to erase: one that is open is taken up, with the scope that it began with."""
-    for known in requests.of_subject(settings, name, Kind.ERASE):
-        if known.state in (State.OPEN, State.RUNNING):
-            return known
-    return requests.open_request(
+def open_erasure(settings: RegionSettings, name: str) -> Request | None:
+    """The erasure of this name that a run has begun and not ended."""
+    return next((one for one in requests.of_subject(settings, name, Kind.ERASE) if one.is_open), None)
+
+
+def begin(
+    settings: RegionSettings,
+    kind: SubjectKind,
+    name: str,
+    scope: Scope,
+    *,
+    who: str,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> Request:
+    """The request to erase: one that is open is taken up, with the scope that it began with. start, end: as asked."""
+    return requests.take_up(
         settings,
         Kind.ERASE,
         kind,
         name,
         who=who,
+        start=start,
+        end=end,
         scope=scope.document(),
         detail={"devices": len(scope.devices), "in_part": len(scope.ranges)},
     )
@@ -99,9 +113,18 @@ def begin(settings: RegionSettings, kind: SubjectKind, name: str, scope: Scope, 
 def run(
     settings: RegionSettings, request: Request, stores: Stores, *, who: str, within_s: float = 120.0, tell: Tell
 ) -> Request:
-    """Do what is left of the request. Raises ErasureIncomplete, StoreUnavailable; another run goes on from there."""
-    if request.state in (State.DONE, State.EXPIRED):
-        return request
+    """Do what is left of the request. Raises ErasureIncomplete, StoreUnavailable; another run goes on from there.
+
+    Of two runs of one request the second waits, and finds what the first has left to do.
+    """
+    with _alone_on(settings, request):
+        known = requests.find(settings, request.request_id)
+        return _rest_of(settings, known, stores, who, within_s, tell) if known.is_open else known
+
+
+def _rest_of(
+    settings: RegionSettings, request: Request, stores: Stores, who: str, within_s: float, tell: Tell
+) -> Request:
     scope = Scope.of_document(request.scope, str(request.request_id))
     todo = _Run(settings, request, scope, stores, who, tell)
     todo.once("suppress", lambda: {"version": suppression.suppress(settings, scope, request.request_id)})
@@ -129,6 +152,16 @@ def check_again(
         return request, found
     said = {"searched_again_at": datetime.now(UTC).isoformat(timespec="seconds"), "hits_again": 0}
     return requests.mark_expired(settings, request, who=who, evidence=said), found
+
+
+@contextmanager
+def _alone_on(settings: RegionSettings, request: Request) -> Iterator[None]:
+    """One run at a time: two would each count what the other has erased, and the report would say so."""
+    with transaction(settings) as connection:
+        connection.autocommit = True
+        lock = f"fleetlake.privacy.erasure:{request.request_id}"
+        connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [lock])
+        yield
 
 
 @contextmanager
@@ -192,6 +225,8 @@ class _Run:
         signed = evidence.report(
             self._settings, self.request, devices=devices, before=before, after=after, remains=remains
         )
+        names = {*self._scope.whole_devices, *([self._scope.subject] if self._scope.subject else [])}
+        requests.forget_names(self._settings, names, but=self.request.request_id, who=self._who)
         counts = {"hits_before": total(before), "hits_after": total(after)}
         return requests.complete(
             self._settings,

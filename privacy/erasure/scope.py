@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -44,8 +44,10 @@ def scope_of(
     """What a request by this name is about. start, end: only what lies between.
 
     A person's data are those of their devices from when they had them, until they gave them back or now; the first who
-    had a device has what it sent before it was registered, too. Raises Misuse for a name that means either, or nothing.
+    had a device has what it sent before it was registered, too. Times are of whole milliseconds, as records' are. A
+    person without devices is a name alone. Raises Misuse for a name that means either, or nothing.
     """
+    start, end = whole_ms(start), whole_ms(end)
     if start is not None and end is not None and start >= end:
         raise Misuse("--from lies after --to: nothing is between")
     with _registry(settings) as registry:
@@ -53,33 +55,48 @@ def scope_of(
         if kind is Named.DEVICE:
             return SubjectKind.DEVICE, Scope((Portion(name, start, end),))
         held = registry.execute(_HELD, [name]).fetchall()
-    if not held:
-        raise Misuse(f"no device of region {settings.region} is tied to this person; name the devices instead")
+        known = _is(registry, _IS_SUBJECT, name)
+    if not known:
+        raise Misuse(f"region {settings.region} has no such person; look at the spelling, or name the devices")
+    whole_person = start is None and end is None
+    if not held and not whole_person:
+        raise Misuse(f"no device of region {settings.region} is tied to this person; leave out --from and --to")
     until = now or datetime.now(UTC)
     portions = []
     for device, since, to, is_later in held:
-        first = _later(start, since if is_later else None)
-        last = _earlier(end, _earlier(to, until))
+        first = _later(start, whole_ms(since) if is_later else None)
+        last = _earlier(end, whole_ms(_earlier(to, until)))
         if first is None or last is None or first < last:
             portions.append(Portion(device, first, last))
-    if not portions:
+    if not portions and not whole_person:
         raise Misuse("the person had no device at that time")
-    whole_person = start is None and end is None
     return SubjectKind.SUBJECT, Scope(tuple(portions), name if whole_person else None)
 
 
 def _kind_of(registry: "psycopg.Connection[Any]", name: str, settings: RegionSettings) -> Named:
-    is_device, is_subject = (
-        bool((registry.execute(query, [name]).fetchone() or (False,))[0]) for query in (_IS_DEVICE, _IS_SUBJECT)
-    )
+    is_device, is_subject = (_is(registry, query, name) for query in (_IS_DEVICE, _IS_SUBJECT))
     if is_device and is_subject:
         raise Misuse("the name is both a device's and a person's; say --as device or --as subject")
     if is_subject:
         return Named.SUBJECT
     if not is_device and not re.fullmatch(DEVICE_ID_PATTERN, name):
-        raise Misuse(f"region {settings.region} has no such person, and the name is no device id")
+        raise Misuse(
+            f"region {settings.region} has no such person, and the name is no device id; "
+            "--as device looks for it in rejected records, too"
+        )
     # A device that the registry does not know may have sent data all the same.
     return Named.DEVICE
+
+
+def _is(registry: "psycopg.Connection[Any]", query: str, name: str) -> bool:
+    return bool((registry.execute(query.encode(), [name]).fetchone() or (False,))[0])
+
+
+def whole_ms(moment: datetime | None) -> datetime | None:
+    """The first whole millisecond from a moment on: records' times have no finer part, and no store may round apart."""
+    if moment is None or not moment.microsecond % 1000:
+        return moment
+    return moment + timedelta(microseconds=-moment.microsecond % 1000)
 
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:

@@ -25,7 +25,10 @@ _VERSION = "select coalesce(max(version), 0) from privacy.suppression"
 _FORGET = """
 update privacy.suppression
 set version = default, lifted_at = now(), device_hmac = decode(replace(gen_random_uuid()::text, '-', ''), 'hex')
-where device_hmac = %s and lifted_at is null
+where device_hmac = %(device)s and lifted_at is null and (from_ts is null and to_ts is null or not exists (
+    select from privacy.suppression w
+    where w.device_hmac = %(device)s and w.lifted_at is null and w.from_ts is null and w.to_ts is null
+))
 """
 
 
@@ -52,11 +55,12 @@ def suppress(settings: RegionSettings, scope: Scope, request_id: UUID | None = N
 def lift(settings: RegionSettings, device_id: str, *, who: str, request_id: UUID | None = None) -> int:
     """Let a device's records in again; the version of the list without it. Its hash is forgotten.
 
+    Ranges of people who had the device before stay left out; where it is on the list for ranges alone, they are lifted.
     Raises Misuse where it is not on the list.
     """
     with transaction(settings) as connection:
         connection.execute(_LOCK)
-        lifted = connection.execute(_FORGET, [_hash(settings, device_id)]).rowcount
+        lifted = connection.execute(_FORGET, {"device": _hash(settings, device_id)}).rowcount
         if not lifted:
             raise Misuse(f"the device is not on the suppression list of region {settings.region}")
         audit.append(

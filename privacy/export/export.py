@@ -19,7 +19,7 @@ from contracts.settings import RegionSettings
 from privacy.export.bucket import put_answer
 from privacy.export.index import index_of, page_of
 from privacy.export.writing import Written, write_part
-from privacy.requests import Kind, Request, SubjectKind, complete, note_step, open_request
+from privacy.requests import Kind, Request, SubjectKind, complete, note_step, take_up
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,17 +49,20 @@ def answer(
     parts: Sequence[Part],
     *,
     who: str,
+    start: datetime | None = None,
+    end: datetime | None = None,
     folder: Path | None = None,
 ) -> Answer:
     """Answer a request: write all parts, and the index, to `folder`, or into exports/ with a link that ends.
 
     The request and each step are in privacy.requests and the audit; the answer's files are on this machine only while
-    they are written. Raises Misuse where the folder has something in it, StoreUnavailable.
+    they are written. A request that a killed run has left open is answered anew. Raises Misuse where the folder has
+    something in it, StoreUnavailable.
     """
     if folder is not None and folder.exists() and any(folder.iterdir()):
         raise Misuse(f"{folder} has files in it; name a folder that is new or empty")
     began = perf_counter()
-    request = open_request(settings, Kind.EXPORT, kind, name, who=who, scope=scope.document())
+    request = take_up(settings, Kind.EXPORT, kind, name, who=who, start=start, end=end, scope=scope.document())
     with tempfile.TemporaryDirectory(prefix="answer-") as scratch:
         target = folder or Path(scratch) / "answer"
         (target / "data").mkdir(parents=True, exist_ok=True, mode=0o700)

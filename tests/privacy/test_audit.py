@@ -76,6 +76,15 @@ def test_a_log_whose_end_was_cut_off_is_found_by_a_head_that_was_noted(logged):
     assert "noted" in audit.verify(logged, head).why
 
 
+def test_a_row_that_was_put_before_the_first_is_found(logged):
+    with psycopg.connect(logged.privacy_dsn.get_secret_value()) as connection:
+        connection.execute(
+            "insert into privacy.audit (id, at, who, act, detail, previous, hash)"
+            " values (-7, now(), 'x', 'hold.lifted', '{}', '\\x00', '\\x00')"
+        )
+    assert audit.verify(logged).broken == -7
+
+
 def test_an_act_needs_somebody_who_does_it(logged):
     with pytest.raises(Misuse, match="--who"), transaction(logged) as connection:
         audit.append(connection, logged, "test.act", who=" ")
