@@ -132,9 +132,9 @@ def _port(named: int | None, last: int | None) -> int:
 def _environment(home: _Home, region: str, kept: Mapping[str, Any]) -> dict[str, str]:
     """The whole environment of Superset's processes: no setting of any region."""
     return inherited(os.environ) | {
-        "PYTHONPATH": str(_CODE),
+        "PYTHONPATH": "",
         "SUPERSET_HOME": str(home.folder),
-        "SUPERSET_CONFIG": "superset_config",
+        "SUPERSET_CONFIG_PATH": str(_CODE / "superset_config.py"),
         "FLASK_APP": "superset.app:create_app()",
         "FLEETLAKE_SUPERSET_SECRET_KEY": kept["secret_key"],
         "FLEETLAKE_SUPERSET_PASSWORD": kept["password"],
