@@ -18,20 +18,28 @@ Rows = list[tuple[Any, ...]]
 PAGE = Path(__file__).parents[2] / "docs/how-to/ask-the-marts.md"
 _QUESTION = re.compile(r"\*\*(\d+)\. .*?```sql\n(.*?)```", re.DOTALL)
 
-_VIEWS = """
+_RECORDS = """
 create table sent as select distinct * exclude ({left_out}) from read_parquet('{path}') {placeable};
 create table record as
-    select distinct on (device_id, ts) device_id, ts, lat, lon, "Speed" as kmh, "Rpm" as rpm, "Consumption" as lph,
-        (ts at time zone '{zone}')::date as day, ts at time zone '{zone}' as local_ts
-    from sent order by device_id, ts;
+    select device_id, ts, lat, lon, kmh, (ts at time zone '{zone}')::date as day, ts at time zone '{zone}' as local_ts,
+        last_value(case when rpm >= 0 then rpm end ignore nulls) over held as rpm,
+        last_value(lph ignore nulls) over held as lph
+    from (select distinct on (device_id, ts) device_id, ts, lat, lon, "Speed" as kmh, "Rpm" as rpm, "Consumption" as lph
+        from sent order by device_id, ts)
+    window held as (partition by device_id order by ts range between interval 300 seconds preceding and current row);
+"""
+"""An engine's speed and a fuel rate hold until the next, for five minutes at most; -1 is enviroCar's "no reading"."""
+
+_DERIVED = """
 create table step as
-    select *, epoch(next_ts - ts) as seconds, greatest(coalesce(kmh, 0), coalesce(next_kmh, 0)) as faster_kmh,
-        2 * 6371.0088 * asin(sqrt(pow(sin(radians(next_lat - lat) / 2), 2)
-            + cos(radians(lat)) * cos(radians(next_lat)) * pow(sin(radians(next_lon - lon) / 2), 2))) as km
-    from (select *, lead(ts) over one as next_ts, lead(lat) over one as next_lat, lead(lon) over one as next_lon,
-            lead(kmh) over one as next_kmh, lead(day) over one as next_day
-        from record window one as (partition by device_id order by ts))
-    where next_day = day and epoch(next_ts - ts) <= 60;
+    select * exclude (way_km), case when way_km / seconds * 3600 <= 300 then way_km end as km
+    from (select *, epoch(next_ts - ts) as seconds, greatest(coalesce(kmh, 0), coalesce(next_kmh, 0)) as faster_kmh,
+            2 * 6371.0088 * asin(sqrt(pow(sin(radians(next_lat - lat) / 2), 2)
+                + cos(radians(lat)) * cos(radians(next_lat)) * pow(sin(radians(next_lon - lon) / 2), 2))) as way_km
+        from (select *, lead(ts) over one as next_ts, lead(lat) over one as next_lat, lead(lon) over one as next_lon,
+                lead(kmh) over one as next_kmh, lead(day) over one as next_day
+            from record window one as (partition by device_id order by ts)))
+    where next_day = day and seconds <= 60;
 create table trip as
     select device_id, min(day) as day, min(local_ts) as start_ts, epoch(max(next_ts) - min(ts)) / 60 as minutes,
         sum(km) as km
@@ -51,7 +59,7 @@ create table device_day as
     left join (select device_id, day, count(*) as trips from trip group by 1, 2) using (device_id, day);
 """
 """A step is the time between two records at most a minute apart. It counts as way where it is longer than 100 m or one
-end is faster than a receiver's noise; trips end after 300 s without motion."""
+end is faster than a receiver's noise, and no faster than 300 km/h; trips end after 300 s without motion."""
 
 ANSWERS: dict[int, str] = {
     1: "select 'unassigned', round(sum(km)) from device_day where day > {today} - 7",
@@ -88,7 +96,9 @@ class SourceAnswers:
         self._source = duckdb.connect()
         self._source.execute("set timezone = 'UTC'")
         left_out = ", ".join(file.left_out)
-        self._source.execute(_VIEWS.format(path=file.path, zone=zone, left_out=left_out, placeable=PLACEABLE))
+        records = _RECORDS.format(path=file.path, zone=zone, left_out=left_out, placeable=PLACEABLE)
+        self._source.execute(records)
+        self._source.execute(_DERIVED.format(zone=zone))
         self.today = self._source.execute("select max(day) + 1 from record").fetchone()[0]  # type: ignore[index]
 
     def answer(self, number: int) -> Rows:
