@@ -24,42 +24,47 @@ create table record as
     select device_id, ts, lat, lon, kmh, (ts at time zone '{zone}')::date as day, ts at time zone '{zone}' as local_ts,
         last_value(case when rpm >= 0 then rpm end ignore nulls) over held as rpm,
         last_value(lph ignore nulls) over held as lph
-    from (select distinct on (device_id, ts) device_id, ts, lat, lon, "Speed" as kmh, "Rpm" as rpm, "Consumption" as lph
-        from sent order by device_id, ts)
+    from (select device_id, ts, any_value(lat) as lat, any_value(lon) as lon, any_value("Speed") as kmh,
+            any_value("Rpm") as rpm, any_value("Consumption") as lph
+        from sent group by 1, 2)
     window held as (partition by device_id order by ts range between interval 300 seconds preceding and current row);
 """
 """An engine's speed and a fuel rate hold until the next, for five minutes at most; -1 is enviroCar's "no reading"."""
 
 _DERIVED = """
 create table step as
-    select * exclude (way_km), case when way_km / seconds * 3600 <= 300 then way_km end as km
+    select * exclude (way_km), case when way_km / seconds * 3600 <= 300 then way_km end as km,
+        case when seconds <= 60 then kmh > 3
+            else seconds <= 3600 and way_km > 0.05 and way_km / seconds * 3600 > 3 end as moves
     from (select *, epoch(next_ts - ts) as seconds, greatest(coalesce(kmh, 0), coalesce(next_kmh, 0)) as faster_kmh,
             2 * 6371.0088 * asin(sqrt(pow(sin(radians(next_lat - lat) / 2), 2)
                 + cos(radians(lat)) * cos(radians(next_lat)) * pow(sin(radians(next_lon - lon) / 2), 2))) as way_km
         from (select *, lead(ts) over one as next_ts, lead(lat) over one as next_lat, lead(lon) over one as next_lon,
                 lead(kmh) over one as next_kmh, lead(day) over one as next_day
             from record window one as (partition by device_id order by ts)))
-    where next_day = day and seconds <= 60;
+    where next_day = day;
 create table trip as
     select device_id, min(day) as day, min(local_ts) as start_ts, epoch(max(next_ts) - min(ts)) / 60 as minutes,
         sum(km) as km
     from (select *, sum(begins) over (partition by device_id order by ts) as number
         from (select *, case when epoch(ts - lag(next_ts) over (partition by device_id order by ts)) < 300
                 then 0 else 1 end as begins
-            from step where kmh > 3))
+            from step where moves))
     group by device_id, number having sum(km) >= 0.2;
 create table device_day as
     select device_id, day, records, fastest_kmh, km, engine_s, litres, trips
     from (select device_id, (ts at time zone '{zone}')::date as day, count(*) as records from sent group by 1, 2)
     join (select device_id, day, max(kmh) as fastest_kmh from record group by 1, 2) using (device_id, day)
-    left join (select device_id, day, sum(case when km > 0.1 or faster_kmh > 3 then km else 0 end) as km,
-            sum(case when rpm > 0 or (rpm is null and kmh > 3) then seconds else 0 end) as engine_s,
-            sum(lph * seconds) / 3600 as litres
+    left join (select device_id, day,
+            sum(km) filter (where km > 0.1 or moves or (seconds <= 60 and faster_kmh > 3)) as km,
+            sum(seconds) filter (where seconds <= 3600 and (rpm > 0 or (rpm is null and moves))) as engine_s,
+            sum(lph * seconds) filter (where seconds <= 3600) / 3600 as litres
         from step group by 1, 2) using (device_id, day)
     left join (select device_id, day, count(*) as trips from trip group by 1, 2) using (device_id, day);
 """
-"""A step is the time between two records at most a minute apart. It counts as way where it is longer than 100 m or one
-end is faster than a receiver's noise, and no faster than 300 km/h; trips end after 300 s without motion."""
+"""A step is the time between two records. Up to a minute the speed says whether the car moves, up to an hour the way
+between its ends; of more than an hour nothing but the way is known. A step counts as way where the car moves, or where
+it is longer than 100 m, and is no faster than 300 km/h. A trip ends after 300 s without motion."""
 
 ANSWERS: dict[int, str] = {
     1: "select 'unassigned', round(sum(km)) from device_day where day > {today} - 7",
