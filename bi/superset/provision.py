@@ -19,6 +19,8 @@ def main() -> None:
         upgrade()
         appbuilder.add_permissions(update_perms=True)
         appbuilder.sm.sync_role_definitions()
+        # Who has not logged in has this role, which may see nothing; pages fail where it is missing.
+        appbuilder.sm.add_role(appbuilder.sm.auth_role_public)
         _log_in_as(appbuilder.sm, os.environ["FLEETLAKE_SUPERSET_PASSWORD"])
         db.session.commit()
         _import(given, appbuilder.sm)

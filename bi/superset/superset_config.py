@@ -10,7 +10,6 @@ SECRET_KEY = os.environ["FLEETLAKE_SUPERSET_SECRET_KEY"]
 WTF_CSRF_ENABLED = True
 SESSION_COOKIE_NAME = os.environ["FLEETLAKE_SUPERSET_COOKIE"]
 """Cookies do not know ports: two Supersets of one machine must not log each other out."""
-AUTH_ROLE_PUBLIC = None
 RATELIMIT_STORAGE_URI = "memory://"
 FEATURE_FLAGS = {"DASHBOARD_VIRTUALIZATION": False}
 LOG_LEVEL = "WARNING"
