@@ -27,7 +27,7 @@ from stack.processes import Command
 
 ROOT: Path = Path(__file__).resolve().parent.parent
 _CODE = Path(__file__).parent / "superset"
-_START_S = 300.0
+_START_S = 600.0
 _POLL_S = 0.5
 _STOP_S = 20.0
 
@@ -162,7 +162,7 @@ def _start(python: Path, environment: Mapping[str, str], port: int, home: _Home)
     """One process with threads: it serves the few people of one machine."""
     arguments = [
         *(str(python), "-m", "gunicorn", "superset.app:create_app()", "--bind", f"{HOST}:{port}"),
-        *("--workers", "1", "--threads", "8", "--timeout", "300"),
+        *("--workers", "1", "--threads", "8", "--timeout", "300", "--no-control-socket"),
     ]
     processes.start(Command(arguments, environment, home.folder), home.log, home.record, digest="")
     deadline = time.monotonic() + _START_S
