@@ -13,6 +13,8 @@ SESSION_COOKIE_NAME = os.environ["FLEETLAKE_SUPERSET_COOKIE"]
 RATELIMIT_STORAGE_URI = "memory://"
 FEATURE_FLAGS = {"DASHBOARD_VIRTUALIZATION": False}
 LOG_LEVEL = "WARNING"
+SUPERSET_WEBSERVER_TIMEOUT = 300
+"""As long as the server's own: a page that gives up after a minute shows errors on a machine that is busy."""
 
 # The page may load nothing from any other host, nor tell one that it was opened.
 TALISMAN_ENABLED = True
