@@ -96,6 +96,15 @@ bench: .venv/installed ## Benchmarks, each with its peers in the same run
 .PHONY: deploy-venv
 deploy-venv: .venv-deploy/installed ## The venv that the CDK is in; tests of the templates use it where it is there
 
+.venv-bi/installed: bi/requirements.lock
+	@echo "Installing Apache Superset into .venv-bi (some 900 MB, some minutes)"
+	@test -x .venv-bi/bin/python || $(PYTHON) -m venv .venv-bi
+	@.venv-bi/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r bi/requirements.lock
+	@touch $@
+
+.PHONY: bi-venv
+bi-venv: .venv-bi/installed ## The venv that Apache Superset is in, for fleetlake bi up
+
 .PHONY: deploy-check
 deploy-check: .venv-deploy/installed ## The deployment to AWS, checked without an account: templates, policies, residency
 	@.venv-deploy/bin/python -m deploy.check
@@ -118,3 +127,5 @@ lock: ## Resolve requirements.lock anew from pyproject.toml
 		--no-emit-index-url --no-emit-find-links --no-header pyproject.toml --output-file requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--no-header deploy/requirements.in --output-file deploy/requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-header bi/requirements.in --output-file bi/requirements.lock

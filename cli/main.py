@@ -46,6 +46,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "bench": ("bench",),
     "demo.command": ("demo",),
     "ui": ("ui",),
+    "bi": ("bi",),
+    "docs": ("docs",),
 }
 """Modules of cli/ with the commands that they add, in the order of the help text."""
 

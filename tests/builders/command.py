@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +33,18 @@ def reported(state: Path, *words: str, timeout_s: float = COMMAND_S, **more: str
     done = fleetlake(state, *words, "--json", timeout_s=timeout_s, **more)
     assert done.returncode == 0, f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return json.loads(done.stdout)
+
+
+@contextmanager
+def docs_of(state: Path, region: str) -> Iterator[str]:
+    """`fleetlake docs` while the block runs: the address that it says."""
+    words = [str(FLEETLAKE), "docs", "--region", region]
+    process = subprocess.Popen(words, env=environment(state), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        assert " at http://127.0.0.1:" in said, f"{said}{process.stderr.read() if process.stderr else ''}"
+        yield said.split(" at ")[1].split()[0]
+    finally:
+        process.terminate()
+        assert process.wait(timeout=60) == 0

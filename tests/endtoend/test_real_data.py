@@ -1,8 +1,10 @@
 """Real telemetry through the whole system: every row accounted for, by counts that the product did not make."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import polars as pl
 import psycopg
@@ -10,8 +12,11 @@ import pytest
 import redis
 
 from contracts.regions import find_region
-from tests.builders.command import fleetlake, reported
+from marts.metrics import metrics_of
+from tests.builders.command import docs_of, fleetlake, reported
+from tests.builders.odbc import odbc_connection
 from tests.builders.real_data import BUS, ENVIROCAR, KIT, PLACEABLE, RAIL, RealFile
+from tests.builders.source_answers import ANSWERS, SHOWN, SourceAnswers
 
 MEAN_RADIUS_KM = 6371.0088
 ALL_FILES = [ENVIROCAR, *(pytest.param(file, marks=pytest.mark.long) for file in (BUS, RAIL, KIT))]
@@ -92,6 +97,83 @@ def test_bi_reader_reads_marts_and_is_refused_staging(replayed: tuple[RealFile, 
         assert connection.execute("select count(*) from marts.device_day").fetchone()[0] > 0
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("select count(*) from staging.device_day")
+
+
+@pytest.fixture(scope="module")
+def marts(replayed: tuple[RealFile, Path, dict]) -> Iterator[tuple[SourceAnswers, str]]:
+    """What the cars' file says by itself, and the DSN by which BI tools read the marts that were made of it."""
+    file, state, _ = replayed
+    if file is not ENVIROCAR:
+        pytest.skip("only the cars' file has positions, speed, engine and fuel without a receiver's outliers")
+    dsn = reported(state, "status", "--secrets")["regions"][file.region]["postgres"]["bi_dsn"]
+    yield SourceAnswers(file), dsn
+
+
+@pytest.mark.parametrize("number", ANSWERS)
+def test_a_question_of_a_fleet_manager_has_the_source_files_own_answer(marts, number: int) -> None:
+    """Counts, days and devices are equal; figures agree to 0.1 %, or to the last digit that the query shows."""
+    source, dsn = marts
+    expected = source.answer(number)
+    with psycopg.connect(dsn) as connection:
+        found = connection.execute(source.question(number)).fetchall()
+    assert expected
+    assert len(found) == len(expected)
+    for row, own in zip(found, expected, strict=True):
+        assert [row[at] for at in SHOWN.get(number, range(len(own)))] == [close_to(value) for value in own]
+
+
+def close_to(value: object) -> object:
+    """The value; of a figure with decimals anything within 0.1 %, or that rounds to a neighbour's last digit."""
+    if not isinstance(value, float):
+        return value
+    digit = 1.0 if value == round(value) else 0.1
+    return pytest.approx(value, rel=1e-3, abs=digit * 1.001)
+
+
+def test_each_metric_has_a_value_and_sums_are_those_of_the_source_file(marts) -> None:
+    source, dsn = marts
+    with psycopg.connect(dsn) as connection:
+        values = {metric.name: connection.execute(metric.sql).fetchone()[0] for metric in metrics_of("eu")}
+    for name, sum_of_file in source.sums().items():
+        exact = isinstance(sum_of_file, int)
+        assert values[name] == (sum_of_file if exact else pytest.approx(sum_of_file, rel=1e-3)), name
+    without = {"open_faults", "devices_with_open_faults", "fault_episodes"}  # the cars report no faults
+    assert {name for name, value in values.items() if not value} <= {*without, "flagged_share", "unknown_hours"}
+    shares = [values[metric.name] for metric in metrics_of("eu") if metric.unit == "ratio"]
+    assert all(0 <= share <= 1 for share in shares)
+
+
+def test_odbc_reads_the_marts_as_bi_reader_and_nothing_else(marts) -> None:
+    _, dsn = marts
+    connection = odbc_connection(dsn)
+    cursor = connection.cursor()
+    tables = {row.table_name for row in cursor.tables(schema="marts", tableType="TABLE")}
+    assert {"device_day", "trip", "fleet_day", "dim_device", "dim_calendar"} <= tables
+    types = {row.column_name: row.type_name for row in cursor.columns(schema="marts", table="device_day")}
+    assert (types["day"], types["distance_gps_km"], types["records"]) == ("date", "float8", "int8")
+    by_odbc = cursor.execute("select device_id, day, records from marts.device_day order by 1, 2").fetchall()
+    with psycopg.connect(dsn) as postgres:
+        assert [tuple(row) for row in by_odbc] == postgres.execute(
+            "select device_id, day, records from marts.device_day order by 1, 2"
+        ).fetchall()
+    for refused in ("select * from staging.device_day", "delete from marts.trip"):
+        with pytest.raises(Exception, match="permission denied"):
+            cursor.execute(refused)
+    connection.close()
+
+
+def test_the_docs_of_the_marts_are_served_here_and_ask_no_other_host(replayed: tuple[RealFile, Path, dict]) -> None:
+    file, state, _ = replayed
+    with docs_of(state, file.region) as address:
+        page = httpx.get(address)
+        assert "default-src 'self'" in page.headers["content-security-policy"]
+        manifest = httpx.get(f"{address}manifest.json").json()
+        catalog = httpx.get(f"{address}catalog.json").json()
+        assert httpx.get(f"{address}dbt.log").status_code == 404
+    described = manifest["nodes"]["model.fleetlake.device_day"]["columns"]
+    assert described["distance_gps_km"]["description"].endswith("km.")
+    assert catalog["nodes"]["model.fleetlake.device_day"]["columns"]["distance_gps_km"]["type"] == "double precision"
+    assert "exposure.fleetlake.fleet_utilisation" in manifest["exposures"]
 
 
 def test_status_says_that_nothing_waits(replayed: tuple[RealFile, Path, dict]) -> None:

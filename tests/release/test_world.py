@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from contracts.derived import CUSTOMER_DAY_SCHEMA, UTILISATION_DAY_SCHEMA
 from contracts.settings import RegionSettings, WorldSettings
 from marts.dbt import window_arguments
+from marts.metrics import metrics_of
 from release.exchange import ReleaseKey, encode
 from release.world import (
     due_marts,
@@ -188,6 +189,10 @@ def test_the_worlds_marts_show_what_is_published(stack, world, regions, tmp_path
     assert totals == [("ap", DAYS[0], 1, 300.0)]
     for mart in ("utilisation_day", "daily_total"):
         assert fetch(world, f"select distinct is_final from marts.{mart}") == [(True,)]
+    values = {metric.name: fetch(world, metric.sql)[0][0] for metric in metrics_of("world")}
+    assert (values["world_distance"], values["world_engine_hours_per_device_day"]) == (300.0, 10 / 35)
+    assert (values["release_cells"], values["withheld_share"]) == (3, 0.0)
+    assert None not in values.values()
     clear_exchange(stack.state, "ap")
     load_world(world)
     assert due_marts(world) == DAYS[:1]
