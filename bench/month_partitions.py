@@ -67,10 +67,16 @@ def _measured(postgres: psycopg.Connection[Any], makes: Sequence[str], drop: str
         postgres.execute("delete from staging.measured where day < %s", [before])
         postgres.execute("vacuum staging.measured")
 
+    def expire_month() -> None:
+        if drop is None:
+            remove(_MONTHS[1])
+        else:
+            postgres.execute(drop.encode())
+
     took = {
         "reload_day": _seconds(reload),
         "expire_day": _seconds(lambda: remove(_MONTHS[0] + timedelta(days=1))),
-        "expire_month": _seconds(lambda: remove(_MONTHS[1]) if drop is None else postgres.execute(drop.encode())),
+        "expire_month": _seconds(expire_month),
     }
     postgres.execute("drop table staging.measured")
     return took

@@ -96,10 +96,11 @@ def _settings(region: str) -> "RegionSettings":
 
 
 def _time(written: str) -> datetime:
+    wrong = f"{written!r} is no time; write it as 2026-11-30T18:00:00+02:00"
     try:
         moment = datetime.fromisoformat(written)
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Misuse(f"{written!r} is no time; write it as 2026-11-30T18:00:00+02:00")
+        raise Misuse(wrong) from None
+    if moment.tzinfo is None:
+        raise Misuse(wrong)
     return moment.astimezone(UTC)

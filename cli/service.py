@@ -45,8 +45,16 @@ def _plan(
     settings = _settings(region)
     from marts.services import Plan, enter
 
-    measures = dict(zip(_MEASURES, (every_km, every_engine_h, every_days), strict=True))
-    plan = Plan(plan_id=plan_id, task=task, fleet_id=fleet, make=make, model=model, **measures)  # type: ignore[arg-type]
+    plan = Plan(
+        plan_id=plan_id,
+        task=task,
+        fleet_id=fleet,
+        make=make,
+        model=model,
+        every_km=every_km,
+        every_engine_h=every_engine_h,
+        every_days=every_days,
+    )
     _print(enter(settings, [plan], getuser()), as_json=as_json)
 
 
