@@ -99,7 +99,8 @@ def _add_zone(settings: RegionSettings) -> None:
 
 
 async def _measured(service: Service) -> list[Row]:
-    process, rows = process_of(service), []
+    process = process_of(service)
+    rows: list[Row] = []
     away: set[str] = set()
     async with load_on(service) as load:
         writing = asyncio.create_task(_move(service, away))
