@@ -97,7 +97,7 @@ class StagingAndMarts:
 
     def _where(self, scope: Scope, table: "_Table") -> tuple[sql.Composable, list[Any]]:
         conditions = list(self._conditions(scope, table))
-        said = [sql.SQL("({})").format(sql.SQL(condition)) for condition, _ in conditions]
+        said: list[sql.Composable] = [sql.SQL("({})").format(sql.SQL(condition)) for condition, _ in conditions]
         return sql.SQL(" or ").join(said or [sql.SQL("false")]), [value for _, values in conditions for value in values]
 
     def _conditions(self, scope: Scope, table: "_Table") -> Iterator[tuple[Any, list[Any]]]:

@@ -97,8 +97,8 @@ def test_a_client_that_takes_nothing_is_dropped(service: Service) -> None:
             f"GET /v1/live/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode("ascii")
         )
         wait_until(lambda: service.metric("streams") == before + 1, 20, lambda: "the stream does not open")
-        # 400 KB in one event: more than the process and the kernel together hold for one who takes nothing.
-        write_live(service.settings, [live_row(f"unlisted-{number}") for number in range(1_500)])
+        # 570 KB in one event: more than the process and the kernel together hold for one who takes nothing.
+        write_live(service.settings, [live_row(f"unlisted-{number}") for number in range(6_000)])
         wait_until(lambda: service.metric("streams") == before, 60, lambda: "the stream is still held")
     assert service.client(token).get("/v1/live").status_code == 200
 
