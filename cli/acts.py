@@ -22,14 +22,15 @@ def actor(who: str | None) -> str:
         raise Misuse("this machine does not know who you are: say it by --who NAME") from None
 
 
-def meant_as(kind: str | None) -> "Named | None":
-    """What --as says. Raises Misuse."""
+def meant_as(kind: str | None, *, fleets: bool = False) -> "Named | None":
+    """What --as says. fleets: whether it may be a fleet. Raises Misuse."""
     from privacy.erasure.scope import Named
 
     if kind is None:
         return None
-    if kind not in list(Named):
-        raise Misuse(f"--as {kind!r} is neither device nor subject (a person)")
+    if kind not in list(Named) or (kind == Named.FLEET and not fleets):
+        allowed = "none of device, subject (a person) and fleet" if fleets else "neither device nor subject (a person)"
+        raise Misuse(f"--as {kind!r} is {allowed}")
     return Named(kind)
 
 

@@ -26,9 +26,11 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _erase(
-    name: Annotated[str, typer.Argument(metavar="DEVICE_OR_SUBJECT", help="A device id, or a data subject's id.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A device id, a data subject's id, or a fleet's.")],
     region: Annotated[str, typer.Option(help="A region of regions.toml.")],
-    named: Annotated[str | None, typer.Option("--as", help="device or subject, where the name may be either.")] = None,
+    named: Annotated[
+        str | None, typer.Option("--as", help="device or subject, where it may be either; or fleet.")
+    ] = None,
     start: Annotated[
         str | None, typer.Option("--from", help="Only event times from here on: RFC 3339, or a day of the region.")
     ] = None,
@@ -45,7 +47,7 @@ def _erase(
     report: Annotated[Path | None, typer.Option(help="A file for the signed report.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Erase a device's or a person's data from every store of the region, and search for what is left.
+    """Erase a device's, a person's or a whole fleet's data from every store of the region, and search for what is left.
 
     May be killed and run again: it goes on where it was. The report names nobody; it is signed under the region's key.
     """
@@ -53,7 +55,7 @@ def _erase(
     from cli.store_errors import naming_the_store
     from contracts.settings import RegionSettings
 
-    settings, by, meant = RegionSettings.load(), actor(who), meant_as(named)
+    settings, by, meant = RegionSettings.load(), actor(who), meant_as(named, fleets=True)
     if lift and (dry_run or check or start or end):
         raise Misuse("--lift goes alone: it is an act of its own")
     if dry_run and check:
@@ -212,6 +214,10 @@ def _show_check(
     from privacy.erasure.run import check_again, search
     from privacy.requests import Kind, SubjectKind
 
+    if named == "fleet":
+        raise Misuse(
+            "its devices are in no registry any more; its report has the search that followed, and names nobody"
+        )
     stores = erasables(settings)
     known = _asked_before(requests.of_subject(settings, name, Kind.ERASE), named, start, end)
     # The registry knows neither any more: the request says what the name was, and which time was meant.

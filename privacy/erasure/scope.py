@@ -1,10 +1,11 @@
-"""Whom a request means: a device, or the devices and times of a data subject, as the registry knows them."""
+"""Whom a request means: a device, or the devices and times of a data subject or a fleet, as the registry knows them."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import groupby
 from typing import Any
 
 import psycopg
@@ -23,6 +24,11 @@ _HELD = """
             where e.device_id = s.device_id and e.subject_id <> s.subject_id and e.valid_from < s.valid_from)
     from registry.device_subject s where s.subject_id = %s order by s.device_id
 """
+_OF_FLEET = """
+    select device_id, valid_from, valid_to, fleet_id = %(fleet)s from registry.device_period
+    where device_id in (select device_id from registry.device_period where fleet_id = %(fleet)s)
+    order by device_id, valid_from
+"""
 
 
 class Named(StrEnum):
@@ -30,6 +36,7 @@ class Named(StrEnum):
 
     DEVICE = "device"
     SUBJECT = "subject"
+    FLEET = "fleet"
 
 
 def scope_of(
@@ -45,7 +52,8 @@ def scope_of(
 
     A person's data are those of their devices from when they had them, until they gave them back or now; the first who
     had a device has what it sent before it was registered, too. Times are of whole milliseconds, as records' are. A
-    person without devices is a name alone. Raises Misuse for a name that means either, or nothing.
+    person without devices is a name alone. A fleet's data are those of its devices from when they were its own. Raises
+    Misuse for a name that means either, or nothing.
     """
     start, end = whole_ms(start), whole_ms(end)
     if start is not None and end is not None and start >= end:
@@ -54,6 +62,8 @@ def scope_of(
         kind = kind or _kind_of(registry, name, settings)
         if kind is Named.DEVICE:
             return SubjectKind.DEVICE, Scope((Portion(name, start, end),))
+        if kind is Named.FLEET:
+            return SubjectKind.FLEET, Scope(tuple(_of_fleet(registry, name, start, end)))
         held = registry.execute(_HELD, [name]).fetchall()
         known = _is(registry, _IS_SUBJECT, name)
     if not known:
@@ -71,6 +81,30 @@ def scope_of(
     if not portions and not whole_person:
         raise Misuse("the person had no device at that time")
     return SubjectKind.SUBJECT, Scope(tuple(portions), name if whole_person else None)
+
+
+def _of_fleet(
+    registry: "psycopg.Connection[Any]", fleet: str, start: datetime | None, end: datetime | None
+) -> Iterator[Portion]:
+    """Each of the fleet's devices: whole where it was never another's, else the times between. Raises Misuse."""
+    rows = registry.execute(_OF_FLEET, {"fleet": fleet}).fetchall()
+    if not rows:
+        raise Misuse("no device of the region is or was of this fleet; `fleetlake fleet list` has the fleets")
+    for device, periods in groupby(rows, key=lambda row: row[0]):
+        spans: list[tuple[datetime | None, datetime | None]] = []
+        own_before: bool | None = None
+        for _, since, to, is_own in periods:
+            # The first who had a device has what it sent before it was registered, too.
+            first = None if own_before is None else whole_ms(since)
+            if is_own and own_before:
+                spans[-1] = (spans[-1][0], whole_ms(to))
+            elif is_own:
+                spans.append((first, whole_ms(to)))
+            own_before = bool(is_own)
+        for first, last in spans:
+            since, until = _later(start, first), _earlier(end, last)
+            if since is None or until is None or since < until:
+                yield Portion(device, since, until)
 
 
 def _kind_of(registry: "psycopg.Connection[Any]", name: str, settings: RegionSettings) -> Named:

@@ -69,6 +69,29 @@ def test_a_person_is_tied_for_the_time_that_they_had_the_device(stack):
             rectify(settings, device, {}, **wrong)
 
 
+def test_a_fleet_is_its_devices_for_the_time_that_they_were_its_own(stack):
+    settings, name = stack.settings("ap"), uuid.uuid4().hex[:8]
+    leaving, other = f"leaving-{name}", f"other-{name}"
+    stays, comes, goes, changes = (f"{word}-{name}" for word in ("stays", "comes", "goes", "changes"))
+    fleets = [Fleet(leaving, "x"), Fleet(other, "y")]
+    register(settings, fleets, [Device(one, leaving, "car") for one in (stays, goes, changes)])
+    register(settings, fleets, [Device(comes, other, "car")])
+    register(
+        settings, fleets, [Device(comes, leaving, "car"), Device(goes, other, "car"), Device(changes, leaving, "van")]
+    )
+    register(settings, fleets, [Device(comes, leaving, "van")])
+    kind, scope = scope_of(settings, leaving, Named.FLEET)
+    found = {portion.device_id: (portion.start, portion.end) for portion in scope.portions}
+    assert kind is SubjectKind.FLEET and len(scope.portions) == 4
+    assert found[stays] == found[changes] == (None, None)
+    assert found[comes][0] is not None and found[comes][1] is None
+    assert found[goes][0] is None and found[goes][1] is not None
+    _, in_march = scope_of(settings, leaving, Named.FLEET, start=MARCH, end=MARCH + timedelta(days=31))
+    assert {portion.device_id for portion in in_march.portions} == {stays, goes, changes}
+    with pytest.raises(Misuse, match="fleet list"):
+        scope_of(settings, f"nobody-{name}", Named.FLEET)
+
+
 def test_a_name_that_is_no_device_id_is_in_no_statement():
     odd = ("truck/17", "Lkw ü", "x' or '1'='1", "y" * 200)
     scope = Scope((*(Portion(name) for name in odd), *(Portion(name, MARCH) for name in odd)))
@@ -86,5 +109,7 @@ def test_the_rejected_records_of_a_device_whose_name_ends_with_another_stay():
 def test_what_a_name_is_meant_as_is_device_or_subject():
     assert meant_as(None) is None
     assert meant_as("subject") is Named.SUBJECT
-    with pytest.raises(Misuse, match="neither"):
-        meant_as("person")
+    assert meant_as("fleet", fleets=True) is Named.FLEET
+    for kind, fleets in (("person", True), ("person", False), ("fleet", False)):
+        with pytest.raises(Misuse, match="--as"):
+            meant_as(kind, fleets=fleets)
