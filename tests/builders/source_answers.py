@@ -1,8 +1,8 @@
 """Questions of docs/how-to/ask-the-marts.md answered from a published file alone, by DuckDB: no code of the product.
 
 An answer has the columns of the question's query, so that both can be compared row by row. Where a query has
-`current_date`, both take the day after the file's last. The devices of the files are in no registry on those days, so
-each is in fleet `unassigned`, of kind `unknown`, and available on the days on which it reports.
+`current_date`, both take the day after the file's last. Replay enters the file's cars as cars of fleet `envirocar`; each
+is available on the days on which it reports.
 """
 
 import re
@@ -67,22 +67,22 @@ between its ends; of more than an hour nothing but the way is known. A step coun
 it is longer than 100 m, and is no faster than 300 km/h. A trip ends after 300 s without motion."""
 
 ANSWERS: dict[int, str] = {
-    1: "select 'unassigned', round(sum(km)) from device_day where day > {today} - 7",
+    1: "select 'envirocar', round(sum(km)) from device_day where day > {today} - 7",
     2: """select device_id, round(sum(km)) from device_day where day >= date_trunc('month', {today})
         group by 1 order by 2 desc limit 10""",
-    3: """select 'unassigned', date_trunc('month', day)::date, round(100 * sum(engine_s) / sum(86400), 1)
+    3: """select 'envirocar', date_trunc('month', day)::date, round(100 * sum(engine_s) / sum(86400), 1)
         from device_day group by 2 order by 2""",
-    5: "select 'unassigned', count(*) filter (where engine_s > 0), count(*) from device_day",
-    10: "select 'unassigned', count(*), round(avg(km), 1), round(avg(minutes)) from trip",
+    5: "select 'envirocar', count(*) filter (where engine_s > 0), count(*) from device_day",
+    10: "select 'envirocar', count(*), round(avg(km), 1), round(avg(minutes)) from trip",
     11: """select device_id, round(km, 1) from trip where hour(start_ts) >= 22 or hour(start_ts) < 5
         order by start_ts desc limit 50""",
     12: """select device_id, count(*), round(sum(km)) from trip where isodow(day) > 5
         group by 1 order by 3 desc limit 20""",
     13: """select device_id, count(*), max(fastest_kmh) from device_day where fastest_kmh > 120
         group by 1 order by 2 desc""",
-    16: "select 'unknown', round(100 * sum(litres) / sum(km), 1) from device_day where litres is not null",
+    16: "select 'car', round(100 * sum(litres) / sum(km), 1) from device_day where litres is not null",
     18: "select device_id, max(day) from device_day group by 1 having max(day) < {today} - 3 order by 2",
-    19: """select 'unassigned', day, count(*), count(*), sum(records), sum(records) from device_day
+    19: """select 'envirocar', day, count(*), count(*), sum(records), sum(records) from device_day
         where day = {today} - 1 group by day""",
 }
 """By the number of the question."""
