@@ -1,8 +1,8 @@
 """Questions of docs/how-to/ask-the-marts.md answered from a published file alone, by DuckDB: no code of the product.
 
 An answer has the columns of the question's query, so that both can be compared row by row. Where a query has
-`current_date`, both take the day after the file's last. Replay enters the file's cars as cars of fleet `envirocar`; each
-is available on the days on which it reports.
+`current_date`, both take the day after the file's last. Replay enters the file's cars as cars of fleet `envirocar`;
+each is available on the days on which it reports.
 """
 
 import re
