@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
-from contracts.erasable import Counts, Portion, Remains, Scope, total
+from contracts.erasable import Counts, Needles, Portion, Remains, Scope, total
 from contracts.settings import RegionSettings
 from lake.database import transaction
 from lake.derive.business_days import inner_days
@@ -193,12 +193,13 @@ def rewrite(settings: RegionSettings, tables: Sequence[str]) -> None:
 
 
 def in_statistics(connection: psycopg.Connection, scope: Scope, schemas: Sequence[str]) -> int:
-    """Statistics of columns of these schemas that show a name of the scope."""
+    """Statistics of columns of these schemas that show a name of the scope; a device meant in part stays in them."""
+    needles = Needles([*scope.whole_devices, *([scope.subject] if scope.subject else [])])
     rows = connection.execute(
         "select most_common_vals::text, histogram_bounds::text from pg_stats where schemaname = any(%s)",
         [list(schemas)],
     ).fetchall()
-    return sum(scope.needles.found_in(text) > 0 for row in rows for text in row if text)
+    return sum(needles.found_in(text) > 0 for row in rows for text in row if text)
 
 
 def _tables(connection: psycopg.Connection) -> Iterator[_Table]:
