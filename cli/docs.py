@@ -1,12 +1,10 @@
 """`fleetlake docs`: dbt's docs of a region's marts, in a browser, until Ctrl-C."""
 
-import signal
-import threading
-from types import FrameType
 from typing import Annotated
 
 import typer
 
+from cli.ending import end_event
 from cli.environment import enter_region, state_folder
 from contracts.errors import PortTaken
 from contracts.regions import WORLD
@@ -32,21 +30,10 @@ def _docs(
     folder = state_folder() / "dbt-docs" / region
     typer.echo(f"generating the docs of {region}", err=True)
     docs.generate(settings, folder.resolve())
-    ended = _end_event()
+    ended = end_event()
     try:
         with docs.serving(folder, port) as address:
             typer.echo(f"The docs of {region} are at {address}  (Ctrl-C ends it)")
             ended.wait()
     except OSError as error:
         raise PortTaken(f"port {port} cannot be used: {error.strerror}; name another, or leave it out") from None
-
-
-def _end_event() -> threading.Event:
-    asked = threading.Event()
-
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        asked.set()
-
-    signal.signal(signal.SIGINT, ask)
-    signal.signal(signal.SIGTERM, ask)
-    return asked

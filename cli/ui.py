@@ -1,12 +1,10 @@
 """`fleetlake ui`: serves Dagster's web UI on the running stack until Ctrl-C."""
 
-import signal
-import threading
-from types import FrameType
 from typing import Annotated
 
 import typer
 
+from cli.ending import end_event
 from cli.environment import ALL, each_region, state_folder
 from contracts.regions import WORLD
 
@@ -35,20 +33,9 @@ def add_to(app: typer.Typer) -> None:
         locations[WORLD] = stack.world_environment(state)
         logs = state / "logs" / "dagster"
         typer.echo(f"starting {len(locations)} code servers, the daemon and the web server (logs in {logs})")
-        ended = _end_event()
+        ended = end_event()
         with serving(locations, dagster, logs, port, say=typer.echo) as servers:
             typer.echo(f"Dagster is at {servers.url}  (Ctrl-C ends it)")
             while not ended.wait(1.0):
                 servers.keep_running()
         typer.echo("ended")
-
-
-def _end_event() -> threading.Event:
-    asked = threading.Event()
-
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        asked.set()
-
-    signal.signal(signal.SIGINT, ask)
-    signal.signal(signal.SIGTERM, ask)
-    return asked
