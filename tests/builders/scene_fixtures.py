@@ -11,6 +11,7 @@ import pytest
 
 import stack as embedded
 from contracts.settings import RegionSettings
+from tests.builders.consumer_process import region_file
 from tests.builders.query import DAY, Rows, again
 from tests.builders.scene import Scene
 
@@ -20,6 +21,18 @@ def own_stack() -> Iterator[Path]:
     state = Path(tempfile.mkdtemp(prefix="fleetlake-reconcile-"))
     try:
         embedded.up(state)
+        yield state
+    finally:
+        embedded.down(state)
+        shutil.rmtree(state, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def one_region() -> Iterator[Path]:
+    """A stack that these tests share with no others: they change what a proof of all counts."""
+    state = Path(tempfile.mkdtemp(prefix="fleetlake-reconcile-"))
+    try:
+        embedded.up(state, region_file(state, shards=4))
         yield state
     finally:
         embedded.down(state)

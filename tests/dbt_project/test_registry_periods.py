@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -15,7 +16,8 @@ from tests.builders.marts import connect, derive, device_day, empty, fetch, regi
 
 FIRST = date(2026, 1, 1)
 SILENT = FIRST + timedelta(days=9)
-TODAY = datetime.now(UTC).date()
+TODAY = datetime.now(ZoneInfo("Africa/Johannesburg")).date()
+"""Of region af: near midnight UTC has another date."""
 DAYS = [day for n in range(20) if (day := FIRST + timedelta(days=n)) != SILENT]
 BY_DAY = ("device_day", "trip", "fleet_day", "fleet_type_day", "data_completeness_day")
 

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ class Ground:
     settings: RegionSettings
     gateway: GatewayProcess
     start: Callable[..., GatewayProcess]
+    clients: list[MqttClient] = field(default_factory=list)
 
     def device(self, device_id: str, fleet: str = "acme") -> str:
         """Enter a device; its token."""
@@ -31,8 +32,9 @@ class Ground:
         return make_token(self.settings, device_id, days=None, replace=False)
 
     def connected(self, device_id: str, token: str) -> MqttClient:
-        """A client that was let in."""
+        """A client that was let in; it is closed when its test ends."""
         client = MqttClient(self.gateway.port("mqtt"), self.gateway.trust())
+        self.clients.append(client)
         assert client.connect(device_id, token) == 0
         return client
 
@@ -72,6 +74,8 @@ def shared(gateway_state: Path) -> Iterator[Ground]:
 
 
 @pytest.fixture
-def ground(shared: Ground) -> Ground:
+def ground(shared: Ground) -> Iterator[Ground]:
     """The same, a test at a time."""
-    return shared
+    yield shared
+    while shared.clients:
+        shared.clients.pop().close()

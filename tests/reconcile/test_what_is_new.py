@@ -1,8 +1,6 @@
 """A proof that starts from the last one that held finds what a proof of the whole finds, and reads what is new."""
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,24 +14,11 @@ from contracts.settings import RegionSettings
 from lake.iceberg.tables import history
 from reconcile import Reconciliation, reconcile
 from reconcile.proof import read_proof
-from tests.builders.consumer_process import region_file
 from tests.builders.query import DAY, Rows, again, as_object
 from tests.builders.scene import Scene
 
 OLD, NEW = DAY - timedelta(days=1), DAY
 """A day that nothing is added to, and one that grows."""
-
-
-@pytest.fixture(scope="module")
-def one_region() -> Iterator[Path]:
-    """A stack that these tests share with no others: they change what a proof of all counts."""
-    state = Path(tempfile.mkdtemp(prefix="fleetlake-reconcile-"))
-    try:
-        embedded.up(state, region_file(state, shards=4))
-        yield state
-    finally:
-        embedded.down(state)
-        shutil.rmtree(state, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -158,8 +158,8 @@ def test_records_of_days_that_wait_are_counted_from_those_days(scene: Scene) -> 
     assert stages["device_day"] - stages["marts"] - stages["unloaded"] == 7
 
 
-def test_a_stream_that_is_read_from_a_time_on_is_counted_from_there(own_stack: Path) -> None:
-    late = Scene(RegionSettings.load(embedded.region_environment(own_stack, "us", {})))
+def test_a_stream_that_is_read_from_a_time_on_is_counted_from_there(one_region: Path) -> None:
+    late = Scene(RegionSettings.load(embedded.region_environment(one_region, "eu", {})))
     late.put(5, 0)
     start = datetime.now(UTC) + timedelta(milliseconds=5)
     while datetime.now(UTC) < start + timedelta(milliseconds=5):
