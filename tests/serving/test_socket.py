@@ -49,7 +49,8 @@ def closed(socket: ClientConnection) -> tuple[int, str]:
 def test_it_says_what_changes_of_the_tokens_fleets_alone(served: Served) -> None:
     with opened(served, token=served.eu.token(ACME)) as socket:
         until(socket, "hello")
-        move(served, CAR, OTHER, lat=52.5)
+        move(served, OTHER, lat=51.5)
+        move(served, CAR, lat=52.5)
         event = until(socket, "devices")
     assert [(one["device_id"], one["lat"]) for one in event["data"]["items"]] == [(CAR, 52.5)]
     with opened(served, token=served.eu.token(ACME), since="0-0") as socket:

@@ -13,6 +13,7 @@ from contracts.errors import SinkUnavailable
 from contracts.settings import RegionSettings
 from ingest.live import RedisLive
 from stack.layout import Layout
+from tests.builders.consumer_process import wait_until
 from tests.builders.ingest import ARRIVAL_MS, landing_rows
 from tests.builders.stack import kill, process_of, stack_folder
 
@@ -43,6 +44,12 @@ def append_only(state: Path) -> Path:
     return path
 
 
+def size_with(state: Path, note: bytes) -> int:
+    """The log's size once the note is in it: while a disk is slow, the server answers before it has written."""
+    wait_until(lambda: note in append_only(state).read_bytes(), 30)
+    return append_only(state).stat().st_size
+
+
 async def lose_what_came_after(size: int, own_stack: tuple[Path, Path], live: RedisLive) -> None:
     """kill -9 the server and take the end from its log, as a host's crash does; start it and connect again."""
     state, regions_file = own_stack
@@ -61,7 +68,7 @@ def test_writes_that_a_crashed_server_lost_start_a_rebuild(own_stack: tuple[Path
             assert await live.end_rebuild("whole")
             await live.write(rows("kept", seq=1))
             await live.begin_rebuild("going on")
-            size = append_only(own_stack[0]).stat().st_size
+            size = size_with(own_stack[0], b"going on")
             await live.write(rows("silent", seq=2))
             await lose_what_came_after(size, own_stack, live)
 
@@ -85,7 +92,7 @@ def test_a_rebuild_whose_last_writes_were_lost_sets_no_epoch(own_stack: tuple[Pa
         async with live_state(own_stack[0]) as live:
             await live.write(rows("kept", seq=5))
             await live.begin_rebuild("first")
-            size = append_only(own_stack[0]).stat().st_size
+            size = size_with(own_stack[0], b"first")
             await live.write(rows("rebuilt", seq=6))
             await lose_what_came_after(size, own_stack, live)
             assert not await live.end_rebuild("first")
