@@ -10,7 +10,8 @@ DRIVER = "PostgreSQL Unicode"
 
 def odbc_connection(dsn: str) -> Any:
     """A connection with the login of a Postgres DSN. Skips the test that asks where ODBC is not installed."""
-    pyodbc = pytest.importorskip("pyodbc", reason="needs pyodbc, which `make install` brings")
+    reason = "needs pyodbc, which `make install` brings, and its library: apt-get install libodbc2 odbc-postgresql"
+    pyodbc = pytest.importorskip("pyodbc", reason=reason, exc_type=ImportError)
     if DRIVER not in pyodbc.drivers():
         pytest.skip(f"no ODBC driver {DRIVER!r}: apt-get install odbc-postgresql")
     parts = conninfo_to_dict(dsn)
