@@ -88,7 +88,7 @@ bench: .venv/installed ## Benchmarks, each with its peers in the same run
 	@$(BIN)/fleetlake bench all
 
 .venv-deploy/installed: deploy/requirements.lock
-	@echo "Installing the CDK into .venv-deploy (some 450 MB, a minute or two)"
+	@echo "Installing the CDK into .venv-deploy (some 850 MB, a minute or two)"
 	@test -x .venv-deploy/bin/python || $(PYTHON) -m venv .venv-deploy
 	@.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r deploy/requirements.lock
 	@touch $@

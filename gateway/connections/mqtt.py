@@ -46,7 +46,7 @@ class MqttConnection(asyncio.Protocol):
 
     __slots__ = (
         *("_ended", "_gate", "_last_s", "_loop", "_own_topic", "_reading", "_session", "_sessions", "_source", "_task"),
-        *("_carried", "_expiry", "_holds", "_timer", "_transport", "identity"),
+        *("_answering", "_carried", "_expiry", "_holds", "_timer", "_transport", "identity"),
     )
 
     def __init__(self, gate: Gate, sessions: Sessions, limits: SessionLimits, *, carried: bool = False) -> None:
@@ -65,6 +65,7 @@ class MqttConnection(asyncio.Protocol):
         self._source = ""
         self._last_s = 0.0
         self._holds = Hold(0)
+        self._answering = False
         self._ended = False
         self._reading = True
 
@@ -219,7 +220,15 @@ class MqttConnection(asyncio.Protocol):
             self._session.settle(delivery)
         else:
             self._session.settle(delivery, refused.refusal.reason, str(refused))
-        self._pump()
+        # One put answers several messages of a connection: their acknowledgements leave in one write.
+        if not self._answering:
+            self._answering = True
+            self._loop.call_soon(self._answer)
+
+    def _answer(self) -> None:
+        self._answering = False
+        if not self._ended:
+            self._pump()
 
     def _hold(self, why: Hold) -> None:
         if not self._holds & why:

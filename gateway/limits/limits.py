@@ -51,15 +51,14 @@ class Limits:
     def message_wait_s(self, identity: Identity, size: int) -> float:
         """How long this message has to wait for its device's and its fleet's rates; 0 where it goes, and counts."""
         device = identity.device
-        buckets = (
-            (self._messages, device.device_id, 1.0, device.messages_s),
-            (self._bytes, device.device_id, size, None),
-            (self._fleets, device.fleet_id, 1.0, device.fleet_messages_s),
+        device_id, fleet_id = device.device_id, device.fleet_id
+        wait_s = max(
+            self._messages.take(device_id, 1.0, device.messages_s),
+            self._bytes.take(device_id, size),
+            self._fleets.take(fleet_id, 1.0, device.fleet_messages_s),
         )
-        wait_s = 0.0
-        for rates, key, cost, rate_s in buckets:
-            wait_s = max(wait_s, rates.take(key, cost, rate_s))
         if wait_s:
-            for rates, key, cost, _ in buckets:
-                rates.give_back(key, cost)
+            self._messages.give_back(device_id)
+            self._bytes.give_back(device_id, size)
+            self._fleets.give_back(fleet_id)
         return wait_s

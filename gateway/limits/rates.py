@@ -31,11 +31,13 @@ class Rates:
     def take(self, key: str, cost: float = 1.0, rate_s: float | None = None) -> float:
         """The key does it; how long it would have had to wait, 0 where it was in time."""
         rate, most = self._of(rate_s)
-        level = self._level(key, rate, most)
-        self._levels[key] = (level - cost, self._clock())
-        if len(self._levels) > MOST_KEYS:
+        now, before = self._clock(), self._levels.get(key)
+        level = most if before is None else min(most, before[0] + (now - before[1]) * rate)
+        self._levels[key] = (level - cost, now)
+        if before is None and len(self._levels) > MOST_KEYS:
             self._levels.popitem(last=False)
-        return max(0.0, (min(cost, most) - level) / rate)
+        lacking = min(cost, most) - level
+        return lacking / rate if lacking > 0 else 0.0
 
     def give_back(self, key: str, cost: float = 1.0) -> None:
         """The key did not do it after all."""

@@ -1,7 +1,6 @@
 """The messages of one connection, from PUBLISH to their answers: topic aliases, the window, the order, QoS 2."""
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.mqtt.packets import Publish, Version
@@ -78,11 +77,12 @@ class Inbound:
         delivery.outcome, delivery.text = outcome, text
         self.open -= 1
 
-    def due(self) -> Iterator[Delivery]:
+    def due(self) -> list[Delivery]:
         """The messages whose answers are due, once."""
-        unanswered = self._unanswered
+        unanswered, due = self._unanswered, []
         while unanswered and unanswered[0].outcome is not None:
-            yield unanswered.popleft()
+            due.append(unanswered.popleft())
+        return due
 
     def release(self, packet_id: int) -> bool:
         """PUBREL came: the identifier is free. False where it was."""
