@@ -8,14 +8,14 @@ from typing import Any
 
 from contracts.names import ledger_table, stream
 from contracts.outages import POSTGRES, REDIS, S3, store_of
-from contracts.settings import RegionSettings, WorldSettings
+from contracts.settings import AwsService, RegionSettings, WorldSettings
 
 KINESIS, DYNAMODB = "Kinesis", "DynamoDB"
 ASK_S = 5
 """A store that works answers within milliseconds."""
 LAKE = (POSTGRES, DYNAMODB, S3)
 """The stores that history, trips and marts are made with."""
-_LIBRARIES = {POSTGRES: "psycopg", DYNAMODB: "boto3", KINESIS: "boto3", S3: "pyarrow.fs", REDIS: "redis"}
+_LIBRARIES = {POSTGRES: "psycopg", DYNAMODB: "boto3", KINESIS: "boto3", S3: "boto3", REDIS: "redis"}
 """What each is asked by."""
 
 
@@ -53,15 +53,19 @@ def _questions(settings: RegionSettings | WorldSettings) -> Mapping[str, Callabl
     if isinstance(settings, WorldSettings):
         return {
             POSTGRES: lambda: _ask_postgres(settings),
-            S3: lambda: _ask_s3(settings, settings.aws_region, settings.exchange_bucket),
+            S3: lambda: _client(settings.s3, "s3", settings.aws_region).head_bucket(Bucket=settings.exchange_bucket),
         }
     region = settings.region
-    dynamodb, kinesis = (cache(partial(_aws, settings, service)) for service in ("dynamodb", "kinesis"))
+    dynamodb, kinesis, s3 = (
+        cache(partial(_client, getattr(settings, service), service, settings.row.aws_region))
+        for service in ("dynamodb", "kinesis", "s3")
+    )
     return {
         POSTGRES: lambda: _ask_postgres(settings),
         DYNAMODB: lambda: dynamodb().scan(TableName=ledger_table(region), Limit=1),
         KINESIS: lambda: kinesis().describe_stream_summary(StreamName=stream(region)),
-        S3: lambda: _ask_s3(settings, settings.row.aws_region, settings.bucket),
+        # Not by Arrow: it makes no client while a call of another one hangs.
+        S3: lambda: s3().head_bucket(Bucket=settings.bucket),
         REDIS: lambda: _ask_redis(settings),
     }
 
@@ -70,18 +74,6 @@ def _ask_postgres(settings: RegionSettings | WorldSettings) -> None:
     import psycopg
 
     psycopg.connect(settings.postgres_dsn.get_secret_value(), connect_timeout=ASK_S).close()
-
-
-def _ask_s3(settings: RegionSettings | WorldSettings, aws_region: str, bucket: str) -> None:
-    from pyarrow import fs
-
-    store = fs.S3FileSystem(
-        connect_timeout=ASK_S,
-        request_timeout=ASK_S,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),
-        **settings.s3.filesystem_kwargs(aws_region),
-    )
-    store.get_file_info(f"{bucket}/answers")
 
 
 def _ask_redis(settings: RegionSettings) -> None:
@@ -99,12 +91,11 @@ def _ask_redis(settings: RegionSettings) -> None:
         client.ping()
 
 
-def _aws(settings: RegionSettings, service: str) -> Any:
+def _client(of: AwsService, service: str, aws_region: str) -> Any:
     import boto3
     from botocore.config import Config
 
     config = Config(connect_timeout=ASK_S, read_timeout=ASK_S, retries={"total_max_attempts": 1})
     # A session of its own: making clients of the shared one is not safe beside the command's own thread.
     session: Any = boto3.Session()
-    where = getattr(settings, service).client_kwargs(settings.row.aws_region)
-    return session.client(service, config=config, **where)
+    return session.client(service, config=config, **of.client_kwargs(aws_region))

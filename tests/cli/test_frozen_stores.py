@@ -3,9 +3,10 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,9 @@ import pytest
 import stack as embedded
 from contracts.errors import StoreUnavailable
 from contracts.settings import RegionSettings
+from lake.stores import away
 from lake.trail import SpotQuery
+from lake.trail.counted_files import object_store
 from tests.builders.command import COMMAND_S, FLEETLAKE, environment, fleetlake
 from tests.builders.stack import process_of, stack_folder
 
@@ -120,6 +123,26 @@ def test_a_query_that_keeps_its_connections_names_the_store_that_hangs_and_works
         assert before.files_read > 0
     finally:
         query.close()
+
+
+def test_a_store_is_named_while_calls_to_it_hang(state):
+    """Arrow makes no client while a call of another one hangs: who asked by a new one waited for that."""
+    patient = embedded.region_environment(state, "eu", {}) | {"FLEETLAKE_STORE_TIMEOUT_S": str(BOUND_S)}
+    settings = RegionSettings.load(patient)
+    store, ended = object_store(settings), threading.Event()
+
+    def hang() -> None:
+        with suppress(OSError):
+            store.get_file_info(f"{settings.bucket}/any")
+        ended.set()
+
+    with frozen(state, "s3"):
+        hanging = threading.Thread(target=hang, daemon=True)
+        hanging.start()
+        assert not ended.wait(0.5)
+        assert away(settings) == "S3 of region eu"
+        assert not ended.is_set()
+    hanging.join()
 
 
 def test_a_process_goes_on_where_the_store_comes_back_in_time(state):

@@ -99,7 +99,7 @@ from lake.store_watch import ending_with_its_stores
 from lake.stores import LAKE, REDIS
 from tests.contracts.test_settings import ENVIRON
 with ending_with_its_stores(RegionSettings.load(ENVIRON), (*LAKE, REDIS)):
-    print(all(name in sys.modules for name in ("psycopg.conninfo", "boto3", "pyarrow.fs", "redis")))
+    print(all(name in sys.modules for name in ("psycopg.conninfo", "boto3", "redis")))
 """
 
 
