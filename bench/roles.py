@@ -4,7 +4,6 @@
 leaves it out.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -29,6 +28,7 @@ from contracts.ports import HOST, free_port
 ROOT = Path(__file__).resolve().parents[1]
 TREES = ROOT / "build" / "roles"
 NOBODY = 65_534
+_NOT_SOURCE = shutil.ignore_patterns(".git", ".venv*", ".*_cache", "__pycache__", "build", "*.egg-info")
 _READY_WITHIN_S = 180.0
 _OK, _UNAUTHORISED = 200, 401
 
@@ -75,7 +75,7 @@ def smoke(role: str) -> Seen:
     with stack_of_one_region() as state, tempfile.TemporaryDirectory(prefix="fleetlake-role-") as folder:
         own = Path(folder)
         own.chmod(0o777)
-        how = ROLES[role]()
+        how = ROLES[role](state)
         environment = _environment(state, own, tree, how)
         log = own / "log"
         began_s = time.monotonic()
@@ -104,8 +104,24 @@ def build(role: str) -> Path:
     if not (tree / "bin" / "python").exists():
         subprocess.run([sys.executable, "-m", "venv", str(tree)], check=True)
     python = str(tree / "bin" / "python")
-    wheel = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", str(constraints)]
-    subprocess.run([*wheel, f"{ROOT}[{role}]"], check=True, cwd=TREES)
+    install = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--constraint",
+        str(constraints),
+    ]
+    if role == "orchestration":
+        # dbt's project is no package: the whole source stays, and the distribution points to it.
+        source = tree / "source"
+        shutil.copytree(ROOT, source, ignore=_NOT_SOURCE, dirs_exist_ok=True)
+        subprocess.run([*install, "--editable", f"{source}[{role}]"], check=True, cwd=TREES)
+        subprocess.run([python, "-m", "marts.manifests"], check=True, cwd=source, stdout=subprocess.DEVNULL)
+    else:
+        subprocess.run([*install, f"{ROOT}[{role}]"], check=True, cwd=TREES)
     shutil.copy(ROOT / "regions.toml", tree)
     if role == "consumer":
         cache = {"NUMBA_CACHE_DIR": str(tree / "cache"), "PATH": os.environ["PATH"]}
@@ -122,9 +138,17 @@ def _environment(state: Path, own: Path, tree: Path, how: Smoke) -> dict[str, st
 
 
 def _start(command: Sequence[str], environment: Mapping[str, str], own: Path, log: Path) -> "subprocess.Popen[bytes]":
-    user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     with log.open("wb") as out:
-        return subprocess.Popen(command, env=dict(environment), cwd=own, stdout=out, stderr=out, **user)
+        return subprocess.Popen([*_as_nobody(command[0]), *command], env=environment, cwd=own, stdout=out, stderr=out)
+
+
+def _as_nobody(python: str) -> Sequence[str]:
+    """What starts a command without root's rights. A Python below a closed folder, as /root, may still be read."""
+    if os.geteuid():
+        return ()
+    reached = all(folder.stat().st_mode & 0o001 for folder in Path(python).resolve().parents)
+    may_read = () if reached else ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
+    return ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *may_read)
 
 
 def _until_ready(process: "subprocess.Popen[bytes]", how: Smoke, log: Path) -> None:
@@ -168,7 +192,7 @@ def _size(tree: Path) -> int:
     return sum(file.stat().st_size for file in tree.rglob("*") if file.is_file() and not file.is_symlink())
 
 
-def _gateway() -> Smoke:
+def _gateway(_: Path) -> Smoke:
     port, free = free_port(), {f"FLEETLAKE_GATEWAY_{name}_PORT": "0" for name in ("MQTT", "HTTP")}
     files = _certificate()
     command = ("fleetlake", "gateway", "--region", REGION)
@@ -189,15 +213,18 @@ def _certificate() -> dict[str, str]:
         }
 
 
-def _consumer() -> Smoke:
+def _consumer(_: Path) -> Smoke:
     port = free_port()
     command = ("fleetlake", "consume", "--region", REGION)
     return Smoke(command=command, page="/readyz", port=port, settings={"FLEETLAKE_METRICS_PORT": str(port)})
 
 
-def _serving() -> Smoke:
+def _serving(_: Path) -> Smoke:
+    from serving.access.laptop import key_set
+
     port, keys = free_port(), Path(tempfile.gettempdir()) / "fleetlake-role-keys.json"
-    keys.write_text(json.dumps({"keys": []}), encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="fleetlake-role-") as folder:
+        keys.write_bytes(key_set(Path(folder)).read_bytes())
     keys.chmod(0o644)
     settings = {"FLEETLAKE_SERVING_PORT": str(port), "FLEETLAKE_SERVING_JWKS": str(keys)}
     check = ("GET", f"http://{HOST}:{port}/v1/devices", _UNAUTHORISED)
@@ -205,15 +232,16 @@ def _serving() -> Smoke:
     return Smoke(command=command, page="/healthz", port=port, settings=settings, check=check)
 
 
-def _orchestration() -> Smoke:
+def _orchestration(state: Path) -> Smoke:
     port = free_port()
     server = ("python", "-m", "dagster", "api", "grpc", "-m", "orchestration.location", "--host", HOST)
     command = ("python", "-m", "orchestration.container", *server, "--port", str(port))
-    settings = {"DAGSTER_HOME": "dagster", "FLEETLAKE_DAGSTER_DSN": "postgresql://dagster@127.0.0.1:1/dagster"}
+    storage = stack.dagster_environment(state)["FLEETLAKE_DAGSTER_DSN"]
+    settings = {"DAGSTER_HOME": "dagster", "FLEETLAKE_DAGSTER_DSN": storage}
     return Smoke(command=command, page="", port=port, settings=settings)
 
 
-ROLES: Mapping[str, Callable[[], Smoke]] = {
+ROLES: Mapping[str, Callable[[Path], Smoke]] = {
     "gateway": _gateway,
     "consumer": _consumer,
     "serving": _serving,
