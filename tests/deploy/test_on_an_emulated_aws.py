@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -70,8 +71,9 @@ def test_what_devices_send_lands_and_reconciles_on_what_cloudformation_made(aws:
     gateway = GatewayProcess(access).ready()
     try:
         ports = {"FLEETLAKE_GATEWAY_HTTP_PORT": str(gateway.port("http")), "FLEETLAKE_GATEWAY_HOST": "127.0.0.1"}
-        words = ["simulate", "--devices", "4", "--hours", "0.05", "--seed", "3", "--via", "http", "--json"]
-        sent = run(words, access | ports)
+        noon = (datetime.now(UTC) - timedelta(days=1)).replace(hour=11)  # at night the fleet sleeps
+        fleet = ["--devices", "8", "--hours", "0.25", "--seed", "3", "--start", noon.isoformat(timespec="seconds")]
+        sent = run(["simulate", *fleet, "--via", "http", "--json"], access | ports)
         assert sent.returncode == 0, sent.stderr
         acknowledged = json.loads(sent.stdout)["gateway"]["acknowledged"]
     finally:
