@@ -4,7 +4,7 @@ import msgspec
 
 UNITS: tuple[str, ...] = (
     *("ratio", "h", "min", "km", "km/h", "l", "l/100 km"),
-    *("trips", "events", "faults", "devices", "device days", "records", "cells"),
+    *("trips", "events", "faults", "services", "devices", "device days", "records", "cells"),
 )
 """The units that a metric may have. A ratio is from 0 to 1; dashboards show it as a percentage."""
 
