@@ -18,6 +18,8 @@ _UNIT_WIDTH_PX = 8
 _FORMATS = {"ratio": ".1%", "l/100 km": ".1f", "h": ",.1f", "min": ",.1f", "km": ",.0f", "km/h": ".0f", "l": ",.1f"}
 _COUNT = ",d"
 _TIMES = ("date", "timestamp")
+_UNITS_OF_NAMES = {"km": "km", "kmh": "km/h", "h": "h", "s": "s", "l": "l", "m": "m", "deg": "°", "pct": "%"}
+"""A column's name ends with its unit; here is how a heading has it."""
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -68,11 +70,19 @@ def bundle(region: str, dsn: str, marts: Mapping[str, Mart], dashboards: Iterabl
         of_mart = [metric for metric in metrics if metric.mart == mart.name]
         files[f"datasets/{database}/{mart.name}.yaml"] = _dataset(region, mart, of_mart)
     for dashboard in dashboards:
+        _check_filters(dashboard, marts)
         for chart in dashboard.chart:
             _check_columns(dashboard, chart, marts)
             files[f"charts/{_id(region, dashboard.slug, chart.title)}.yaml"] = _chart(region, dashboard, chart, metrics)
         files[f"dashboards/{region}-{dashboard.slug}.yaml"] = _dashboard(region, dashboard)
     return files
+
+
+def _check_filters(dashboard: Dashboard, marts: Mapping[str, Mart]) -> None:
+    for name in dashboard.filters:
+        mart, _, column = name.partition(".")
+        if mart not in marts or column not in {one.name for one in marts[mart].columns}:
+            raise BadSettings(f"dashboard {dashboard.slug}: no mart has the column of its filter {name!r}")
 
 
 def _check_columns(dashboard: Dashboard, chart: Chart, marts: Mapping[str, Mart]) -> None:
@@ -81,7 +91,8 @@ def _check_columns(dashboard: Dashboard, chart: Chart, marts: Mapping[str, Mart]
             f"dashboard {dashboard.slug}: {chart.title}: no mart {chart.mart!r}; it has {', '.join(marts)}"
         )
     known = {column.name for column in marts[chart.mart].columns}
-    for column in (*chart.by, *((chart.x,) if chart.kind in {"line", "bar"} else ())):
+    sorted_by = (one.removeprefix("-") for one in chart.order)
+    for column in (*chart.by, *sorted_by, *((chart.x,) if chart.kind in {"line", "bar"} else ())):
         if column not in known:
             raise BadSettings(
                 f"dashboard {dashboard.slug}: {chart.title}: {chart.mart} has no column {column!r}; "
@@ -150,7 +161,7 @@ def _metric(metric: Metric) -> dict[str, Any]:
 def _column(column: Column) -> dict[str, Any]:
     return {
         "column_name": column.name,
-        "verbose_name": None,
+        "verbose_name": heading(column.name),
         "is_dttm": column.data_type.startswith(_TIMES),
         "is_active": True,
         "type": column.data_type.upper(),
@@ -168,6 +179,16 @@ def label(metric: Metric) -> str:
     says_itself = metric.unit in {"ratio", *metric.label.lower().split()} or metric.unit in metric.label
     counted = number_format(metric) == _COUNT
     return metric.label if says_itself or counted else f"{metric.label}, {metric.unit}"
+
+
+def heading(column: str) -> str:
+    """A column's name for people: `left_engine_h` is "Left engine, h", `device_id` is "Device"."""
+    words = column.split("_")
+    unit = _UNITS_OF_NAMES.get(words[-1]) if len(words) > 1 else None
+    if unit is not None or (len(words) > 1 and words[-1] in {"id", "ts"}):
+        words.pop()
+    text = " ".join(words).capitalize()
+    return text if unit is None else f"{text}, {unit}"
 
 
 def number_format(metric: Metric) -> str:
@@ -256,13 +277,26 @@ def _rows(chart: Chart, _: list[Metric]) -> _Shape:
     return "table", {
         "query_mode": "raw",
         "all_columns": list(chart.by),
-        "order_by_cols": [],
+        "order_by_cols": [_order(one) for one in chart.order],
         "table_timestamp_format": "%Y-%m-%d %H:%M",
-        "column_config": {name: {"d3TimeFormat": "%Y-%m-%d"} for name in chart.by if name.endswith("day")},
+        "column_config": {name: found for name in chart.by if (found := _as_shown(name))},
         "server_page_length": 10,
         "page_length": 20,
         "show_cell_bars": False,
     }
+
+
+def _order(by: str) -> str:
+    """What a chart's rows are sorted by, as Superset writes it: a column, and whether it ascends."""
+    return msgspec.json.encode([by.removeprefix("-"), not by.startswith("-")]).decode()
+
+
+def _as_shown(column: str) -> dict[str, str]:
+    """How a table shows a column of the mart as it is."""
+    if column.endswith("day"):
+        return {"d3TimeFormat": "%Y-%m-%d"}
+    unit = _UNITS_OF_NAMES.get(column.rpartition("_")[2])
+    return {"d3NumberFormat": _FORMATS[unit]} if unit in _FORMATS else {}
 
 
 _SHAPES = {"number": _number, "line": _line, "bar": _bar, "table": _table, "rows": _rows}

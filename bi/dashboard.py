@@ -28,6 +28,8 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     x: str = "day"
     where: str = ""
     """SQL that limits the mart's rows."""
+    order: tuple[str, ...] = ()
+    """Columns that rows are sorted by, those with a - before them descending."""
     row: int
     width: int
     height: int = 50

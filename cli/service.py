@@ -141,6 +141,6 @@ def _show(rows: list[dict[str, Any]], words: tuple[str, ...], numbers: tuple[str
         return
     table = Table(key(words[0]), *map(text, words[1:]), *map(figure, numbers))
     for row in rows:
-        shown = ("" if row[name] is None else f"{row[name]:,.10g}" for name in numbers)
+        shown = ("" if row[name] is None else f"{round(row[name], 1):,.10g}" for name in numbers)
         table.add_row(*(row[name] or "" for name in words), *shown)
     print_table(table)

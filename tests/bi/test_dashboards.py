@@ -3,10 +3,11 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
-from bi.bundle import bundle, label, marts_in, number_format
+from bi.bundle import bundle, heading, label, marts_in, number_format
 from bi.dashboard import FOLDER, dashboards, read_dashboard
 from contracts.errors import BadSettings
 from contracts.regions import WORLD
@@ -98,6 +99,28 @@ def test_a_dashboard_that_cannot_be_shown_is_refused(tmp_path: Path, change: tup
     with pytest.raises(BadSettings, match=r"bad\.toml") as refused:
         read_dashboard(bad)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"),
+    [("device_id", "Device"), ("left_engine_h", "Left engine, h"), ("max_speed_kmh", "Max speed, km/h"),
+     ("first_seen_ts", "First seen"), ("is_due", "Is due"), ("h", "H")],
+)  # fmt: skip
+def test_a_column_has_a_heading_for_people(column: str, shown: str) -> None:
+    assert heading(column) == shown
+
+
+def test_rows_are_sorted_and_their_numbers_have_the_digits_of_their_unit() -> None:
+    (chart,) = [one for one in files_of("eu").values() if one.get("slice_name") == "Services, what is due first"]
+    assert chart["params"]["order_by_cols"] == ['["is_due",false]', '["device_id",true]']
+    assert chart["params"]["column_config"]["left_engine_h"] == {"d3NumberFormat": ",.1f"}
+
+
+def test_a_filter_of_a_column_that_no_mart_has_is_named() -> None:
+    (dashboard,) = [one for one in dashboards() if one.slug == "fleet-utilisation"]
+    wrong = msgspec.structs.replace(dashboard, filters=("fault_episode.fleet_id",))
+    with pytest.raises(BadSettings, match=r"its filter 'fault_episode\.fleet_id'"):
+        bundle("eu", DSN, marts_in(manifest_of("region")), [wrong])
 
 
 def test_a_column_that_no_mart_has_is_named() -> None:
