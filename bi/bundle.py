@@ -176,7 +176,8 @@ def _column(column: Column) -> dict[str, Any]:
 
 def label(metric: Metric) -> str:
     """The metric's name for people, with its unit where the name does not say it."""
-    says_itself = metric.unit in {"ratio", *metric.label.lower().split()} or metric.unit in metric.label
+    words = metric.label.lower().split()
+    says_itself = metric.unit in {"ratio", *words} or (metric.unit == "h" and "hours" in words)
     counted = number_format(metric) == _COUNT
     return metric.label if says_itself or counted else f"{metric.label}, {metric.unit}"
 

@@ -70,6 +70,7 @@ def test_columns_bring_their_descriptions_and_metrics_their_unit() -> None:
     known = {metric.name: metric for metric in metrics_of("eu")}
     assert (label(known["distance"]), number_format(known["distance"])) == ("Distance, km", ",.0f")
     assert (label(known["utilisation"]), number_format(known["utilisation"])) == ("Utilisation", ".1%")
+    assert [label(known[name]) for name in ("fuel", "idling_fuel")] == ["Fuel, l", "Fuel of idling events, l"]
 
 
 @pytest.mark.parametrize("scope", ["region", WORLD])
