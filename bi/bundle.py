@@ -17,6 +17,8 @@ _UNIT_WIDTH_PX = 8
 """A height of a chart is in grid units of 8 px."""
 _FORMATS = {"ratio": ".1%", "l/100 km": ".1f", "h": ",.1f", "min": ",.1f", "km": ",.0f", "km/h": ".0f", "l": ",.1f"}
 _COUNT = ",d"
+_COUNTS = ("records", "devices")
+"""How names of columns that count begin."""
 _TIMES = ("date", "timestamp")
 _UNITS_OF_NAMES = {"km": "km", "kmh": "km/h", "h": "h", "s": "s", "l": "l", "m": "m", "deg": "°", "pct": "%"}
 """A column's name ends with its unit; here is how a heading has it."""
@@ -296,6 +298,8 @@ def _as_shown(column: str) -> dict[str, str]:
     """How a table shows a column of the mart as it is."""
     if column.endswith("day"):
         return {"d3TimeFormat": "%Y-%m-%d"}
+    if column.startswith(_COUNTS):
+        return {"d3NumberFormat": _COUNT}
     unit = _UNITS_OF_NAMES.get(column.rpartition("_")[2])
     return {"d3NumberFormat": _FORMATS[unit]} if unit in _FORMATS else {}
 
