@@ -23,6 +23,7 @@ from tests.builders.serving import fleets_of, live_row, write_live
 from tests.serving.conftest import Served
 
 ACME, ZETA = fleets_of("eu")
+FAILED = 'webhook_tries_total{outcome="failed"}'
 GATE, VAN = "eu-gate", "eu-gate-van-00"
 RING = [[7.99, 61.0], [8.01, 61.0], [8.01, 61.1], [7.99, 61.1]]
 KINDS = ["zone.entered", "zone.left", "feed.changed"]
