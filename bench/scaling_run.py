@@ -1,7 +1,7 @@
 """A real run of 2, 8 and 2 workers by the policy's decisions, and what the simulation says of the same run.
 
-After a round of which nothing is kept (on a new stream hand-overs are quicker than ever after), two rounds measure what
-a hand-over and a start take on this machine, and two more are predicted. A minute of the policies lasts a second here.
+After a round to warm up, of which nothing is kept, two rounds measure what a hand-over and a start take on this
+machine, and two more are predicted. A minute of the policies lasts a second here.
 A round's lag is the longest that a shard stood unread, as the mean of its shards: the longest of all of them is one
 event, which no prediction from as few can meet.
 """
