@@ -17,6 +17,7 @@ from orchestration.attempts import ATTEMPT, WORK
 from orchestration.definitions import definitions
 from orchestration.local.daemon_heartbeat import is_alive
 from orchestration.local.dagster_home import prepare_home
+from orchestration.local.priority import give_way
 from orchestration.local.process import (
     Processed,
     Progress,
@@ -50,6 +51,7 @@ def retain(region: str) -> Processed:
 
 def _with_progress(region: str, work: Callable[..., Processed]) -> Processed:
     started = time.monotonic()
+    give_way()
     os.environ.update(prepare_home(os.environ))
     settings = WorldSettings.load() if region == WORLD else RegionSettings.load()
     with output_redirected_to(Path(os.environ["DAGSTER_HOME"]) / "logs" / f"process-{region}.log") as stderr:

@@ -15,6 +15,7 @@ import psutil
 
 from contracts.logs import last_lines
 from contracts.ports import is_free
+from orchestration.local.priority import give_way
 
 ROOT = Path(__file__).resolve().parents[2]
 DAEMON = "daemon"
@@ -36,6 +37,8 @@ class Server(msgspec.Struct):
     arguments: Callable[[int | None], list[str]]
     """The Python interpreter's arguments, by port."""
     environment: Mapping[str, str]
+    gives_way: bool = False
+    """Whether it and the runs that it starts leave the cores to ingest."""
 
     def __repr__(self) -> str:
         """Without the environment, which holds secrets."""
@@ -72,16 +75,20 @@ def start(
     environment: Mapping[str, str],
     port: int | None,
     logs: Path,
+    *,
+    gives_way: bool = False,
 ) -> Server:
-    """Start a process whose output is appended to its log in `logs`."""
+    """Start a process whose output is appended to its log in `logs`; see Server for the others."""
     log, kept = logs / f"{name}.log", {**environment, "PYTHONWARNINGS": "ignore"}
-    return Server(name, _launch([sys.executable, *arguments(port)], kept, log), port, log, arguments, kept)
+    process = _launch([sys.executable, *arguments(port)], kept, log, gives_way=gives_way)
+    return Server(name, process, port, log, arguments, kept, gives_way)
 
 
 def again(server: Server, port: int | None = None) -> Server:
     """Start a process that has ended once more, as it was, or on another port."""
     port = port or server.port
-    process = _launch([sys.executable, *server.arguments(port)], server.environment, server.log)
+    command = [sys.executable, *server.arguments(port)]
+    process = _launch(command, server.environment, server.log, gives_way=server.gives_way)
     return msgspec.structs.replace(server, process=process, port=port)
 
 
@@ -116,9 +123,11 @@ def _session(process: psutil.Process) -> int | None:
         return None
 
 
-def _launch(command: list[str], environment: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
+def _launch(
+    command: list[str], environment: Mapping[str, str], log: Path, *, gives_way: bool
+) -> "subprocess.Popen[bytes]":
     with log.open("ab") as out:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command,
             env=dict(environment),
             cwd=ROOT,
@@ -128,6 +137,9 @@ def _launch(command: list[str], environment: Mapping[str, str], log: Path) -> "s
             preexec_fn=_in_child,  # noqa: PLW1509 - two system calls and nothing else
             start_new_session=True,
         )
+    if gives_way:
+        give_way(process.pid)
+    return process
 
 
 def _in_child() -> None:

@@ -89,7 +89,7 @@ def _start_code_servers(
 ) -> None:
     for name, variables in locations.items():
         port = free_port({server.port or 0 for server in started})
-        started.append(start(name, _code_server, {**shared, **variables}, port, logs))
+        started.append(start(name, _code_server, {**shared, **variables}, port, logs, gives_way=True))
     for place in range(len(started)):
         _wait(started, place, answers, movable=locations)
 

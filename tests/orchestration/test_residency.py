@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 
 from orchestration.local.dagster_home import prepare_home
+from orchestration.local.priority import NICENESS
 from orchestration.local.servers import serving
 
 NO_LOCATION = "load_from: []"
@@ -44,6 +46,13 @@ def test_each_process_knows_its_own_secrets_only(stack, servers):
     assert not known["world"] & (of_us | of_eu)
     for name in ("webserver", "daemon"):
         assert not known[name] & (of_us | of_eu | of_world)
+
+
+def test_runs_give_way_to_ingest_and_what_people_look_at_does_not(servers):
+    niceness = {server.name: psutil.Process(server.process.pid).nice() for server in servers.all}
+
+    assert niceness["eu"] == niceness["world"] == NICENESS
+    assert max(niceness["webserver"], niceness["daemon"]) < NICENESS
 
 
 def test_nothing_that_is_printed_of_a_server_holds_a_secret(stack, servers):

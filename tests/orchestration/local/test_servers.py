@@ -73,7 +73,7 @@ def test_a_server_hears_sigint_though_its_starter_ignores_it(tmp_path):
     """As whatever a shell starts in the background does: the daemon ends by SIGINT."""
     heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        process = one_server._launch([sys.executable, "-c", MILD], os.environ, tmp_path / "daemon.log")
+        process = one_server._launch([sys.executable, "-c", MILD], os.environ, tmp_path / "daemon.log", gives_way=False)
     finally:
         signal.signal(signal.SIGINT, heard)
 
