@@ -3,7 +3,7 @@
 ministack saves its state only on a clean exit, so a crash would lose every record, lease and ledger entry since the
 last start. Here a forked child writes the server's memory as of one moment between two requests, as Redis does: the
 server continues meanwhile, and streams and ledger are from the same moment. A crash takes the ledger and the leases
-back by seconds; what was put on the streams since then is in a log (put_log.py).
+back by seconds. The streams' records are in no snapshot, but in a log (put_log.py).
 """
 
 import asyncio
@@ -22,7 +22,8 @@ from typing import IO, Any
 
 from stack.emulator.put_log import PutLog
 
-_READS = ("Get", "List", "Describe", "Query", "Scan", "BatchGet", "TransactGet")
+_NOTHING_NEW = ("Get", "List", "Describe", "Query", "Scan", "BatchGet", "TransactGet", "PutRecord")
+"""Actions that a snapshot need not follow: reads, and records, which are in the log."""
 _PAUSE_S = 1.0
 _SHARE_OF_CPU = 0.1
 """At most this share of one core, however much there is to write."""
@@ -64,7 +65,7 @@ class Snapshots:
             if scope["type"] == "lifespan" and not tasks:
                 tasks.append(asyncio.create_task(self._keep_writing()))
             await serve(scope, receive, send)
-            if scope["type"] == "http" and not _only_reads(scope):
+            if scope["type"] == "http" and not _nothing_new(scope):
                 self._changes += 1
 
         return app
@@ -84,7 +85,6 @@ class Snapshots:
     def _fork_and_write(self) -> int:
         """Fork between two requests (handlers do not yield), so that the child never sees half of a request."""
         server = os.getpid()
-        self._log.cut()
         child = os.fork()
         if child:
             return child
@@ -101,13 +101,13 @@ class Snapshots:
         if self._child is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._child, signal.SIGKILL)
-        self._log.cut()
         self._write(services)
 
     def _write(self, services: Mapping[str, Callable[[], Any]]) -> None:
         folder = self._current.parent / f"snapshot-{time.time_ns()}"
         folder.mkdir(parents=True)
         previous = self._newest()
+        self._log.leave_out_records()
         self._persistence.STATE_DIR = str(folder)
         # Nothing changes while this runs: it is a child, or the server at its end. So no copies, and JSON in one piece,
         # which together take a tenth of the time.
@@ -116,7 +116,6 @@ class Snapshots:
         link = folder.with_name(f"link-{folder.name}")
         link.symlink_to(folder.name)
         link.replace(self._current)
-        self._log.drop()
         if previous is not None:
             shutil.rmtree(previous, ignore_errors=True)
 
@@ -138,10 +137,10 @@ def _close_sockets() -> None:
     os.closerange(_FIRST_AFTER_OUTPUT, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
-def _only_reads(scope: Mapping[str, Any]) -> bool:
-    """Whether the request cannot change anything. IAM's requests, with the action in the body, count as writes."""
+def _nothing_new(scope: Mapping[str, Any]) -> bool:
+    """Whether a snapshot would be the same after the request. IAM has its action in the body: always new."""
     target = dict(scope["headers"]).get(b"x-amz-target", b"").decode("latin-1").rpartition(".")[2]
-    return target.startswith(_READS) or bool(scope["method"] == "GET")
+    return target.startswith(_NOTHING_NEW) or bool(scope["method"] == "GET")
 
 
 @contextlib.contextmanager

@@ -118,9 +118,9 @@ def test_an_emulator_killed_right_after_the_first_up_still_knows_the_keys_that_i
 def test_a_kill_while_a_snapshot_is_written_leaves_the_port_to_the_next_start(own_stack):
     """The child that writes must not hold the server's socket: `up` would choose another port."""
     settings = own_stack.settings("us")
-    records = [{"Data": bytes(1_000_000), "PartitionKey": "p"}] * 4
-    for _ in range(8):
-        client_of(settings, "kinesis").put_records(StreamName="telemetry-us", Records=records)
+    tables = client_of(settings, "dynamodb")
+    for number in range(60):
+        tables.put_item(TableName="leases-us", Item={"shard_id": {"S": str(number)}, "text": {"S": 350_000 * "x"}})
     server = process_of(own_stack.state, "kinesis")
 
     def a_child_writes_without_sockets():
