@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import redis
@@ -21,10 +21,13 @@ _START_S = 20.0
 
 
 @contextmanager
-def valkey(*options: str) -> Iterator[redis.Redis]:
-    """A client of the server on a free port, as an administrator; `options` as on valkey-server's command line."""
+def valkey(*options: str, environment: Mapping[str, str] | None = None) -> Iterator[redis.Redis]:
+    """A client of the server on a free port, as an administrator; `options` as on valkey-server's command line.
+
+    environment: the server's own, by default this process's.
+    """
     folder = tempfile.mkdtemp(prefix="valkey-")
-    server, client = _started(folder, options)
+    server, client = _started(folder, options, environment)
     try:
         yield client
     finally:
@@ -34,12 +37,14 @@ def valkey(*options: str) -> Iterator[redis.Redis]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _started(folder: str, options: Sequence[str]) -> "tuple[subprocess.Popen[bytes], redis.Redis]":
+def _started(
+    folder: str, options: Sequence[str], environment: Mapping[str, str] | None
+) -> "tuple[subprocess.Popen[bytes], redis.Redis]":
     """The server once it answers; another program may take a port between choice and start, so it is tried again."""
     for _ in range(_ATTEMPTS):
         port = free_port()
         words = [str(get_binary_path()), "--port", str(port), "--bind", HOST, "--dir", folder, "--save", "", *options]
-        server = subprocess.Popen([*_WITH_PARENT, *words], stdout=subprocess.DEVNULL)
+        server = subprocess.Popen([*_WITH_PARENT, *words], stdout=subprocess.DEVNULL, env=environment)
         client = redis.Redis(HOST, port, socket_timeout=20)
         if _is_up(server, client):
             return server, client
