@@ -28,11 +28,13 @@ def _verify(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Read the whole log and name the first row that was changed, removed or added. Exit code 1 where there is one."""
+    """Read the whole log and name the first row that was changed, removed or added, or that the suppression list, the
+    requests or their reports contradict. Exit code 1 where there is one.
+    """
     enter_region(region)
     from cli.store_errors import naming_the_store
     from contracts.settings import RegionSettings
-    from privacy.audit import verify
+    from privacy.proof import verify
 
     with naming_the_store(region):
         found = verify(RegionSettings.load(), head and head.strip().lower())

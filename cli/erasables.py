@@ -21,17 +21,19 @@ def erasables(settings: "RegionSettings") -> "Stores":
     from release.erasable import ReleaseMarks
     from serving.stores.erasable import SharesEventsAndReadings
 
+    exports, credentials, readings = Exports(settings), Credentials(settings), SharesEventsAndReadings(settings)
     return Stores(
         consumers=Consumers(settings),
-        objects=[LandedObjects(settings), Exports(settings)],
+        objects=[LandedObjects(settings), exports],
         history=[IcebergTables(settings)],
         serving=[
             LiveState(settings),
             StagingAndMarts(settings),
-            Credentials(settings),
-            SharesEventsAndReadings(settings),
+            credentials,
+            readings,
             ReleaseMarks(settings),
         ],
         registry=[Registry(settings)],
         beyond=[Stream(settings)],
+        canaries=[exports, credentials, readings],
     )

@@ -150,6 +150,9 @@ def _show(done: "Request", report: Path | None, *, as_json: bool) -> None:
     for store, counts in signed.get("stores", {}).items():
         table.add_row(store, f"{counts['before']:,}", f"{counts['after']:,}")
     print_table(table)
+    if canary := signed.get("canary", {}):
+        found, left = (sum(counts[when] > 0 for counts in canary.values()) for when in ("before", "after"))
+        typer.echo(f"canary: found in {found} of {len(canary)} stores before, in {left} after")
     for one in signed.get("remains", []):
         until = one["until"][:16] if one["until"] else "a time that is not known"
         typer.echo(f"until {until}: {one['what']} ({one['why']})")

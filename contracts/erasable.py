@@ -170,6 +170,17 @@ class Erasable(Protocol):
     def expires(self, now: datetime) -> list[Remains]: ...
 
 
+class Plantable(Erasable, Protocol):
+    """A store in which a name that nobody has can stand for the time of an erasure: a canary of its search.
+
+    Promises
+    - `plant` may be repeated. Nothing that reads the store shows what it put; `search` finds it, `erase` takes it out.
+      It returns the stores that it is in. scope: of one device, whole.
+    """
+
+    def plant(self, scope: Scope) -> Sequence[str]: ...
+
+
 def total(counts: Counts) -> int:
     """All of them together."""
     return sum(counts.values())

@@ -87,27 +87,28 @@ def append(
     return made
 
 
-def verify(settings: RegionSettings, head: str | None = None) -> Verified:
+def verify(settings: RegionSettings, *heads: str) -> Verified:
     """Read the whole log, and name the first row that does not fit.
 
-    head: a head (in hex) that was noted earlier, as evidence of a request has it; the log must still contain it.
+    heads: heads (in hex) that were noted earlier, as evidence of a request has them; the log must still contain them.
     """
-    key, previous, number, known = key_for(settings.release_key, AUDIT), BEGINNING, 0, head in (None, BEGINNING.hex())
+    key, previous, number = key_for(settings.release_key, AUDIT), BEGINNING, 0
+    missing = {*heads} - {BEGINNING.hex()}
     with transaction(settings) as connection:
         for row in _rows(connection):
             if (why := _misfit(key, row, number, previous)) is not None:
                 return Verified(number, previous.hex(), row.id, why)
             number, previous = row.id, row.hash
-            known = known or previous.hex() == head
-    if not known:
+            missing.discard(previous.hex())
+    if missing:
         why = "no row has the head that was noted: the log's end was removed, or an older one was restored"
         return Verified(number, previous.hex(), number + 1, why)
     return Verified(number, previous.hex())
 
 
-def check(settings: RegionSettings, head: str | None = None) -> Verified:
+def check(settings: RegionSettings, *heads: str) -> Verified:
     """As `verify`. Raises AuditBroken where a row does not fit."""
-    found = verify(settings, head)
+    found = verify(settings, *heads)
     if found.broken is not None:
         raise AuditBroken(
             f"row {found.broken} of privacy.audit of region {settings.region} does not fit: {found.why}; "

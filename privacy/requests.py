@@ -240,8 +240,8 @@ def forget_names(settings: RegionSettings, names: Set[str], *, but: UUID, who: s
 
 
 def mark_expired(settings: RegionSettings, request: Request, *, who: str, evidence: Mapping[str, Any]) -> Request:
-    """What outlived the erasure is gone too, as `evidence` of a later search says."""
-    query = f"""update privacy.requests set state = 'expired', evidence = coalesce(evidence, '{{}}'::jsonb) || %s::jsonb
+    """What outlived the erasure is gone too, as the report says with a later search: `evidence`."""
+    query = f"""update privacy.requests set state = 'expired', evidence = %s::jsonb
         where request_id = %s and state = 'done' returning {_COLUMNS}"""  # noqa: S608 - constants
     with transaction(settings) as connection:
         row = connection.execute(query, [_json(dict(evidence)), request.request_id]).fetchone()

@@ -16,6 +16,13 @@ _OWN = ("device_token", "device_key", "revoked_certificate", "speaks_for", "last
 _NAMED = """(device_id = any(%(devices)s)
     or exists (select from unnest(%(devices)s::text[]) d where position(d in detail) > 0))"""
 
+_REFUSED = """
+insert into registry.last_refusal (device_id, refused_at, protocol, reason, detail, refusals)
+values (%s, now(), '', 'canary', '', 0) on conflict (device_id) do nothing
+"""
+_PLANTED_S = 7 * 24 * 3600
+"""An erasure that was killed and is not run again leaves its canary in Redis no longer."""
+
 
 class Credentials:
     """Tokens, keys, revoked certificates, refusals and the log of access acts, of devices that are meant wholly.
@@ -58,6 +65,16 @@ class Credentials:
         tell(self._settings.redis_url.get_secret_value(), self._settings.region, devices)
         self._rewrite()
         return found
+
+    def plant(self, scope: Scope) -> Sequence[str]:
+        """A refusal of a device that the registry does not have, and what the gateway would remember of it."""
+        import redis
+
+        with registry(self._settings) as connection:
+            connection.execute(_REFUSED, [scope.devices[0]])
+        with redis.Redis.from_url(self._settings.redis_url.get_secret_value()) as client:
+            client.set(redis_access_device(self._settings.region, scope.devices[0]), b"", ex=_PLANTED_S)
+        return "registry.last_refusal", "redis:gateway:device"
 
     def expires(self, now: datetime) -> list[Remains]:
         """What processes of the gateway remember."""

@@ -28,9 +28,13 @@ def report(
     devices: int,
     before: Mapping[str, int],
     after: Mapping[str, int],
+    canary: Mapping[str, Mapping[str, int]],
     remains: Iterable[Remains],
 ) -> dict[str, Any]:
-    """The signed report of an erasure at this moment. before, after: decoded hits by store."""
+    """The signed report of an erasure at this moment. before, after: decoded hits by store.
+
+    canary: the same of a name that was put there to be found.
+    """
     stores = sorted(before.keys() | after.keys())
     document = {
         "what": "erasure",
@@ -47,10 +51,17 @@ def report(
         "stores": {name: {"before": before.get(name, 0), "after": after.get(name, 0)} for name in stores},
         "hits_before": sum(before.values()),
         "hits_after": sum(after.values()),
+        "canary": canary,
         "remains": [one.document() for one in remains],
         "audit_head": audit.verify(settings).head,
     }
     return document | {_SIGNATURE: signature_of(settings, document)}
+
+
+def searched_again(settings: RegionSettings, report: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """The report with what a later search found, signed anew; one that is not genuine gets no signature by that."""
+    document = {**report, **said}
+    return document | {_SIGNATURE: signature_of(settings, document)} if is_genuine(settings, report) else document
 
 
 def signature_of(settings: RegionSettings, document: Mapping[str, Any]) -> str:

@@ -2,11 +2,15 @@
 contracts.erasable: exports/ is this room's own store.
 """
 
-from collections.abc import Iterator
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from contracts.erasable import Counts, Remains, Scope
 from contracts.names import EXPORTS_PREFIX
@@ -38,6 +42,16 @@ class Exports:
             self._client.delete_object(Bucket=self._settings.bucket, Key=key)
             gone += 1
         return {"s3:exports/": gone}
+
+    def plant(self, scope: Scope) -> Sequence[str]:
+        """An answer as an export writes it: a search that does not unpack and decode does not find it."""
+        rows, packed = io.BytesIO(), io.BytesIO()
+        pq.write_table(pa.table({"device_id": list(scope.devices)}), rows, compression="zstd")
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("data/records.parquet", rows.getvalue())
+        key = f"{EXPORTS_PREFIX}{scope.request_id}/canary.zip"
+        self._client.put_object(Bucket=self._settings.bucket, Key=key, Body=packed.getvalue())
+        return self.stores
 
     def expires(self, now: datetime) -> list[Remains]:
         """What was fetched from there is with whoever fetched it: Art. 19 has the controller tell them."""

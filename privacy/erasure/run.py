@@ -2,12 +2,13 @@
 
 suppress     the devices go on the suppression list
 acknowledge  every consumer applies it, having committed or dropped what it had read before
+canary       a name that nobody has is put where that shows nowhere: a search that does not find it is blind
 search       what is where, decoded
 objects      landed and rejected objects are rewritten, exports deleted
 history      rows are deleted from the tables, with all snapshots and files that had them
 serving      live state, staging and marts, credentials, links, marks of releases
 registry     the devices themselves, and the person
-verify       the decoded search again; what a run beside it brought back in between is erased once more
+verify       the decoded search again, also for the canary; what a run beside it brought back is erased once more
 
 Objects go before history: a merge that runs in between would bring their rows back. A run beside it may still have read
 what was there before, so the search decides when it is done.
@@ -22,7 +23,7 @@ from typing import Any, Protocol
 
 import psycopg
 
-from contracts.erasable import Counts, Erasable, Remains, Scope, total
+from contracts.erasable import Counts, Erasable, Plantable, Portion, Remains, Scope, total
 from contracts.errors import FleetlakeError, StoreUnavailable
 from contracts.names import LEDGER_LOCK
 from contracts.settings import RegionSettings
@@ -38,6 +39,10 @@ Tell = Callable[[str, Counts], None]
 
 class ErasureIncomplete(FleetlakeError):
     """The search still finds what was to be erased: something writes it again."""
+
+
+class SearchBlind(FleetlakeError):
+    """The search does not find what was just put there: that it finds nothing says nothing."""
 
 
 class Consumers(Protocol):
@@ -59,6 +64,8 @@ class Stores:
     registry: Sequence[Erasable]
     beyond: Sequence[Erasable] = field(default_factory=tuple)
     """Nothing can be taken out of these: they have dates of expiry."""
+    canaries: Sequence[Plantable] = field(default_factory=tuple)
+    """Those of the above that a canary is put into: of each kind of store that can hold one unseen."""
 
     @property
     def steps(self) -> dict[str, Sequence[Erasable]]:
@@ -117,7 +124,7 @@ def run(
 
     Of two runs of one request the second waits, and finds what the first has left to do.
     """
-    with _alone_on(settings, request):
+    with _alone_on(settings, request, tell):
         known = requests.find(settings, request.request_id)
         return _rest_of(settings, known, stores, who, within_s, tell) if known.is_open else known
 
@@ -127,13 +134,14 @@ def _rest_of(
 ) -> Request:
     scope = Scope.of_document(request.scope, str(request.request_id))
     todo = _Run(settings, request, scope, stores, who, tell)
-    todo.once("suppress", lambda: {"version": suppression.suppress(settings, scope, request.request_id)})
+    todo.once("suppress", todo.suppressed)
     version = int(todo.request.steps["suppress"]["version"])
     todo.once("acknowledge", lambda: {"shards": stores.consumers.acknowledged(version, within_s)})
+    todo.once("canary", todo.planted)
     todo.once("search", lambda: search(stores, scope))
     with _nothing_compared(settings):
         for step, adapters in stores.steps.items():
-            todo.once(step, partial(_erased, adapters, scope))
+            todo.once(step, partial(todo.erased, adapters))
         after = todo.verified()
     return todo.completed(after)
 
@@ -151,16 +159,20 @@ def check_again(
     if datetime.now(UTC) < request.expires_at:
         return request, found
     said = {"searched_again_at": datetime.now(UTC).isoformat(timespec="seconds"), "hits_again": 0}
-    return requests.mark_expired(settings, request, who=who, evidence=said), found
+    signed = evidence.searched_again(settings, request.evidence or {}, said)
+    return requests.mark_expired(settings, request, who=who, evidence=signed), found
 
 
 @contextmanager
-def _alone_on(settings: RegionSettings, request: Request) -> Iterator[None]:
+def _alone_on(settings: RegionSettings, request: Request, tell: Tell) -> Iterator[None]:
     """One run at a time: two would each count what the other has erased, and the report would say so."""
     with transaction(settings) as connection:
         connection.autocommit = True
         lock = f"fleetlake.privacy.erasure:{request.request_id}"
-        connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [lock])
+        taken = connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", [lock]).fetchone()
+        if taken == (False,):
+            tell("another run of this request is under way: this one waits for its end", {})
+            connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [lock])
         yield
 
 
@@ -176,10 +188,6 @@ def _nothing_compared(settings: RegionSettings) -> Iterator[None]:
         yield
 
 
-def _erased(adapters: Sequence[Erasable], scope: Scope) -> Counts:
-    return _merged(one.erase(scope) for one in adapters)
-
-
 class _Run:
     def __init__(
         self, settings: RegionSettings, request: Request, scope: Scope, stores: Stores, who: str, tell: Tell
@@ -187,6 +195,8 @@ class _Run:
         self.request = request
         self._settings, self._scope, self._stores = settings, scope, stores
         self._who, self._tell = who, tell
+        self._left: Counts = {}
+        self._canary = Scope((Portion(f"canary-{request.request_id}"),), None, str(request.request_id))
 
     def once(self, step: str, work: Callable[[], Mapping[str, Any]]) -> None:
         """Do a step, unless an earlier run has done it."""
@@ -195,7 +205,31 @@ class _Run:
             return
         counts = dict(work())
         self.request = requests.note_step(self._settings, self.request, step, counts, who=self._who)
-        self._tell(step, counts)
+        self._tell(step, {name: count for name, count in counts.items() if isinstance(count, int)})
+
+    def suppressed(self) -> dict[str, Any]:
+        """The list with the devices on it, and what the log keeps to hold it to."""
+        version = suppression.suppress(self._settings, self._scope, self.request.request_id)
+        return {"version": version, **suppression.entered(self._settings, self.request.request_id)}
+
+    def planted(self) -> dict[str, int]:
+        """Where the search finds the canary that was put there. Raises SearchBlind."""
+        stores = {store for one in self._stores.canaries for store in one.plant(self._canary)}
+        found = {store: count for store, count in self._canaries().items() if count}
+        if blind := sorted(stores - found.keys()):
+            raise SearchBlind(
+                f"request {self.request.request_id}: the search does not see what was just put into "
+                f"{', '.join(blind)}; nothing was erased. See that the region's role may read there, then run it again"
+            )
+        return found
+
+    def erased(self, adapters: Sequence[Erasable]) -> Counts:
+        """What was taken out; the canary goes as well, uncounted."""
+        counts = _merged(one.erase(self._scope) for one in adapters)
+        for one in adapters:
+            if one in self._stores.canaries:
+                one.erase(self._canary)
+        return counts
 
     def verified(self) -> dict[str, int]:
         """The search after, once it finds nothing."""
@@ -203,27 +237,38 @@ class _Run:
         for number in range(ROUNDS):
             found = search(self._stores, self._scope)
             self._tell("verify", found)
-            if not total(found):
+            self._left = self._canaries()
+            if not total(found) + total(self._left):
                 return found
+            found |= {f"{store} (canary)": count for store, count in self._left.items()}
             if number < ROUNDS - 1:
                 for adapters in self._stores.steps.values():
-                    for one in adapters:
-                        one.erase(self._scope)
+                    self.erased(adapters)
         left = ", ".join(f"{name}: {count}" for name, count in found.items() if count)
         raise ErasureIncomplete(
             f"request {self.request.request_id}: after {ROUNDS} rounds the search still finds {left}; "
             "see what writes there, then run the same command again"
         )
 
+    def _canaries(self) -> dict[str, int]:
+        return _merged(one.search(self._canary) for one in self._stores.canaries)
+
     def completed(self, after: dict[str, int]) -> Request:
         """Sign the report, and drop the names."""
         now = datetime.now(UTC)
         remains: list[Remains] = [one for store in self._stores.every for one in store.expires(now)]
-        before = {name: count for name, count in self.request.steps["search"].items() if name != "at"}
+        before, planted = (_counts_of(self.request.steps[step]) for step in ("search", "canary"))
+        canary = {store: {"before": count, "after": self._left[store]} for store, count in planted.items()}
         self.request = requests.note_step(self._settings, self.request, "verify", after, who=self._who)
         devices = len(self._scope.devices)
         signed = evidence.report(
-            self._settings, self.request, devices=devices, before=before, after=after, remains=remains
+            self._settings,
+            self.request,
+            devices=devices,
+            before=before,
+            after=after,
+            canary=canary,
+            remains=remains,
         )
         names = {*self._scope.whole_devices, *([self._scope.subject] if self._scope.subject else [])}
         requests.forget_names(self._settings, names, but=self.request.request_id, who=self._who)
@@ -236,6 +281,10 @@ class _Run:
             evidence=signed,
             expires_at=evidence.expiry_of(remains, now),
         )
+
+
+def _counts_of(step: Mapping[str, Any]) -> dict[str, int]:
+    return {name: count for name, count in step.items() if name != "at"}
 
 
 def _merged(counts: Any) -> dict[str, int]:

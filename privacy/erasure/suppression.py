@@ -4,14 +4,16 @@ It holds keyed hashes alone. A device that was erased wholly stays on it until t
 own; of one that was erased in part, records of that time are left out.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from contracts.erasable import Scope
 from contracts.errors import Misuse
-from contracts.pseudonyms import SUPPRESSION, key_for, keyed_hash
+from contracts.pseudonyms import AUDIT, SUPPRESSION, key_for, keyed_hash
 from contracts.settings import RegionSettings
 from privacy import audit
 from privacy.database import Connection, transaction
@@ -22,6 +24,11 @@ insert into privacy.suppression (device_hmac, from_ts, to_ts, request_id) values
 on conflict (device_hmac, coalesce(from_ts, '-infinity'), coalesce(to_ts, 'infinity')) do nothing
 """
 _VERSION = "select coalesce(max(version), 0) from privacy.suppression"
+_ENTERED = """
+select encode(device_hmac, 'hex'), extract(epoch from from_ts)::text, extract(epoch from to_ts)::text,
+    lifted_at is not null
+from privacy.suppression where request_id = %s order by 1, 2, 3
+"""
 _FORGET = """
 update privacy.suppression
 set version = default, lifted_at = now(), device_hmac = decode(replace(gen_random_uuid()::text, '-', ''), 'hex')
@@ -50,6 +57,31 @@ def suppress(settings: RegionSettings, scope: Scope, request_id: UUID | None = N
         with connection.cursor() as cursor:
             cursor.executemany(_ADD, rows)
         return _version(connection)
+
+
+def entered(settings: RegionSettings, request_id: UUID) -> dict[str, Any]:
+    """What the log keeps of a request's entries: how many, and a keyed hash over them, which names nobody."""
+    with transaction(settings) as connection:
+        rows = connection.execute(_ENTERED, [request_id]).fetchall()
+    return {"entries": len(rows), "digest": _digest(settings, rows)}
+
+
+def tampered(settings: RegionSettings, request_id: UUID, said: Mapping[str, Any]) -> str | None:
+    """What is wrong with a request's entries, where they are not what the log said of them; None where they are."""
+    with transaction(settings) as connection:
+        rows = connection.execute(_ENTERED, [request_id]).fetchall()
+    if len(rows) != said["entries"]:
+        return f"the suppression list has {len(rows)} of the {said['entries']} entries that the request put on it"
+    if not any(lifted for *_, lifted in rows) and _digest(settings, rows) != said["digest"]:
+        return "entries that the request put on the suppression list were changed"
+    return None
+
+
+def lifted(settings: RegionSettings) -> int:
+    """How many entries were lifted."""
+    with transaction(settings) as connection:
+        row = connection.execute("select count(*) from privacy.suppression where lifted_at is not null").fetchone()
+    return int(row[0]) if row else 0
 
 
 def lift(settings: RegionSettings, device_id: str, *, who: str, request_id: UUID | None = None) -> int:
@@ -93,6 +125,11 @@ def version(settings: RegionSettings) -> int:
 
 def _hash(settings: RegionSettings, device_id: str) -> bytes:
     return keyed_hash(key_for(settings.release_key, SUPPRESSION), device_id)
+
+
+def _digest(settings: RegionSettings, rows: Iterable[Any]) -> str:
+    text = json.dumps([row[:3] for row in rows])
+    return keyed_hash(key_for(settings.release_key, AUDIT), text).hex()
 
 
 def _version(connection: Connection) -> int:

@@ -1,6 +1,7 @@
 """What the read API keeps of devices: guest links, events for webhooks, and who read their past: an adapter."""
 
 import hmac
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
 from hashlib import sha256
@@ -14,6 +15,9 @@ from contracts.settings import RegionSettings
 _SHOWN = "devices && %s::text[]"
 _COUNT_SHARES = f"select count(*) from registry.share where {_SHOWN}"  # noqa: S608 - a constant
 _COUNT_READINGS = "select count(*) from privacy.past_read where device_hmac = any(%s)"
+_PLANT = """
+insert into privacy.past_read (subject, token_id, role, device_hmac, what) values ('', '', 'canary', %s, 'canary')
+"""
 _EVENTS = """from ops.event e where exists (
     select from unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) as meant (device_id, start_ts, end_ts)
     where meant.device_id = e.device_id and e.happened_at >= coalesce(meant.start_ts, '-infinity')
@@ -67,6 +71,12 @@ class SharesEventsAndReadings:
             privacy.execute("delete from privacy.past_read where device_hmac = any(%s)", [self._hashed(devices)])
             privacy.execute("vacuum (full, analyze) privacy.past_read")
         return found
+
+    def plant(self, scope: Scope) -> Sequence[str]:
+        """A reading of a past that nobody has."""
+        with closing(self._privacy()) as privacy:
+            privacy.execute(_PLANT, self._hashed(list(scope.devices)))
+        return ("privacy.past_read",)
 
     def expires(self, now: datetime) -> list[Remains]:
         """A process believes a link for seconds after it has changed."""

@@ -53,6 +53,18 @@ def test_a_device_that_nothing_knows_is_found_nowhere(settings):
         assert total(one.search(scope)) == 0, one.name
 
 
+def test_a_canary_is_found_where_it_was_planted_and_goes(settings):
+    scope = Scope((Portion("canary-of-a-test"),), None, "0")
+    canaries = erasables(settings).canaries
+    stores = {store for one in canaries for store in one.plant(scope) + one.plant(scope)}
+    assert {store.partition(":")[0].partition(".")[0] for store in stores} == {"s3", "registry", "redis", "privacy"}
+    for one in canaries:
+        assert {name for name, count in one.search(scope).items() if count} <= stores
+        one.erase(scope)
+        assert total(one.search(scope)) == 0
+    assert stores == {store for one in canaries for store in one.search(scope)} & stores
+
+
 @pytest.mark.parametrize(
     ("text", "hits"),
     [

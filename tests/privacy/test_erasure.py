@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,23 +36,26 @@ class DiesOnce:
     """An adapter whose process dies once: before it has done anything, or when all is done and nothing is recorded."""
 
     def __init__(self, inner: Erasable, *, done: bool) -> None:
-        self._inner, self._done, self._alive = inner, done, True
+        self.inner, self._done, self._alive = inner, done, True
         self.name, self.stores = inner.name, inner.stores
 
     def count(self, scope: Scope) -> Counts:
-        return self._inner.count(scope)
+        return self.inner.count(scope)
 
     def search(self, scope: Scope) -> Counts:
-        return self._inner.search(scope)
+        return self.inner.search(scope)
 
     def expires(self, now: datetime) -> list[Remains]:
-        return self._inner.expires(now)
+        return self.inner.expires(now)
+
+    def plant(self, scope: Scope) -> Sequence[str]:
+        return self.inner.plant(scope)
 
     def erase(self, scope: Scope) -> Counts:
         if self._alive and not self._done:
             self._alive = False
             raise Killed
-        counts = self._inner.erase(scope)
+        counts = self.inner.erase(scope)
         if self._alive:
             self._alive = False
             raise Killed
@@ -65,7 +68,8 @@ def _dying(stores: run.Stores) -> run.Stores:
         step: [DiesOnce(one, done=number % 2 == 0) for number, one in enumerate(adapters)]
         for step, adapters in stores.steps.items()
     }
-    return run.Stores(consumers=stores.consumers, beyond=stores.beyond, **steps)
+    canaries = [one for adapters in steps.values() for one in adapters if one.inner in stores.canaries]
+    return run.Stores(consumers=stores.consumers, beyond=stores.beyond, canaries=canaries, **steps)
 
 
 def _others(region: Region) -> dict[str, Any]:
@@ -123,6 +127,8 @@ def test_what_was_erased_is_nowhere_and_all_else_is_as_it_was_though_every_step_
     assert total(run.search(stores, scope)) == 0
     left = in_bucket(settings, scope.needles) + in_databases(settings, scope.needles)
     assert not total(left), left
+    canary = Needles([f"canary-{request.request_id}"])
+    assert not total(in_bucket(settings, canary) + in_databases(settings, canary))
     files = in_files(own_state, Needles([GONE]))
     longer = in_files(own_state, Needles([LONGER]))
     outside = {name for name in files if not name.endswith(("pg_wal", "kinesis", "volumes"))}
@@ -154,6 +160,9 @@ def _the_report_says_so(known: Region, request: Any, before: Counts, planned: Co
     assert not evidence.is_genuine(known.settings, {**report, "hits_after": 1})
     assert (report["hits_before"], report["hits_after"]) == (total(before), 0)
     assert {name: counts["before"] for name, counts in report["stores"].items()} == dict(before)
+    canaries = ("s3:exports/", "registry.last_refusal", "redis:gateway:device", "privacy.past_read")
+    assert report["canary"].keys() == set(canaries)
+    assert all(counts["before"] and not counts["after"] for counts in report["canary"].values())
     assert planned["s3:landing/"] == 300
     assert all(one["until"] for one in report["remains"])
     assert audit.verify(known.settings, report["audit_head"]).broken is None

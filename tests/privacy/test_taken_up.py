@@ -17,8 +17,8 @@ from privacy import audit, requests
 from privacy.erasure import evidence, run, suppression
 from privacy.erasure.scope import Named
 from privacy.requests import Kind, State, SubjectKind
+from tests.builders.shelf import OFFICER, Cage, Shelf, erase_from_shelf, stores_of
 
-OFFICER = "officer"
 MARCH, APRIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
 
 
@@ -32,45 +32,13 @@ def device() -> str:
     return f"up-{uuid.uuid4().hex[:10]}"
 
 
-class Nobody:
-    def acknowledged(self, version: int, within_s: float) -> int:
-        return 0
-
-
-class Shelf:
-    """A store with one row a device, whose erasure takes as long as a test wants."""
-
-    name, stores = "shelf", ("shelf",)
-
-    def __init__(self) -> None:
-        self.rows, self.entered, self.go_on = 1, threading.Event(), threading.Event()
-
-    def count(self, scope):
-        return {"shelf": self.rows}
-
-    search = count
-
-    def erase(self, scope):
-        self.entered.set()
-        assert self.go_on.wait(60)
-        was, self.rows = self.rows, 0
-        return {"shelf": was}
-
-    def expires(self, now):
-        return []
-
-
-def stores_of(shelf: Shelf) -> run.Stores:
-    return run.Stores(consumers=Nobody(), objects=[shelf], history=[], serving=[], registry=[])
-
-
 def test_two_erasures_of_a_device_at_once_are_one_with_one_report(settings, device):
-    shelf, ended = Shelf(), []
+    shelf, ended, told = Shelf(), [], []
     scope = Scope((Portion(device),))
 
     def erase() -> None:
         request = run.begin(settings, SubjectKind.DEVICE, device, scope, who=OFFICER)
-        ended.append(run.run(settings, request, stores_of(shelf), who=OFFICER, tell=lambda *_: None))
+        ended.append(run.run(settings, request, stores_of(shelf), who=OFFICER, tell=lambda step, _: told.append(step)))
 
     both = [threading.Thread(target=erase) for _ in range(2)]
     both[0].start()
@@ -78,6 +46,7 @@ def test_two_erasures_of_a_device_at_once_are_one_with_one_report(settings, devi
     both[1].start()
     both[1].join(1.0)
     assert both[1].is_alive()
+    assert "waits" in told[-1]
     shelf.go_on.set()
     for one in both:
         one.join(60)
@@ -108,10 +77,7 @@ def test_an_export_that_was_killed_is_taken_up_and_an_erasure_takes_its_name(set
 
     own, theirs = opened(device, SubjectKind.DEVICE), opened(person, SubjectKind.SUBJECT)
     assert opened(device, SubjectKind.DEVICE).request_id == own.request_id
-    shelf = Shelf()
-    shelf.go_on.set()
-    request = run.begin(settings, SubjectKind.DEVICE, device, Scope((Portion(device),)), who=OFFICER)
-    run.run(settings, request, stores_of(shelf), who=OFFICER, tell=lambda *_: None)
+    erase_from_shelf(settings, device)
     assert requests.find(settings, own.request_id).state is State.DONE
     assert requests.find(settings, theirs.request_id).subject == person
     with psycopg.connect(settings.privacy_dsn.get_secret_value()) as privacy:
@@ -147,3 +113,37 @@ def test_lifting_a_device_leaves_out_what_people_had_erased_before(settings, dev
     assert [(one.start, one.end) for one in suppression.entries_of(settings, device)] == [(MARCH, APRIL)]
     suppression.lift(settings, device, who=OFFICER)
     assert suppression.entries_of(settings, device) == []
+
+
+def test_the_report_has_a_canary_that_was_found_before_and_not_after(settings, device):
+    cage = Cage()
+    done = erase_from_shelf(settings, device, cage)
+    assert done.evidence["canary"] == {"cage": {"before": 1, "after": 0}}
+    assert (done.evidence["stores"]["cage"], cage.held) == ({"before": 0, "after": 0}, set())
+    assert evidence.is_genuine(settings, done.evidence)
+
+
+def test_a_search_that_does_not_see_its_canary_erases_nothing_and_signs_nothing(settings, device):
+    shelf, scope = Shelf(), Scope((Portion(device),))
+    request = run.begin(settings, SubjectKind.DEVICE, device, scope, who=OFFICER)
+    with pytest.raises(run.SearchBlind, match="cage"):
+        run.run(settings, request, stores_of(shelf, Cage(sees=False)), who=OFFICER, tell=lambda *_: None)
+    assert shelf.rows == 1
+    known = requests.find(settings, request.request_id)
+    assert (known.state, known.evidence) == (State.RUNNING, None)
+    shelf.go_on.set()
+    run.run(settings, request, stores_of(shelf), who=OFFICER, tell=lambda *_: None)
+
+
+def test_a_report_is_genuine_after_its_request_has_expired(settings, device):
+    done = erase_from_shelf(settings, device)
+    with psycopg.connect(settings.privacy_dsn.get_secret_value()) as privacy:
+        privacy.execute(
+            "update privacy.requests set expires_at = now() - interval '1 day' where request_id = %s", [done.request_id]
+        )
+    empty = Shelf()
+    empty.rows = 0
+    request = requests.find(settings, done.request_id)
+    expired, _ = run.check_again(settings, request, stores_of(empty), Scope((Portion(device),)), who=OFFICER)
+    assert (expired.state, expired.evidence["hits_again"]) == (State.EXPIRED, 0)
+    assert evidence.is_genuine(settings, expired.evidence)

@@ -222,6 +222,8 @@ def test_a_customer_reads_its_own_totals_and_nobody_elses(stack, world, regions)
         assert reader.execute("select count(*) from customers.utilisation_day where customer = 'rival'").fetchone() == (
             0,
         )
+        plan = reader.execute("explain (analyze) select * from customers.utilisation_day where distance_km > 1")
+        assert "customer_day" not in str(plan.fetchall())  # it would count the rival's rows above that distance
         for table in ("staging.customer_day", "customers.reader"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 reader.execute(f"select * from {table}")
