@@ -49,7 +49,7 @@ def tell_what_is_missing(found: "Trail", region: str) -> None:
     if found.unreadable:
         _warn(
             f"{found.unreadable} landing object(s) of region {region} cannot be read, so their records are not in this "
-            "answer; the check set_aside of the asset history names them"
+            "answer; the check landing_is_readable of the asset history names them"
         )
 
 

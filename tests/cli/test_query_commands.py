@@ -1,17 +1,21 @@
 """`trail`, `reconcile` and `bench` as a user meets them: answers, messages and exit codes."""
 
 import json
+import re
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+import assets.checks
 from cli.bench import benchmarks, of_all
+from cli.trail_answer import tell_what_is_missing
 from tests.builders.lake import Landing, landing_row
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -53,6 +57,13 @@ def test_misuse_is_told_and_ends_with_2(words: tuple[str, ...], said: str) -> No
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_check_that_names_unreadable_objects_is_one_that_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    found = SimpleNamespace(missing=(), restricted=0, unreadable=2)
+    tell_what_is_missing(found, "eu")
+    named = re.search(r"the check (\w+) of the asset history names them", capsys.readouterr().err)
+    assert named and hasattr(assets.checks, named[1])
 
 
 @pytest.mark.parametrize("command", [("trail", "d", *DAY), ("reconcile",)])

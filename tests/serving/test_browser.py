@@ -82,6 +82,15 @@ def until(page: object, expression: str) -> None:
     raise AssertionError(f"{expression} did not hold within {WITHIN_MS // 1000} s")
 
 
+def turn_to_the_day(page: object) -> None:
+    """From today back to the day that has a trip."""
+    days = (time.time() - DAY.timestamp()) // 86_400
+    for _ in range(int(days)):
+        page.click("#panel .day button >> nth=0")
+    page.wait_for_selector("#panel .trips button")
+    page.wait_for_selector("#replay:not([hidden])")
+
+
 def asked(seen: Seen) -> set[str]:
     return {urlsplit(url).netloc for url in seen.urls if url.startswith("http")}
 
@@ -97,11 +106,7 @@ def test_a_fleet_is_followed_and_a_day_is_replayed(chromium: object, served: Ser
     page.click("#list .device")
     page.wait_for_selector("#panel .chip.idle")
     assert page.locator("#panel h2").inner_text() == devices_of(ACME)[0]
-    days = (time.time() - DAY.timestamp()) // 86_400
-    for _ in range(int(days)):
-        page.click("#panel .day button >> nth=0")
-    page.wait_for_selector("#panel .trips button")
-    page.wait_for_selector("#replay:not([hidden])")
+    turn_to_the_day(page)
     page.eval_on_selector("#replay input", "one => { one.value = 0; one.dispatchEvent(new Event('input')); }")
     start = page.locator("#replay output").inner_text()
     page.select_option("#replay select", "900")
@@ -189,13 +194,73 @@ def test_without_a_token_the_page_asks_for_one(chromium: object, served: Served)
     assert not page.locator("#sign-in").is_visible()
 
 
+def test_another_day_takes_the_one_before_away_at_once(chromium: object, served: Served) -> None:
+    seen = opened(chromium, served, served.eu.token(ACME))
+    page = seen.page
+    page.fill("#search", devices_of(ACME)[0])
+    until(page, "document.querySelectorAll('#list .device').length === 1")
+    page.click("#list .device")
+    page.wait_for_selector("#panel .chip")
+    turn_to_the_day(page)
+    page.wait_for_selector("#panel .figures dt")
+    page.wait_for_selector("#panel .scale")
+    page.route("**/trail?*", lambda _: None)  # An answer that does not come.
+    page.click("#panel .day button >> nth=0")
+    page.wait_for_selector("#replay", state="hidden")
+    assert page.locator("#panel .figures dt").count() == 0
+    assert not page.locator("#panel .scale").is_visible()
+    assert seen.errors == []
+
+
+def test_a_row_that_is_pressed_while_devices_move_is_clicked(chromium: object, served: Served) -> None:
+    seen = opened(chromium, served, served.eu.token(ACME))
+    page = seen.page
+    seen.page.wait_for_selector("#regions .region.live")
+    device = page.locator("#list .device .name >> nth=1").inner_text()
+    page.locator("#list .device >> nth=1").hover()
+    page.mouse.down()
+    for turn in range(4):
+        write_live(served.eu.settings, [live_row(devices_of(ACME)[4], lat=50.4, sequence=93 + turn)])
+        page.wait_for_timeout(700)
+    page.mouse.up()
+    page.wait_for_selector("#panel .chip")
+    assert page.locator("#panel h2").inner_text() == device
+    assert seen.errors == []
+
+
+def test_a_token_that_the_service_refuses_is_asked_for_anew(chromium: object, served: Served) -> None:
+    token = served.eu.token(ACME)
+    head, body, signature = token.split(".")
+    page = chromium.new_context().new_page()
+    page.set_default_timeout(WITHIN_MS)
+    page.goto(f"{served.eu.origin}/map/#token={head}.{body}.{signature[::-1]}")
+    page.wait_for_selector("#sign-in[open]")
+    assert "refuses this token" in page.locator("#sign-in .error").inner_text()
+    page.fill("#sign-in textarea", token)
+    page.click("#sign-in .primary")
+    page.wait_for_selector("#list .device")
+    assert page.locator("#list .device").count() == 6
+
+
+def test_a_region_that_does_not_answer_is_not_said_to_have_no_devices(chromium: object, served: Served) -> None:
+    page = chromium.new_context().new_page()
+    page.set_default_timeout(WITHIN_MS)
+    page.route("**/v1/**", lambda route: route.fulfill(status=503, json={"title": "Redis is away"}))
+    page.goto(f"{served.eu.origin}/map/#token={served.eu.token(ACME)}")
+    page.wait_for_selector("#regions .region.away")
+    until(page, "document.querySelector('#list')?.textContent.includes('EU does not answer')")
+    assert "No device" not in page.locator("#list").inner_text()
+    page.unroute("**/v1/**")
+    page.wait_for_selector("#list .device")
+
+
 def test_a_devices_trips_are_a_table_a_line_and_a_plot(chromium: object, served: Served) -> None:
     device, day = devices_of(ACME)[0], f"{DAY:%Y-%m-%d}"
     seen = page_at(chromium, served, "trips.html", f"device=eu/{device}&from={day}&to={day}")
     page = seen.page
     page.wait_for_selector("tbody tr[aria-selected=true]")
     assert page.locator("tbody tr").count() == 1
-    assert "60 km" in page.locator("tbody tr").inner_text()
+    assert "60.0 km" in page.locator("tbody tr").inner_text()
     until(page, "document.querySelector('.plot p').textContent.includes('km/h')")
     before = page.locator(".plot p").inner_text()
     page.locator(".plot canvas").hover(position={"x": 400, "y": 60})
@@ -207,6 +272,16 @@ def test_a_devices_trips_are_a_table_a_line_and_a_plot(chromium: object, served:
     assert f"from={day}" in page.url
     assert seen.errors == []
     assert asked(seen) == {urlsplit(served.eu.origin).netloc}
+
+
+def test_fleets_that_cannot_be_read_are_not_said_to_be_none(chromium: object, served: Served) -> None:
+    page = chromium.new_context().new_page()
+    page.set_default_timeout(WITHIN_MS)
+    page.route("**/v1/fleets*", lambda route: route.fulfill(status=503, json={"title": "Postgres is away"}))
+    page.goto(f"{served.eu.origin}/map/fleet.html#token={served.eu.token(ACME)}")
+    page.wait_for_selector(".said")
+    assert page.locator(".said").inner_text().split("\n")[0] == "The fleets cannot be read"
+    assert "Postgres is away" in page.locator(".said").inner_text()
 
 
 def test_a_fleets_day_is_sorted_and_leads_to_a_devices_trips(chromium: object, served: Served) -> None:

@@ -27,9 +27,12 @@ class FleetPage {
   async open() {
     const { asked, regions } = await opened(text("fleetTitle"));
     this.main = document.getElementById("page");
-    this.fleets = (await Promise.all(regions.map((region) => region.api.all("/fleets", {}).then((fleets) => fleets.map((fleet) => ({ ...fleet, region })), () => [])))).flat();
+    // One region that does not answer does not hide the others' fleets.
+    const answers = await Promise.allSettled(regions.map(async (region) => (await region.api.all("/fleets", {})).map((fleet) => ({ ...fleet, region }))));
+    this.fleets = answers.flatMap((answer) => answer.value ?? []);
+    const failed = answers.find((answer) => answer.reason)?.reason;
     if (!this.fleets.length) {
-      this.main.replaceChildren(said(text("noFleetTitle"), text("noFleetText")));
+      this.main.replaceChildren(failed ? said(text("fleetsFailed"), failed.message) : said(text("noFleetTitle"), text("noFleetText")));
       return;
     }
     const [name, id] = [asked.get("fleet")?.split("/")[0], asked.get("fleet")?.split("/").slice(1).join("/")];
@@ -63,7 +66,8 @@ class FleetPage {
       ...this.fleets.map((fleet) => element("option", { textContent: `${fleet.name} · ${fleet.region.name.toUpperCase()}`, selected: fleet === this.fleet })));
     const step = (days) => element("button", { type: "button", className: "plain", textContent: days < 0 ? "‹" : "›", ariaLabel: text(days < 0 ? "before" : "after"), onclick: () => this.turn({ day: addDays(this.day ?? day, days) }) });
     const save = files((form) => this.fleet.region.api.ask(this.path("device-days"), { from: day, to: day, limit: 1000, format: form }), `${this.fleet.fleet_id}-${day}`, (error) => this.main.append(said(error.message)));
-    return head(text("fleetTitle"), `${this.fleet.name} · ${longDay(day)}`, choose, step(-1), dayInput(text("day"), day, (chosen) => this.turn({ day: chosen })), step(1), ...save);
+    return head(text("fleetTitle"), `${this.fleet.name} · ${longDay(day)}`, choose,
+      element("div", { className: "turn" }, step(-1), dayInput(text("day"), day, (chosen) => this.turn({ day: chosen })), step(1)), ...save);
   }
 
   turn(change) {
@@ -74,8 +78,8 @@ class FleetPage {
   show(days, devices) {
     remember({ fleet: `${this.fleet.region.name}/${this.fleet.fleet_id}`, day: this.day });
     const day = days.find((one) => one.day === this.day);
-    this.main.replaceChildren(this.head(this.day), element("section", { className: "box" }, ...(day ? [this.sums(day), this.history(days)] : [said(text("noDayTitle"), text("noDayText"))])));
-    if (devices.length) this.main.append(element("section", { className: "box sheet" }, this.devices(devices)));
+    this.main.replaceChildren(this.head(this.day), element("section", { className: "box" }, ...(day ? [this.sums(day), ...this.history(days), element("p", { className: "quiet", textContent: day.is_final ? "" : text("notFinal") })] : [said(text("noDayTitle"), text("noDayText"))])));
+    if (devices.length) this.main.append(element("section", { className: "box sheet" }, ...this.devices(devices)));
   }
 
   sums(day) {
@@ -84,16 +88,18 @@ class FleetPage {
       [text("fleetFigures.reporting"), `${number(day.devices_reporting)} / ${number(day.devices_available)}`], [text("fleetFigures.active"), number(day.devices_active)],
       [text("fleetFigures.used"), `${number(used, 1)} %`], [text("dayFigures.distance"), measured("distance", day.distance_gps_km)],
       [text("dayFigures.moving"), duration(day.moving_s)], [text("dayFigures.idle"), duration(day.idle_s)],
-      [text("dayFigures.fuel"), measured("volume", day.fuel_l)], [text("trips"), number(day.trips), day.is_final ? "" : text("notFinal")],
+      [text("dayFigures.fuel"), measured("volume", day.fuel_l)], [text("trips"), number(day.trips)],
     ]);
   }
 
   /** Distance of each day, to choose one. */
   history(days) {
     const most = Math.max(1, ...days.map((day) => day.distance_gps_km));
-    return element("div", { className: "history", role: "group", ariaLabel: text("history") }, ...days.map((day) =>
+    const bars = element("div", { className: "history", role: "group", ariaLabel: text("history") }, ...days.map((day) =>
       element("button", { type: "button", title: `${longDay(day.day)}: ${measured("distance", day.distance_gps_km)}`, ariaLabel: `${longDay(day.day)}: ${measured("distance", day.distance_gps_km)}`, attributes: { "aria-pressed": String(day.day === this.day) }, onclick: () => this.turn({ day: day.day }) },
         element("i", { style: `height:${Math.max(2, (100 * day.distance_gps_km) / most)}%` }))));
+    const span = [...new Set([days[0].day, days.at(-1).day])].map(longDay).join(" – ");
+    return [element("p", { className: "quiet", textContent: `${text("history")} · ${span}` }), bars];
   }
 
   devices(devices) {
@@ -101,10 +107,11 @@ class FleetPage {
     const sorted = [...devices].sort((a, b) => (by(a) < by(b) ? -1 : by(a) > by(b) ? 1 : 0) * (this.order.down ? -1 : 1));
     const sort = (column) => {
       this.order = { column, down: column === this.order.column ? !this.order.down : column > 0 };
-      this.main.querySelector(".sheet").replaceChildren(this.devices(devices));
+      this.main.querySelector(".sheet").replaceChildren(...this.devices(devices));
     };
     const pick = (day) => (location.href = `trips.html#${new URLSearchParams({ device: `${this.fleet.region.name}/${day.device_id}`, from: this.day, to: this.day })}`);
-    return table(COLUMNS, sorted, { pick, sort });
+    const legend = PARTS.map((name) => element("span", {}, element("i", { className: name }), text(`parts.${name}`)));
+    return [element("p", { className: "legend quiet" }, ...legend), table(COLUMNS, sorted, { pick, sort })];
   }
 }
 

@@ -25,8 +25,9 @@ const PLAIN = { heading_deg: ["°", 0], fuel_pct: ["%", 0], engine_rpm: ["rpm", 
 const COURSES = ["N", "NE", "E", "SE", "S", "SW", "W", "NW"];
 const calendar = new Intl.DateTimeFormat("en-CA", { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit" });
 
-export function number(value, digits = 0) {
-  return value == null ? "–" : value.toLocaleString(locale, { maximumFractionDigits: digits });
+/** A number with as many digits as it has, up to `digits`, and no fewer than `least`. */
+export function number(value, digits = 0, least = 0) {
+  return value == null ? "–" : value.toLocaleString(locale, { maximumFractionDigits: digits, minimumFractionDigits: least });
 }
 
 /** A metric value of a measure in the person's unit. */
@@ -38,9 +39,9 @@ export function unitOf(measure) {
   return MEASURES[measure][units][0];
 }
 
-/** A metric value with the person's unit: "12.3 km"; "–" where there is none. */
+/** A metric value with the person's unit: "12.0 km", so that a column's points stand one below the other; "–" where there is none. */
 export function measured(measure, value, digits = 0) {
-  return value == null ? "–" : `${number(inUnit(measure, value), digits)} ${unitOf(measure)}`;
+  return value == null ? "–" : `${number(inUnit(measure, value), digits, digits)} ${unitOf(measure)}`;
 }
 
 /** An area with as many digits as one reads. */

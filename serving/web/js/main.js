@@ -3,7 +3,7 @@ import { FleetMap } from "./map.js";
 import { Panel } from "./panel.js";
 import { Region } from "./region.js";
 import { Replay } from "./replay.js";
-import { claims, leave, linked, token } from "./session.js";
+import { claims, leave, linked, renew, token } from "./session.js";
 import { Side } from "./side.js";
 import { feature, look } from "./status.js";
 import { dressed, theme, turned } from "./theme.js";
@@ -34,7 +34,7 @@ class Page {
     this.map = new FleetMap({ picked: (number) => this.pick(number), moved: (view) => this.moved(view), zone: (id) => this.editor?.isOpen && this.editor.open(id) }, theme());
     this.replay = new Replay({ at: (place, ms) => this.replayed(place, ms), ended: () => this.map.set("replay", null) });
     this.panel = new Panel({
-      closed: () => this.unpick(), toast: (words) => this.toast(words), zoom: (item) => this.map.goTo([item.lon, item.lat]),
+      closed: () => this.unpick(), turned: () => this.clearDay(), toast: (words) => this.toast(words), zoom: (item) => this.map.goTo([item.lon, item.lat]),
       trail: (features, points) => this.trail(features, points), replay: (points) => this.replay.open(points, this.moment(points)),
       trip: (points, ms) => this.trip(points, ms),
     });
@@ -64,8 +64,8 @@ class Page {
       cleared: (region) => this.clear(region),
       cells: (region, cells) => this.count(region, cells),
       zones: (region, zones) => this.showZones(region, zones),
-      status: () => this.showRegions(),
-      refused: (region, error) => this.toast(text("refused", { why: error.message })),
+      status: () => this.stand(),
+      refused: (region, error) => this.refuse(region, error),
     };
     this.regions = Object.entries(sites).filter(([name]) => named.includes(name)).map(([name, origin]) => new Region(name, origin, key, told));
     this.showRegions();
@@ -73,6 +73,20 @@ class Page {
       region.view = this.map.view();
       region.start().catch(() => region.say("away"));
     }
+  }
+
+  /** A region answers otherwise than before. */
+  stand() {
+    this.showRegions();
+    this.changed = true;
+  }
+
+  /** One region may refuse what others take; where all refuse who asks, another token is asked for. */
+  refuse(region, error) {
+    region.why = error.message;
+    const why = text("refused", { why: error.message });
+    if (error.status === 401 && this.regions.every((one) => one.status === "refused")) renew(why);
+    else this.toast(why);
   }
 
   take(region, items, gone) {
@@ -166,7 +180,7 @@ class Page {
 
   padding() {
     const wide = innerWidth > 760;
-    return wide ? { top: 60, bottom: this.replay?.isOpen ? 130 : 60, left: 380, right: this.panel.isOpen ? 420 : 70 } : { top: 90, bottom: innerHeight * 0.5, left: 40, right: 40 };
+    return wide ? { top: 60, bottom: this.replay?.isOpen ? 130 : 60, left: 410, right: this.panel.isOpen ? 420 : 70 } : { top: 90, bottom: innerHeight * 0.5, left: 40, right: 40 };
   }
 
   refilter() {
@@ -183,7 +197,8 @@ class Page {
 
   beat() {
     this.map.flush();
-    if (!this.changed) return;
+    // A row that is made anew while it is pressed is not clicked.
+    if (!this.changed || this.side.isPressed) return;
     this.changed = false;
     const counted = this.regions.filter((region) => region.counted).reduce((sum, region) => sum + region.total, 0);
     this.side.show([...this.items.values()], Date.now(), this.picked, counted);
@@ -200,8 +215,6 @@ class Page {
     if (!item || (number === this.picked && this.panel.isOpen) || this.editor?.isDrawing) return;
     if (this.editor?.isOpen) this.editor.close();
     this.picked = number;
-    if (this.replay.isOpen) this.replay.close();
-    this.map.set("trail", null);
     this.mark(item);
     this.panel.open(item, item.region, day);
     if (item.lat != null) this.map.reveal([item.lon, item.lat], this.padding());
@@ -212,10 +225,14 @@ class Page {
 
   unpick() {
     this.picked = null;
-    if (this.replay.isOpen) this.replay.close();
-    this.map.set("trail", null);
+    this.clearDay();
     this.map.set("picked", null);
     this.changed = true;
+  }
+
+  clearDay() {
+    if (this.replay.isOpen) this.replay.close();
+    this.map.set("trail", null);
   }
 
   mark(item) {

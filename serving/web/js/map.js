@@ -2,7 +2,7 @@
 import * as maplibregl from "../vendor/maplibre-gl/maplibre-gl.mjs";
 import { graticule, ground, style, unrolled } from "./basemap.js";
 import { icons } from "./icons.js";
-import { COLOURS } from "./status.js";
+import { COLOURS, SPEED_COLOURS } from "./status.js";
 import { number, text } from "./words.js";
 
 maplibregl.setWorkerUrl(new URL("../vendor/maplibre-gl/maplibre-gl-worker.mjs", import.meta.url).href);
@@ -10,7 +10,7 @@ maplibregl.setWorkerUrl(new URL("../vendor/maplibre-gl/maplibre-gl-worker.mjs", 
 const ZONES = { light: "#00856f", dark: "#3ecfae" };
 const DRAFTS = { light: "#b5179e", dark: "#ff7ad9" };
 const EMPTY = { type: "FeatureCollection", features: [] };
-const SPEEDS = ["interpolate", ["linear"], ["coalesce", ["get", "speed"], 0], 0, "#8a94a6", 3, "#3a0ca3", 40, "#b5179e", 80, "#f3722c", 120, "#f9c620"];
+const SPEEDS = ["interpolate", ["linear"], ["coalesce", ["get", "speed"], 0], ...SPEED_COLOURS.flat()];
 
 export class FleetMap {
   /** told: { picked(number), moved(view), zone(id) } */

@@ -1,14 +1,14 @@
 // One device: what it says now, with units and age, and its day.
 import { lines, load } from "./day.js";
-import { stateOf } from "./status.js";
-import { addDays, age, clock, dayOf, duration, element, longDay, measured, moment, number, reading, sign, signed, text } from "./words.js";
+import { SPEED_COLOURS, stateOf } from "./status.js";
+import { addDays, age, clock, dayOf, duration, element, inUnit, longDay, measured, moment, number, reading, sign, signed, text, unitOf } from "./words.js";
 
 const FIRST = ["speed_kmh", "fuel_pct", "odometer_km", "heading_deg", "engine_rpm", "coolant_c", "engine_load_pct", "fuel_rate_lph", "altitude_m", "engine_hours_h", "fuel_used_l", "idle_fuel_used_l", "driver_id"];
 const FILES = ["csv", "gpx", "geojson", "parquet"];
 const AGAIN_MS = 2_500;
 
 export class Panel {
-  /** told: { closed(), trail(features, places, fit), replay(points), toast(text), zoom(item) } */
+  /** told: { closed(), turned(), trail(features, places, fit), replay(points), toast(text), zoom(item) } */
   constructor(told) {
     this.told = told;
     this.box = document.getElementById("panel");
@@ -50,6 +50,7 @@ export class Panel {
     this.faults = element("div", { className: "faults" });
     this.heading = element("h3");
     this.figures = element("dl", { className: "figures" });
+    this.scale = element("div", { className: "scale", hidden: true }, ...this.speeds());
     this.notes = element("ul", { className: "notes" });
     this.trips = element("ol", { className: "trips" });
     this.visits = element("ol", { className: "visits", ariaLabel: text("visits") });
@@ -65,7 +66,7 @@ export class Panel {
       element("div", { className: "scroll" },
         element("p", { className: "state" }, this.chip, this.heard), this.faults, this.grid,
         element("div", { className: "day" }, signed("before", text("before"), () => this.turn(-1)), this.heading, signed("after", text("after"), () => this.turn(1))),
-        this.figures, this.notes, this.trips, this.visits, this.files));
+        this.figures, this.scale, this.notes, this.trips, this.visits, this.files));
   }
 
   /** What it says now; asked again while the panel is open. */
@@ -106,7 +107,7 @@ export class Panel {
     const named = FIRST.filter((name) => newest[name] != null).map((name) => [text(`names.${name}`), ...reading(name, newest[name])]);
     if (newest.engine_on != null) named.splice(1, 0, [text("names.engine_on"), text(newest.engine_on ? "on" : "offWord"), ""]);
     const more = [...Object.entries(newest.signals ?? {}), ...Object.entries(newest.attributes ?? {})];
-    const plain = more.map(([name, value]) => [name.replaceAll("_", " "), ...reading(name, value)]);
+    const plain = more.map(([name, value]) => [name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " "), ...reading(name, value)]);
     return [...named, ...plain].map(([name, value, unit]) =>
       element("div", {}, element("dt", { textContent: name }), element("dd", {}, value, element("small", { textContent: /^[°%]?$/.test(unit) ? unit : ` ${unit}` }))));
   }
@@ -119,8 +120,11 @@ export class Panel {
     const { item, region, day } = this;
     this.heading.textContent = longDay(day);
     this.all.href = `trips.html#${new URLSearchParams({ device: `${region.name}/${item.device_id}`, from: addDays(day, -6), to: day })}`;
+    // Nothing of the day before stands under this one's name, nor on the map.
+    for (const part of [this.figures, this.notes, this.visits]) part.replaceChildren();
+    this.scale.hidden = true;
     this.trips.replaceChildren(element("li", { className: "empty busy" }));
-    this.notes.replaceChildren();
+    this.told.turned();
     const id = encodeURIComponent(item.device_id);
     const span = { from: day, to: day };
     const ask = (what) => region.api.json(`/devices/${id}/${what}`, span, { signal }).catch(() => ({ items: [] }));
@@ -145,8 +149,18 @@ export class Panel {
     if (trail.error) this.trips.append(element("li", { className: "empty", textContent: text("trailFailed", { why: trail.error.message }) }));
     else if (!trips.length) this.trips.append(element("li", { className: "empty", textContent: text(trail.records ? "noTrips" : "noTrail") }));
     if (trail.more) this.told.toast(text("trailMore", { count: number(trail.records) }));
+    this.scale.hidden = this.points.length < 2;
     this.told.trail(lines(this.points), this.points);
     if (this.points.length > 1) this.told.replay(this.points);
+  }
+
+  /** What the trail's colours mean. */
+  speeds() {
+    const [top] = SPEED_COLOURS.at(-1);
+    const stops = SPEED_COLOURS.map(([kmh, colour]) => `${colour} ${(100 * kmh) / top}%`).join(", ");
+    const marks = [0, top / 3, (2 * top) / 3, top].map((kmh) => element("li", { textContent: number(inUnit("speed", kmh)) }));
+    marks.at(-1).textContent += ` ${unitOf("speed")}`;
+    return [element("span", { textContent: text("trailSpeed") }), element("i", { style: `background:linear-gradient(90deg, ${stops})` }), element("ol", {}, ...marks)];
   }
 
   /** Who drove, or a fault of the day, and from when to when. */

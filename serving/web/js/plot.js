@@ -94,7 +94,10 @@ export class SpeedPlot {
       at.stroke();
     }
     at.textAlign = "center";
-    for (const ms of moments(this.from, this.to, Math.max(2, Math.floor(width / 80)))) at.fillText(clock(ms), Math.max(LEFT + 14, x(ms)), height - 6);
+    for (const ms of moments(this.from, this.to, Math.max(2, Math.floor(width / 80)))) {
+      const half = at.measureText(clock(ms)).width / 2;
+      at.fillText(clock(ms), Math.min(width - half, Math.max(LEFT, x(ms), half)), height - 6);
+    }
   }
 
   curve(at, x, y) {

@@ -90,7 +90,10 @@ export class Region {
 
   isRefused(error) {
     const refused = error instanceof Refused && (error.status === 401 || error.status === 403);
-    if (refused) this.told.refused(this, error);
+    if (refused) {
+      this.say("refused");
+      this.told.refused(this, error);
+    }
     return refused;
   }
 }

@@ -18,7 +18,7 @@ export function linked() {
   return new URLSearchParams(location.hash.slice(1));
 }
 
-export async function token(why = "") {
+export async function token() {
   const words = linked();
   const given = words.get("token");
   if (given) {
@@ -28,7 +28,7 @@ export async function token(why = "") {
     if (claims(given)) sessionStorage.setItem(KEPT, given);
   }
   const kept = sessionStorage.getItem(KEPT);
-  return kept && claims(kept) ? kept : asked(why);
+  return kept && claims(kept) ? kept : asked();
 }
 
 export function leave() {
@@ -36,7 +36,15 @@ export function leave() {
   location.reload();
 }
 
-function asked(why) {
+/** Another token in place of one that is refused: the person is told why. */
+export async function renew(why) {
+  if (document.getElementById("sign-in")) return;
+  sessionStorage.removeItem(KEPT);
+  await asked(why);
+  location.reload();
+}
+
+function asked(why = "") {
   const title = element("h2", { textContent: text("signInTitle") });
   const typed = element("textarea", { rows: 4, spellcheck: false, required: true });
   const error = element("p", { className: "error", role: "alert", textContent: why });

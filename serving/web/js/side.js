@@ -17,12 +17,16 @@ export class Side {
     this.rows = [];
     this.made = {};
     this.focused = -1;
+    this.standing = [];
+    this.isPressed = false;
     this.dress();
   }
 
   dress() {
     const search = at("search");
-    search.placeholder = search.ariaLabel = text("search");
+    // A phone has no key to press.
+    search.placeholder = text("search", { key: matchMedia("(hover: none)").matches ? "" : "( / )" });
+    search.ariaLabel = text("search");
     search.oninput = () => this.filter(() => (this.words = search.value.trim().toLowerCase()));
     const fleet = at("fleet");
     fleet.ariaLabel = text("allFleets");
@@ -34,6 +38,9 @@ export class Side {
     this.button("leave", () => this.told.left());
     this.button("grip", () => document.body.classList.toggle("folded"));
     at("list").onkeydown = (event) => this.keys(event);
+    at("list").onpointerdown = () => (this.isPressed = true);
+    // The click of a tap comes a moment after its pointerup.
+    for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => setTimeout(() => (this.isPressed = false), 250));
     Object.assign(at("fleet-day"), { title: text("fleetTitle"), ariaLabel: text("fleetTitle") }).append(sign("days"));
     at("tiles").replaceChildren(...STATES.map((state) => this.tile(state)));
     document.addEventListener("keydown", (event) => {
@@ -88,6 +95,7 @@ export class Side {
   }
 
   regions(regions) {
+    this.standing = regions;
     if (!this.differs("regions", regions.map((region) => [region.name, region.status, region.total]))) return;
     at("regions").replaceChildren(...regions.map((region) =>
       element("button", { type: "button", className: `region ${region.status}`, title: text("lookAt", { status: text(`region.${region.status}`) }), onclick: () => this.told.looked(region) },
@@ -127,7 +135,16 @@ export class Side {
   nothing(known, counted) {
     if (counted) return element("li", { className: "empty" }, element("p", { textContent: text("zoomIn", { all: number(counted) }) }));
     if (known) return element("li", { className: "empty" }, element("p", { textContent: text("none") }));
-    return element("li", { className: "empty" }, element("b", { textContent: text("emptyTitle") }), element("p", { textContent: text("emptyText") }));
+    return this.unanswered() ?? element("li", { className: "empty" }, element("b", { textContent: text("emptyTitle") }), element("p", { textContent: text("emptyText") }));
+  }
+
+  /** What is said while a region has not answered: that nothing was heard is not known then. */
+  unanswered() {
+    const at = (status) => this.standing.filter((region) => region.status === status);
+    const said = (title, words) => element("li", { className: "empty" }, element("b", { textContent: title }), element("p", { textContent: words }));
+    if (at("connecting").length) return element("li", { className: "empty busy" });
+    if (at("away").length) return said(text("away", { regions: at("away").map((region) => region.name.toUpperCase()).join(", ") }), text("awayText"));
+    return at("refused").length ? said(text("refusedTitle"), this.standing.find((region) => region.why).why) : null;
   }
 
   row(item, nowMs, picked) {

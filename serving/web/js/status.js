@@ -6,6 +6,8 @@ export const SILENT_S = 86400;
 /** Colours that colour-blind people tell apart (Okabe and Ito); shapes differ as well. */
 export const COLOURS = { moving: "#0b7bd1", idle: "#e69f00", off: "#66758a", silent: "#a9b2bf" };
 export const FAULT = "#d0430b";
+/** A trail's colours, by km/h. */
+export const SPEED_COLOURS = [[0, "#8a94a6"], [3, "#3a0ca3"], [40, "#b5179e"], [80, "#f3722c"], [120, "#f9c620"]];
 
 export function stateOf(item, nowMs) {
   if (nowMs - item.ms > SILENT_S * 1000) return "silent";

@@ -57,7 +57,7 @@ class TripsPage {
       head(this.id, `${text("tripsTitle")} · ${this.region.name.toUpperCase()}`,
         dayInput(text("from"), this.from, turn((day) => ({ from: day, to: day > this.to ? day : this.to }))),
         dayInput(text("to"), this.to, turn((day) => ({ to: day, from: day < this.from ? day : this.from }))), ...save),
-      element("div", { className: "split" },
+      this.split = element("div", { className: "split" },
         element("section", { className: "box" }, this.sums, this.list),
         element("section", { className: "box seen" }, element("div", { id: "map" }), element("div", { className: "plot" }, this.caption, this.canvas))));
   }
@@ -85,6 +85,8 @@ class TripsPage {
       [text("dayFigures.moving"), duration(sum("moving_s"))], [text("dayFigures.idle"), duration(sum("idle_s"))],
       [text("dayFigures.fuel"), this.trips.some((trip) => trip.fuel_l != null) ? measured("volume", sum("fuel_l"), 1) : "–"],
     ]) : "");
+    // Without a trip there is nothing to draw on a map.
+    this.split.classList.toggle("bare", !this.trips.length);
     this.list.replaceChildren(this.trips.length ? table(COLUMNS, this.trips, { chosen: this.trip, pick: (trip) => this.pick(trip) }) : said(text("noTripsTitle"), text("noTripsText")));
   }
 
