@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from bi.dashboard import COLUMNS, Chart, Dashboard
+from bi.dashboard import COLUMNS, Chart, Dashboard, Text
 from contracts.errors import BadSettings
 from contracts.regions import WORLD
 from marts.metrics import Metric, metrics_of
@@ -223,6 +223,8 @@ def _where(sql: str) -> dict[str, Any]:
 
 
 _Shape = tuple[str, dict[str, Any]]
+_EVERY_LABEL = {"xAxisLabelInterval": "0", "xAxisLabelRotation": 45, "show_value": True}
+"""Of an axis of names: Superset leaves out names that would lie side by side too closely."""
 
 
 def _number(_: Chart, metrics: list[Metric]) -> _Shape:
@@ -253,6 +255,7 @@ def _over(kind: str, chart: Chart, metrics: list[Metric]) -> _Shape:
         "show_legend": bool(chart.by) or len(metrics) > 1,
         "legendOrientation": "top",
         "truncate_metric": True,
+        **({} if is_time else _EVERY_LABEL),
     }
 
 
@@ -272,6 +275,7 @@ def _table(chart: Chart, metrics: list[Metric]) -> _Shape:
         "timeseries_limit_metric": metrics[0].name,
         "order_desc": True,
         "column_config": {metric.name: {"d3NumberFormat": number_format(metric)} for metric in metrics},
+        "page_length": 20,
         "show_cell_bars": False,
     }
 
@@ -332,7 +336,7 @@ def _dashboard(region: str, dashboard: Dashboard) -> dict[str, Any]:
 
 
 def _position(region: str, dashboard: Dashboard) -> dict[str, Any]:
-    rows = sorted({chart.row for chart in dashboard.chart})
+    rows = sorted({one.row for one in (*dashboard.chart, *dashboard.text)})
     position: dict[str, Any] = {
         "DASHBOARD_VERSION_KEY": "v2",
         "ROOT_ID": {"type": "ROOT", "id": "ROOT_ID", "children": ["GRID_ID"]},
@@ -345,30 +349,36 @@ def _position(region: str, dashboard: Dashboard) -> dict[str, Any]:
         "HEADER_ID": {"type": "HEADER", "id": "HEADER_ID", "meta": {"text": dashboard.title}},
     }
     for row in rows:
-        charts = [chart for chart in dashboard.chart if chart.row == row]
-        ids = [f"CHART-{_id(region, dashboard.slug, chart.title)}" for chart in charts]
+        placed = [_placed(region, dashboard, chart) for chart in dashboard.chart if chart.row == row]
+        placed += [_written(text) for text in dashboard.text if text.row == row]
         position[f"ROW-{row}"] = {
             "type": "ROW",
             "id": f"ROW-{row}",
-            "children": ids,
+            "children": [block["id"] for block in placed],
             "parents": ["ROOT_ID", "GRID_ID"],
             "meta": {"background": "BACKGROUND_TRANSPARENT"},
         }
-        for of, chart in zip(ids, charts, strict=True):
-            position[of] = {
-                "type": "CHART",
-                "id": of,
-                "children": [],
-                "parents": ["ROOT_ID", "GRID_ID", f"ROW-{row}"],
-                "meta": {
-                    "width": min(chart.width, COLUMNS),
-                    "height": chart.height,
-                    "uuid": _id(region, dashboard.slug, chart.title),
-                    "sliceName": chart.title,
-                    "chartId": 0,
-                },
-            }
+        for block in placed:
+            position[block["id"]] = {**block, "children": [], "parents": ["ROOT_ID", "GRID_ID", f"ROW-{row}"]}
     return position
+
+
+def _placed(region: str, dashboard: Dashboard, chart: Chart) -> dict[str, Any]:
+    of = _id(region, dashboard.slug, chart.title)
+    shape = {"width": min(chart.width, COLUMNS), "height": chart.height}
+    return {
+        "type": "CHART",
+        "id": f"CHART-{of}",
+        "meta": {**shape, "uuid": of, "sliceName": chart.title, "chartId": 0},
+    }
+
+
+def _written(text: Text) -> dict[str, Any]:
+    return {
+        "type": "MARKDOWN",
+        "id": f"MARKDOWN-{text.row}",
+        "meta": {"width": COLUMNS, "height": text.height, "code": text.words},
+    }
 
 
 def _filters(region: str, dashboard: Dashboard) -> list[dict[str, Any]]:

@@ -38,6 +38,15 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     note: str = ""
 
 
+class Text(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a reader has to know of the figures beside it, as wide as the dashboard."""
+
+    words: str
+    """Markdown."""
+    row: int
+    height: int = 10
+
+
 class Dashboard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One file of bi/dashboards."""
 
@@ -48,6 +57,7 @@ class Dashboard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     filters: tuple[str, ...] = ()
     """Columns that the reader may choose values of, as MART.COLUMN; each also limits other marts that have it."""
     chart: tuple[Chart, ...]
+    text: tuple[Text, ...] = ()
 
 
 def dashboards() -> list[Dashboard]:
@@ -68,6 +78,9 @@ def read_dashboard(path: Path) -> Dashboard:
         width = sum(chart.width for chart in dashboard.chart if chart.row == row)
         if width != COLUMNS:
             raise BadSettings(f"{path}: row {row} is {width} wide; make it {COLUMNS}")
+    rows = [text.row for text in dashboard.text]
+    if len({*rows} - {chart.row for chart in dashboard.chart}) < len(rows):
+        raise BadSettings(f"{path}: a text needs a row of its own")
     return dashboard
 
 

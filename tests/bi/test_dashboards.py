@@ -91,6 +91,7 @@ def test_dbt_names_the_dashboards_and_the_marts_that_they_read(scope: str) -> No
         (("width = 2", "width = 3"), "row 1 is 13 wide; make it 12"),
         (('metrics = ["utilisation"]\n', ""), "a number needs metrics"),
         (('kind = "number"', 'kind = "gauge"'), "gauge"),
+        (("[[chart]]", '[[text]]\nwords = "Read this."\nrow = 1\n\n[[chart]]'), "a text needs a row of its own"),
     ],
 )
 def test_a_dashboard_that_cannot_be_shown_is_refused(tmp_path: Path, change: tuple[str, str], said: str) -> None:
@@ -115,6 +116,22 @@ def test_rows_are_sorted_and_their_numbers_have_the_digits_of_their_unit() -> No
     (chart,) = [one for one in files_of("eu").values() if one.get("slice_name") == "Services, what is due first"]
     assert chart["params"]["order_by_cols"] == ['["is_due",false]', '["device_id",true]']
     assert chart["params"]["column_config"]["left_engine_h"] == {"d3NumberFormat": ",.1f"}
+
+
+def test_what_a_reader_has_to_know_stands_on_the_dashboard_between_its_charts() -> None:
+    position = files_of("eu")["dashboards/eu-data-quality.yaml"]["position"]
+    (text,) = [one for one in position.values() if isinstance(one, dict) and one["type"] == "MARKDOWN"]
+    assert "more than an hour after its event time" in text["meta"]["code"]
+    assert position["GRID_ID"]["children"] == [f"ROW-{row}" for row in (1, 2, 3, 4, 5)]
+    assert position["ROW-2"]["children"] == [text["id"]]
+
+
+def test_every_bar_has_its_name_and_no_chart_warns_of_a_limit_that_it_is_meant_to_reach() -> None:
+    charts = {file["slice_name"]: file["params"] for file in files_of("eu").values() if "slice_name" in file}
+    named = charts["Utilisation by kind of machine"]
+    assert (named["xAxisLabelInterval"], named["xAxisLabelRotation"]) == ("0", 45)
+    idling = charts["Idling and its fuel, by device"]
+    assert (idling["row_limit"], idling["page_length"]) == (1000, 20)
 
 
 def test_a_filter_of_a_column_that_no_mart_has_is_named() -> None:

@@ -1,10 +1,28 @@
--- An episode ends on a day on which the device reported without the code. Silence ends none.
+-- An episode ends on a day on which the device ran and reported without the code. Silence ends none, nor does parking:
+-- controllers tell their codes while they have power. Of a device that is never seen to run, every day counts.
 with fault_days as (
     select * from {{ ref('stg_fault_day') }}
 ),
 
 device_days as (
     select * from {{ ref('stg_device_day') }}
+),
+
+judged_days as (
+    select
+        device_id,
+        day,
+        engine_s > 0 or moving_s > 0 as ran,
+        coalesce(bool_or(engine_s > 0 or moving_s > 0) over (partition by device_id), false) as is_seen_to_run
+    from device_days
+),
+
+telling_days as (
+    select
+        device_id,
+        day
+    from judged_days
+    where ran or not is_seen_to_run
 ),
 
 marked as (
@@ -19,11 +37,11 @@ begun as (
         marked.*,
         marked.previous_day is null or exists (
             select 1
-            from device_days
+            from telling_days
             where
-                device_days.device_id = marked.device_id
-                and device_days.day > marked.previous_day
-                and device_days.day < marked.day
+                telling_days.device_id = marked.device_id
+                and telling_days.day > marked.previous_day
+                and telling_days.day < marked.day
         ) as begins
     from marked
 ),
@@ -53,12 +71,17 @@ measured as (
     select
         grouped.*,
         since.distance_since_km,
-        since.last_reported_day = grouped.last_day as is_open
+        not exists (
+            select 1
+            from telling_days
+            where
+                telling_days.device_id = grouped.device_id
+                and telling_days.day > grouped.last_day
+        ) as is_open
     from grouped
     cross join lateral (
         select
-            {{ exact_sum('coalesce(days.distance_odometer_km, days.distance_gps_km)') }} as distance_since_km,
-            max(days.day) as last_reported_day
+            {{ exact_sum('coalesce(days.distance_odometer_km, days.distance_gps_km)') }} as distance_since_km
         from device_days as days
         where
             days.device_id = grouped.device_id
