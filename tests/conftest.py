@@ -1,5 +1,6 @@
 """The real embedded stack, started once a test session in a folder of its own."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import structlog
 
 import stack as embedded
 from contracts.settings import RegionSettings, WorldSettings
+from orchestration.local.priority import VARIABLE
 from tests.builders.stack import state_parent
 
 SLOW_FIRST = (
@@ -35,7 +37,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """With --fast a test that starts an embedded stack is skipped."""
+    """With --fast a test that starts an embedded stack is skipped.
+
+    Where tests run side by side, processing does not give way: it would wait for the other tests.
+    """
+    os.environ.setdefault(VARIABLE, "0")
     if config.getoption("--fast"):
         embedded.up = _skip
 

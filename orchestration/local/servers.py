@@ -14,6 +14,7 @@ from contracts.environment import inherited
 from contracts.errors import PortTaken, ServiceFailed
 from contracts.logs import last_lines
 from contracts.ports import HOST, free_port, is_free
+from orchestration.local.priority import niceness
 from orchestration.local.probes import answers, serves
 from orchestration.local.server import DAEMON, ROOT, Server, again, start, stop
 from orchestration.local.storage import fail_orphaned_runs, storage_answers
@@ -62,8 +63,9 @@ def serving(
     dagster: what every Dagster process needs (`dagster_home.prepare_home`).
     workspace: of webserver and daemon, with ports from FLEETLAKE_GRPC_NAME; by default one of all locations.
     say: told what ended by itself and was started again.
-    Raises PortTaken, ServiceFailed.
+    Raises PortTaken, ServiceFailed, BadSettings.
     """
+    niceness()
     logs.mkdir(parents=True, exist_ok=True)
     if port is not None and not is_free(port):
         raise PortTaken(f"port {port} is in use; leave out --port and a free one is taken")

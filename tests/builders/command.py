@@ -9,15 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from orchestration.local.priority import VARIABLE
+
 FLEETLAKE = Path(sys.executable).with_name("fleetlake")
 COMMAND_S = 1500.0
 """Longer than pytest lets a test of `make test` take: what hangs is told with the test's own traceback."""
 
 
 def environment(state: Path, **more: str) -> dict[str, str]:
-    """The caller's environment with no FLEETLAKE_ variable but the state folder and those given."""
+    """The caller's environment with no FLEETLAKE_ variable but tests' niceness, the state folder and those given."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FLEETLAKE_")}
-    return {**kept, "FLEETLAKE_STATE": str(state), **more}
+    return {**kept, VARIABLE: os.environ.get(VARIABLE, ""), "FLEETLAKE_STATE": str(state), **more}
 
 
 def fleetlake(state: Path, *words: str, timeout_s: float = COMMAND_S, **more: str) -> subprocess.CompletedProcess[str]:
