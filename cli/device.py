@@ -1,6 +1,7 @@
 """`fleetlake device`: who may speak to a region's gateway."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,7 +85,7 @@ def _list(
         return
     table = Table(key("device"), text("fleet"), text("type"), text("access"), figure("tokens"), text("last refusal"))
     for row in rows:
-        said = f"{row['last_refusal']} {row['refused_at']:%m-%d %H:%M:%S}" if row["last_refusal"] else ""
+        said = f"{row['last_refusal']} {_moment(row['refused_at'])}" if row["last_refusal"] else ""
         table.add_row(row["device_id"], row["fleet_id"], row["type"], row["access"], f"{row['tokens']:,}", said)
     print_table(table)
 
@@ -275,4 +276,9 @@ def _print(found: dict[str, Any], *, as_json: bool) -> None:
         typer.echo(json.dumps(found, default=str))
         return
     for name, value in found.items():
-        typer.echo(f"{name.replace('_', ' ')}: {'-' if value is None else value}")
+        said = "-" if value is None else _moment(value) if isinstance(value, datetime) else value
+        typer.echo(f"{name.replace('_', ' ')}: {said}")
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,6 +1,6 @@
 """The tables of `fleetlake status`."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -58,4 +58,4 @@ def _seconds(lag_ms: int | None) -> str:
 
 
 def _time(watermark: str | None) -> str:
-    return "-" if watermark is None else f"{datetime.fromisoformat(watermark):%m-%d %H:%M}"
+    return "-" if watermark is None else f"{datetime.fromisoformat(watermark).astimezone(UTC):%m-%d %H:%M}Z"

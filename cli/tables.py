@@ -4,6 +4,8 @@ Piped output is as wide as its content. On a terminal text is wrapped between wo
 words need more room than the terminal has, the table is wider than the terminal.
 """
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import IO
 
 from rich.console import Console
@@ -35,6 +37,17 @@ def key(heading: str) -> Column:
 def figure(heading: str) -> Column:
     """A column of numbers: each on one line, whole."""
     return Column(heading, justify="right", no_wrap=True)
+
+
+def aligned(values: Sequence[int | float | Decimal | None], most: int = 5, *, grouped: bool = False) -> list[str]:
+    """A column's numbers with their points one below the other: as many decimals as one of them needs, up to `most`."""
+    group = "," if grouped else ""
+    places = max((_places(value, most) for value in values if value is not None), default=0)
+    return ["" if value is None else f"{value:{group}.{places}f}" for value in values]
+
+
+def _places(value: int | float | Decimal, most: int) -> int:
+    return len(f"{value:.{most}f}".rstrip("0").partition(".")[2])
 
 
 def print_table(table: Table, console: Console | None = None) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.table import Table
 
-from cli.tables import figure, key, print_table
+from cli.tables import aligned, figure, key, print_table
 from contracts.errors import Misuse
 
 if TYPE_CHECKING:
@@ -148,26 +148,28 @@ def _table(found: "Trail", chosen: Sequence[str] | None) -> Table:
     columns = [key(name) if name in ("device_id", "ts") else figure(name) for name in names]
     table = Table(*columns, title=f"{found.name}, {found.records.num_rows:,} records", caption=_read(found))
     rows = found.records.select(list(names))
-    long = rows.num_rows > 2 * SHOWN
-    for row in rows.slice(0, SHOWN if long else None).to_pylist():
-        table.add_row(*_cells(row))
-    if long:
-        table.add_row(f"... {rows.num_rows - 2 * SHOWN:,} more ...")
-        for row in rows.slice(rows.num_rows - SHOWN).to_pylist():
-            table.add_row(*_cells(row))
+    hidden = rows.num_rows - 2 * SHOWN
+    shown = (
+        rows.to_pylist()
+        if hidden <= 0
+        else [*rows.slice(0, SHOWN).to_pylist(), *rows.slice(SHOWN + hidden).to_pylist()]
+    )
+    for place, cells in enumerate(zip(*(_cells(name, [row[name] for row in shown]) for name in names), strict=True)):
+        if hidden > 0 and place == SHOWN:
+            table.add_row(f"... {hidden:,} more ...")
+        table.add_row(*cells)
     return table
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(name: str, values: list[Any]) -> list[str]:
+    """A column as it is shown."""
     from lake.trail.formats import rfc3339
 
-    return [rfc3339(value) if name == "ts" else _short(value) for name, value in row.items()]
-
-
-def _short(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.5f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    if name == "ts":
+        return [rfc3339(value) for value in values]
+    if any(isinstance(value, float) for value in values):
+        return aligned(values)
+    return ["" if value is None else str(value) for value in values]
 
 
 def _read(found: "Trail") -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
-from cli.tables import figure, key, open_console, print_table
+from cli.tables import aligned, figure, key, open_console, print_table
 from contracts.regions import WORLD
 
 STEPS = ("up", "simulate", "consume", "process", "reconcile")
@@ -36,7 +36,8 @@ def show(document: dict[str, Any]) -> None:
     console.print("[bold]User records by stage, each counted from its own store")
     print_table(_stage_table(document["regions"]), console)
     if document["gateway"]:
-        console.print(through_gateway(document["gateway"]), soft_wrap=True, highlight=False)
+        counted = document["regions"][document["gateway"]["region"]]["stages"]["acknowledged"]
+        console.print(through_gateway(document["gateway"], counted), soft_wrap=True, highlight=False)
     for region, result in document["regions"].items():
         for sentence in [*result["notes"], *(f"DIFFERENCE {text}" for text in result["differences"])]:
             console.print(f"[{region}] {sentence}", markup=False, soft_wrap=True)
@@ -83,12 +84,15 @@ def _count(stage: str, stages: dict[str, int]) -> int:
     return stages[stage] + (stages.get("forgotten", 0) if stage == "stream" else 0)
 
 
-def through_gateway(told: dict[str, Any]) -> str:
-    """What the devices of one region were told, in a sentence."""
+def through_gateway(told: dict[str, Any], counted: int) -> str:
+    """What the devices of one region were told, in a sentence. counted: what the gateway says that it acknowledged."""
+    lost = counted - told["acknowledged"]
+    again = f" ({lost:,} more were, but the connection broke first: they were sent again)" if lost > 0 else ""
     refused = ", ".join(f"{count:,} {reason}" for reason, count in told["refused"].items()) or "none"
     return (
         f"Devices of {told['region']} spoke {told['via'].upper()} to the gateway: {told['acknowledged']:,} records "
-        f"acknowledged in {told['messages']:,} messages; refused: {refused}. They slept {told['slept']:,} times, "
+        f"acknowledged in {told['messages']:,} messages{again}; refused: {refused}. "
+        f"They slept {told['slept']:,} times, "
         f"changed networks {told['roamed']:,} times, and were cut off {told['reconnects']:,} times."
     )
 
@@ -102,8 +106,7 @@ def _show_highlights(console: Console, document: dict[str, Any]) -> None:
         f"[bold]Live state: {live['devices']} devices in Redis as {live['key']}; the fastest of those heard from last"
     )
     table = Table(*(column(name) for name, column in _LIVE_FIELDS.items()))
-    for record in live["newest"]:
-        table.add_row(*(str(record.get(name, "")) for name in _LIVE_FIELDS))
+    _add_rows(table, [[record.get(name) for record in live["newest"]] for name in _LIVE_FIELDS])
     print_table(table, console)
     trail = highlights["trail"]
     console.print(
@@ -123,12 +126,20 @@ def _show_query(console: Console, title: str, answer: dict[str, Any]) -> None:
         console.print("no rows yet\n")
         return
     table = Table(*(_column(name, value) for name, value in rows[0].items()))
-    for row in rows:
-        table.add_row(
-            *("" if value is None else f"{value:,}" if _is_number(value) else str(value) for value in row.values())
-        )
+    _add_rows(table, [[row[name] for row in rows] for name in rows[0]])
     print_table(table, console)
     console.print()
+
+
+def _add_rows(table: Table, columns: list[list[Any]]) -> None:
+    cells = (
+        aligned(values, most=6, grouped=True)
+        if any(map(_is_number, values))
+        else ["" if value is None else str(value) for value in values]
+        for values in columns
+    )
+    for row in zip(*cells, strict=True):
+        table.add_row(*row)
 
 
 def _column(name: str, value: Any) -> Column:
@@ -142,16 +153,21 @@ def _is_number(value: Any) -> bool:
 def _show_next(console: Console, document: dict[str, Any]) -> None:
     highlights = document["highlights"]
     console.print("[bold]Where to look next")
-    console.print("  make ui        Dagster: assets, partitions, checks and runs of every region")
-    console.print(f"  . {_activate()}    puts fleetlake on this shell's PATH", highlight=False)
-    console.print(
-        "  fleetlake status    endpoints, backlog and watermarks; add --secrets to connect with your own client"
-    )
+    places = {
+        "make map": "the live map of every region, at an address that it prints",
+        "make ui": "Dagster: assets, partitions, checks and runs of every region",
+        f". {_activate()}": "puts fleetlake on this shell's PATH",
+        "fleetlake status": "backlog, lag and counts; with --json --secrets what your own client connects with",
+        "fleetlake down": "ends the services; the data stays",
+    }
+    wide = max(map(len, places))
+    for words, what in places.items():
+        console.print(f"  {words:<{wide}}  {what}", soft_wrap=True, highlight=False)
     if highlights:
         span = f"--from {highlights['day']} --to {highlights['day']}"
         words = f"  fleetlake trail {highlights['device']} --region {highlights['region']} {span}"
         console.print(words, soft_wrap=True, highlight=False)
-    console.print("  fleetlake down      ends the services; the data stays\n")
+    console.print()
     if not document["ok"]:
         console.print("[red]The stages do not agree; the differences above say where.")
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.table import Table
 from cli import bench, consume, process, reconcile, replay, replay_rejected, simulate, status_table, trail_answer
 from cli.demo import show as demo
 from cli.demo.show import SUMS
-from cli.tables import figure, key, open_console, print_table, text
+from cli.tables import aligned, figure, key, open_console, print_table, text
 from lake.trail.model import Trail
 
 SPAN = {"first": "2026-11-20-00:00", "last": "2026-11-23-23:00"}
@@ -105,9 +106,14 @@ def _simulate() -> list[str]:
 def _trail() -> list[str]:
     row = dict.fromkeys(trail_answer._COLUMNS, -123.456789) | {"ts": datetime(2026, 11, 20, 6, 7, 8, tzinfo=UTC)}
     records = pa.Table.from_pylist([row | {"flags": 1_024, "odometer_km": 1_234_567.8, "engine_on": True}])
+    print_table(trail_answer._table(_found(records), None))
+    return ["2026-11-20T06:07:08.000Z", "-123.45679", "1234567.8", "1024", "11,220,334", "987,654,321"]
+
+
+def _found(records: pa.Table) -> Trail:
     sources: Any = SimpleNamespace(history=11_220_334, landing=5_678_901, live=1)
     start = datetime(2026, 11, 20, tzinfo=UTC)
-    read = Trail(
+    return Trail(
         devices=("us-a-device-with-a-long-name-0001",),
         start=start,
         end=start + timedelta(days=1),
@@ -117,8 +123,6 @@ def _trail() -> list[str]:
         bytes_read=987_654_321,
         seconds=1.25,
     )
-    print_table(trail_answer._table(read, None))
-    return ["2026-11-20T06:07:08.000Z", "-123.45679", "1234567.8", "1024", "11,220,334", "987,654,321"]
 
 
 def _demo() -> list[str]:
@@ -132,7 +136,9 @@ def _demo() -> list[str]:
     document = {"ok": True, "seconds": 1, "processor_s": 1, "peak_memory_gib": 1, "regions": regions}
     document |= {"steps": [{"step": "process", "region": "region3", "seconds": 98_765.4}]}
     counts = dict.fromkeys(("acknowledged", "messages", "slept", "roamed", "reconnects"), 2_345_678_901)
-    document |= {"gateway": {"region": "us", "via": "mqtt", "refused": {"payload_format_invalid": 3_456_789}, **counts}}
+    document |= {
+        "gateway": {"region": "region0", "via": "mqtt", "refused": {"payload_format_invalid": 3_456_789}, **counts}
+    }
     document |= {"highlights": {"live": live, "trail": read, **where}}
     document |= {name: {"region": "us", "query": "select 1", "rows": [fleet]} for name in ("fleet_day", "world")}
     demo.show(document)
@@ -173,3 +179,15 @@ def test_a_table_is_wider_than_a_terminal_that_is_too_narrow(width: int, monkeyp
         assert word in printed
     assert "…" not in printed
     assert "rows and more words than one line has" not in printed, "text takes several lines"
+
+
+def test_the_points_of_a_columns_numbers_stand_one_below_the_other() -> None:
+    assert aligned([83.6, 83.0, None, 0.0]) == ["83.6", "83.0", "", "0.0"]
+    assert aligned([52.551772, 13.0]) == ["52.55177", "13.00000"]
+    assert aligned([Decimal("57200.0"), Decimal("64400.0")], grouped=True) == ["57,200", "64,400"]
+
+
+def test_a_trail_is_shown_with_aligned_figures() -> None:
+    records = pa.table({"ts": [datetime(2026, 11, 20, tzinfo=UTC)] * 2, "speed_kmh": [0.0, 82.9]})
+    table = trail_answer._table(_found(records), ["ts", "speed_kmh"])
+    assert list(table.columns[1].cells) == ["0.0", "82.9"]
