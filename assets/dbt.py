@@ -1,7 +1,10 @@
 """dbt as Dagster calls it: one invocation builds the models of a window of business days and tests them."""
 
 import os
+import signal
+import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +23,7 @@ from contracts.environment import inherited
 from contracts.errors import StoreUnavailable
 from marts.dbt import EXECUTABLE, PROJECT, target, target_path, window_arguments
 
+_END_WITHIN_S = 25.0
 NO_UNIT_TESTS = "resource_type:unit_test"
 """They test the SQL, not the data: `make test` runs them."""
 
@@ -66,11 +70,27 @@ def built(
         return
     with without_values("dbt build"), TemporaryDirectory(prefix=f"dbt-{region}-") as artifacts:
         invocation = _dbt_build(context, region, days, database.dbt_environment(), Path(artifacts))
-        for event in _told_of_outages(invocation.stream(), database):
-            if isinstance(event, Output):
-                key = context.asset_key_for_output(event.output_name)
-                _count(context, key, own_partitions(days, partitions), database)
-            yield event
+        with _ended(invocation.process):
+            for event in _told_of_outages(invocation.stream(), database):
+                if isinstance(event, Output):
+                    key = context.asset_key_for_output(event.output_name)
+                    _count(context, key, own_partitions(days, partitions), database)
+                yield event
+
+
+@contextmanager
+def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Outside, dbt does not run any more: it would build beside the next attempt, and write where its files were."""
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(_END_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _told_of_outages(events: Iterable[Any], database: Database) -> Iterator[Any]:

@@ -275,7 +275,6 @@ def _table(chart: Chart, metrics: list[Metric]) -> _Shape:
         "timeseries_limit_metric": metrics[0].name,
         "order_desc": True,
         "column_config": {metric.name: {"d3NumberFormat": number_format(metric)} for metric in metrics},
-        "page_length": 20,
         "show_cell_bars": False,
     }
 
@@ -336,7 +335,7 @@ def _dashboard(region: str, dashboard: Dashboard) -> dict[str, Any]:
 
 
 def _position(region: str, dashboard: Dashboard) -> dict[str, Any]:
-    rows = sorted({one.row for one in (*dashboard.chart, *dashboard.text)})
+    rows = sorted({chart.row for chart in dashboard.chart} | {text.row for text in dashboard.text})
     position: dict[str, Any] = {
         "DASHBOARD_VERSION_KEY": "v2",
         "ROOT_ID": {"type": "ROOT", "id": "ROOT_ID", "children": ["GRID_ID"]},
