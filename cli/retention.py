@@ -165,9 +165,8 @@ def _noted(settings: "RegionSettings", act: str, who: str | None, *, as_json: bo
         yield detail
         append(connection, settings, act, who=by, detail=detail)
     number = f" (hold {detail['hold_id']})" if "hold_id" in detail else ""
-    typer.echo(
-        json.dumps({"act": act, **detail}) if as_json else f"{act}{number}; see what it reaches: fleetlake retention --dry-run"
-    )
+    said = f"{act}{number}; see what it reaches: fleetlake retention --dry-run"
+    typer.echo(json.dumps({"act": act, **detail}) if as_json else said)
 
 
 def _look(settings: "RegionSettings") -> dict[str, Any]:
