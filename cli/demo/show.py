@@ -87,7 +87,7 @@ def _count(stage: str, stages: dict[str, int]) -> int:
 def through_gateway(told: dict[str, Any], counted: int) -> str:
     """What the devices of one region were told, in a sentence. counted: what the gateway says that it acknowledged."""
     lost = counted - told["acknowledged"]
-    again = f" ({lost:,} more were, but the connection broke first: they were sent again)" if lost > 0 else ""
+    again = f" (the gateway acknowledged {lost:,} more, which no device heard)" if lost > 0 else ""
     refused = ", ".join(f"{count:,} {reason}" for reason, count in told["refused"].items()) or "none"
     return (
         f"Devices of {told['region']} spoke {told['via'].upper()} to the gateway: {told['acknowledged']:,} records "
