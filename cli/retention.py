@@ -164,9 +164,9 @@ def _noted(settings: "RegionSettings", act: str, who: str | None, *, as_json: bo
     with transaction(settings) as connection:
         yield detail
         append(connection, settings, act, who=by, detail=detail)
-    typer.echo(
-        json.dumps({"act": act, **detail}) if as_json else f"{act}; see what it reaches: fleetlake retention --dry-run"
-    )
+    number = f" (hold {detail['hold_id']})" if "hold_id" in detail else ""
+    told = f"{act}{number}; see what it reaches: fleetlake retention --dry-run"
+    typer.echo(json.dumps({"act": act, **detail}) if as_json else told)
 
 
 def _look(settings: "RegionSettings") -> dict[str, Any]:

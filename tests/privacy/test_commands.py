@@ -60,6 +60,9 @@ def test_retention_is_set_looked_at_and_stopped_by_a_hold(run, region) -> None:
     held = run("erase", DEVICE)
     assert (held.returncode, f"legal hold {number}" in held.stderr) == (2, True)
     told(run("retention", "lift", str(number), "--json"))
+    placed = run("retention", "hold", "--device", DEVICE, "--why", "another claim")
+    assert f"hold {number + 1}" in placed.stdout  # whoever placed it lifts it by its number
+    told(run("retention", "lift", str(number + 1), "--json"))
     assert run("retention", "set", "never", "--fleet", FLEET).returncode == 2
     assert run("retention", "set", "5").returncode == 2
 
