@@ -38,7 +38,10 @@ def test_what_the_gateway_told_the_devices_is_in_the_report(tmp_path: Path) -> N
     said = through_gateway(told, 7_000)
     assert "7,000 records acknowledged in 90 messages; refused: 4 bad_payload" in said
     assert "slept 12 times" in said
-    assert "7,000 records acknowledged in 90 messages (the gateway acknowledged 12 more, which no device heard)" in through_gateway(told, 7_012)
+    assert (
+        "7,000 records acknowledged in 90 messages (the gateway acknowledged 12 more, which no device heard)"
+        in through_gateway(told, 7_012)
+    )
 
 
 def _live(device: str, **fields: Any) -> dict[str, Any]:
