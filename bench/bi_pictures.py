@@ -16,15 +16,15 @@ _SETTLED_MS = 4_000
 _QUALITY = 82
 _DASHBOARD = ".dashboard-content"
 _CLIP = """() => {
-    const top = document.querySelector(".dashboard-content").getBoundingClientRect().top;
+    const {left, top, width} = document.querySelector(".dashboard-content").getBoundingClientRect();
     const last = document.querySelector("[data-test='grid-content']").getBoundingClientRect().bottom;
-    return {x: 0, y: top, width: innerWidth, height: last + 16 - top};
+    return {x: left, y: top, width: width, height: last + 16 - top};
 }"""
-"""The filters and the charts, without what is empty below them."""
+"""The charts, without the filters beside them and what is empty below them."""
 
 
 def pictures(desk: dict[str, Any], folder: Path) -> None:
-    """Save each dashboard of the desk, whole and without Superset's own header, as `bi-TITLE.jpg`."""
+    """Save each dashboard of the desk, all its charts at a width of 1440 px, as `bi-TITLE.jpg`."""
     from playwright.sync_api import sync_playwright
 
     login = json.loads(Path(desk["password_file"]).read_text(encoding="utf-8"))

@@ -49,13 +49,11 @@ def prepare(region: str) -> None:
 def _is_fresh(path: Path) -> bool:
     if not path.exists():
         return False
-    files = (
-        file
-        for pattern in _SOURCES
-        for file in PROJECT.rglob(pattern)
-        if file.relative_to(PROJECT).parts[0] != "target"
-    )
-    return path.stat().st_mtime >= max((file.stat().st_mtime for file in files), default=0.0)
+    files = (file for pattern in _SOURCES for file in PROJECT.rglob(pattern))
+    # A folder is younger than what was taken out of it.
+    sources = (one for file in files for one in (file, file.parent) if one != PROJECT)
+    kept = (one for one in {*sources} if one.relative_to(PROJECT).parts[0] != "target")
+    return path.stat().st_mtime >= max((one.stat().st_mtime for one in kept), default=0.0)
 
 
 def main() -> None:
