@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from contracts.record import BAD_POSITION
 from ingest.live.order_key import order_key
+from ingest.live.places import MAX_LATITUDE_DEG, MAX_LONGITUDE_DEG
 from ingest.live.points import point_texts
 from ingest.live.protocol import LiveReport
-from ingest.live.selection import MAX_GEO_LATITUDE_DEG
 from ingest.live.values import latest_values
 
 _DAY_MS = 86_400_000
@@ -118,7 +118,7 @@ class MemoryLive:
             self._latest[device] = (order, value)
         if not _is_placed(row):
             return
-        on_map = abs(row["lat"]) <= MAX_GEO_LATITUDE_DEG
+        on_map = abs(row["lat"]) <= MAX_LATITUDE_DEG and abs(row["lon"]) <= MAX_LONGITUDE_DEG
         if on_map and order > self._places.get(device, ("",))[0]:
             self._places[device] = (order, (row["lon"], row["lat"]))
         if self._trail_points:

@@ -18,6 +18,7 @@ from contracts.names import (
     redis_trail,
     redis_writes,
 )
+from ingest.live.places import geo_scores
 from ingest.live.points import point_frames
 from ingest.live.selection import Selection
 from ingest.live.timetext import MS_DIGITS, fixed_texts, ms_digits
@@ -26,7 +27,7 @@ from ingest.live.values import latest_values
 MAX_ITEMS = 500
 """Devices and points in one transaction: it blocks the server, so it should take a few milliseconds at most."""
 _FIXED_ARGUMENTS = 4
-_ARGUMENTS_A_DEVICE = 4
+_ARGUMENTS_A_DEVICE = 2
 _BEGIN, _COMMIT = b"*1\r\n$5\r\nMULTI\r\n", b"*1\r\n$4\r\nEXEC\r\n"
 _END = pa.scalar(b"\r\n")
 _NOTHING = pa.scalar(b"")
@@ -67,6 +68,8 @@ class EncodedRows:
     """Columns of write.lua's per-device arguments, in its order."""
     own: bytes
     """One byte per device: "1" if the newest record is also the newest position."""
+    seen: pa.BinaryArray
+    """Latest arrival and id: what ZADD takes."""
     trails: pa.BinaryArray
     """Commands that add points to a trail and trim it: one element per device that has points."""
     point_counts: np.ndarray
@@ -86,11 +89,17 @@ class EncodedRows:
                 *(_bytes_of(column, start, stop) for column in self.arguments),
             ]
             trails = _bytes_of(self.trails, first_trail, last_trail)
-            yield Transaction([_BEGIN, trails, *script, _COMMIT], _COMMANDS_A_TRAIL * (last_trail - first_trail) + 1)
+            seen = [self._seen_head(stop - start), _bytes_of(self.seen, start, stop)]
+            queued = _COMMANDS_A_TRAIL * (last_trail - first_trail) + 2
+            yield Transaction([_BEGIN, trails, *seen, *script, _COMMIT], queued)
+
+    def _seen_head(self, devices: int) -> bytes:
+        words = b"ZADD", redis_seen(self.region).encode(), b"GT"
+        return b"*%d\r\n" % (len(words) + 2 * devices) + b"".join(map(_bulk, words))
 
     def _head(self, sha: bytes, writer: str, devices: int) -> bytes:
         region = self.region
-        keys = [redis_geo(region), redis_seen(region), redis_epoch(region), redis_rebuilds(region)]
+        keys = [redis_geo(region), redis_epoch(region), redis_rebuilds(region)]
         keys += [redis_writes(region, writer), redis_changed(region)]
         key_count = len(keys) + devices
         parts = 3 + key_count + _FIXED_ARGUMENTS + _ARGUMENTS_A_DEVICE * devices
@@ -102,16 +111,12 @@ def encode(region: str, rows: pa.RecordBatch, selection: Selection, trail_points
     """Encode what a selection of these rows writes to Redis."""
     ids = selection.device_ids.cast(pa.binary())
     values = pa.array(latest_values(rows, selection.newest, selection.placed), pa.binary())
-    longitude, latitude = (_degrees(rows.column(name), selection.placed) for name in ("lon", "lat"))
     return EncodedRows(
         region,
         _key(redis_latest(region, ""), ids),
-        (
-            _join(*_bulk_column(values)),
-            _join(*_bulk_times(selection.arrival_ms)),
-            _join(*_bulk_column(longitude), *_bulk_column(latitude)),
-        ),
+        (_join(*_bulk_column(values)), _join(*_bulk_column(_scores(rows, selection.placed)))),
         np.where(selection.placed == selection.newest, _OWN, _OTHER).astype(np.uint8).tobytes(),
+        _join(*_bulk_times(selection.arrival_ms), *_bulk_column(ids)),
         _trails(_key(redis_trail(region, ""), ids), rows, selection, trail_points),
         selection.point_counts,
     )
@@ -144,10 +149,13 @@ def _bulk_times(ms: np.ndarray) -> tuple[pa.Scalar | pa.Array, ...]:
     return pa.scalar(b"$%d\r\n" % MS_DIGITS), fixed_texts(ms_digits(ms)).cast(pa.binary()), _END
 
 
-def _degrees(column: pa.Array, places: np.ndarray) -> pa.BinaryArray:
-    """Degrees as text; empty where the row number is -1."""
-    taken = column.take(pa.array(places, mask=places < 0))
-    return pc.fill_null(taken.cast(pa.string()), "").cast(pa.binary())
+def _scores(rows: pa.RecordBatch, places: np.ndarray) -> pa.BinaryArray:
+    """Scores of these rows' places in the geo set, as text; empty where the row number is -1."""
+    taken = np.maximum(places, 0)
+    degrees = (rows.column(name).to_numpy(zero_copy_only=False)[taken] for name in ("lon", "lat"))
+    with np.errstate(invalid="ignore"):
+        scores = pa.array(geo_scores(*degrees), mask=places < 0)
+    return pc.fill_null(scores.cast(pa.string()), "").cast(pa.binary())
 
 
 def _join(*pieces: pa.Scalar | pa.Array) -> pa.BinaryArray:

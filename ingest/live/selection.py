@@ -7,10 +7,8 @@ import pyarrow as pa
 
 from contracts.record import BAD_POSITION
 from ingest.live.order_key import newest_rows
+from ingest.live.places import MAX_LATITUDE_DEG, MAX_LONGITUDE_DEG
 from ingest.ordering import places_by
-
-MAX_GEO_LATITUDE_DEG = 85.05112878
-"""GEOADD's limit, that of web Mercator: nearer to the poles a device has a trail but no position in the geo set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +39,7 @@ def select_newest(rows: pa.RecordBatch, trail_points: int) -> Selection:
     sequences, subs = rows.column("sequence_number"), rows.column("sub_sequence").to_numpy()
     seen = np.zeros(count, np.int64)
     np.maximum.at(seen, devices, arrival_ms)
-    good, latitude = _positions(rows)
-    on_map = np.flatnonzero(good & (np.abs(latitude) <= MAX_GEO_LATITUDE_DEG))
+    good, on_map = _positions(rows)
     newest = newest_rows(devices, count, ts_ms, arrival_ms, sequences, subs)
     placed = np.full(count, -1, np.int64)
     if len(on_map):
@@ -55,11 +52,13 @@ def select_newest(rows: pa.RecordBatch, trail_points: int) -> Selection:
 
 
 def _positions(rows: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows have a valid position, and every row's latitude (NaN for null)."""
+    """Which rows have a valid position, and the numbers of those whose position a geo set takes."""
     latitude = rows.column("lat").to_numpy(zero_copy_only=False)
     longitude = rows.column("lon").to_numpy(zero_copy_only=False)
     flags = rows.column("flags").to_numpy()
-    return ~np.isnan(latitude) & ~np.isnan(longitude) & ((flags & BAD_POSITION) == 0), latitude
+    good = ~np.isnan(latitude) & ~np.isnan(longitude) & ((flags & BAD_POSITION) == 0)
+    within = (np.abs(latitude) <= MAX_LATITUDE_DEG) & (np.abs(longitude) <= MAX_LONGITUDE_DEG)
+    return good, np.flatnonzero(good & within)
 
 
 def _newest_points(rows: np.ndarray, devices: np.ndarray, ts_ms: np.ndarray, most: int) -> np.ndarray:
