@@ -89,7 +89,7 @@ class EncodedRows:
                 *(_bytes_of(column, start, stop) for column in self.arguments),
             ]
             trails = _bytes_of(self.trails, first_trail, last_trail)
-            seen = [self._seen_head(stop - start), _bytes_of(self.seen, start, stop)]
+            seen: list[bytes | memoryview] = [self._seen_head(stop - start), _bytes_of(self.seen, start, stop)]
             queued = _COMMANDS_A_TRAIL * (last_trail - first_trail) + 2
             yield Transaction([_BEGIN, trails, *seen, *script, _COMMIT], queued)
 
