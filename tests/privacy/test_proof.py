@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -18,20 +19,37 @@ from tests.builders.shelf import OFFICER, erase_from_shelf
 TABLES = ("privacy.suppression", "privacy.requests", "privacy.audit")
 
 
+@contextmanager
+def put_right_again(settings: RegionSettings) -> Iterator[psycopg.Connection]:
+    """What is done to the tables meanwhile is undone."""
+    with psycopg.connect(settings.privacy_dsn.get_secret_value()) as connection:
+        for table in TABLES:
+            connection.execute(f"create temp table {table.partition('.')[2]} as table {table}".encode())
+        connection.commit()
+        yield connection
+        for table in TABLES:
+            kept = f"pg_temp.{table.partition('.')[2]}"
+            past_the_guard(connection, f"delete from {table}")
+            past_the_guard(connection, f"insert into {table} overriding system value select * from {kept}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_of_others(stack) -> Iterator[None]:
+    """Other tests suppress devices for requests that were never made, which is what these tests look for."""
+    with put_right_again(stack.settings("ap")) as connection:
+        for table in TABLES:
+            past_the_guard(connection, f"delete from {table}")
+        connection.commit()
+        yield
+
+
 @pytest.fixture
 def erased(stack) -> Iterator[tuple[RegionSettings, Request]]:
     """A device that was erased; what a test tampers with is put right again."""
     settings = stack.settings("ap")
     request = erase_from_shelf(settings, f"proof-{uuid.uuid4().hex[:8]}")
-    with psycopg.connect(settings.privacy_dsn.get_secret_value()) as connection:
-        for table in TABLES:
-            connection.execute(f"create temp table {table.partition('.')[2]} as table {table}".encode())
-        connection.commit()
+    with put_right_again(settings):
         yield settings, request
-        for table in TABLES:
-            kept = f"pg_temp.{table.partition('.')[2]}"
-            past_the_guard(connection, f"delete from {table}")
-            past_the_guard(connection, f"insert into {table} overriding system value select * from {kept}")
 
 
 def tamper(settings: RegionSettings, statement: str) -> None:
