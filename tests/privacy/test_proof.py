@@ -35,7 +35,7 @@ def put_right_again(settings: RegionSettings) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture(scope="module", autouse=True)
 def nothing_of_others(stack) -> Iterator[None]:
-    """Other tests suppress devices for requests that were never made, which is what these tests look for."""
+    """Tests that empty the databases leave the log, whose requests are gone then: what these tests look for."""
     with put_right_again(stack.settings("ap")) as connection:
         for table in TABLES:
             past_the_guard(connection, f"delete from {table}")

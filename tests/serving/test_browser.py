@@ -242,10 +242,16 @@ def test_a_token_that_the_service_refuses_is_asked_for_anew(chromium: object, se
     assert page.locator("#list .device").count() == 6
 
 
-def test_a_region_that_does_not_answer_is_not_said_to_have_no_devices(chromium: object, served: Served) -> None:
+def page_refused(chromium: object, questions: str, why: str) -> object:
+    """A page whose questions of that form are answered by a 503."""
     page = chromium.new_context().new_page()
     page.set_default_timeout(WITHIN_MS)
-    page.route("**/v1/**", lambda route: route.fulfill(status=503, json={"title": "Redis is away"}))
+    page.route(questions, lambda route: route.fulfill(status=503, json={"title": why}))
+    return page
+
+
+def test_a_region_that_does_not_answer_is_not_said_to_have_no_devices(chromium: object, served: Served) -> None:
+    page = page_refused(chromium, "**/v1/**", "Redis is away")
     page.goto(f"{served.eu.origin}/map/#token={served.eu.token(ACME)}")
     page.wait_for_selector("#regions .region.away")
     until(page, "document.querySelector('#list')?.textContent.includes('EU does not answer')")
@@ -275,9 +281,7 @@ def test_a_devices_trips_are_a_table_a_line_and_a_plot(chromium: object, served:
 
 
 def test_fleets_that_cannot_be_read_are_not_said_to_be_none(chromium: object, served: Served) -> None:
-    page = chromium.new_context().new_page()
-    page.set_default_timeout(WITHIN_MS)
-    page.route("**/v1/fleets*", lambda route: route.fulfill(status=503, json={"title": "Postgres is away"}))
+    page = page_refused(chromium, "**/v1/fleets*", "Postgres is away")
     page.goto(f"{served.eu.origin}/map/fleet.html#token={served.eu.token(ACME)}")
     page.wait_for_selector(".said")
     assert page.locator(".said").inner_text().split("\n")[0] == "The fleets cannot be read"
