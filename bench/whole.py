@@ -2,8 +2,8 @@
 
 The size is a setting: FLEETLAKE_BENCH_WHOLE_DEVICES (400,000), _RECORDS_S (40,000) and _MINUTES (10). Each device has a
 record in turn, KPL-aggregated by 50. Merges take running hours, so that everything works from the first minute on.
-The load begins once the consumer has all shards. Memory is that of this process's children and of the stack; pages that
-processes share are divided among them.
+FLEETLAKE_PROCESSING_NICENESS says how far processing gives way. The load begins once the consumer has all shards.
+Memory is that of this process's children and of the stack; pages that processes share are divided among them.
 """
 
 import json
@@ -26,6 +26,7 @@ from bench.rows import Row
 from bench.team import quantile
 from bench.whole_load import Load, Probes, put_load
 from contracts.settings import RegionSettings
+from orchestration.local.priority import VARIABLE
 from tests.builders.consumer_process import wait_until
 from tests.builders.stack import processes_of
 
@@ -124,7 +125,7 @@ def whole(load: Load) -> Outcome:
 
 
 def _environment(state: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FLEETLAKE_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FLEETLAKE_") or name == VARIABLE}
     kept |= {"FLEETLAKE_STATE": str(state), "FLEETLAKE_MERGE_OPEN_HOURS": "true", "FLEETLAKE_METRICS_PORT": "0"}
     return kept
 
